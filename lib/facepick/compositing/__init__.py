@@ -1,0 +1,1 @@
+"""Putting changed faces back into the picture, inside their mask only."""

@@ -1,0 +1,115 @@
+"""What an engine is given and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.faces.detection import Box, FloatArray
+from facepick.people.track import DETECTED
+
+__all__ = ["BgrImage", "FacePatch", "FaceRequest", "Reason"]
+
+BgrImage = npt.NDArray[np.uint8]
+
+
+class Reason(str, Enum):
+    """Why a frame was left as it was."""
+
+    ABSENT = "absent"
+    TOO_SMALL = "too_small"
+    PROFILE = "profile"
+    OCCLUDED = "occluded"
+    LOW_CONFIDENCE = "low_confidence"
+    SILENCE = "silence"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FaceRequest:
+    """One face of the picked person in one frame.
+
+    A request holds all that an engine may use, so that its answer is the same whichever frame
+    a session starts at: geometry is smoothed over the track beforehand, not by the engine.
+
+    Attributes:
+        frame: index in the output video; for footage of the source, in the source.
+        time: seconds since the first frame, exact.
+        crop: (h, w, 3) uint8 BGR, the picture's own pixels (never resampled) around the face.
+        origin: (x, y) of the crop's first pixel in display pixels.
+        box: the face's box, display pixels, smoothed in time inside its shot.
+        landmarks5: (5, 2) float32, display pixels, smoothed like the box.
+        mesh: (468, 3) float32 or None, display pixels (z in the same unit, nearer is smaller);
+            given when the engine's spec asks for it and the mesh was found.
+        mesh_score: how sure the mesh network is that it saw a face, in [0, 1].
+        confidence: how sure the face is this person's, in [0, 1].
+        seen: `DETECTED`, `TRACKED` or `BRIDGED`, see `facepick.people.track`.
+        shot: index of the shot.
+        discontinuity: True for the first request of the person in a shot.
+        others: boxes of every other face followed in this frame.
+        source_frame: index of the source frame whose pixels these are.
+    """
+
+    frame: int
+    time: Fraction
+    crop: BgrImage
+    origin: tuple[int, int]
+    box: Box
+    landmarks5: FloatArray
+    mesh: FloatArray | None = None
+    mesh_score: float = 0.0
+    confidence: float = 1.0
+    seen: int = DETECTED
+    shot: int = 0
+    discontinuity: bool = False
+    others: tuple[Box, ...] = field(default=())
+    source_frame: int = 0
+
+    def __post_init__(self) -> None:
+        if self.crop.ndim != 3 or self.crop.shape[2] != 3 or self.crop.dtype != np.uint8:
+            raise ValueError(
+                f"crop must be uint8 (h, w, 3), got {self.crop.dtype} {self.crop.shape}"
+            )
+        if self.mesh is not None and self.mesh.shape != (468, 3):
+            raise ValueError(f"mesh must be (468, 3), got {self.mesh.shape}")
+
+    def __repr__(self) -> str:
+        return f"FaceRequest(frame {self.frame}, {self.crop.shape[1]}x{self.crop.shape[0]})"
+
+    def local(self, points: FloatArray) -> FloatArray:
+        """Points (n, >=2) in display pixels as (n, 2) float32 in crop pixels."""
+        return np.asarray(points[:, :2] - np.float32(self.origin), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FacePatch:
+    """New pixels for a rectangle of the picture.
+
+    Attributes:
+        image: (h, w, 3) uint8 BGR at the picture's resolution.
+        alpha: (h, w) float32 in [0, 1]; where it is 0 the picture stays bit-equal.
+        origin: (x, y) of the first pixel in display pixels; may lie outside the picture.
+        note: a word for the report, such as the source frame chosen; may be empty.
+    """
+
+    image: BgrImage
+    alpha: FloatArray
+    origin: tuple[int, int]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(
+                f"image must be uint8 (h, w, 3), got {self.image.dtype} {self.image.shape}"
+            )
+        if self.alpha.shape != self.image.shape[:2] or self.alpha.dtype != np.float32:
+            raise ValueError(
+                f"alpha must be float32 {self.image.shape[:2]}, "
+                f"got {self.alpha.dtype} {self.alpha.shape}"
+            )
+
+    def __repr__(self) -> str:
+        return f"FacePatch({self.image.shape[1]}x{self.image.shape[0]} at {self.origin})"

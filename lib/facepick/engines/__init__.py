@@ -1,0 +1,1 @@
+"""Engines: what is done to the face of a picked person."""

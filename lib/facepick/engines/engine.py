@@ -1,0 +1,197 @@
+"""The one interface of everything that changes a face.
+
+To add an engine: a folder with the engine, an `EngineSpec`, one line in
+`facepick.engines.registry`, and the contract suite ``tests/contracts/test_engine_contract.py``
+must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
+from facepick.media.video import VideoInfo
+from facepick.models.spec import ModelSpec
+from facepick.models.store import ModelStore
+from facepick.people.identity import Identity, Scan
+from facepick.progress import CancelToken, ProgressSink, never, no_progress
+
+__all__ = [
+    "Engine",
+    "EngineContext",
+    "EngineResult",
+    "EngineSession",
+    "EngineSpec",
+    "Flow",
+    "HostRestorer",
+    "Speech",
+    "SpeechLine",
+]
+
+Flow = Literal["hide", "lipsync", "swap"]
+EngineResult = FacePatch | Reason | None
+HostRestorer = Callable[[BgrImage, float], BgrImage]
+"""Face (h, w, 3) uint8 BGR and fidelity in [0, 1] -> restored face of the same size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSpec:
+    """What the menus, the renderer and the documentation need to know of an engine.
+
+    Attributes:
+        id: as in ``--engine`` (for hide: ``--style``).
+        flow: the flow it belongs to; ids are unique within a flow.
+        label: name for a person.
+        help: one sentence: what it does and when to take it.
+        settings: frozen dataclass made with `facepick.settings.setting`.
+        models: model files it needs; empty for a built-in engine.
+        needs_mesh: requests shall carry the 468-point mesh.
+        needs_audio: the assignment must bring speech.
+        needs_source: the assignment must bring a source face.
+        margin: how far the crop reaches past the face box on each side, as a share of its size.
+        covers_gaps: whether frames in which the face is only guessed to be (bridged gaps, just
+            before entering and after leaving) are given too.  True for hide, where a missed
+            frame is the worst failure; False where a guess would be visible.
+        synthetic: whether the result shows a face that was never filmed, so that provenance
+            marks are due.
+        licence: SPDX id or words, of engine and weights.
+        commercial_use: whether that licence allows it.
+    """
+
+    id: str
+    flow: Flow
+    label: str
+    help: str
+    settings: type[Any]
+    models: tuple[ModelSpec, ...] = ()
+    needs_mesh: bool = False
+    needs_audio: bool = False
+    needs_source: bool = False
+    margin: float = 0.5
+    covers_gaps: bool = False
+    synthetic: bool = True
+    licence: str = "MIT"
+    commercial_use: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechLine:
+    """One stretch of new speech of one person.
+
+    Attributes:
+        path: audio or video file whose first audio stream is taken.
+        start_seconds: where it starts on the output's clock (0 = first frame).
+        offset_seconds: how much of the file's beginning is skipped.
+        duration_seconds: how much is taken, or None for all.
+        text: the words that are said, or None when unknown.
+    """
+
+    path: str
+    start_seconds: float = 0.0
+    offset_seconds: float = 0.0
+    duration_seconds: float | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Speech:
+    """The new speech of one person on the output's clock.
+
+    Attributes:
+        samples: (n,) float32 mono in [-1, 1] at 16 kHz for analysis; sample 0 sounds at the
+            time of frame 0.
+        lines: where it comes from.
+        original: (m,) float32 mono at 16 kHz, the video's own audio on the same clock, or None.
+    """
+
+    samples: npt.NDArray[np.float32]
+    lines: tuple[SpeechLine, ...] = ()
+    original: npt.NDArray[np.float32] | None = None
+
+    SAMPLE_RATE = 16_000
+
+    def __repr__(self) -> str:
+        return f"Speech({len(self.samples) / self.SAMPLE_RATE:.2f} s, {len(self.lines)} lines)"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EngineContext:
+    """What an engine gets when a session for one person opens.
+
+    Attributes:
+        settings: an instance of the spec's settings class.
+        video: the source video.
+        scan: what the first pass found.
+        person: the one person of this session.
+        frames: number of output frames.
+        workspace: folder of this session inside the job; what `Engine.open` learns from the
+            clip is kept there, so that a resumed job finds it again.  Empty at first.
+        models: where model files are found.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``directml``.
+        speech: the new speech, for engines that need audio.
+        source: files that show the source face, for engines that need one.
+        host_restorers: face restorers that the host offers, by name.
+        footage: call it to stream the person's requests over the whole *source* video in time
+            order (one decoding pass), with mesh when the spec asks for it.
+        progress, cancel: for long preparation.
+    """
+
+    settings: Any
+    video: VideoInfo
+    scan: Scan
+    person: Identity
+    frames: int
+    workspace: Path
+    models: ModelStore
+    device: str = "auto"
+    speech: Speech | None = None
+    source: tuple[str, ...] = ()
+    host_restorers: Mapping[str, HostRestorer] = field(default_factory=dict)
+    footage: Callable[[], Iterable[FaceRequest]] = tuple
+    progress: ProgressSink = no_progress
+    cancel: CancelToken = never
+
+
+@runtime_checkable
+class EngineSession(Protocol):
+    """One engine at work on one person."""
+
+    def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
+        """Answers in the order of `requests`, one each.
+
+        `FacePatch`: the new pixels.  `Reason` or None: the frame is left as it is.  The answer
+        to a request depends on nothing but the request and what `Engine.open` prepared: not on
+        the batch size, not on the requests before it.
+        """
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """What the session measured, as plain JSON, for the sidecar; may be empty."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and devices; calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A way to change a face."""
+
+    spec: EngineSpec
+
+    def open(self, context: EngineContext) -> EngineSession:
+        """Load models and learn from the clip what is needed.
+
+        Raises:
+            MissingModelError: a model file is not there.
+            UserInputError: speech, source or settings cannot be used.
+            Cancelled: the user stopped it; `context.workspace` may hold part of the work.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Hide a face: pixelate, blur, cover."""

@@ -1,0 +1,1 @@
+"""Re-sync the lips to new speech."""

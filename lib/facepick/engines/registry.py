@@ -1,0 +1,58 @@
+"""The engines, by hand and in menu order; importing this module loads no engine's libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from facepick.engines.engine import Engine, Flow
+from facepick.errors import DuplicateEngineError, SettingsError
+
+__all__ = ["EngineRegistry", "default_registry"]
+
+
+class EngineRegistry:
+    """Engines by flow and id, in the order they were added."""
+
+    def __init__(self, engines: Iterable[Engine] = ()) -> None:
+        self._engines: dict[tuple[str, str], Engine] = {}
+        for engine in engines:
+            self.add(engine)
+
+    def add(self, engine: Engine) -> None:
+        """Raises: DuplicateEngineError; the registry is unchanged."""
+        key = (engine.spec.flow, engine.spec.id)
+        if key in self._engines:
+            raise DuplicateEngineError(f"There already is a {key[0]} engine called {key[1]!r}.")
+        self._engines[key] = engine
+
+    def of_flow(self, flow: Flow) -> tuple[Engine, ...]:
+        return tuple(e for (f, _), e in self._engines.items() if f == flow)
+
+    def flows(self) -> tuple[Flow, ...]:
+        """The flows that have at least one engine."""
+        return tuple(dict.fromkeys(e.spec.flow for e in self._engines.values()))
+
+    def all(self) -> tuple[Engine, ...]:
+        return tuple(self._engines.values())
+
+    def get(self, flow: str, engine_id: str) -> Engine:
+        """Raises: SettingsError, naming the engines there are."""
+        try:
+            return self._engines[flow, engine_id]
+        except KeyError:
+            known = ", ".join(i for f, i in self._engines if f == flow)
+            if not known:
+                flows = ", ".join(self.flows())
+                raise SettingsError(f"There is no flow {flow!r}.", hint=f"Flows: {flows}.") from None
+            raise SettingsError(
+                f"There is no {flow} engine {engine_id!r}.", hint=f"Engines: {known}."
+            ) from None
+
+
+@cache
+def default_registry() -> EngineRegistry:
+    """The engines that come with facepick."""
+    from facepick.engines.hide.engine import BlurEngine, CoverEngine, PixelateEngine
+
+    return EngineRegistry((PixelateEngine(), BlurEngine(), CoverEngine()))

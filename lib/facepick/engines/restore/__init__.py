@@ -1,0 +1,1 @@
+"""Restore a generated face: sharpen, GFPGAN, CodeFormer, RestoreFormer."""

@@ -1,0 +1,207 @@
+"""Every error facepick raises on purpose.
+
+::
+
+    Exception
+    ├── Cancelled                     the user stopped the work                        exit 4
+    └── FacepickError                 message + hint (what to do next)                 exit 5
+        ├── UserInputError            the request is wrong                             exit 2
+        │   ├── VideoOpenError        (also OSError) not a readable video
+        │   ├── NoAudioError          an audio source was needed and there is none
+        │   ├── NoFacesFound          nobody to pick
+        │   ├── SelectionError        unknown or ambiguous person
+        │   ├── SettingsError         (also ValueError) a value outside its range
+        │   ├── ConsentRequired       the statement of rights is missing
+        │   └── JobNotFound           no such job
+        ├── MissingModelError         a model file is not on this machine              exit 3
+        ├── ModelMismatchError        the file is not what its name says               exit 3
+        ├── ToolError                 an external tool                                 exit 3
+        │   ├── FfmpegMissing
+        │   ├── FfmpegFailed          carries argv, return code, end of the log
+        │   └── PackageMissing        an optional Python package is not installed
+        ├── OutOfMemory                                                                exit 5
+        ├── EngineError               an engine broke its contract or failed           exit 5
+        │   └── DuplicateEngineError  (also ValueError) registry left unchanged
+        └── RenderError               decoding, encoding or publishing failed          exit 5
+
+``str(error)`` is one sentence; ``error.hint`` is the next step.  One place each turns them
+into words for a person: ``cli.py`` (stderr and exit code), ``http_api.py`` (status code),
+``facepick_ui/messages.py`` (the tab).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+__all__ = [
+    "Cancelled",
+    "ConsentRequired",
+    "DuplicateEngineError",
+    "EngineError",
+    "FacepickError",
+    "FfmpegFailed",
+    "FfmpegMissing",
+    "JobNotFound",
+    "MissingModelError",
+    "ModelMismatchError",
+    "NoAudioError",
+    "NoFacesFound",
+    "OutOfMemory",
+    "PackageMissing",
+    "RenderError",
+    "SelectionError",
+    "SettingsError",
+    "ToolError",
+    "UserInputError",
+    "VideoOpenError",
+]
+
+
+class Cancelled(Exception):
+    """The user asked to stop.  Not an error: nothing is wrong with the request."""
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, message: str = "Stopped.") -> None:
+        super().__init__(message)
+
+
+class FacepickError(Exception):
+    """Base of all errors that facepick explains to the user.
+
+    Args:
+        message: one sentence that says what is wrong, with the offending value in it.
+        hint: one sentence that says what to do next; may be empty.
+    """
+
+    exit_code: ClassVar[int] = 5
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def sentence(self) -> str:
+        """Message and hint in one line, as the command line prints it."""
+        text = f"{self.message} {self.hint}".strip()
+        return " ".join(text.split())
+
+
+class UserInputError(FacepickError):
+    """The request cannot be carried out as it was given."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class VideoOpenError(UserInputError, OSError):
+    """The file is missing, is no video, or nothing in it can be decoded."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NoAudioError(UserInputError):
+    """Audio was asked for from a source that has none."""
+
+
+class NoFacesFound(UserInputError):
+    """The video holds nobody who could be picked."""
+
+
+class SelectionError(UserInputError):
+    """A person was named who is not in this video."""
+
+
+class SettingsError(UserInputError, ValueError):
+    """A setting is unknown, of the wrong type or outside its range."""
+
+
+class ConsentRequired(UserInputError):
+    """A face swap needs the user's statement of rights first."""
+
+
+class JobNotFound(UserInputError):
+    """No job with this id."""
+
+
+class MissingModelError(FacepickError):
+    """A model file is needed that is on none of the searched folders."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class ModelMismatchError(FacepickError):
+    """A model file does not hold what it should: wrong hash, wrong architecture, unsafe pickle."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class ToolError(FacepickError):
+    """Something outside facepick is missing or failed."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class FfmpegMissing(ToolError):
+    """No ffmpeg binary, neither the system's nor that of imageio-ffmpeg."""
+
+
+class FfmpegFailed(ToolError):
+    """An ffmpeg process ended with an error.
+
+    Args:
+        argv: the command that ran.
+        returncode: its exit code.
+        log_tail: the last lines that it printed.
+    """
+
+    def __init__(self, argv: Sequence[str], returncode: int, log_tail: str) -> None:
+        last = log_tail.strip().splitlines()[-1:] or ["no message"]
+        super().__init__(
+            f"ffmpeg ended with code {returncode}: {last[0]}",
+            hint="Check the input file with `facepick doctor` and try another format.",
+        )
+        self.argv = list(argv)
+        self.returncode = returncode
+        self.log_tail = log_tail
+
+
+class PackageMissing(ToolError):
+    """An optional Python package is not installed.
+
+    Args:
+        package: its name on PyPI.
+        needed_for: what asked for it, as the end of a sentence ("the tab").
+        extra: the extra of facepick that brings it, if one does.
+    """
+
+    def __init__(self, package: str, *, needed_for: str, extra: str = "") -> None:
+        install = f"facepick[{extra}]" if extra else package
+        super().__init__(
+            f"The Python package {package} is needed for {needed_for} and is not installed.",
+            hint=f'Install it with: pip install "{install}"',
+        )
+        self.package = package
+
+
+class OutOfMemory(FacepickError):
+    """The device or the machine ran out of memory."""
+
+
+class EngineError(FacepickError):
+    """An engine failed or broke its contract."""
+
+
+class DuplicateEngineError(EngineError, ValueError):
+    """Two engines of one flow have the same id; the registry is unchanged."""
+
+
+class RenderError(FacepickError):
+    """A video could not be written."""
+
+
+def file_problem(path: Path | str, problem: str, *, hint: str = "") -> VideoOpenError:
+    """The usual sentence about a file: its name, then what is wrong with it."""
+    return VideoOpenError(f"{Path(path).name}: {problem}", hint=hint)

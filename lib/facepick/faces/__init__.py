@@ -1,0 +1,1 @@
+"""Faces in one picture: detection, alignment, mesh, quality."""

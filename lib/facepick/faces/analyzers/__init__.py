@@ -1,0 +1,1 @@
+"""The analyzers that `facepick.faces.analyzer` describes, one per file."""

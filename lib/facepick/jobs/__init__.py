@@ -1,0 +1,1 @@
+"""Jobs: renders that outlive the process that asked for them."""

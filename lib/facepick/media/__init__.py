@@ -1,0 +1,1 @@
+"""Reading and writing video and audio with exact times."""

@@ -1,0 +1,102 @@
+"""What is known of a media file before a frame is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+__all__ = ["AudioInfo", "ColorInfo", "VideoInfo"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioInfo:
+    """One audio stream.
+
+    Attributes:
+        index: position among the file's streams, as ffmpeg counts them.
+        codec: ffmpeg's name of the codec.
+        sample_rate: in Hz.
+        channels: 1 mono, 2 stereo, 6 for 5.1.
+        layout: ffmpeg's name of the channel layout.
+        start_seconds: time of the first sample on the container's clock.
+        duration_seconds: or None when the file does not say.
+        language: ISO 639-2 code, or None.
+        is_default: the stream a player plays unasked.
+    """
+
+    index: int
+    codec: str
+    sample_rate: int
+    channels: int
+    layout: str = ""
+    start_seconds: Fraction = Fraction(0)
+    duration_seconds: Fraction | None = None
+    language: str | None = None
+    is_default: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorInfo:
+    """Colour tags of the video stream, as the integers of ITU-T H.273 (2 = unspecified)."""
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+    full_range: bool = False
+
+    @property
+    def is_hdr(self) -> bool:
+        """PQ (16) or HLG (18) transfer."""
+        return self.transfer in (16, 18)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """One video file.
+
+    Attributes:
+        path: where it lies.
+        width, height: of a frame in display orientation (after `rotation`), in pixels; the
+            sample aspect ratio is not applied.
+        rotation: clockwise quarter turns x 90 that turn stored frames upright: 0, 90, 180, 270.
+        sample_aspect_ratio: of a frame in display orientation; 1 for square pixels.
+        pixel_format: ffmpeg's name.
+        codec: ffmpeg's name.
+        time_base: seconds per pts unit of the video stream.
+        declared_frames: what the container says, or None; only a scan knows the true count.
+        average_rate: frames per second as the container says, or None.  Never used for timing.
+        start_seconds: time of the first frame on the container's clock.
+        duration_seconds: of the video stream, or None when the file does not say.
+        color: colour tags.
+        interlaced: whether the first frame is.
+        container: ffmpeg's name of the format.
+        audio: the audio streams in file order.
+        size_bytes: of the file.
+    """
+
+    path: Path
+    width: int
+    height: int
+    rotation: int = 0
+    sample_aspect_ratio: Fraction = Fraction(1)
+    pixel_format: str
+    codec: str
+    time_base: Fraction
+    declared_frames: int | None = None
+    average_rate: Fraction | None = None
+    start_seconds: Fraction = Fraction(0)
+    duration_seconds: Fraction | None = None
+    color: ColorInfo = field(default_factory=ColorInfo)
+    interlaced: bool = False
+    container: str = ""
+    audio: tuple[AudioInfo, ...] = ()
+    size_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"a video has a positive size, got {self.width}x{self.height}")
+        if self.rotation not in (0, 90, 180, 270):
+            raise ValueError(f"rotation must be 0, 90, 180 or 270, got {self.rotation}")
+        if self.time_base <= 0:
+            raise ValueError(f"time_base must be positive, got {self.time_base}")

@@ -1,0 +1,1 @@
+"""People in a whole video: tracks, identities, thumbnails, selection."""

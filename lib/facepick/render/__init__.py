@@ -1,0 +1,1 @@
+"""Plan and carry out the second pass over the video."""

@@ -1,0 +1,1 @@
+"""Shots: the stretches of a video between two cuts."""
