@@ -1,0 +1,350 @@
+"""What shall be changed: an immutable plan that is plain JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from facepick.engines.engine import Engine, SpeechLine
+from facepick.engines.registry import EngineRegistry
+from facepick.errors import ConsentRequired, SettingsError, UserInputError
+from facepick.media.writer import EncodeSettings
+from facepick.people.identity import Identity, Scan
+from facepick.people.selection import Selection
+from facepick.settings import from_mapping, setting, to_mapping
+
+__all__ = ["Assignment", "OutputSettings", "RenderPlan"]
+
+CONSENT_SENTENCE = "I have the right to use both faces in this way."
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSettings:
+    """What becomes of the sound, the length and the marks of provenance."""
+
+    original: str = setting(
+        "replace",
+        label="Original sound",
+        help="What happens to the video's own sound where there is new speech: kept beside it, "
+        "ducked below it, or replaced by it.",
+        choices=("keep", "duck", "replace"),
+    )
+    length: str = setting(
+        "cut",
+        label="When the speech is longer",
+        help="cut: stop the speech with the video; loop, bounce or freeze: make the video longer; "
+        "silence: the length of the video, with silence after shorter speech.",
+        choices=("cut", "loop", "bounce", "freeze", "silence"),
+        advanced=True,
+    )
+    provenance: bool = setting(
+        True,
+        label="Write provenance",
+        help="Marks the result as edited in its metadata and writes the report beside it.",
+        advanced=True,
+    )
+    label_card: bool = setting(
+        False,
+        label="Show an AI label",
+        help="Shows a label in a corner for the first two seconds, 5 % of the short side high.",
+        advanced=True,
+    )
+    label_text: str = setting(
+        "AI-edited",
+        label="Label text",
+        help="The words of the AI label.",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """One flow for one or several picked people.
+
+    Attributes:
+        selection: the people; nobody else is touched.
+        flow, engine: as in the registry.
+        settings: values that differ from the engine's defaults, plain JSON.
+        speech: the new speech, for engines that need audio.
+        source: files that show the source face, for engines that need one.
+        consent: the user's statement of rights; a swap needs it.
+    """
+
+    selection: Selection
+    flow: str
+    engine: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    speech: tuple[SpeechLine, ...] = ()
+    source: tuple[str, ...] = ()
+    consent: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "people": list(self.selection.people),
+            "include_unsure": self.selection.include_unsure,
+            "flow": self.flow,
+            "engine": self.engine,
+            "settings": dict(self.settings),
+            "speech": [_line_to_json(line) for line in self.speech],
+            "source": list(self.source),
+            "consent": self.consent,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Assignment:
+        """Raises: UserInputError, naming the entry that is wrong."""
+        entry = _Entry(data, "an assignment")
+        people = entry.texts("people")
+        if not people and isinstance(entry.data.get("person"), str):
+            people = (entry.data["person"],)
+        settings = entry.data.get("settings") or {}
+        if not isinstance(settings, Mapping):
+            raise UserInputError('"settings" of an assignment must be an object.')
+        lines = entry.data.get("speech") or []
+        if not isinstance(lines, list):
+            raise UserInputError('"speech" of an assignment must be a list of lines.')
+        return cls(
+            selection=Selection(people, bool(entry.data.get("include_unsure", False))),
+            flow=entry.text("flow"),
+            engine=entry.text("engine"),
+            settings=dict(settings),
+            speech=tuple(_line_from_json(line) for line in lines),
+            source=entry.texts("source"),
+            consent=entry.text("consent", None),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderPlan:
+    """Everything the second pass needs to know; a segment depends on nothing else.
+
+    Attributes:
+        video: path of the source.
+        content_hash: sha256 of the source, or "" until the scan knows it.
+        assignments: applied in this order; a later one sees the pixels of an earlier one.
+        encode: how the result is compressed.
+        output: sound, length, marks of provenance.
+        scan_settings: settings of the scan that found the people, plain JSON.
+        start, stop: the part of the source that is rendered, in frames; stop None = to the end.
+    """
+
+    video: str
+    content_hash: str = ""
+    assignments: tuple[Assignment, ...]
+    encode: EncodeSettings = field(default_factory=EncodeSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
+    scan_settings: Mapping[str, Any] = field(default_factory=dict)
+    start: int = 0
+    stop: int | None = None
+
+    FORMAT = "facepick-plan/1"
+
+    def __post_init__(self) -> None:
+        if not self.assignments:
+            raise UserInputError(
+                "Nothing is to be done.", hint="Pick a person and a flow: --person P1 --flow hide."
+            )
+        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+            raise UserInputError(f"The part [{self.start}, {self.stop}) holds no frame.")
+
+    def validate(self, scan: Scan, registry: EngineRegistry) -> None:
+        """Check the plan against the people found and the engines there are.
+
+        Raises:
+            SelectionError, SettingsError, ConsentRequired, UserInputError: one sentence each.
+        """
+        seen: dict[tuple[str, str], str] = {}
+        for item in self.assignments:
+            engine = registry.get(item.flow, item.engine)
+            from_mapping(engine.spec.settings, item.settings)
+            for person in item.selection.resolve(scan):
+                key = (person.id, item.flow)
+                if key in seen:
+                    raise UserInputError(
+                        f"{person.label} has the flow {item.flow} twice.",
+                        hint="Give each person a flow once.",
+                    )
+                seen[key] = item.engine
+            self._validate_inputs(item, engine)
+        if self.start >= scan.frames:
+            raise UserInputError(
+                f"The part starts at frame {self.start}, but the video has {scan.frames} frames."
+            )
+
+    def _validate_inputs(self, item: Assignment, engine: Engine) -> None:
+        spec = engine.spec
+        if spec.needs_audio and not item.speech:
+            raise UserInputError(
+                f"The {spec.label} flow needs speech.", hint="Give a sound file: --audio SPEECH.wav"
+            )
+        if spec.needs_source and not item.source:
+            raise UserInputError(
+                f"The {spec.label} flow needs a source face.",
+                hint="Give a photo: --source FACE.jpg",
+            )
+        for path in (*item.source, *(line.path for line in item.speech)):
+            if not Path(path).is_file():
+                raise UserInputError(f"There is no file {path}.", hint="Check the path.")
+        if item.flow == "swap" and not (item.consent or "").strip():
+            raise ConsentRequired(
+                "A face swap needs your statement that you have the right to use both faces.",
+                hint=f'Add: --i-have-the-right "{CONSENT_SENTENCE}"',
+            )
+
+    def engines(
+        self, scan: Scan, registry: EngineRegistry
+    ) -> list[tuple[Assignment, Engine, Identity]]:
+        """One entry for every assignment and person, in the order they are applied."""
+        return [
+            (item, registry.get(item.flow, item.engine), person)
+            for item in self.assignments
+            for person in item.selection.resolve(scan)
+        ]
+
+    @property
+    def has_speech(self) -> bool:
+        return any(item.speech for item in self.assignments)
+
+    def part(self, start: int, stop: int | None) -> RenderPlan:
+        """The same plan for a part of the video."""
+        return replace(self, start=start, stop=stop)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": self.FORMAT,
+            "video": self.video,
+            "content_hash": self.content_hash,
+            "assignments": [item.to_json() for item in self.assignments],
+            "encode": to_mapping(self.encode),
+            "output": to_mapping(self.output),
+            "scan_settings": dict(self.scan_settings),
+            "start": self.start,
+            "stop": self.stop,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> RenderPlan:
+        """Raises: UserInputError, naming the entry that is wrong."""
+        entry = _Entry(data, "the plan")
+        if entry.data.get("format") != cls.FORMAT:
+            raise UserInputError(
+                f'The plan has the format {entry.data.get("format")!r}, not "{cls.FORMAT}".'
+            )
+        items = entry.data.get("assignments")
+        if not isinstance(items, list):
+            raise UserInputError('"assignments" of the plan must be a list.')
+        stop = entry.data.get("stop")
+        return cls(
+            video=entry.text("video"),
+            content_hash=entry.text("content_hash", ""),
+            assignments=tuple(Assignment.from_json(item) for item in items),
+            encode=from_mapping(EncodeSettings, entry.mapping("encode")),
+            output=from_mapping(OutputSettings, entry.mapping("output")),
+            scan_settings=entry.mapping("scan_settings"),
+            start=entry.number("start", 0),
+            stop=None if stop is None else entry.number("stop", 0),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> RenderPlan:
+        """Read a plan file; relative paths in it are relative to the file.
+
+        Raises:
+            UserInputError: not there, not JSON, or not a plan.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserInputError(f"The plan {path} cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise UserInputError(f"The plan {path} is not JSON: {error}.") from error
+        plan = cls.from_json(data)
+        base = path.parent
+
+        def rebased(name: str) -> str:
+            return str(base / name) if not Path(name).is_absolute() else name
+
+        return replace(
+            plan,
+            video=rebased(plan.video),
+            assignments=tuple(
+                replace(
+                    item,
+                    source=tuple(rebased(s) for s in item.source),
+                    speech=tuple(replace(s, path=rebased(s.path)) for s in item.speech),
+                )
+                for item in plan.assignments
+            ),
+        )
+
+
+class _Entry:
+    """A JSON object from outside, read with words for what is wrong."""
+
+    def __init__(self, data: Any, what: str) -> None:
+        if not isinstance(data, Mapping):
+            raise UserInputError(f"{what} must be a JSON object, got {type(data).__name__}.")
+        self.data = data
+        self.what = what
+
+    _REQUIRED = object()
+
+    def text(self, key: str, default: Any = _REQUIRED) -> Any:
+        value = self.data.get(key, None)
+        if value is None and default is not self._REQUIRED:
+            return default
+        if not isinstance(value, str):
+            raise UserInputError(f'"{key}" of {self.what} must be a text, got {value!r}.')
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.data.get(key) or []
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise UserInputError(f'"{key}" of {self.what} must be a list of texts.')
+        return tuple(value)
+
+    def number(self, key: str, default: int) -> int:
+        value = self.data.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise UserInputError(f'"{key}" of {self.what} must be a whole number, got {value!r}.')
+        return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.data.get(key) or {}
+        if not isinstance(value, Mapping):
+            raise UserInputError(f'"{key}" of {self.what} must be an object.')
+        return dict(value)
+
+
+def _line_to_json(line: SpeechLine) -> dict[str, Any]:
+    return {
+        "file": line.path,
+        "start": line.start_seconds,
+        "offset": line.offset_seconds,
+        "duration": line.duration_seconds,
+        "text": line.text,
+    }
+
+
+def _line_from_json(data: Any) -> SpeechLine:
+    entry = _Entry(data, "a speech line")
+    numbers: dict[str, float | None] = {}
+    for key, default in (("start", 0.0), ("offset", 0.0), ("duration", None)):
+        value = entry.data.get(key, default)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise SettingsError(f'"{key}" of a speech line must be seconds, got {value!r}.')
+        if value is not None and value < 0:
+            raise SettingsError(f'"{key}" of a speech line must not be negative, got {value!r}.')
+        numbers[key] = None if value is None else float(value)
+    return SpeechLine(
+        path=entry.text("file"),
+        start_seconds=numbers["start"] or 0.0,
+        offset_seconds=numbers["offset"] or 0.0,
+        duration_seconds=numbers["duration"],
+        text=entry.text("text", None),
+    )
