@@ -1,0 +1,97 @@
+"""What facepick wants to know of the program it runs in.
+
+There are two hosts: the standalone app and command line (`facepick.host.standalone`) and the
+Stable Diffusion WebUI (`facepick.host.webui`).  A host only answers questions; heavy work runs in
+child processes, which learn the answers through `child_environment`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from facepick.errors import UserInputError
+
+__all__ = ["Host", "allowed_path", "python_path"]
+
+
+@runtime_checkable
+class Host(Protocol):
+    """The program around facepick."""
+
+    @property
+    def name(self) -> str:
+        """As shown by ``facepick doctor``: ``standalone``, ``A1111``, ``Forge``."""
+        ...
+
+    def home(self) -> Path:
+        """Folder of cache, jobs, cast and fetched models."""
+        ...
+
+    def outputs(self) -> Path:
+        """Folder that results of the tab are written to; its files may be served to browsers."""
+        ...
+
+    def model_folders(self) -> tuple[Path, ...]:
+        """Further folders in which model files may lie; only those that exist."""
+        ...
+
+    def input_roots(self) -> tuple[Path, ...]:
+        """Folders below which a browser user may name files of this machine; may be empty."""
+        ...
+
+    def device(self) -> str:
+        """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``directml``."""
+        ...
+
+    def language(self) -> str | None:
+        """``en`` or ``zh``, or None to follow the browser."""
+        ...
+
+    def child_environment(self) -> dict[str, str]:
+        """What a child process needs in its environment, besides this process' own."""
+        ...
+
+
+def python_path() -> str:
+    """``PYTHONPATH`` with which a child process finds this very copy of facepick."""
+    lib = str(Path(__file__).resolve().parents[2])
+    inherited = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    return os.pathsep.join([lib, *(p for p in inherited if p != lib)])
+
+
+def allowed_path(host: Host, name: str) -> Path:
+    """A file of this machine that a browser user named.
+
+    Symbolic links are followed first, so that a link inside an allowed folder opens no door.
+
+    Raises:
+        UserInputError: outside every allowed folder, or no file.  Both say the same, so that
+            nobody can ask which files exist.
+    """
+    roots = [root.resolve() for root in host.input_roots()]
+    places = ", ".join(str(root) for root in roots) or "none"
+    wrong = UserInputError(
+        f"{name!r} is no file that may be opened here.",
+        hint=f"Upload it, or put it below one of these folders: {places}.",
+    )
+    if not name.strip() or "\0" in name:
+        raise wrong
+    path = Path(name.strip().strip('"')).expanduser()
+    candidates = [path] if path.is_absolute() else [root / path for root in roots]
+    for candidate in candidates:
+        try:
+            real = candidate.resolve(strict=True)
+        except (OSError, RuntimeError):
+            continue
+        if real.is_file() and any(real.is_relative_to(root) for root in roots):
+            return real
+    raise wrong
+
+
+def existing(folders: Mapping[str, Path] | tuple[Path, ...]) -> tuple[Path, ...]:
+    """Those folders that exist, each once."""
+    values = folders.values() if isinstance(folders, Mapping) else folders
+    return tuple(dict.fromkeys(p for p in values if p.is_dir()))

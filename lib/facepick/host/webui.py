@@ -1,0 +1,193 @@
+"""facepick inside the Stable Diffusion WebUI: A1111, Forge and their forks.
+
+The only file that imports the WebUI's `modules`.  Every import stands on its own, because forks
+move and drop modules; what is missing falls back to what the standalone app does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facepick.home import home_dir
+from facepick.host.host import existing, python_path
+
+__all__ = ["OPTIONS", "WebuiHost", "add_options", "host_module"]
+
+_log = logging.getLogger("facepick.host.webui")
+
+OPTIONS = (
+    (
+        "facepick_language",
+        "auto",
+        "Language of the tab",
+        "Radio",
+        {"choices": ["auto", "en", "zh"]},
+    ),
+    (
+        "facepick_input_folders",
+        "",
+        "Folders whose videos may be opened by their path, separated by ;",
+        "Textbox",
+        {},
+    ),
+    (
+        "facepick_model_folders",
+        "",
+        "More folders with model files, separated by ;",
+        "Textbox",
+        {},
+    ),
+    (
+        "facepick_device",
+        "auto",
+        "Device for the models",
+        "Textbox",
+        {},
+    ),
+)
+"""Name, default, label, gradio component and its arguments of every entry on the settings page."""
+
+
+def host_module(name: str) -> Any:
+    """``modules.<name>`` of the WebUI, or None where this host has none or it fails to load."""
+    try:
+        return importlib.import_module(f"modules.{name}")
+    except ImportError:
+        return None
+
+
+def add_options() -> None:
+    """Put facepick's entries on the WebUI's settings page; called by ``on_ui_settings``."""
+    shared = host_module("shared")
+    options = host_module("options")
+    info = getattr(shared, "OptionInfo", None) or getattr(options, "OptionInfo", None)
+    if shared is None or info is None:
+        return
+    import gradio
+
+    for name, default, label, component, arguments in OPTIONS:
+        shared.opts.add_option(
+            name,
+            info(
+                default,
+                label,
+                getattr(gradio, component),
+                dict(arguments),
+                section=("facepick", "facepick"),
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class WebuiHost:
+    """What the WebUI tells; its folders and options are read anew at every question."""
+
+    @property
+    def name(self) -> str:
+        return "Forge" if host_module("launch_utils") and _is_forge() else "A1111"
+
+    def home(self) -> Path:
+        if os.environ.get("FACEPICK_HOME"):
+            return home_dir()
+        data = _path("data_path")
+        return home_dir() if data is None else data / "facepick"
+
+    def outputs(self) -> Path:
+        data = _path("data_path")
+        return self.home() / "outputs" if data is None else data / "outputs" / "facepick"
+
+    def model_folders(self) -> tuple[Path, ...]:
+        models = _path("models_path")
+        own = () if models is None else tuple(models / name for name in _MODEL_SUBFOLDERS)
+        named = [
+            Path(p)
+            for text in (self.option("facepick_model_folders", ""), _argument("facepick_models"))
+            for p in str(text or "").replace(";", os.pathsep).split(os.pathsep)
+            if p.strip()
+        ]
+        return existing((*named, *own))
+
+    def input_roots(self) -> tuple[Path, ...]:
+        """The result folder and the folders on the settings page.
+
+        None from the settings page where the WebUI itself keeps strangers from changing its
+        folders (``--hide-ui-dir-config``, or shared on the network): there the page can be
+        changed by everybody who can open it.
+        """
+        data = _path("data_path")
+        roots = [] if data is None else [data / "outputs", data / "inputs"]
+        named = _argument("facepick_inputs")
+        if not _is_public():
+            named = f"{named or ''};{self.option('facepick_input_folders', '')}"
+        roots += [Path(p.strip()) for p in str(named or "").split(";") if p.strip()]
+        return existing(tuple(roots))
+
+    def device(self) -> str:
+        chosen = str(self.option("facepick_device", "auto") or "auto").strip()
+        if chosen != "auto":
+            return chosen
+        devices = host_module("devices")
+        find = getattr(devices, "get_optimal_device_name", None)
+        name = str(find()) if callable(find) else "auto"
+        # `privateuseone` is how torch-directml calls itself.
+        return "directml" if name.startswith("privateuseone") else name
+
+    def language(self) -> str | None:
+        chosen = str(self.option("facepick_language", "auto"))
+        if chosen in ("en", "zh"):
+            return chosen
+        localization = str(self.option("localization", "None")).lower()
+        return "zh" if localization.startswith("zh") else None
+
+    def child_environment(self) -> dict[str, str]:
+        variables = {
+            "FACEPICK_HOME": str(self.home()),
+            "FACEPICK_DEVICE": self.device(),
+            "PYTHONPATH": python_path(),
+        }
+        folders = self.model_folders()
+        if folders:
+            variables["FACEPICK_MODELS"] = os.pathsep.join(map(str, folders))
+        return variables
+
+    def option(self, name: str, default: Any) -> Any:
+        """A value of the WebUI's settings page."""
+        opts = getattr(host_module("shared"), "opts", None)
+        return getattr(opts, name, default)
+
+
+_MODEL_SUBFOLDERS = (
+    "facepick",
+    "Codeformer",
+    "GFPGAN",
+    "GPEN",
+    "RestoreFormer",
+    "insightface",
+    "wav2lip",
+)
+
+
+def _is_forge() -> bool:
+    return importlib.util.find_spec("modules_forge") is not None
+
+
+def _path(name: str) -> Path | None:
+    value = getattr(host_module("paths"), name, None)
+    return Path(value).absolute() if value else None
+
+
+def _argument(name: str) -> Any:
+    return getattr(getattr(host_module("shared"), "cmd_opts", None), name, None)
+
+
+def _is_public() -> bool:
+    if _argument("hide_ui_dir_config"):
+        return True
+    reachable = _argument("share") or _argument("listen") or _argument("ngrok")
+    return bool(reachable) and not _argument("enable_insecure_extension_access")
