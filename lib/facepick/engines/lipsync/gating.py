@@ -1,0 +1,148 @@
+"""When a person's lips are re-made, when only closed, and when left alone.
+
+A pure function of time, so that every segment of a video can be rendered on its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.engines.engine import Speech
+from facepick.engines.lipsync.vad import Stretch, speech_probability, speech_stretches
+from facepick.progress import CancelToken, never
+
+__all__ = ["Action", "Gate", "Gating", "WhenSilent", "gating_of", "merged"]
+
+Action = Literal["speak", "close", "keep"]
+WhenSilent = Literal["keep", "close"]
+
+# Lips open for a sound before it is heard (the first formant transitions are visible some 100 ms
+# early) and take as long to come to rest.
+LEAD_SECONDS = 0.10
+TRAIL_SECONDS = 0.12
+# Three frames at 25 per second.
+FADE_SECONDS = 0.12
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is to be done at one moment.
+
+    Attributes:
+        action: ``speak`` re-makes the mouth after the new speech, ``close`` shows it at rest,
+            ``keep`` leaves the frame alone.
+        weight: how much of the re-made mouth is shown, in [0, 1]; 0 exactly for ``keep``.
+    """
+
+    action: Action
+    weight: float
+
+
+@dataclass(frozen=True)
+class Gating:
+    """The decision for every moment of the output.
+
+    Attributes:
+        speak: stretches in which the new speech speaks, widened by the lips' lead and trail.
+        close: stretches in which the original spoke and the new speech does not.
+        fade_seconds: the weight rises to 1 in this time before a stretch and falls to 0 after.
+    """
+
+    speak: tuple[Stretch, ...]
+    close: tuple[Stretch, ...] = ()
+    fade_seconds: float = FADE_SECONDS
+
+    def at(self, time: Fraction | float) -> Gate:
+        """The decision for the frame shown at `time` (seconds since the first frame)."""
+        now = float(time)
+        speak, close = self._weight(self.speak, now), self._weight(self.close, now)
+        # Where two stretches meet, one fades in while the other fades out: the mouth is re-made
+        # all the time and the original does not shine through.
+        weight = max(speak, close)
+        if weight <= 0.0:
+            return Gate("keep", 0.0)
+        return Gate("speak" if speak >= close else "close", weight)
+
+    def spoken_seconds(self) -> float:
+        return sum(s.stop - s.start for s in self.speak)
+
+    def _weight(self, stretches: Sequence[Stretch], now: float) -> float:
+        at = bisect_right(stretches, now, key=lambda s: s.start)
+        away = min(
+            (max(s.start - now, now - s.stop, 0.0) for s in stretches[max(0, at - 1) : at + 1]),
+            default=float("inf"),
+        )
+        if self.fade_seconds <= 0:
+            return float(away == 0.0)
+        return max(0.0, 1.0 - away / self.fade_seconds)
+
+
+def gating_of(
+    speech: Speech, *, when_silent: WhenSilent, vad_model: Path, cancel: CancelToken = never
+) -> Gating:
+    """The gating for one person's new speech.
+
+    With ``close``, the mouth is closed where the video's own audio speaks and the new speech is
+    silent.  A video without audio says nothing of when its people talk, so nothing is closed.
+
+    Args:
+        speech: on the output's clock.
+        when_silent: what to do where the new speech is silent.
+        vad_model: the file ``silero_vad.onnx``.
+
+    Raises:
+        ModelMismatchError, Cancelled.
+    """
+    speak = _voiced(speech.samples, vad_model, cancel)
+    speak = merged(Stretch(max(0.0, s.start - LEAD_SECONDS), s.stop + TRAIL_SECONDS) for s in speak)
+    close: tuple[Stretch, ...] = ()
+    if when_silent == "close" and speech.original is not None:
+        talked = _voiced(speech.original, vad_model, cancel)
+        close = _without(
+            merged(
+                Stretch(max(0.0, s.start - LEAD_SECONDS), s.stop + TRAIL_SECONDS) for s in talked
+            ),
+            speak,
+        )
+    return Gating(speak=speak, close=close)
+
+
+def merged(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
+    """The union, in time order."""
+    out: list[Stretch] = []
+    for item in sorted(stretches):
+        if out and item.start <= out[-1].stop:
+            out[-1] = Stretch(out[-1].start, max(out[-1].stop, item.stop))
+        else:
+            out.append(item)
+    return tuple(out)
+
+
+def _without(stretches: Sequence[Stretch], taken: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """The parts of `stretches` outside `taken`; both in time order, none overlapping."""
+    out: list[Stretch] = []
+    for item in stretches:
+        start = item.start
+        for other in taken:
+            if other.stop <= start or other.start >= item.stop:
+                continue
+            if other.start > start:
+                out.append(Stretch(start, other.start))
+            start = max(start, other.stop)
+        if start < item.stop:
+            out.append(Stretch(start, item.stop))
+    return tuple(out)
+
+
+def _voiced(
+    samples: npt.NDArray[np.float32], model: Path, cancel: CancelToken
+) -> tuple[Stretch, ...]:
+    return speech_stretches(speech_probability(samples, model=model, cancel=cancel))
