@@ -1,0 +1,118 @@
+"""Alignment of a face by its five points.
+
+The template is the one ArcFace was trained on (Deng et al., *ArcFace: Additive Angular Margin
+Loss for Deep Face Recognition*, CVPR 2019; published with InsightFace): where eyes, nose tip and
+mouth corners lie in a 112x112 chip.  SFace and most models after it use the same.  The similarity
+(rotation, scale, shift; no shear) is the least-squares one of Umeyama, *Least-squares estimation
+of transformation parameters between two point patterns*, TPAMI 13(4), 1991.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.faces.detection import FloatArray
+
+__all__ = ["ARCFACE_112", "align", "similarity", "template"]
+
+ARCFACE_112: FloatArray = np.array(
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ],
+    dtype=np.float32,
+)
+"""(5, 2): right eye, left eye (the person's own), nose tip, right and left mouth corner."""
+
+
+def template(size: int) -> FloatArray:
+    """The five points in a chip of `size` pixels a side, (5, 2) float32."""
+    return np.asarray(ARCFACE_112 * np.float32(size / 112.0), dtype=np.float32)
+
+
+def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The similarity that brings `source` nearest to `target` (Umeyama, eqs. 40 to 43).
+
+    Args:
+        source, target: (n, 2) points, n >= 2.
+
+    Returns:
+        (2, 3) matrix: target ~ matrix[:, :2] @ source + matrix[:, 2].
+
+    Raises:
+        ValueError: shapes differ, or all source points are one.
+    """
+    src = np.asarray(source, dtype=np.float64)
+    dst = np.asarray(target, dtype=np.float64)
+    if src.shape != dst.shape or src.ndim != 2 or src.shape[1] != 2 or len(src) < 2:
+        raise ValueError(f"two sets of (n, 2) points are needed, got {src.shape} and {dst.shape}")
+    src_mean, dst_mean = src.mean(axis=0), dst.mean(axis=0)
+    src_centred, dst_centred = src - src_mean, dst - dst_mean
+    variance = float(np.mean(np.sum(src_centred**2, axis=1)))
+    if variance < 1e-12:
+        raise ValueError("the source points are all the same")
+    covariance = dst_centred.T @ src_centred / len(src)
+    u, d, vt = np.linalg.svd(covariance)
+    sign = np.array([1.0, 1.0])
+    if np.linalg.det(u) * np.linalg.det(vt) < 0:
+        # The best orthogonal matrix mirrors; a face never does.
+        sign[1] = -1.0
+    rotation = u @ np.diag(sign) @ vt
+    scale = float(np.sum(d * sign)) / variance
+    matrix = np.empty((2, 3))
+    matrix[:, :2] = scale * rotation
+    matrix[:, 2] = dst_mean - matrix[:, :2] @ src_mean
+    return matrix
+
+
+def align(
+    image: npt.NDArray[np.uint8],
+    landmarks5: FloatArray,
+    *,
+    size: int = 112,
+    origin: tuple[float, float] = (0.0, 0.0),
+    pixel_aspect: float = 1.0,
+) -> npt.NDArray[np.uint8]:
+    """The aligned chip of a face.
+
+    Args:
+        image: (h, w, 3) uint8 BGR.
+        landmarks5: (5, 2) in display pixels.
+        size: side of the chip in pixels.
+        origin: (x, y) of the first pixel of `image` in display pixels.
+        pixel_aspect: width of a pixel over its height; faces of anamorphic footage are
+            unsqueezed by it.
+
+    Returns:
+        (size, size, 3) uint8 BGR; what lies outside `image` repeats its border.
+    """
+    import cv2
+
+    points = np.asarray(landmarks5, np.float64) - np.asarray(origin, np.float64)
+    stretch = np.array([pixel_aspect, 1.0])
+    matrix = similarity(points * stretch, template(size))
+    matrix[:, :2] = matrix[:, :2] * stretch
+    # Where the face is larger than the chip the picture is reduced first: bilinear sampling
+    # alone would skip pixels and alias.
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    while scale < 0.5 and min(image.shape[:2]) >= 2:
+        height, width = image.shape[:2]
+        half = (max(1, width // 2), max(1, height // 2))
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
+        # Pixel centres: x' + 0.5 = (x + 0.5) * ratio, undone before the old matrix.
+        ratio = np.array([width / half[0], height / half[1]])
+        matrix[:, 2] += matrix[:, :2] @ (0.5 * ratio - 0.5)
+        matrix[:, :2] = matrix[:, :2] * ratio
+        scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    chip = cv2.warpAffine(
+        image,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(chip, np.uint8)

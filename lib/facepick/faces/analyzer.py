@@ -1,0 +1,84 @@
+"""What the people finder needs of a detector, an embedder and a mesher.
+
+Other models plug in by these protocols; ``tests/contracts`` holds what they must fulfil.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.faces.detection import FaceBatch, FloatArray
+
+__all__ = ["FaceDetector", "FaceEmbedder", "FaceMesher"]
+
+Bgr = npt.NDArray[np.uint8]
+
+
+@runtime_checkable
+class FaceDetector(Protocol):
+    """Finds faces in a picture."""
+
+    id: str
+
+    def detect(self, image: Bgr) -> FaceBatch:
+        """All faces with a score of at least 0.3.
+
+        Args:
+            image: (h, w, 3) uint8 BGR with square pixels.
+
+        Returns:
+            Faces in pixels of `image`, by falling score.
+        """
+        ...
+
+
+@runtime_checkable
+class FaceEmbedder(Protocol):
+    """Turns aligned faces into vectors whose cosine says whether two are one person.
+
+    Attributes:
+        id: name of the model, stored beside its embeddings.
+        size: side of the square chip it takes, in pixels.
+        dimension: length of a vector.
+        same_person: cosine at which a pair of good faces is as likely one person as two.
+    """
+
+    id: str
+    size: int
+    dimension: int
+    same_person: float
+
+    def embed(self, chips: Bgr) -> FloatArray:
+        """Embeddings of aligned faces.
+
+        Args:
+            chips: (n, size, size, 3) uint8 BGR, aligned by `facepick.faces.alignment`.
+
+        Returns:
+            (n, dimension) float32, each of length 1.
+        """
+        ...
+
+
+@runtime_checkable
+class FaceMesher(Protocol):
+    """Lays the 468-point mesh over a face."""
+
+    def locate(
+        self, image: Bgr, landmarks5: FloatArray, origin: tuple[int, int] = (0, 0)
+    ) -> tuple[FloatArray, float]:
+        """The mesh of one face.
+
+        Args:
+            image: (h, w, 3) uint8 BGR, a part of the picture that holds the face.
+            landmarks5: (5, 2) float32 in display pixels.
+            origin: (x, y) of the first pixel of `image` in display pixels.
+
+        Returns:
+            (468, 3) float32 in display pixels (z in the same unit, nearer is smaller) and how
+            sure the network is that it saw a face, in [0, 1].
+        """
+        ...

@@ -1,0 +1,44 @@
+"""What has to be known of OpenCV to load a network with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["opencv_path", "quiet_opencv"]
+
+
+def opencv_path(path: Path) -> str:
+    """A spelling of `path` that OpenCV can open.
+
+    On Windows it opens files by their name in the code page of the system, which lacks most
+    letters; the short 8.3 name of a file is always ASCII.
+    """
+    text = str(path)
+    if sys.platform != "win32" or text.isascii():
+        return text
+    import ctypes
+
+    buffer = ctypes.create_unicode_buffer(1024)
+    length = ctypes.windll.kernel32.GetShortPathNameW(text, buffer, len(buffer))
+    return buffer.value if 0 < length < len(buffer) else text
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Only errors are logged inside; the level that was set before is put back.
+
+    OpenCV 5 writes a warning on every load of a network about a target that is not even asked
+    for.
+    """
+    import cv2
+
+    logging = cv2.utils.logging
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)

@@ -1,0 +1,179 @@
+"""The 468-point face mesh of MediaPipe.
+
+Kartynnik et al., *Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs*, 2019;
+weights Apache-2.0.  The network wants a square of 192 pixels, RGB in [0, 1], in which the face
+stands upright and fills two thirds: the region MediaPipe takes is the face's box turned by the
+line of the eyes and grown by half.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.errors import PackageMissing
+from facepick.faces.analyzers._opencv import opencv_path, quiet_opencv
+from facepick.faces.detection import FloatArray
+from facepick.models.catalog import FACE_MESH
+from facepick.models.store import ModelStore
+
+__all__ = ["MESH_POINTS", "FaceMesh"]
+
+MESH_POINTS = 468
+
+
+class FaceMesh:
+    """The mesh network through ``cv2.dnn``.
+
+    Args:
+        store: where the model file is found.
+
+    Raises:
+        MissingModelError: it is not there.
+        PackageMissing: this OpenCV cannot read TensorFlow Lite files (before 4.8).
+    """
+
+    SIDE = 192
+    GROW = 1.5
+    COORDINATES, PRESENCE = "conv2d_21", "conv2d_31"
+
+    # Eye corners, for the second look: the eyes' line of the mesh itself.
+    _RIGHT_EYE, _LEFT_EYE = 33, 263
+
+    def __init__(self, store: ModelStore, *, refine: bool = True) -> None:
+        import cv2
+
+        if not hasattr(cv2.dnn, "readNetFromTFLite"):
+            raise PackageMissing("opencv-python>=4.8", needed_for="the face mesh")
+        path: Path = store.require(FACE_MESH)
+        with quiet_opencv():
+            self._net = cv2.dnn.readNetFromTFLite(opencv_path(path), *_classic_engine())
+        self._refine = refine
+
+    def locate(
+        self,
+        image: npt.NDArray[np.uint8],
+        landmarks5: FloatArray,
+        origin: tuple[int, int] = (0, 0),
+    ) -> tuple[FloatArray, float]:
+        """The mesh of the face with these five points.
+
+        Args:
+            image: (h, w, 3) uint8 BGR, a part of the picture that holds the face.
+            landmarks5: (5, 2) float32 in display pixels.
+            origin: (x, y) of the first pixel of `image` in display pixels.
+
+        Returns:
+            (468, 3) float32 in display pixels (z in the same unit, nearer is smaller) and how
+            sure the network is that it saw a face, in [0, 1].
+        """
+        offset = np.asarray(origin, np.float64)
+        points = np.asarray(landmarks5, np.float64) - offset
+        centre, side, angle = _region_of_five(points)
+        mesh, score = self._run(image, centre, side * self.GROW, angle)
+        if self._refine and score > 0.5:
+            # The five points of a turned head misplace the region; the mesh itself places it
+            # better, as in the reference, where each frame's region comes from the last mesh.
+            eyes = mesh[self._LEFT_EYE, :2] - mesh[self._RIGHT_EYE, :2]
+            angle = math.atan2(float(eyes[1]), float(eyes[0]))
+            centre, side = _upright_box(mesh[:, :2], angle)
+            again, score_again = self._run(image, centre, side * self.GROW, angle)
+            if score_again >= 0.5 * score:
+                mesh, score = again, score_again
+        mesh[:, :2] += offset
+        return np.asarray(mesh, np.float32), score
+
+    def _run(
+        self,
+        image: npt.NDArray[np.uint8],
+        centre: npt.NDArray[np.float64],
+        side: float,
+        angle: float,
+    ) -> tuple[npt.NDArray[np.float64], float]:
+        import cv2
+
+        scale = max(side, 1.0) / self.SIDE
+        cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+        half = (self.SIDE - 1) / 2
+        # Chip pixel -> picture pixel, as warpAffine's inverse map wants it.
+        inverse = np.array(
+            [
+                [cos, -sin, centre[0] - cos * half + sin * half],
+                [sin, cos, centre[1] - sin * half - cos * half],
+            ]
+        )
+        source = image
+        while scale > 2 and min(source.shape[:2]) >= 2:
+            # Reduce by area first: bilinear sampling of a large face would alias.
+            height, width = source.shape[:2]
+            size = (max(1, width // 2), max(1, height // 2))
+            source = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
+            scale /= 2
+        ratio = np.array([source.shape[1] / image.shape[1], source.shape[0] / image.shape[0]])
+        warp = inverse.copy()
+        warp[:, 2] = (warp[:, 2] + 0.5) * ratio - 0.5
+        warp[:, :2] *= ratio[:, None]
+        chip = cv2.warpAffine(
+            source,
+            warp,
+            (self.SIDE, self.SIDE),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+        )
+        blob = (chip[:, :, ::-1].astype(np.float32) / 255.0).transpose(2, 0, 1)[None]
+        self._net.setInput(np.ascontiguousarray(blob))
+        coordinates, presence = self._net.forward([self.COORDINATES, self.PRESENCE])
+        raw = np.asarray(coordinates, np.float64).reshape(MESH_POINTS, 3)
+        logit = float(np.asarray(presence).reshape(-1)[0])
+        mesh = np.empty_like(raw)
+        mesh[:, :2] = raw[:, :2] @ inverse[:, :2].T + inverse[:, 2]
+        mesh[:, 2] = raw[:, 2] * (max(side, 1.0) / self.SIDE)
+        return mesh, 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
+
+
+def _classic_engine() -> tuple[int, ...]:
+    """OpenCV 5's new engine drops the second output of this graph; its classic one keeps it.
+
+    It can be asked for when reading by path, and is passed over when reading from memory.
+    """
+    import cv2
+
+    if int(cv2.__version__.split(".")[0]) < 5:
+        return ()
+    return (int(cv2.dnn.ENGINE_CLASSIC),)
+
+
+def _region_of_five(
+    points: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], float, float]:
+    """Centre, side and angle of the upright square around a face, from its five points.
+
+    On the mean head the mesh's box reaches from the hair line to below the chin: 2.7 eye
+    distances, or 2.3 times the way from the eyes down to the mouth, whichever a turn of the
+    head shortens less.
+    """
+    eyes = points[1] - points[0]
+    middle, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
+    down = mouth - middle
+    across, height = float(np.linalg.norm(eyes)), float(np.linalg.norm(down))
+    angle = math.atan2(eyes[1], eyes[0])
+    if across < 0.5 * height:
+        # A profile: the eyes' line is noise, but the way to the mouth still points down.
+        angle = math.atan2(down[1], down[0]) - math.pi / 2
+    side = max(2.7 * across, 2.3 * height, 8.0)
+    centre = middle + 0.45 * down
+    return centre, side, angle
+
+
+def _upright_box(
+    points: npt.NDArray[np.float64], angle: float
+) -> tuple[npt.NDArray[np.float64], float]:
+    cos, sin = math.cos(angle), math.sin(angle)
+    turn = np.array([[cos, sin], [-sin, cos]])
+    turned = points @ turn.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    centre = ((low + high) / 2) @ turn
+    return centre, float(np.max(high - low))

@@ -1,0 +1,205 @@
+"""How good a face is for recognising somebody, and for a thumbnail.
+
+Pose comes from the five points alone: under weak perspective the points are an affine image of a
+mean head, whose rotation is read off by DeMenthon and Davis, *Model-Based Object Pose in 25
+Lines of Code*, IJCV 15, 1995 (the POS step).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.faces.detection import FloatArray
+
+__all__ = [
+    "FaceQuality",
+    "Pose",
+    "assess",
+    "eye_openness",
+    "head_pose",
+    "patch_correlation",
+    "same_shot_duplicate",
+    "sharpness",
+]
+
+# Mean adult head in millimetres: x to the person's left (right in the picture), y down, z away
+# from the camera; origin between the eyes.  63 mm is the mean distance of the pupils; heights
+# follow from the ArcFace template, depths from cephalometric means.
+_HEAD_MM = np.array(
+    [
+        [-31.5, 0.0, 0.0],
+        [31.5, 0.0, 0.0],
+        [0.0, 36.0, -38.0],
+        [-26.0, 73.0, -12.0],
+        [26.0, 73.0, -12.0],
+    ]
+)
+
+# Rings of the mesh around an eye: outer corner, inner corner, two upper, two lower lid points.
+_RIGHT_EYE = (33, 133, 159, 158, 145, 153)
+_LEFT_EYE = (263, 362, 386, 385, 374, 380)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a head looks, in degrees.
+
+    Attributes:
+        yaw: positive when the nose points to the right of the picture.
+        pitch: positive when it points down.
+        roll: positive when the head leans clockwise in the picture.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+    @property
+    def off_frontal(self) -> float:
+        """Angle between the view and straight into the face."""
+        cosine = math.cos(math.radians(self.yaw)) * math.cos(math.radians(self.pitch))
+        return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+
+
+@dataclass(frozen=True)
+class FaceQuality:
+    """What is known of one picture of a face.
+
+    Attributes:
+        eye_distance: between the eyes as seen, made up for the turn of the head, in pixels.
+        sharpness: in [0, 1]; 1 for a face in focus, below about 0.3 nobody is recognisable.
+        pose: of the head.
+        score: of the detector, in [0, 1].
+    """
+
+    eye_distance: float
+    sharpness: float
+    pose: Pose
+    score: float
+
+    @property
+    def value(self) -> float:
+        """One number in [0, 1] to choose the best picture of a track by.
+
+        Size counts up to the 35 pixels between the eyes that fill a 112-pixel chip; the turn of
+        the head falls off as embeddings do: little up to 30 degrees, to nothing at 75.
+        """
+        size = min(1.0, self.eye_distance / 35.0)
+        turn = max(0.0, 1.0 - (self.pose.off_frontal / 75.0) ** 2)
+        return float(size * (0.3 + 0.7 * self.sharpness) * turn * self.score)
+
+
+def head_pose(landmarks5: npt.ArrayLike, *, pixel_aspect: float = 1.0) -> Pose:
+    """Pose of a head from its five points, (5, 2) in pixels."""
+    points = np.asarray(landmarks5, np.float64) * np.array([pixel_aspect, 1.0])
+    model = _HEAD_MM - _HEAD_MM.mean(axis=0)
+    rows = np.linalg.pinv(model) @ (points - points.mean(axis=0))
+    first, second = rows[:, 0], rows[:, 1]
+    scale = (np.linalg.norm(first) + np.linalg.norm(second)) / 2
+    if scale < 1e-9:
+        return Pose(0.0, 0.0, 0.0)
+    x = first / max(float(np.linalg.norm(first)), 1e-9)
+    y = second - (second @ x) * x
+    y = y / max(float(np.linalg.norm(y)), 1e-9)
+    z = np.cross(x, y)
+    # Where the nose of the model, which looks along -z, points in the picture.
+    nose = np.array([-x[2], -y[2], -z[2]])
+    yaw = math.degrees(math.atan2(nose[0], -nose[2]))
+    pitch = math.degrees(math.asin(max(-1.0, min(1.0, float(nose[1])))))
+    eyes = points[1] - points[0]
+    roll = math.degrees(math.atan2(eyes[1], eyes[0]))
+    return Pose(float(yaw), float(pitch), float(roll))
+
+
+def sharpness(chip: npt.NDArray[np.uint8]) -> float:
+    """Sharpness in [0, 1] of an aligned chip (s, s, 3) uint8 BGR, whatever its contrast.
+
+    The share of the chip's contrast that lives in its finest octave: what a blur of one pixel
+    takes away, over the deviation of the whole.  A face in focus has 0.12 or more; one that was
+    blown up from half that size or blurred by motion has 0.05.
+    """
+    import cv2
+
+    gray = cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    fine = gray - cv2.GaussianBlur(gray, (0, 0), 1.5)
+    # 2 grey steps of coding noise count as no detail.
+    detail = max(0.0, float(fine.std()) - 1.0)
+    contrast = max(float(gray.std()), 8.0)
+    return float(min(1.0, detail / contrast / 0.12))
+
+
+def assess(
+    chip: npt.NDArray[np.uint8],
+    landmarks5: npt.ArrayLike,
+    score: float,
+    *,
+    pixel_aspect: float = 1.0,
+) -> FaceQuality:
+    """Quality of one face.
+
+    Args:
+        chip: (s, s, 3) uint8 BGR, the aligned face.
+        landmarks5: (5, 2) in display pixels.
+        score: of the detector.
+        pixel_aspect: width of a pixel over its height.
+    """
+    points = np.asarray(landmarks5, np.float64) * np.array([pixel_aspect, 1.0])
+    pose = head_pose(points)
+    # A profile's eyes fall together; eyes to mouth (1.16 eye distances on the mean head, whose
+    # mouth lies 73 mm below eyes that are 63 apart) does not shrink with yaw.
+    across = float(np.linalg.norm(points[1] - points[0]))
+    down = float(np.linalg.norm(points[:2].mean(axis=0) - points[3:].mean(axis=0)))
+    return FaceQuality(
+        eye_distance=max(across, down / 1.16),
+        sharpness=sharpness(chip),
+        pose=pose,
+        score=float(score),
+    )
+
+
+def eye_openness(mesh: FloatArray) -> float:
+    """How far the eyes are open: lid distance over eye width, mean of both (Soukupova and Cech,
+    *Real-Time Eye Blink Detection using Facial Landmarks*, 2016).
+
+    Args:
+        mesh: (468, 3) in pixels.
+
+    Returns:
+        About 0.25 to 0.4 for open eyes, below 0.15 for closed ones.
+    """
+    ratios = []
+    for outer, inner, up_a, up_b, low_a, low_b in (_RIGHT_EYE, _LEFT_EYE):
+        width = float(np.linalg.norm(mesh[outer, :2] - mesh[inner, :2]))
+        lids = float(
+            np.linalg.norm(mesh[up_a, :2] - mesh[low_a, :2])
+            + np.linalg.norm(mesh[up_b, :2] - mesh[low_b, :2])
+        )
+        ratios.append(lids / 2 / max(width, 1e-6))
+    return float(np.mean(ratios))
+
+
+def same_shot_duplicate(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:
+    """Whether two chips are nearly the same picture, without any network.
+
+    Both (s, s, 3) uint8 BGR.  Two faces of a frame, or of neighbouring frames, whose locally
+    normalised chips correlate by 0.97 or more are one picture shown twice.
+    """
+    return patch_correlation(a, b) > 0.97
+
+
+def patch_correlation(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+    """Correlation in [-1, 1] of two chips after taking off their means; light cancels out."""
+    import cv2
+
+    def flat(chip: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        gray = chip if chip.ndim == 2 else cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY)
+        small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+        return np.asarray(small - small.mean(), np.float32)
+
+    x, y = flat(a), flat(b)
+    norm = float(np.sqrt(np.sum(x * x) * np.sum(y * y)))
+    return float(np.sum(x * y)) / norm if norm > 1e-6 else 0.0
