@@ -81,7 +81,7 @@ class FaceRequest:
 
     def local(self, points: FloatArray) -> FloatArray:
         """Points (n, >=2) in display pixels as (n, 2) float32 in crop pixels."""
-        return np.asarray(points[:, :2] - np.float32(self.origin), dtype=np.float32)
+        return np.asarray(points[:, :2] - np.asarray(self.origin, np.float32), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,0 +1,219 @@
+"""Masks: where a patch covers the picture, and how softly it ends.
+
+Every function draws on an `Area`, an integer rectangle of the picture, and gives float32 alpha of
+that size.  Lengths are in pixels; callers multiply by the face's size, so that a setting looks the
+same on a small face and on a large one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.faces.detection import Box, FloatArray
+
+__all__ = [
+    "FACE_OVAL",
+    "LEFT_BROW",
+    "LEFT_EYE",
+    "LIPS_INNER",
+    "LIPS_OUTER",
+    "RIGHT_BROW",
+    "RIGHT_EYE",
+    "Area",
+    "area_around",
+    "ellipse",
+    "feather_in",
+    "feather_out",
+    "grow",
+    "mesh_region",
+    "outline",
+    "polygon",
+    "rectangle",
+    "roll_degrees",
+    "shrink",
+]
+
+# Rings of the MediaPipe face mesh, each in order around its region.  "Right" is the person's own.
+FACE_OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+LIPS_OUTER = (
+    61, 146, 91, 181, 84, 17, 314, 405, 321, 375,
+    291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
+)  # fmt: skip
+LIPS_INNER = (
+    78, 95, 88, 178, 87, 14, 317, 402, 318, 324,
+    308, 415, 310, 311, 312, 13, 82, 81, 80, 191,
+)  # fmt: skip
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
+LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
+
+# Sixteenths of a pixel: the precision at which OpenCV draws polygon corners here.
+_SHIFT = 4
+# 72 corners put a polygon within 0.1 % of its ellipse (1 - cos(2.5 degrees)).
+_ELLIPSE_CORNERS = 72
+
+
+class Area(NamedTuple):
+    """An integer rectangle in display pixels; may reach past the picture."""
+
+    x0: int
+    y0: int
+    width: int
+    height: int
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        return self.x0, self.y0
+
+    def clipped(self, x0: int, y0: int, x1: int, y1: int) -> Area:
+        """The part inside ``[x0, x1) x [y0, y1)``; size 0 when there is none."""
+        left, top = max(self.x0, x0), max(self.y0, y0)
+        right, bottom = min(self.x0 + self.width, x1), min(self.y0 + self.height, y1)
+        return Area(left, top, max(0, right - left), max(0, bottom - top))
+
+
+def area_around(points: npt.ArrayLike, *, pad: float = 0.0) -> Area:
+    """The smallest area that holds all points (n, >=2), with `pad` pixels on each side."""
+    xy = np.asarray(points, np.float64)[:, :2]
+    x0, y0 = (math.floor(v) for v in xy.min(axis=0) - pad)
+    x1, y1 = (math.ceil(v) for v in xy.max(axis=0) + pad)
+    return Area(x0, y0, max(1, x1 - x0), max(1, y1 - y0))
+
+
+def rectangle(area: Area, box: Box) -> FloatArray:
+    """The box; a pixel that it covers in part has that share as alpha."""
+    x = np.arange(area.width) + area.x0
+    y = np.arange(area.height) + area.y0
+    across = np.clip(np.minimum(x + 1, box.x1) - np.maximum(x, box.x0), 0, 1)
+    down = np.clip(np.minimum(y + 1, box.y1) - np.maximum(y, box.y0), 0, 1)
+    return np.outer(down, across).astype(np.float32)
+
+
+def ellipse(
+    area: Area,
+    center: tuple[float, float],
+    radii: tuple[float, float],
+    *,
+    degrees: float = 0.0,
+) -> FloatArray:
+    """An ellipse turned by `degrees` (clockwise on the screen, since y points down).
+
+    Args:
+        center: display pixels.
+        radii: along the ellipse's own x and y, in pixels.
+    """
+    turn = np.linspace(0, 2 * math.pi, _ELLIPSE_CORNERS, endpoint=False)
+    x, y = radii[0] * np.cos(turn), radii[1] * np.sin(turn)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    points = np.stack([center[0] + cos * x - sin * y, center[1] + sin * x + cos * y], axis=1)
+    return polygon(area, points)
+
+
+def polygon(area: Area, points: npt.ArrayLike) -> FloatArray:
+    """The inside of a closed line through `points` (n, >=2) display pixels, smooth at its edge."""
+    import cv2
+
+    # A pixel's centre is at +0.5 in display pixels, and at the integer for OpenCV.
+    local = np.asarray(points, np.float64)[:, :2] - (area.x0 + 0.5, area.y0 + 0.5)
+    # Far corners would overflow OpenCV's fixed point; nothing is drawn there anyway.
+    local = np.clip(local, -20_000, 20_000)
+    mask = np.zeros((area.height, area.width), np.uint8)
+    fixed = np.round(local * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillPoly(mask, [fixed], 255, lineType=cv2.LINE_AA, shift=_SHIFT)
+    return np.asarray(mask, np.float32) / np.float32(255)
+
+
+def outline(area: Area, mesh: FloatArray, *, forehead: float = 0.0) -> FloatArray:
+    """The face oval of a mesh.
+
+    Args:
+        mesh: (468, >=2) display pixels.
+        forehead: how far the upper edge is moved away from the chin, as a share of the face's
+            height; the mesh ends below the hair line.
+    """
+    ring = np.asarray(mesh[list(FACE_OVAL), :2], np.float64)
+    if forehead:
+        top, chin = ring[0], ring[18]
+        up = top - chin
+        height = float(np.hypot(*up))
+        along = (ring - chin) @ up / max(height * height, 1e-6)
+        # Nothing moves below the eyes (about 0.6 of the height), the top moves fully.
+        weight = np.clip((along - 0.6) / 0.4, 0, 1)
+        ring = ring + weight[:, None] * forehead * up
+    return polygon(area, ring)
+
+
+def mesh_region(area: Area, mesh: FloatArray, ring: tuple[int, ...]) -> FloatArray:
+    """The region inside one of the rings above, such as `LIPS_INNER`."""
+    return polygon(area, mesh[list(ring), :2])
+
+
+def feather_out(mask: FloatArray, width: float) -> FloatArray:
+    """Adds a soft edge of `width` pixels outside the mask; what was covered stays covered."""
+    if width <= 0:
+        return mask
+    return np.maximum(mask, _smooth(1 - _distance_outside(mask) / np.float32(width + 1)))
+
+
+def feather_in(mask: FloatArray, width: float) -> FloatArray:
+    """Softens the last `width` pixels inside the mask; nothing outside is touched."""
+    if width <= 0:
+        return mask
+    return np.asarray(mask * _smooth(_distance_inside(mask) / np.float32(width + 1)))
+
+
+def grow(mask: FloatArray, radius: float) -> FloatArray:
+    """Dilates by `radius` pixels (round, any fraction)."""
+    if radius <= 0:
+        return mask
+    near = np.clip(np.float32(radius + 1) - _distance_outside(mask), 0, 1)
+    return np.maximum(mask, near)
+
+
+def shrink(mask: FloatArray, radius: float) -> FloatArray:
+    """Erodes by `radius` pixels (round, any fraction)."""
+    if radius <= 0:
+        return mask
+    return np.minimum(mask, np.clip(_distance_inside(mask) - np.float32(radius), 0, 1))
+
+
+def roll_degrees(landmarks5: FloatArray) -> float:
+    """How far the eye line is turned clockwise on the screen, in degrees."""
+    dx, dy = np.asarray(landmarks5[1], np.float64) - np.asarray(landmarks5[0], np.float64)
+    return math.degrees(math.atan2(dy, dx)) if dx or dy else 0.0
+
+
+def _distance_outside(mask: FloatArray) -> FloatArray:
+    import cv2
+
+    if not np.any(mask >= 0.5):
+        return np.asarray(np.full(mask.shape, np.inf), np.float32)
+    return np.asarray(
+        cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE),
+        np.float32,
+    )
+
+
+def _distance_inside(mask: FloatArray) -> FloatArray:
+    import cv2
+
+    if np.all(mask >= 0.5):
+        return np.asarray(np.full(mask.shape, np.inf), np.float32)
+    return np.asarray(
+        cv2.distanceTransform((mask >= 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE),
+        np.float32,
+    )
+
+
+def _smooth(t: FloatArray) -> FloatArray:
+    """Smoothstep: 0 at 0, 1 at 1, level at both ends."""
+    t = np.clip(t, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))

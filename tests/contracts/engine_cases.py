@@ -1,0 +1,105 @@
+"""What each engine needs to be opened in a test; add an entry when you add an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facepick.compositing.patch import FaceRequest
+from facepick.engines.engine import Engine, EngineContext
+from facepick.media.video import VideoInfo
+from facepick.models.store import ModelStore
+from facepick.people.identity import Identity, Scan
+from facepick.people.track import FaceTrack
+from facepick.progress import CancelToken
+from facepick.shots.shot import Shot
+
+
+@dataclass(frozen=True)
+class Case:
+    """Files and settings that one engine wants on top of the common context.
+
+    Attributes:
+        extra: keyword arguments for `EngineContext`, given a folder to put files in and the
+            requests that will be processed.
+        frames: how many requests the suite sends; slow engines may ask for fewer, not below 4.
+    """
+
+    extra: Callable[[Path, list[FaceRequest], Path], dict[str, Any]] = field(
+        default=lambda folder, requests, media: {}
+    )
+    frames: int = 8
+
+
+CASES: dict[tuple[str, str], Case] = {
+    ("hide", "pixelate"): Case(),
+    ("hide", "blur"): Case(),
+    ("hide", "cover"): Case(),
+}
+
+
+def context_for(
+    engine: Engine,
+    folder: Path,
+    requests: list[FaceRequest],
+    *,
+    cancel: CancelToken,
+    **changes: Any,
+) -> EngineContext:
+    """A context around `requests`: one person, one track, one shot."""
+    frames = max(r.frame for r in requests) + 1
+    video = VideoInfo(
+        path=Path("clip.mp4"),
+        width=640,
+        height=360,
+        time_base=Fraction(1, 25),
+        pixel_format="yuv420p",
+        codec="h264",
+    )
+    numbers = np.array(sorted({r.frame for r in requests}), np.int32)
+    by_frame = {r.frame: r for r in requests}
+    track = FaceTrack(
+        id="T1",
+        shot=0,
+        frames=numbers,
+        boxes=np.array([by_frame[int(i)].box for i in numbers], np.float32),
+        landmarks5=np.array([by_frame[int(i)].landmarks5 for i in numbers], np.float32),
+        score=np.ones(len(numbers), np.float32),
+        origin=np.zeros(len(numbers), np.uint8),
+    )
+    person = Identity(
+        id="P1",
+        track_ids=("T1",),
+        exemplars=np.eye(1, 128, dtype=np.float32),
+        frames=len(numbers),
+        screen_time=Fraction(len(numbers), 25),
+    )
+    scan = Scan(
+        video=video,
+        content_hash="0" * 64,
+        pts=np.arange(frames, dtype=np.int64),
+        duration_pts=1,
+        shots=(Shot(0, 0, frames),),
+        tracks=(track,),
+        people=(person,),
+    )
+    workspace = folder / "workspace"
+    workspace.mkdir(exist_ok=True)
+    values: dict[str, Any] = {
+        "settings": engine.spec.settings(),
+        "video": video,
+        "scan": scan,
+        "person": person,
+        "frames": frames,
+        "workspace": workspace,
+        "models": ModelStore([folder / "models"], folder / "models"),
+        "device": "cpu",
+        "footage": lambda: iter(requests),
+        "cancel": cancel,
+    }
+    return EngineContext(**{**values, **changes})
