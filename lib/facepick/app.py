@@ -1,0 +1,326 @@
+"""The one facade that the tab, the command line and HTTP call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facepick.engines.registry import EngineRegistry, default_registry
+from facepick.errors import UserInputError
+from facepick.host.host import Host
+from facepick.jobs.job import JobRecord
+from facepick.jobs.runner import Toolbox, run_job, spawn
+from facepick.jobs.workspace import Workspace, Workspaces
+from facepick.models.store import ModelStore, default_store
+from facepick.progress import CancelToken, ProgressSink, never, no_progress
+
+if TYPE_CHECKING:
+    from facepick.doctor import Check
+    from facepick.media.video import VideoInfo
+    from facepick.media.writer import EncodeSettings
+    from facepick.people.edits import Edit
+    from facepick.people.finder import ScanSettings
+    from facepick.people.identity import Scan
+    from facepick.render.plan import Assignment, OutputSettings, RenderPlan
+
+__all__ = ["App"]
+
+
+class App:
+    """facepick as a whole, in one host.
+
+    Methods that take long come in two kinds: those that do the work here and now and report to
+    `progress`, and the ``start_...`` ones, which hand it to a child process and give the job's
+    record at once.
+
+    Args:
+        host: the program around facepick; None for the standalone one.
+        registry: the engines; None for those that come with facepick.
+    """
+
+    def __init__(self, host: Host | None = None, *, registry: EngineRegistry | None = None) -> None:
+        if host is None:
+            from facepick.host.standalone import StandaloneHost
+
+            host = StandaloneHost()
+        self.host = host
+        self.registry = registry or default_registry()
+        self.models: ModelStore = default_store(host.model_folders())
+        self.jobs_folder = Workspaces(host.home() / "jobs")
+
+    @property
+    def cache(self) -> Path:
+        """Folder of cached scans and of the edits made to them."""
+        return self.host.home() / "cache"
+
+    def toolbox(self) -> Toolbox:
+        return Toolbox(
+            registry=self.registry,
+            models=self.models,
+            cache=self.cache,
+            device=self.host.device(),
+        )
+
+    # --- looking ---------------------------------------------------------------------------
+
+    def probe(self, path: str | Path) -> VideoInfo:
+        """Raises: VideoOpenError."""
+        from facepick.media.probe import probe
+
+        return probe(Path(path))
+
+    def find_people(
+        self,
+        path: str | Path,
+        settings: ScanSettings | None = None,
+        *,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> Scan:
+        """Everyone in the video, with the user's edits applied; cached by content and settings.
+
+        Raises:
+            VideoOpenError, MissingModelError, Cancelled.
+        """
+        from facepick.jobs.work import scan_video
+        from facepick.people.finder import ScanSettings
+        from facepick.settings import to_mapping
+
+        values = to_mapping(settings or ScanSettings())
+        return scan_video(Path(path), values, self.toolbox(), progress, cancel)
+
+    def edit_people(self, scan: Scan, edit: Edit) -> Scan:
+        """Merge, split, rename or ignore; kept, so that it survives a re-scan.
+
+        Raises:
+            SelectionError: the edit names somebody who is not there, or would make two people
+                of the same frame one.
+        """
+        from facepick.people.edits import add_edit
+
+        return add_edit(self.cache, scan, edit)
+
+    def undo_edit(self, scan: Scan) -> Scan:
+        """Take the newest edit back; the same scan when there is none."""
+        from facepick.people.edits import undo_edit
+
+        return undo_edit(self.cache, scan)
+
+    # --- changing --------------------------------------------------------------------------
+
+    def make_plan(
+        self,
+        video: str | Path,
+        assignments: Sequence[Assignment],
+        *,
+        encode: EncodeSettings | None = None,
+        output: OutputSettings | None = None,
+        scan_settings: Mapping[str, Any] | None = None,
+    ) -> RenderPlan:
+        """Raises: UserInputError when there is no assignment."""
+        from facepick.media.writer import EncodeSettings
+        from facepick.render.plan import OutputSettings, RenderPlan
+
+        return RenderPlan(
+            video=str(Path(video).absolute()),
+            assignments=tuple(assignments),
+            encode=encode or EncodeSettings(),
+            output=output or OutputSettings(),
+            scan_settings=dict(scan_settings or {}),
+        )
+
+    def new_scan_job(
+        self, video: str | Path, *, settings: Mapping[str, Any] | None = None, owner: str = ""
+    ) -> Workspace:
+        """A scan job that nobody works on yet."""
+        return self.jobs_folder.new(
+            "scan",
+            video=str(Path(video).absolute()),
+            out=None,
+            request={"settings": dict(settings or {})},
+            owner=owner,
+        )
+
+    def new_render_job(self, plan: RenderPlan, out: str | Path, *, owner: str = "") -> Workspace:
+        """A render job that nobody works on yet."""
+        return self.jobs_folder.new(
+            "render",
+            video=plan.video,
+            out=str(Path(out).absolute()),
+            request={"plan": plan.to_json()},
+            owner=owner,
+        )
+
+    def new_preview_job(
+        self,
+        plan: RenderPlan,
+        out: str | Path,
+        *,
+        at: float | None = None,
+        seconds: float = 3.0,
+        owner: str = "",
+    ) -> Workspace:
+        """A preview job that nobody works on yet.
+
+        Args:
+            at: second at which it starts; None for the hardest frames of the picked people.
+        """
+        if not 0 < seconds <= 60:
+            raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
+        return self.jobs_folder.new(
+            "preview",
+            video=plan.video,
+            out=str(Path(out).absolute()),
+            request={"plan": plan.to_json(), "at": at, "seconds": seconds},
+            owner=owner,
+        )
+
+    def run(
+        self,
+        workspace: Workspace,
+        *,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken | None = None,
+    ) -> JobRecord:
+        """Do a job in this process.  Raises what `facepick.jobs.runner.run_job` raises."""
+        return run_job(workspace, self.toolbox(), progress=progress, cancel=cancel)
+
+    def render(
+        self,
+        plan: RenderPlan,
+        out: str | Path,
+        *,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken | None = None,
+    ) -> JobRecord:
+        """Render in this process, as a job that can be resumed."""
+        return self.run(self.new_render_job(plan, out), progress=progress, cancel=cancel)
+
+    def preview(
+        self,
+        plan: RenderPlan,
+        out: str | Path,
+        *,
+        at: float | None = None,
+        seconds: float = 3.0,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken | None = None,
+    ) -> JobRecord:
+        """A few seconds before and after, side by side, in this process."""
+        job = self.new_preview_job(plan, out, at=at, seconds=seconds)
+        return self.run(job, progress=progress, cancel=cancel)
+
+    # --- jobs in child processes -----------------------------------------------------------
+
+    def start(self, workspace: Workspace) -> JobRecord:
+        """Hand a job to a child process."""
+        spawn(workspace, self.host.child_environment())
+        return workspace.record()
+
+    def start_scan(
+        self, video: str | Path, *, settings: Mapping[str, Any] | None = None, owner: str = ""
+    ) -> JobRecord:
+        return self.start(self.new_scan_job(video, settings=settings, owner=owner))
+
+    def start_render(self, plan: RenderPlan, out: str | Path, *, owner: str = "") -> JobRecord:
+        return self.start(self.new_render_job(plan, out, owner=owner))
+
+    def start_preview(
+        self,
+        plan: RenderPlan,
+        out: str | Path,
+        *,
+        at: float | None = None,
+        seconds: float = 3.0,
+        owner: str = "",
+    ) -> JobRecord:
+        return self.start(self.new_preview_job(plan, out, at=at, seconds=seconds, owner=owner))
+
+    def jobs(self, *, owner: str | None = None) -> list[JobRecord]:
+        """All jobs, newest first; with `owner` only that user's."""
+        return [r for r in self.jobs_folder.all() if owner is None or r.owner == owner]
+
+    def job(self, job_id: str) -> JobRecord:
+        """Raises: JobNotFound."""
+        return self.jobs_folder.get(job_id).record()
+
+    def cancel_job(self, job_id: str, *, wait_seconds: float = 0.0) -> JobRecord:
+        """Ask a job to stop; finished segments are kept.
+
+        Args:
+            wait_seconds: how long to wait for its process to end.
+
+        Raises:
+            JobNotFound.
+        """
+        workspace = self.jobs_folder.get(job_id)
+        record = workspace.record()
+        if record.state in ("queued", "interrupted"):
+            workspace.ask_to_cancel()
+            workspace.mark_stopped()
+        elif record.is_active:
+            workspace.ask_to_cancel()
+            until = time.monotonic() + wait_seconds
+            while workspace.record().is_active and time.monotonic() < until:
+                time.sleep(0.1)
+        return workspace.record()
+
+    def resume_job(self, job_id: str) -> JobRecord:
+        """Go on with a stopped, failed or interrupted job in a child process.
+
+        Raises:
+            JobNotFound, UserInputError: it runs or is done.
+        """
+        return self.start(self.resumable(job_id))
+
+    def resumable(self, job_id: str) -> Workspace:
+        """The workspace of a job that can go on.  Raises: JobNotFound, UserInputError."""
+        workspace = self.jobs_folder.get(job_id)
+        record = workspace.record()
+        if not record.can_resume:
+            raise UserInputError(
+                f"Job {job_id} is {record.state} and cannot be resumed.",
+                hint="See: facepick jobs list",
+            )
+        return workspace
+
+    def scan_of_job(self, job_id: str) -> Scan:
+        """The people found by a finished scan job, with the user's edits.
+
+        Raises:
+            JobNotFound, UserInputError: it is not done, or its cache was removed.
+        """
+        from facepick.people.finder import ScanSettings
+        from facepick.settings import from_mapping
+
+        record = self.job(job_id)
+        if record.kind != "scan" or record.state != "done":
+            raise UserInputError(f"Job {job_id} is no finished scan.")
+        settings = from_mapping(ScanSettings, record.request.get("settings") or {})
+        return self.find_people(record.video, settings)
+
+    # --- reading back, health ---------------------------------------------------------------
+
+    def inspect(self, result: str | Path) -> dict[str, Any]:
+        """What was changed in a result, from its sidecar, and whether the file is still the same.
+
+        Raises:
+            UserInputError: there is no report.
+        """
+        from facepick.models.store import sha256_of
+        from facepick.render.report import read_report
+
+        path = Path(result)
+        report = read_report(path)
+        video = path if not path.name.endswith(".facepick.json") else path.with_suffix("").with_suffix("")
+        unchanged: bool | None = None
+        if video.is_file():
+            unchanged = sha256_of(video) == report["result"]["sha256"]
+        return {**report, "unchanged_since": unchanged}
+
+    def doctor(self) -> list[Check]:
+        from facepick.doctor import run_checks
+
+        return run_checks(self.models, home=self.host.home())

@@ -1,0 +1,85 @@
+"""A job: one scan, render or preview that outlives the process that asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from facepick.progress import Progress
+
+__all__ = ["JobKind", "JobRecord", "JobState"]
+
+JobKind = Literal["scan", "render", "preview"]
+JobState = Literal["queued", "running", "done", "failed", "stopped", "interrupted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """What is known of a job from outside.
+
+    Attributes:
+        id: ``20261122-215701-4f2a``: when it was made, and four random digits.
+        kind: what it does.
+        state: ``queued`` (made, not started), ``running``, ``done``, ``failed`` (see `error`),
+            ``stopped`` (by the user), ``interrupted`` (its process died; it can be resumed).
+        video: path of the source.
+        out: path of the result, for a render or preview.
+        request: what was asked, plain JSON.
+        progress: the newest report, or None.
+        error: one sentence, or None.
+        exit_code: of the work, or None while it runs.
+        created: seconds since the epoch.
+        owner: who may see it in a shared UI; empty on the command line.
+        folder: its workspace.
+        result: what came out, plain JSON.
+    """
+
+    id: str
+    kind: JobKind
+    state: JobState
+    video: str
+    out: str | None
+    request: Mapping[str, Any]
+    progress: Progress | None = None
+    error: str | None = None
+    exit_code: int | None = None
+    created: float
+    owner: str = ""
+    folder: Path
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it still works or waits to."""
+        return self.state in ("queued", "running")
+
+    @property
+    def can_resume(self) -> bool:
+        return self.state in ("stopped", "interrupted", "failed", "queued")
+
+    def to_json(self) -> dict[str, Any]:
+        progress = None
+        if self.progress is not None:
+            progress = {
+                "stage": self.progress.stage,
+                "done": self.progress.done,
+                "total": self.progress.total,
+                "eta_seconds": self.progress.eta_seconds,
+                "message": self.progress.message,
+                "thumbnail": self.progress.thumbnail,
+            }
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "state": self.state,
+            "video": self.video,
+            "out": self.out,
+            "created": self.created,
+            "progress": progress,
+            "error": self.error,
+            "exit_code": self.exit_code,
+            "result": dict(self.result),
+            "folder": str(self.folder),
+        }

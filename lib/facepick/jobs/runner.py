@@ -1,0 +1,175 @@
+"""Carrying jobs out: in this process (`run_job`) or in a child process (`spawn`)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facepick.engines.engine import HostRestorer
+from facepick.engines.registry import EngineRegistry
+from facepick.errors import Cancelled, FacepickError, OutOfMemory, RenderError
+from facepick.jobs.job import JobRecord
+from facepick.jobs.workspace import Workspace
+from facepick.models.store import ModelStore
+from facepick.progress import CancelToken, Progress, ProgressSink, no_progress
+
+__all__ = ["Toolbox", "cancel_on_signals", "run_job", "spawn"]
+
+log = logging.getLogger("facepick.jobs")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Toolbox:
+    """What a job works with.
+
+    Attributes:
+        registry: the engines.
+        models: the model files.
+        cache: folder of cached scans.
+        device: see `facepick.engines.engine.EngineContext`.
+        host_restorers: face restorers of the host.
+    """
+
+    registry: EngineRegistry
+    models: ModelStore
+    cache: Path
+    device: str = "auto"
+    host_restorers: Mapping[str, HostRestorer] = field(default_factory=dict)
+
+
+Work = Callable[[Workspace, Toolbox, ProgressSink, CancelToken], Mapping[str, Any]]
+
+
+def run_job(
+    workspace: Workspace,
+    toolbox: Toolbox,
+    *,
+    progress: ProgressSink = no_progress,
+    cancel: CancelToken | None = None,
+) -> JobRecord:
+    """Do the work of a job in this process and note how it ended.
+
+    The job is stopped when `cancel` is set or somebody calls `Workspace.ask_to_cancel`.
+
+    Raises:
+        Cancelled: it was stopped; state ``stopped``, finished segments are kept.
+        FacepickError: it failed; state ``failed`` with the sentence.
+    """
+    token = cancel or CancelToken()
+    workspace.claim()
+    record = workspace.record()
+    work = _work_of(record.kind)
+
+    def sink(report: Progress) -> None:
+        workspace.report(report)
+        progress(report)
+
+    with _watching(workspace, token):
+        try:
+            result = work(workspace, toolbox, sink, token)
+        except Cancelled as error:
+            workspace.finish("stopped", exit_code=error.exit_code)
+            raise
+        except FacepickError as error:
+            workspace.finish("failed", exit_code=error.exit_code, error=error.sentence())
+            raise
+        except Exception as error:
+            # Anything else is a fault of ours or of a library: the log gets the trace, the user
+            # a sentence.  This is the one place where a worker ends.
+            log.debug("job %s failed", workspace.id, exc_info=True)
+            known = _explained(error)
+            workspace.finish("failed", exit_code=known.exit_code, error=known.sentence())
+            raise known from error
+    workspace.finish("done", exit_code=0, result=result)
+    return workspace.record()
+
+
+def _work_of(kind: str) -> Work:
+    from facepick.jobs import work
+
+    return {"scan": work.scan, "render": work.render, "preview": work.preview}[kind]
+
+
+def _explained(error: Exception) -> FacepickError:
+    if isinstance(error, MemoryError):
+        return OutOfMemory(
+            "There is not enough memory.", hint="Close other programs, or use a smaller video."
+        )
+    if isinstance(error, OSError):
+        where = f" ({Path(error.filename).name})" if error.filename else ""
+        return RenderError(
+            f"The machine refused: {error.strerror or error}{where}.",
+            hint="Check free disk space and permissions.",
+        )
+    return RenderError(
+        f"Unexpected {type(error).__name__}: {error}",
+        hint="Run again with --verbose and report what it prints.",
+    )
+
+
+@contextmanager
+def _watching(workspace: Workspace, token: CancelToken) -> Iterator[None]:
+    """Turns the workspace's ``cancel`` file into the token."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            if workspace.cancel_asked:
+                token.cancel()
+                return
+
+    thread = threading.Thread(target=watch, name="facepick-cancel", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextmanager
+def cancel_on_signals(token: CancelToken) -> Iterator[None]:
+    """SIGINT and SIGTERM set `token`; a second SIGINT ends at once.  Main thread only."""
+
+    def handle(number: int, frame: object) -> None:
+        if token.is_cancelled and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        token.cancel()
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def spawn(workspace: Workspace, environment: Mapping[str, str]) -> int:
+    """Start a child process that does the job; gives its process id.
+
+    The child is in a session of its own: it survives the one that started it, and a Ctrl-C in
+    the terminal of a WebUI does not reach it.  Its output goes to ``log.txt`` in the workspace.
+    """
+    argv = [sys.executable, "-m", "facepick", "jobs", "run", workspace.id]
+    env = {**os.environ, **environment}
+    extra: dict[str, Any] = {}
+    if sys.platform == "win32":
+        extra["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+    else:
+        extra["start_new_session"] = True
+    with open(workspace.folder / "log.txt", "ab") as output:
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, **extra
+        )
+    # Reaped by this thread when it ends, so that no zombie is taken for a living worker.
+    threading.Thread(target=child.wait, name="facepick-reaper", daemon=True).start()
+    return child.pid

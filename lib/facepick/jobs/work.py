@@ -1,0 +1,128 @@
+"""What the three kinds of jobs do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from facepick.errors import NoFacesFound
+from facepick.jobs.runner import Toolbox
+from facepick.jobs.workspace import Workspace
+from facepick.people.edits import apply_edits, load_edits
+from facepick.people.finder import ScanSettings, find_people, load_scan, save_scan
+from facepick.people.identity import Scan
+from facepick.progress import CancelToken, ProgressSink
+from facepick.render.plan import RenderPlan
+from facepick.render.preview import hardest_moment, side_by_side
+from facepick.render.renderer import Renderer
+from facepick.settings import from_mapping
+
+__all__ = ["preview", "render", "scan", "scan_video"]
+
+
+def scan_video(
+    video: Path,
+    settings: Mapping[str, Any],
+    toolbox: Toolbox,
+    progress: ProgressSink,
+    cancel: CancelToken,
+) -> Scan:
+    """The people of a video with the user's edits applied; cached."""
+    found = find_people(
+        video,
+        from_mapping(ScanSettings, settings),
+        models=toolbox.models,
+        cache=toolbox.cache,
+        progress=progress,
+        cancel=cancel,
+    )
+    return apply_edits(found, load_edits(toolbox.cache, found.content_hash))
+
+
+def scan(
+    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+) -> Mapping[str, Any]:
+    record = workspace.record()
+    found = scan_video(
+        Path(record.video), record.request.get("settings") or {}, toolbox, progress, cancel
+    )
+    return {"people": len(found.people), "frames": found.frames, "folder": found.folder}
+
+
+def _frozen_scan(
+    workspace: Workspace,
+    plan: RenderPlan,
+    toolbox: Toolbox,
+    progress: ProgressSink,
+    cancel: CancelToken,
+) -> Scan:
+    """The scan this job started with: later edits of the people must not change a resumed job."""
+    folder = workspace.folder / "scan"
+    kept = load_scan(folder)
+    if kept is not None:
+        return kept
+    found = scan_video(Path(plan.video), plan.scan_settings, toolbox, progress, cancel)
+    save_scan(found, folder)
+    return found
+
+
+def _renderer(
+    workspace: Workspace,
+    plan: RenderPlan,
+    found: Scan,
+    toolbox: Toolbox,
+    progress: ProgressSink,
+    cancel: CancelToken,
+) -> Renderer:
+    if not found.people:
+        raise NoFacesFound(
+            f"Nobody was found in {found.video.path.name}.",
+            hint="Try a scan with more accuracy, or a smaller least face.",
+        )
+    return Renderer(
+        replace(plan, content_hash=found.content_hash),
+        found,
+        workspace=workspace.folder,
+        registry=toolbox.registry,
+        models=toolbox.models,
+        device=toolbox.device,
+        host_restorers=toolbox.host_restorers,
+        progress=progress,
+        cancel=cancel,
+    )
+
+
+def render(
+    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+) -> Mapping[str, Any]:
+    record = workspace.record()
+    plan = RenderPlan.from_json(record.request["plan"])
+    found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
+    result = _renderer(workspace, plan, found, toolbox, progress, cancel).run(Path(record.out or ""))
+    return {
+        "out": str(result.path),
+        "report": None if result.report is None else str(result.report),
+        "frames": result.frames,
+        "changed": result.changed,
+    }
+
+
+def preview(
+    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+) -> Mapping[str, Any]:
+    record = workspace.record()
+    plan = RenderPlan.from_json(record.request["plan"])
+    found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
+    people = [p for item in plan.assignments for p in item.selection.resolve(found)]
+    part = hardest_moment(
+        found, people, at=record.request.get("at"), seconds=float(record.request["seconds"])
+    )
+    after = workspace.folder / "after.mp4"
+    _renderer(workspace, plan.part(*part), found, toolbox, progress, cancel).run(after)
+    out = Path(record.out or "")
+    side_by_side(found, part, after, out, workspace.folder, plan.encode, progress, cancel)
+    after.unlink()
+    after.with_name(after.name + ".facepick.json").unlink(missing_ok=True)
+    return {"out": str(out), "start": part[0], "stop": part[1]}

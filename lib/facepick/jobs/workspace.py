@@ -1,0 +1,265 @@
+"""One folder per job; every fact in it is written atomically, so that a kill loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facepick.errors import JobNotFound, UserInputError
+from facepick.jobs.job import JobKind, JobRecord, JobState
+from facepick.progress import Progress
+from facepick.render.report import write_json
+
+__all__ = ["Workspace", "Workspaces"]
+
+FORMAT = "facepick-job/1"
+_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
+
+
+class Workspace:
+    """The folder of one job.
+
+    ``job.json`` holds the request and never changes; ``state.json`` is rewritten as the work
+    goes on; the file ``cancel`` asks the worker to stop.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    def __repr__(self) -> str:
+        return f"Workspace({self.id})"
+
+    def record(self) -> JobRecord:
+        """Raises: JobNotFound."""
+        job = _read(self.folder / "job.json")
+        if job.get("format") != FORMAT:
+            raise JobNotFound(f"There is no job {self.id}.", hint="See: facepick jobs list")
+        state = _read(self.folder / "state.json")
+        name: JobState = state.get("state", "queued")
+        if name == "running" and not _is_alive(state.get("pid"), state.get("pid_started")):
+            name = "interrupted"
+        progress = state.get("progress")
+        return JobRecord(
+            id=self.id,
+            kind=job["kind"],
+            state=name,
+            video=job["video"],
+            out=job.get("out"),
+            request=job["request"],
+            progress=Progress(**progress) if progress else None,
+            error=state.get("error"),
+            exit_code=state.get("exit_code"),
+            created=job["created"],
+            owner=job.get("owner", ""),
+            folder=self.folder,
+            result=state.get("result") or {},
+        )
+
+    def claim(self) -> None:
+        """Become the worker of this job.
+
+        Raises:
+            UserInputError: another process works on it.
+        """
+        record = self.record()
+        state = _read(self.folder / "state.json")
+        if record.state == "running" and state.get("pid") != os.getpid():
+            raise UserInputError(
+                f"Job {self.id} is running.", hint=f"Stop it first: facepick jobs cancel {self.id}"
+            )
+        (self.folder / "cancel").unlink(missing_ok=True)
+        self._write("running")
+
+    def _write(self, state: JobState, **more: Any) -> None:
+        pid = os.getpid()
+        write_json(
+            self.folder / "state.json",
+            {"state": state, "pid": pid, "pid_started": _started(pid), **more},
+        )
+
+    def report(self, progress: Progress) -> None:
+        """Keep the newest progress for whoever watches."""
+        self._write(
+            "running",
+            progress={
+                "stage": progress.stage,
+                "done": progress.done,
+                "total": progress.total,
+                "eta_seconds": progress.eta_seconds,
+                "message": progress.message,
+                "thumbnail": progress.thumbnail,
+            },
+        )
+
+    def finish(
+        self,
+        state: JobState,
+        *,
+        exit_code: int,
+        error: str | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._write(state, exit_code=exit_code, error=error, result=dict(result or {}))
+
+    def ask_to_cancel(self) -> None:
+        (self.folder / "cancel").touch()
+
+    def mark_stopped(self) -> None:
+        """For a job without a living worker: note that the user does not want it."""
+        self._write("stopped", exit_code=4)
+
+    @property
+    def cancel_asked(self) -> bool:
+        return (self.folder / "cancel").exists()
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Workspaces:
+    """All jobs of one home folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def new(
+        self,
+        kind: JobKind,
+        *,
+        video: str,
+        out: str | None,
+        request: Mapping[str, Any],
+        owner: str = "",
+    ) -> Workspace:
+        self.root.mkdir(parents=True, exist_ok=True)
+        while True:
+            name = time.strftime("%Y%m%d-%H%M%S") + "-" + secrets.token_hex(2)
+            try:
+                (self.root / name).mkdir()
+            except FileExistsError:
+                continue
+            break
+        workspace = Workspace(self.root / name)
+        write_json(
+            workspace.folder / "job.json",
+            {
+                "format": FORMAT,
+                "kind": kind,
+                "video": video,
+                "out": out,
+                "request": dict(request),
+                "created": time.time(),
+                "owner": owner,
+            },
+        )
+        return workspace
+
+    def get(self, job_id: str) -> Workspace:
+        """Raises: JobNotFound."""
+        if not _ID.fullmatch(job_id) or not (self.root / job_id / "job.json").is_file():
+            raise JobNotFound(f"There is no job {job_id!r}.", hint="See: facepick jobs list")
+        return Workspace(self.root / job_id)
+
+    def all(self) -> list[JobRecord]:
+        """Every job, newest first; folders that hold no job are passed over."""
+        if not self.root.is_dir():
+            return []
+        found = []
+        for folder in sorted(self.root.iterdir(), reverse=True):
+            if not _ID.fullmatch(folder.name):
+                continue
+            try:
+                found.append(Workspace(folder).record())
+            except JobNotFound:
+                continue
+        return found
+
+    def prune(self, *, keep_days: float, now: float | None = None) -> int:
+        """Remove finished jobs older than `keep_days`; gives how many."""
+        limit = (now or time.time()) - keep_days * 86_400
+        removed = 0
+        for record in self.all():
+            if record.state in ("done", "failed", "stopped") and record.created < limit:
+                Workspace(record.folder).remove()
+                removed += 1
+        return removed
+
+
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _is_alive(pid: Any, started: Any) -> bool:
+    """Whether the process still runs and is the same one (ids are used again)."""
+    if not isinstance(pid, int):
+        return False
+    if pid == os.getpid():
+        return True
+    if sys.platform == "win32":
+        return _is_alive_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    if _is_zombie(pid):
+        return False
+    now = _started(pid)
+    return now is None or started is None or now == started
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the third on; empty where there is no /proc."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    # The second field is the program's name in brackets and may itself hold spaces and brackets.
+    return text.rpartition(")")[2].split()
+
+
+def _is_zombie(pid: int) -> bool:
+    return _stat_fields(pid)[:1] == ["Z"]
+
+
+def _started(pid: int) -> str | None:
+    """A mark that differs when the id was given to another process; None where unknown."""
+    fields = _stat_fields(pid)
+    # starttime is field 22 of proc(5), the 20th after the name.
+    return fields[19] if len(fields) > 19 else None
+
+
+def _is_alive_windows(pid: int) -> bool:
+    import ctypes
+
+    query_limited_information = 0x1000
+    still_active = 259
+    kernel32 = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    handle = kernel32.OpenProcess(query_limited_information, False, pid)
+    if not handle:
+        return False
+    try:
+        code = ctypes.c_ulong()
+        kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        return code.value == still_active
+    finally:
+        kernel32.CloseHandle(handle)

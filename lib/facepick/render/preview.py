@@ -1,0 +1,113 @@
+"""A few seconds, before and after, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from facepick.errors import UserInputError
+from facepick.media.reader import VideoReader
+from facepick.media.writer import AudioOut, EncodeSettings, SegmentWriter, join_segments
+from facepick.people.identity import Identity, Scan
+from facepick.people.track import BRIDGED
+from facepick.progress import CancelToken, ProgressMeter, ProgressSink
+
+__all__ = ["hardest_moment", "side_by_side"]
+
+GAP_PX = 4
+"""Width of the dark line between the two halves."""
+
+
+def hardest_moment(
+    scan: Scan, people: Sequence[Identity], *, at: float | None, seconds: float
+) -> tuple[int, int]:
+    """The half-open part of the video to preview, in frames.
+
+    Args:
+        at: second at which it starts; None looks for the stretch in which the picked people are
+            hardest to see: small, guessed at, or found with a low score.
+        seconds: how long it lasts; cut off at the end of the video.
+
+    Raises:
+        UserInputError: `at` lies behind the end of the video.
+    """
+    times = (scan.pts - scan.pts[0]).astype(np.float64) * float(scan.video.time_base)
+    if at is not None:
+        if at < 0 or at > times[-1]:
+            raise UserInputError(
+                f"--at {at:g} lies outside the video, which lasts {times[-1]:.1f} s."
+            )
+        start = int(np.searchsorted(times, at))
+        return start, max(start + 1, int(np.searchsorted(times, at + seconds)))
+    hardness = np.zeros(scan.frames)
+    for person in people:
+        for track in scan.tracks_of(person.id):
+            size = (track.boxes[:, 3] - track.boxes[:, 1]) / scan.video.height
+            worth = 1.0 - np.clip(track.score, 0, 1) + 0.5 * (track.origin == BRIDGED)
+            # A face under a tenth of the height is hard, one of a third is easy.
+            worth = worth + np.clip((0.33 - size) / 0.23, 0, 1) * 0.5 + 0.2
+            hardness[track.frames] += worth
+    window = max(1, int(np.searchsorted(times, seconds)))
+    sums = np.convolve(hardness, np.ones(min(window, scan.frames)), mode="valid")
+    start = int(np.argmax(sums))
+    return start, min(scan.frames, start + window)
+
+
+def side_by_side(
+    scan: Scan,
+    part: tuple[int, int],
+    after: Path,
+    out: Path,
+    folder: Path,
+    encode: EncodeSettings,
+    progress: ProgressSink,
+    cancel: CancelToken,
+) -> None:
+    """Write the part of the source on the left and `after` on the right, with the new sound.
+
+    Raises:
+        Cancelled: `out` is untouched.
+    """
+    from facepick.media.picture import Picture
+
+    meter = ProgressMeter(progress, "publish", part[1] - part[0])
+    video = scan.video
+    # 4:2:0 wants an even width.
+    width = (2 * video.width + GAP_PX + 1) // 2 * 2
+    info = replace(video, width=width, rotation=0)
+    segment = folder / f"preview{SegmentWriter.SUFFIX}"
+    writer = SegmentWriter(segment, info=info, encode=encode)
+    pts: list[int] = []
+    try:
+        with VideoReader(video.path, cancel=cancel) as before, VideoReader(after) as changed:
+            pairs = zip(
+                before.frames(start=part[0], pts=scan.pts.tolist()), changed.frames(), strict=False
+            )
+            for left, right in pairs:
+                cancel.raise_if_cancelled()
+                sheet = np.full((video.height, width, 3), 16, np.uint8)
+                sheet[:, : video.width] = left.picture.bgr()
+                sheet[:, video.width + GAP_PX : 2 * video.width + GAP_PX] = right.picture.bgr()
+                pts.append(int(scan.pts[left.index]) - int(scan.pts[part[0]]))
+                writer.write(Picture.from_bgr(sheet, like=left.picture), pts[-1])
+                meter.update(len(pts))
+                if len(pts) == part[1] - part[0]:
+                    break
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
+    join_segments(
+        [segment],
+        out=out,
+        info=info,
+        pts=pts,
+        duration_pts=scan.duration_pts,
+        audio=AudioOut.copy_of(after),
+        metadata={},
+        cancel=cancel,
+    )
+    segment.unlink()

@@ -1,0 +1,562 @@
+"""The second pass: decode, let the engines change the picked faces, blend, encode, publish.
+
+The work is cut into segments that depend on nothing but the plan and what the engines prepared.
+A finished segment is kept in the workspace, so that a render that was stopped, or killed, goes
+on where it was and ends with the same frames.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.engines.engine import (
+    Engine,
+    EngineContext,
+    EngineResult,
+    EngineSession,
+    HostRestorer,
+    Speech,
+)
+from facepick.engines.registry import EngineRegistry
+from facepick.errors import EngineError, RenderError, UserInputError
+from facepick.faces.detection import FloatArray
+from facepick.media.reader import VideoReader
+from facepick.media.writer import SegmentWriter, join_segments
+from facepick.models.store import ModelStore
+from facepick.people.identity import Identity, Scan
+from facepick.people.track import BRIDGED
+from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
+from facepick.render.footage import PersonFootage
+from facepick.render.geometry import FaceState
+from facepick.render.pipeline import BackgroundConsumer, prefetched
+from facepick.render.plan import Assignment, RenderPlan
+from facepick.render.report import (
+    FrameNote,
+    build_report,
+    container_metadata,
+    sidecar_of,
+    write_json,
+)
+from facepick.render.sound import Sound, prepare_sound
+from facepick.settings import from_mapping
+
+if TYPE_CHECKING:
+    from facepick.media.picture import Picture
+
+__all__ = ["RenderResult", "Renderer"]
+
+SEGMENT_FRAMES = 250
+"""Frames of a segment: 10 s at 25 a second, the usual distance of keyframes, so that segments cost
+no bits; at most this much work is lost when a job is killed."""
+
+CUT_REACH_FRAMES = 60
+"""A segment ends at a cut instead when one lies this near, where a keyframe is due anyhow."""
+
+BATCH_BYTES = 64 * 2**20
+"""Decoded pictures that wait for one call of an engine: 16 at 1080p (3.1 MB each at 4:2:0, with
+room for crops), 5 at 2160p."""
+
+MAX_BATCH = 16
+"""Beyond 8 faces a call no engine gains on a CPU; 16 leaves room on a GPU."""
+
+BACKWARD_BLOCK = 24
+"""Frames held at once while a clip plays backwards (`bounce`)."""
+
+THUMBNAIL_EVERY = 50
+"""Frames between two live thumbnails."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderResult:
+    """A finished render.
+
+    Attributes:
+        path: the video.
+        report: the sidecar, or None when provenance was switched off.
+        frames: number of output frames.
+        changed: frames changed, by person id and flow.
+    """
+
+    path: Path
+    report: Path | None
+    frames: int
+    changed: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Work:
+    """One engine at work on one person."""
+
+    assignment: Assignment
+    engine: Engine
+    person: Identity
+    footage: PersonFootage
+    session: EngineSession
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Output frames ``start <= i < stop``."""
+
+    index: int
+    start: int
+    stop: int
+
+
+class Renderer:
+    """Carries out one plan.
+
+    Args:
+        plan: what to change.
+        scan: the people of the plan's video.
+        workspace: folder of this render alone; holds what a resumed render takes up again.
+        registry: the engines.
+        models: where model files are.
+        device: see `EngineContext`.
+        host_restorers: face restorers of the host.
+    """
+
+    def __init__(
+        self,
+        plan: RenderPlan,
+        scan: Scan,
+        *,
+        workspace: Path,
+        registry: EngineRegistry,
+        models: ModelStore,
+        device: str = "auto",
+        host_restorers: Mapping[str, HostRestorer] | None = None,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> None:
+        plan.validate(scan, registry)
+        self.plan = plan
+        self.scan = scan
+        self.workspace = workspace
+        self.registry = registry
+        self.models = models
+        self.device = device
+        self.host_restorers = dict(host_restorers or {})
+        self.progress = progress
+        self.cancel = cancel
+        stop = scan.frames if plan.stop is None else min(plan.stop, scan.frames)
+        self.part = (plan.start, stop)
+        self.sound: Sound = prepare_sound(plan, scan, self.part)
+        self.sources = self.sound.source_frames
+        """(n,) int64: for every output frame the source frame whose picture it shows."""
+        self.segments = segments_of(scan, self.sources)
+
+    @property
+    def frames(self) -> int:
+        """Number of output frames."""
+        return len(self.sources)
+
+    def run(self, out: Path) -> RenderResult:
+        """Render everything that is not there yet and publish the result at `out`.
+
+        Raises:
+            Cancelled: stopped; the workspace keeps finished segments, `out` is untouched.
+            FacepickError: one sentence; `out` is untouched.
+        """
+        self._check_target(out)
+        (self.workspace / "segments").mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            work = self._open(stack)
+            self._render_missing(work)
+            reports = [item.session.report() for item in work]
+        return self._publish(out, work, reports)
+
+    def _check_target(self, out: Path) -> None:
+        if not out.parent.is_dir():
+            raise UserInputError(f"There is no folder {out.parent}.", hint="Make it first.")
+        if out.is_dir():
+            raise UserInputError(f"{out} is a folder.", hint="Give a file name, such as out.mp4.")
+        if out.exists() and self.scan.video.path.exists() and out.samefile(self.scan.video.path):
+            raise UserInputError(
+                "The result would overwrite the source video.", hint="Give another name with -o."
+            )
+
+    # --- engines ---------------------------------------------------------------------------
+
+    def _open(self, stack: ExitStack) -> list[_Work]:
+        opened = []
+        entries = self.plan.engines(self.scan, self.registry)
+        for number, (assignment, engine, person) in enumerate(entries):
+            folder = self.workspace / f"{number:02d}-{assignment.flow}-{person.id}"
+            folder.mkdir(parents=True, exist_ok=True)
+            footage = PersonFootage(self.scan, person, engine.spec, folder)
+            footage.prepare(
+                self._mesh_locator(engine),
+                frames=self.part,
+                progress=self.progress,
+                cancel=self.cancel,
+            )
+            context = EngineContext(
+                settings=from_mapping(engine.spec.settings, assignment.settings),
+                video=self.scan.video,
+                scan=self.scan,
+                person=person,
+                frames=self.frames,
+                workspace=folder,
+                models=self.models,
+                device=self.device,
+                speech=self._speech(assignment),
+                source=assignment.source,
+                host_restorers=self.host_restorers,
+                footage=lambda f=footage: f.stream(self.part, self.cancel),  # type: ignore[misc]
+                progress=self.progress,
+                cancel=self.cancel,
+            )
+            session = stack.enter_context(closing(engine.open(context)))
+            opened.append(
+                _Work(
+                    assignment=assignment,
+                    engine=engine,
+                    person=person,
+                    footage=footage,
+                    session=session,
+                )
+            )
+        return opened
+
+    def _speech(self, assignment: Assignment) -> Speech | None:
+        return self.sound.speech_of(assignment) if assignment.speech else None
+
+    def _mesh_locator(self, engine: Engine) -> Any:
+        if not engine.spec.needs_mesh:
+            return None
+        from facepick.faces.mesh import FaceMesh
+
+        mesh = FaceMesh(self.models)
+
+        def locate(picture: Picture, state: FaceState) -> tuple[FloatArray, float] | None:
+            # The mesh network looks at 1.5 x the face, rotated: 0.75 on each side holds its corners.
+            from facepick.render.footage import crop_region
+
+            region = crop_region(state.box, 0.75, picture.width, picture.height)
+            if region is None:
+                return None
+            x0, y0, x1, y1 = region
+            return mesh.locate(picture.crop(x0, y0, x1, y1), state.landmarks5, (x0, y0))
+
+        return locate
+
+    # --- segments --------------------------------------------------------------------------
+
+    def _video_file(self, segment: Segment) -> Path:
+        return self.workspace / "segments" / f"{segment.index:05d}{SegmentWriter.SUFFIX}"
+
+    def _notes_file(self, segment: Segment) -> Path:
+        return self.workspace / "segments" / f"{segment.index:05d}.json"
+
+    def _is_finished(self, segment: Segment) -> bool:
+        # The notes are written before the video gets its final name: both there means whole.
+        return self._video_file(segment).is_file() and self._notes_file(segment).is_file()
+
+    def _render_missing(self, work: Sequence[_Work]) -> None:
+        meter = ProgressMeter(self.progress, "render", self.frames)
+        for segment in self.segments:
+            self.cancel.raise_if_cancelled()
+            if self._is_finished(segment):
+                continue
+            meter.update(segment.start, force=True)
+            self._render_segment(segment, work, meter)
+        meter.update(self.frames)
+
+    def _render_segment(
+        self, segment: Segment, work: Sequence[_Work], meter: ProgressMeter
+    ) -> None:
+        notes: list[dict[str, Any]] = []
+        writer = SegmentWriter(
+            self._video_file(segment), info=self.scan.video, encode=self.plan.encode
+        )
+        try:
+            with BackgroundConsumer(
+                lambda item: writer.write(item[0], item[1]), depth=MAX_BATCH
+            ) as encoder:
+                for batch in self._batches(segment):
+                    self.cancel.raise_if_cancelled()
+                    for item in work:
+                        notes.extend(self._apply(item, batch))
+                    for output_frame, _, picture in batch:
+                        encoder.put((picture, self.sound.pts[output_frame]))
+                    last = batch[-1]
+                    meter.update(last[0] + 1, thumbnail=self._thumbnail(last[0], last[2]))
+            write_json(self._notes_file(segment), notes)
+            writer.close()
+        except BaseException:
+            writer.abort()
+            raise
+
+    def _batches(self, segment: Segment) -> Iterator[list[tuple[int, int, Picture]]]:
+        video = self.scan.video
+        size = max(1, min(MAX_BATCH, BATCH_BYTES // (video.width * video.height * 2)))
+        wanted = range(segment.start, segment.stop)
+        pictures = prefetched(self._pictures(wanted), depth=size)
+        batch: list[tuple[int, int, Picture]] = []
+        with closing(pictures):  # type: ignore[type-var]
+            for item in pictures:
+                batch.append(item)
+                if len(batch) == size:
+                    yield batch
+                    batch = []
+        if batch:
+            yield batch
+
+    def _pictures(self, output_frames: range) -> Iterator[tuple[int, int, Picture]]:
+        """(output frame, source frame, picture of its own) in output order."""
+        sources = self.sources[output_frames.start : output_frames.stop]
+        at = 0
+        while at < len(sources):
+            run = _run_length(sources, at)
+            first, last = int(sources[at]), int(sources[at + run - 1])
+            if last < first:
+                run = min(run, BACKWARD_BLOCK)
+                last = int(sources[at + run - 1])
+            held = self._decode(min(first, last), max(first, last) + 1)
+            if last < first:
+                held = iter(list(held)[::-1])
+            still: Picture | None = None
+            if last == first:
+                still = next(held)
+            for k in range(run):
+                self.cancel.raise_if_cancelled()
+                picture = next(held) if still is None else still.copy()
+                yield output_frames.start + at + k, int(sources[at + k]), picture
+            at += run
+
+    def _decode(self, start: int, stop: int) -> Iterator[Picture]:
+        with VideoReader(self.scan.video.path, cancel=self.cancel) as reader:
+            expected = start
+            for frame in reader.frames(start=start, pts=self.scan.pts.tolist()):
+                if frame.index != expected:
+                    break
+                yield frame.picture
+                expected += 1
+                if expected >= stop:
+                    return
+        raise RenderError(
+            f"{self.scan.video.path.name} gave other frames than when it was scanned "
+            f"(frame {expected} is missing).",
+            hint="The file has changed or is damaged; scan it again.",
+        )
+
+    def _apply(
+        self, item: _Work, batch: Sequence[tuple[int, int, Picture]]
+    ) -> Iterator[dict[str, Any]]:
+        from facepick.compositing.compositor import composite
+
+        requests: list[FaceRequest] = []
+        owners: list[int] = []
+        for row, (output_frame, source_frame, picture) in enumerate(batch):
+            found = item.footage.requests(
+                source_frame,
+                picture,
+                output_frame=output_frame,
+                time=self.sound.time_of(output_frame),
+            )
+            requests.extend(found)
+            owners.extend([row] * len(found))
+        results: list[EngineResult] = item.session.process(requests) if requests else []
+        if len(results) != len(requests):
+            raise EngineError(
+                f"The engine {item.engine.spec.id} gave {len(results)} answers "
+                f"to {len(requests)} requests."
+            )
+        for row, (output_frame, _, picture) in enumerate(batch):
+            mine = [i for i, owner in enumerate(owners) if owner == row]
+            patches = [
+                guarded(answer, requests[i])
+                for i in mine
+                if isinstance(answer := results[i], FacePatch)
+            ]
+            box = composite(picture, patches) if patches else None
+            note = FrameNote(
+                frame=output_frame,
+                person=item.person.id,
+                flow=item.engine.spec.flow,
+                engine=item.engine.spec.id,
+                done=box is not None,
+                reason=None if box is not None else _reason([results[i] for i in mine]),
+                box=None if box is None else tuple(int(round(v)) for v in box),  # type: ignore[arg-type]
+                guessed=bool(mine) and all(requests[i].seen == BRIDGED for i in mine),
+                note=" ".join(p.note for p in patches if p.note),
+            )
+            yield {"frame": output_frame, "engine": note.engine, **note.to_json()}
+
+    def _thumbnail(self, output_frame: int, picture: Picture) -> str | None:
+        if output_frame % THUMBNAIL_EVERY >= MAX_BATCH:
+            return None
+        import cv2
+
+        small, _ = picture.small(360)
+        done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+        if not done:
+            return None
+        path = self.workspace / "live.jpg"
+        part = self.workspace / "live.part.jpg"
+        part.write_bytes(data.tobytes())
+        part.replace(path)
+        return str(path)
+
+    # --- publishing ------------------------------------------------------------------------
+
+    def _notes(self) -> dict[int, list[FrameNote]]:
+        notes: dict[int, list[FrameNote]] = {}
+        for segment in self.segments:
+            for row in json.loads(self._notes_file(segment).read_text(encoding="utf-8")):
+                box = row.get("box")
+                note = FrameNote(
+                    frame=row["frame"],
+                    person=row["person"],
+                    flow=row["flow"],
+                    engine=row["engine"],
+                    done=row["done"],
+                    reason=row.get("reason"),
+                    box=None if box is None else tuple(box),
+                    guessed=row.get("guessed", False),
+                    note=row.get("note", ""),
+                )
+                notes.setdefault(note.frame, []).append(note)
+        return notes
+
+    def _publish(
+        self, out: Path, work: Sequence[_Work], reports: Sequence[Mapping[str, Any]]
+    ) -> RenderResult:
+        meter = ProgressMeter(self.progress, "publish", None)
+        meter.update(0, force=True)
+        pairs = [(item.engine.spec, item.person) for item in work]
+        join_segments(
+            [self._video_file(s) for s in self.segments],
+            out=out,
+            info=self.scan.video,
+            pts=self.sound.pts,
+            duration_pts=self.sound.last_duration_pts,
+            audio=self.sound.audio,
+            metadata=container_metadata(self.plan, pairs),
+            cancel=self.cancel,
+        )
+        notes = self._notes()
+        report_file: Path | None = None
+        if self.plan.output.provenance:
+            from facepick.models.store import sha256_of
+
+            report = build_report(
+                plan=self.plan,
+                scan=self.scan,
+                work=pairs,
+                notes=notes,
+                frames=self.frames,
+                times=[str(self.sound.time_of(i)) for i in range(self.frames)],
+                result=out,
+                result_hash=sha256_of(out),
+                models=self._models(work),
+                engine_reports=reports,
+            )
+            report_file = sidecar_of(out)
+            write_json(report_file, report)
+        changed: dict[str, int] = {}
+        for rows in notes.values():
+            for note in rows:
+                if note.done:
+                    key = f"{note.person} {note.flow}"
+                    changed[key] = changed.get(key, 0) + 1
+        self._clean()
+        return RenderResult(path=out, report=report_file, frames=self.frames, changed=changed)
+
+    def _models(self, work: Sequence[_Work]) -> list[dict[str, Any]]:
+        from facepick.models import catalog
+
+        specs = {spec.id: spec for spec in (catalog.YUNET, catalog.SFACE)}
+        for item in work:
+            if item.engine.spec.needs_mesh:
+                specs[catalog.FACE_MESH.id] = catalog.FACE_MESH
+            specs.update({spec.id: spec for spec in item.engine.spec.models})
+        return [
+            {"id": spec.id, "file": spec.file, "sha256": spec.sha256, "licence": spec.licence}
+            for spec in specs.values()
+        ]
+
+    def _clean(self) -> None:
+        shutil.rmtree(self.workspace / "segments", ignore_errors=True)
+        for folder in self.workspace.glob("[0-9][0-9]-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def guarded(patch: FacePatch, request: FaceRequest) -> FacePatch:
+    """The patch without the pixels that belong to somebody else.
+
+    Inside another person's face box, and outside the picked person's own, nothing is written:
+    a wide mask must never reach over to a neighbour.
+    """
+    x, y = patch.origin
+    height, width = patch.alpha.shape
+    alpha: FloatArray | None = None
+    for other in request.others:
+        x0, y0 = max(0, int(np.floor(other.x0)) - x), max(0, int(np.floor(other.y0)) - y)
+        x1, y1 = min(width, int(np.ceil(other.x1)) - x), min(height, int(np.ceil(other.y1)) - y)
+        if x1 <= x0 or y1 <= y0:
+            continue
+        if alpha is None:
+            alpha = patch.alpha.copy()
+        own = request.box
+        ox0, oy0 = max(0, int(np.floor(own.x0)) - x), max(0, int(np.floor(own.y0)) - y)
+        ox1, oy1 = max(0, int(np.ceil(own.x1)) - x), max(0, int(np.ceil(own.y1)) - y)
+        kept = alpha[oy0:oy1, ox0:ox1].copy()
+        alpha[y0:y1, x0:x1] = 0.0
+        alpha[oy0:oy1, ox0:ox1] = kept
+    if alpha is None:
+        return patch
+    return FacePatch(image=patch.image, alpha=alpha, origin=patch.origin, note=patch.note)
+
+
+def _reason(results: Sequence[EngineResult]) -> str:
+    if not results:
+        return Reason.ABSENT.value
+    for result in results:
+        if isinstance(result, Reason):
+            return result.value
+    return Reason.LOW_CONFIDENCE.value
+
+
+def _run_length(sources: np.ndarray[Any, Any], at: int) -> int:
+    """Length of the stretch from `at` that goes forward, stands still, or goes backward."""
+    if at + 1 >= len(sources):
+        return 1
+    step = int(sources[at + 1] - sources[at])
+    if step not in (-1, 0, 1):
+        return 1
+    run = 2
+    while at + run < len(sources) and int(sources[at + run] - sources[at + run - 1]) == step:
+        run += 1
+    return run
+
+
+def segments_of(scan: Scan, sources: np.ndarray[Any, Any]) -> tuple[Segment, ...]:
+    """Cut the output into segments of about `SEGMENT_FRAMES`, at cuts where one is near."""
+    count = len(sources)
+    cuts = {shot.start for shot in scan.shots}
+    found: list[Segment] = []
+    start = 0
+    while start < count:
+        stop = min(count, start + SEGMENT_FRAMES)
+        if stop < count:
+            near = sorted(
+                range(max(start + 1, stop - CUT_REACH_FRAMES), min(count, stop + CUT_REACH_FRAMES)),
+                key=lambda i: abs(i - stop),
+            )
+            stop = next((i for i in near if int(sources[i]) in cuts), stop)
+        found.append(Segment(len(found), start, stop))
+        start = stop
+    return tuple(found)
+
+

@@ -1,0 +1,221 @@
+"""The sidecar: what was changed, with what, and which frames were left alone and why."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from facepick import __version__
+from facepick.engines.engine import EngineSpec
+from facepick.errors import UserInputError
+from facepick.people.identity import Identity, Scan
+from facepick.render.plan import RenderPlan
+
+__all__ = [
+    "FrameNote",
+    "build_report",
+    "container_metadata",
+    "ranges",
+    "read_report",
+    "sidecar_of",
+    "write_json",
+]
+
+FORMAT = "facepick-report/1"
+
+DIGITAL_SOURCE_TYPE = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
+"""IPTC NewsCodes: a composite that includes generative-AI elements; right for lip sync and swap,
+where the rest of the picture was filmed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameNote:
+    """What became of one person in one output frame.
+
+    Attributes:
+        frame: index in the output.
+        person, flow, engine: whose, and what was asked.
+        done: whether pixels were changed.
+        reason: why not, one of the texts of `facepick.compositing.patch.Reason`; None when done.
+        box: rectangle that was written, [x0, y0, x1, y1] display pixels; None when not done.
+        guessed: the face was not seen in this frame, only bridged.
+        note: a word of the engine.
+    """
+
+    frame: int
+    person: str
+    flow: str
+    engine: str
+    done: bool
+    reason: str | None = None
+    box: tuple[int, int, int, int] | None = None
+    guessed: bool = False
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        entry: dict[str, Any] = {"person": self.person, "flow": self.flow, "done": self.done}
+        if self.reason is not None:
+            entry["reason"] = self.reason
+        if self.box is not None:
+            entry["box"] = list(self.box)
+        if self.guessed:
+            entry["guessed"] = True
+        if self.note:
+            entry["note"] = self.note
+        return entry
+
+
+def sidecar_of(result: Path) -> Path:
+    """``OUT.mp4`` -> ``OUT.mp4.facepick.json``."""
+    return result.with_name(result.name + ".facepick.json")
+
+
+def ranges(frames: Iterable[int]) -> list[list[int]]:
+    """Rising frame numbers as half-open [start, stop) stretches."""
+    found: list[list[int]] = []
+    for frame in frames:
+        if found and found[-1][1] == frame:
+            found[-1][1] = frame + 1
+        else:
+            found.append([frame, frame + 1])
+    return found
+
+
+def build_report(
+    *,
+    plan: RenderPlan,
+    scan: Scan,
+    work: Sequence[tuple[EngineSpec, Identity]],
+    notes: Mapping[int, Sequence[FrameNote]],
+    frames: int,
+    times: Sequence[str],
+    result: Path,
+    result_hash: str,
+    models: Sequence[Mapping[str, Any]],
+    engine_reports: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The sidecar as plain JSON.
+
+    Args:
+        work: engine and person of every assignment, as in `RenderPlan.engines`.
+        notes: for every output frame, what became of each person.
+        frames: number of output frames.
+        times: time of every output frame in seconds, as exact fractions in text.
+        models: id, file and sha256 of every model that was used.
+        engine_reports: what each session measured, in the order of `work`.
+    """
+    people = []
+    for (spec, person), measured in zip(work, engine_reports, strict=True):
+        mine = [
+            note
+            for i in range(frames)
+            for note in notes.get(i, ())
+            if note.person == person.id and note.flow == spec.flow
+        ]
+        changed = [n.frame for n in mine if n.done]
+        left = Counter(n.reason for n in mine if not n.done)
+        people.append(
+            {
+                "id": person.id,
+                "name": person.name,
+                "confidence": round(person.confidence, 3),
+                "flow": spec.flow,
+                "engine": spec.id,
+                "synthetic": spec.synthetic,
+                "frames_changed": len(changed),
+                "frames_guessed": sum(1 for n in mine if n.done and n.guessed),
+                "frames_left": dict(sorted((str(k), v) for k, v in left.items())),
+                "changed": ranges(changed),
+                "measured": dict(measured),
+            }
+        )
+    return {
+        "format": FORMAT,
+        "tool": {"name": "facepick", "version": __version__},
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "plan": plan.to_json(),
+        "source": {
+            "path": str(scan.video.path),
+            "sha256": scan.content_hash,
+            "frames": scan.frames,
+            "decode_failures": scan.decode_failures,
+        },
+        "result": {"path": str(result), "sha256": result_hash, "frames": frames},
+        "models": [dict(m) for m in models],
+        "people": people,
+        "frames": [
+            {"frame": i, "time": times[i], "changes": [n.to_json() for n in notes.get(i, ())]}
+            for i in range(frames)
+        ],
+    }
+
+
+def container_metadata(
+    plan: RenderPlan, work: Sequence[tuple[EngineSpec, Identity]]
+) -> dict[str, str]:
+    """Keys for the container: what was done, by what, and the marks for synthetic media.
+
+    The AIGC fields follow GB 45438-2025 (China), the digital source type IPTC's NewsCodes.
+    """
+    if not plan.output.provenance:
+        return {}
+    flows = list(dict.fromkeys(spec.flow for spec, _ in work))
+    words = {"hide": "face hidden", "lipsync": "lips re-synced", "swap": "face swapped"}
+    done = ", ".join(words[f] for f in flows)
+    keys = {"comment": f"Edited with facepick {__version__}: {done}."}
+    if any(spec.synthetic for spec, _ in work):
+        keys["comment"] = f"AI-edited with facepick {__version__}: {done}."
+        keys["digital_source_type"] = DIGITAL_SOURCE_TYPE
+        keys["AIGC"] = json.dumps(
+            {
+                "Label": "1",
+                "ContentProducer": f"facepick {__version__}",
+                "ProduceID": plan.content_hash[:32],
+                "ReservedCode1": "",
+                "ContentPropagator": "",
+                "PropagateID": "",
+                "ReservedCode2": "",
+            },
+            separators=(",", ":"),
+        )
+    return keys
+
+
+def read_report(result: Path) -> dict[str, Any]:
+    """The sidecar of a result (or the sidecar itself).
+
+    Raises:
+        UserInputError: there is none, or it is not one of ours.
+    """
+    path = result if result.name.endswith(".facepick.json") else sidecar_of(result)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserInputError(
+            f"{result.name} has no report beside it ({path.name}).",
+            hint="Keep the .facepick.json file beside the video.",
+        ) from error
+    except ValueError as error:
+        raise UserInputError(f"{path.name} is not a facepick report.") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise UserInputError(f"{path.name} is not a facepick report.")
+    return data
+
+
+def write_json(path: Path, data: Any, *, indent: int | None = None) -> None:
+    """Write JSON atomically: a reader sees the old file or the new one, never a part."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    text = json.dumps(data, ensure_ascii=False, indent=indent)
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
