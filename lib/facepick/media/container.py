@@ -1,0 +1,199 @@
+"""How media files are opened: one place for limits, and for what differs between PyAV releases.
+
+Files are uploads of strangers.  A file's name says nothing about what is in it, and several of
+FFmpeg's "formats" are lists of other files or addresses (HLS, DASH, concat scripts, image
+patterns): opening one would read whatever it names.  So only real containers are let in
+(`FORMATS`), and only through the ``file`` protocol.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facepick.errors import VideoOpenError, file_problem
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+__all__ = [
+    "FORMATS",
+    "IO_TIMEOUT_SECONDS",
+    "MAX_FRAME_PIXELS",
+    "MAX_STREAMS",
+    "check_file",
+    "check_size",
+    "is_attached_picture",
+    "open_media",
+    "rotation_of",
+    "stream_time_base",
+    "video_stream",
+]
+
+# 8K UHD is 33 MP, a 16K panorama 16384 x 8192 = 134 MP.  One such frame is 200 MB in 4:2:0;
+# more would only serve to exhaust memory.
+MAX_FRAME_PIXELS = 16384 * 8192
+
+# Broadcast files carry up to 16 audio streams and as many of subtitles; FFmpeg itself stops at
+# 1000.  Each stream costs a decoder's state.
+MAX_STREAMS = 100
+
+# A read of a local or network drive that takes longer than this is not going to end.
+IO_TIMEOUT_SECONDS = 20.0
+
+FORMATS = (
+    "aac,ac3,aiff,amr,ape,asf,au,av1,avi,avs,caf,dv,eac3,flac,flv,gif,h263,h264,hevc,ivf,m4v,"
+    "matroska,mjpeg,mjpeg_2000,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mpjpeg,mxf,nut,obu,ogg,rm,swf,"
+    "vc1,voc,vvc,w64,wav,webm,wtv,wv,y4m,yuv4mpegpipe"
+)
+
+_NOT_A_VIDEO = (
+    "Choose a video file such as MP4, MOV, MKV, WebM or AVI; if it plays elsewhere, re-export it."
+)
+
+
+def check_file(path: Path | str) -> Path:
+    """The absolute path of a readable, non-empty file.
+
+    Raises:
+        VideoOpenError: missing, a folder, not allowed to be read, or empty.
+    """
+    path = Path(os.path.abspath(path))
+    if path.is_dir():
+        raise file_problem(path, "this is a folder.", hint="Choose one video file.")
+    if not path.exists():
+        raise file_problem(path, "there is no such file.", hint=f"Looked for {path}.")
+    if not path.is_file():
+        raise file_problem(path, "this is not a plain file.", hint="Choose one video file.")
+    try:
+        with open(path, "rb") as file:
+            first = file.read(1)
+    except OSError as error:
+        raise file_problem(
+            path, f"it cannot be read ({error.strerror}).", hint="Check who may read the file."
+        ) from error
+    if not first:
+        raise file_problem(
+            path, "the file is empty.", hint="It was not copied or downloaded; fetch it again."
+        )
+    return path
+
+
+def open_media(path: Path | str) -> InputContainer:
+    """Open a file for reading.
+
+    Raises:
+        VideoOpenError: the file is missing or no media file that facepick reads.
+    """
+    import av
+
+    path = check_file(path)
+    try:
+        container = av.open(
+            str(path),
+            mode="r",
+            container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
+            metadata_errors="replace",
+            timeout=IO_TIMEOUT_SECONDS,
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoOpenError(
+            f"{path.name}: this is not a media file, or its index is missing "
+            f"(an upload or recording that was cut off).",
+            hint=_NOT_A_VIDEO,
+        ) from error
+    if len(container.streams) > MAX_STREAMS:
+        count = len(container.streams)
+        container.close()
+        raise file_problem(
+            path,
+            f"it has {count} streams, more than the {MAX_STREAMS} that are allowed.",
+            hint="Re-export it with one video stream.",
+        )
+    return container
+
+
+def is_attached_picture(stream: Any) -> bool:
+    """Whether a video stream is a cover picture of an audio file."""
+    disposition = getattr(stream, "disposition", None)
+    if disposition is not None:
+        return bool(int(disposition) & _ATTACHED_PIC)
+    # Older PyAV does not tell; a cover is one picture of a still codec beside audio.
+    still = stream.codec_context.name in ("mjpeg", "png", "bmp", "gif", "webp")
+    return still and stream.frames <= 1 and bool(stream.container.streams.audio)
+
+
+# AVStream.disposition bits, fixed since FFmpeg 0.8.
+_DEFAULT = 0x0001
+_ATTACHED_PIC = 0x0400
+
+
+def video_stream(container: InputContainer, path: Path | str) -> VideoStream:
+    """The stream that is shown: no cover picture, marked default first, then the largest.
+
+    Raises:
+        VideoOpenError: no video stream, one without a decoder, or larger than the limit.
+    """
+    streams = [s for s in container.streams.video if not is_attached_picture(s)]
+    if not streams:
+        what = "only audio" if container.streams.audio else "no video"
+        raise file_problem(
+            path, f"there is {what} in this file.", hint="Choose a file with a picture."
+        )
+
+    def rank(stream: Any) -> tuple[bool, int, int]:
+        default = bool(int(getattr(stream, "disposition", 0)) & _DEFAULT)
+        context = stream.codec_context
+        pixels = (context.width or 0) * (context.height or 0) if context is not None else 0
+        return (not default, -pixels, stream.index)
+
+    stream = min(streams, key=rank)
+    if stream.codec_context is None:
+        raise file_problem(
+            path, "its video codec is unknown here.", hint="Re-export it as H.264 in MP4."
+        )
+    check_size(stream.codec_context.width, stream.codec_context.height, path)
+    return stream
+
+
+def check_size(width: int, height: int, path: Path | str) -> None:
+    """Raises: VideoOpenError, if a frame is larger than `MAX_FRAME_PIXELS`."""
+    if width * height > MAX_FRAME_PIXELS:
+        raise file_problem(
+            path,
+            f"its frames are {width}x{height}, more than {MAX_FRAME_PIXELS // 10**6} megapixels.",
+            hint="Scale the video down first.",
+        )
+
+
+def stream_time_base(stream: Any) -> Fraction:
+    """Seconds per pts unit of a stream; FFmpeg always knows one after opening."""
+    base = stream.time_base
+    return Fraction(base) if base else Fraction(1, 90000)
+
+
+def rotation_of(frame: av.VideoFrame) -> int:
+    """Clockwise quarter turns x 90 that turn a decoded frame upright: 0, 90, 180 or 270.
+
+    Read from the display matrix that the decoder hangs on each frame: a 3x3 matrix of int32,
+    16.16 fixed point in the first two columns (QuickTime file format, track header).  Angles
+    between quarter turns are rounded; mirrored matrices are treated as unmirrored.
+    """
+    try:
+        data = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
+    except (KeyError, TypeError):
+        return 0
+    if len(data) < 36:
+        return 0
+    a, b = struct.unpack_from("=2i", data)
+    if a == 0 and b == 0:
+        return 0
+    # (a, b) is where the x axis of the stored picture points on screen, y down: the angle
+    # from x to (a, b) is the clockwise turn.
+    return round(math.degrees(math.atan2(b, a)) / 90) % 4 * 90

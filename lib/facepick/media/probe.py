@@ -1,0 +1,174 @@
+"""What is in a video file, found out by opening it and decoding its first frame."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from facepick.errors import VideoOpenError, file_problem
+from facepick.media.container import open_media, rotation_of, stream_time_base, video_stream
+from facepick.media.video import AudioInfo, VideoInfo
+
+__all__ = ["guarded_probe", "probe"]
+
+# A broadcast stream joined midway shows its first whole picture within a GOP or two; 600
+# packets are 10 s at 60 frames a second.
+_MAX_PACKETS = 600
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """Read what a video file holds; its first frame is decoded, so that it surely can be.
+
+    Raises:
+        VideoOpenError: the file is missing or empty, no media file, has no video, or its video
+            cannot be decoded.
+    """
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        return _describe(container, stream, Path(os.path.abspath(path)))
+
+
+def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
+    from facepick.media.picture import Picture
+
+    time_base = stream_time_base(stream)
+    frame = _first_frame(container, stream, path)
+    rotation = rotation_of(frame)
+    picture = Picture.from_av(frame, rotation=rotation)
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    if aspect <= 0:
+        aspect = Fraction(1)
+    if rotation in (90, 270):
+        aspect = 1 / aspect
+    start = stream.start_time if stream.start_time is not None else (frame.pts or 0)
+    return VideoInfo(
+        path=path,
+        width=picture.width,
+        height=picture.height,
+        rotation=rotation,
+        sample_aspect_ratio=aspect,
+        pixel_format=frame.format.name,
+        codec=stream.codec_context.name,
+        time_base=time_base,
+        declared_frames=stream.frames or None,
+        average_rate=Fraction(stream.average_rate) if stream.average_rate else None,
+        start_seconds=start * time_base,
+        duration_seconds=_duration(stream.duration, time_base, container),
+        color=picture.color,
+        interlaced=picture.interlaced,
+        container=container.format.name,
+        audio=tuple(_describe_audio(s, container) for s in container.streams.audio),
+        size_bytes=path.stat().st_size,
+    )
+
+
+def _first_frame(container: Any, stream: Any, path: Path) -> Any:
+    import av
+
+    for count, packet in enumerate(container.demux(stream)):
+        if count > _MAX_PACKETS:
+            break
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            continue
+        if frames:
+            return frames[0]
+    raise file_problem(
+        path,
+        "not one frame of its video can be decoded.",
+        hint="The file is damaged; copy or download it again.",
+    )
+
+
+def _duration(units: int | None, time_base: Fraction, container: Any) -> Fraction | None:
+    if units is not None and units > 0:
+        return units * time_base
+    if container.duration:
+        return Fraction(container.duration, 10**6)  # AV_TIME_BASE: microseconds
+    return None
+
+
+def _describe_audio(stream: Any, container: Any) -> AudioInfo:
+    context = stream.codec_context
+    time_base = stream_time_base(stream)
+    layout = context.layout if context is not None else None
+    disposition = getattr(stream, "disposition", None)
+    if disposition is None:
+        is_default = stream is container.streams.audio[0]
+    else:
+        is_default = bool(int(disposition) & 1)
+    return AudioInfo(
+        index=stream.index,
+        codec=context.name if context is not None else "unknown",
+        sample_rate=(context.sample_rate or 0) if context is not None else 0,
+        channels=len(layout.channels) if layout is not None else 0,
+        layout=layout.name if layout is not None else "",
+        start_seconds=(stream.start_time or 0) * time_base,
+        duration_seconds=_duration(stream.duration, time_base, container),
+        language=stream.metadata.get("language"),
+        is_default=is_default,
+    )
+
+
+def guarded_probe(path: Path | str, *, timeout_seconds: float = 30.0) -> VideoInfo:
+    """`probe` of an upload: tried in a child process first, which may hang or crash.
+
+    Decoders are large bodies of C; a crafted file can keep one busy for hours.  Whatever it does
+    to the child, this process goes on.  A time-out is also what an overloaded machine looks
+    like, so the message does not call the file broken.
+
+    Raises:
+        VideoOpenError: as `probe`, or the child crashed or did not end in time.
+    """
+    package_root = str(Path(__file__).resolve().parents[2])
+    known = os.environ.get("PYTHONPATH")
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join([package_root, *([known] if known else [])])
+    argv = [sys.executable, "-m", "facepick.media.probe", os.path.abspath(path)]
+    try:
+        child = subprocess.run(
+            argv,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise file_problem(
+            path,
+            f"looking into it took longer than {timeout_seconds:g} s.",
+            hint="Try again when the machine is less busy, or re-export the video.",
+        ) from error
+    if child.returncode == 0:
+        return probe(path)
+    try:
+        answer = json.loads(child.stdout)
+        message, hint = str(answer["message"]), str(answer["hint"])
+    except (ValueError, KeyError, TypeError):
+        raise file_problem(
+            path,
+            f"the decoder crashed on it (code {child.returncode}).",
+            hint="The file is damaged; re-export it.",
+        ) from None
+    raise VideoOpenError(message, hint=hint)
+
+
+def _main(path: str) -> int:
+    try:
+        probe(path)
+    except VideoOpenError as error:
+        sys.stdout.write(json.dumps({"message": error.message, "hint": error.hint}))
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(_main(sys.argv[1]))
