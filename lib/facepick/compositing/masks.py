@@ -175,14 +175,15 @@ def grow(mask: FloatArray, radius: float) -> FloatArray:
     if radius <= 0:
         return mask
     near = np.clip(np.float32(radius + 1) - _distance_outside(mask), 0, 1)
-    return np.maximum(mask, near)
+    return np.asarray(np.maximum(mask, near))
 
 
 def shrink(mask: FloatArray, radius: float) -> FloatArray:
     """Erodes by `radius` pixels (round, any fraction)."""
     if radius <= 0:
         return mask
-    return np.minimum(mask, np.clip(_distance_inside(mask) - np.float32(radius), 0, 1))
+    deep = np.clip(_distance_inside(mask) - np.float32(radius), 0, 1)
+    return np.asarray(np.minimum(mask, deep))
 
 
 def roll_degrees(landmarks5: FloatArray) -> float:
