@@ -1,0 +1,186 @@
+"""The HTTP API: the same jobs as the command line, for other programs on this machine.
+
+Routes live below ``/facepick/v1``.  Bodies and answers are JSON; errors are
+``{"error": sentence}`` with status 400 (the request is wrong), 404 (no such job), 409 (not
+possible now), 415 (not JSON) or 500.  Files are named by path and must lie in a folder that the
+host allows (`facepick.host.host.allowed_path`); results are written below the host's outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facepick import __version__
+from facepick.errors import (
+    FacepickError,
+    JobNotFound,
+    MissingModelError,
+    ToolError,
+    UserInputError,
+)
+from facepick.host.host import allowed_path
+from facepick.settings import json_schema
+
+if TYPE_CHECKING:
+    from facepick.app import App
+
+__all__ = ["PREFIX", "add_routes", "status_of"]
+
+PREFIX = "/facepick/v1"
+
+
+def status_of(error: FacepickError) -> int:
+    """The HTTP status that tells a program what kind of error it is."""
+    if isinstance(error, JobNotFound):
+        return 404
+    if isinstance(error, UserInputError):
+        return 400
+    if isinstance(error, MissingModelError | ToolError):
+        return 409
+    return 500
+
+
+def add_routes(server: Any, app: App) -> None:
+    """Add the API to a FastAPI application.
+
+    Call it again for every new application (a WebUI makes one at each 'Reload UI').
+    """
+    # Annotations of the handlers below are looked up in this module's globals by FastAPI.
+    from fastapi import APIRouter, Body, Request
+    from fastapi.responses import FileResponse, JSONResponse
+
+    router = APIRouter(prefix=PREFIX, tags=["facepick"])
+
+    def answer(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except FacepickError as error:
+            return JSONResponse({"error": error.sentence()}, status_code=status_of(error))
+
+    def is_json(request: Any) -> bool:
+        # A page of another origin can post text/plain without asking, but not this type.
+        return str(request.headers.get("content-type", "")).startswith("application/json")
+
+    def post(path: str, work: Callable[[dict[str, Any]], Any]) -> None:
+        def handler(request, payload=Body(default={})):  # type: ignore[no-untyped-def]
+            if not is_json(request):
+                return JSONResponse({"error": "Send application/json."}, status_code=415)
+            if not isinstance(payload, dict):
+                return JSONResponse({"error": "Send a JSON object."}, status_code=400)
+            return answer(lambda: work(payload))
+
+        handler.__annotations__ = {"request": Request, "payload": Any}
+        handler.__name__ = "post_" + path.strip("/").replace("/", "_")
+        router.add_api_route(path, handler, methods=["POST"])
+
+    def video_of(payload: dict[str, Any]) -> Path:
+        name = payload.get("video")
+        if not isinstance(name, str):
+            raise UserInputError('"video" must be a path.')
+        return allowed_path(app.host, name)
+
+    def start_scan(payload: dict[str, Any]) -> Any:
+        settings = payload.get("settings") or {}
+        return app.start_scan(video_of(payload), settings=settings).to_json()
+
+    def start_render(payload: dict[str, Any]) -> Any:
+        return app.start_render(plan_of(payload), output_of(payload)).to_json()
+
+    def start_preview(payload: dict[str, Any]) -> Any:
+        at, seconds = payload.get("at"), payload.get("seconds", 3.0)
+        if (at is not None and not isinstance(at, int | float)) or not isinstance(
+            seconds, int | float
+        ):
+            raise UserInputError('"at" and "seconds" must be numbers.')
+        return app.start_preview(
+            plan_of(payload), output_of(payload), at=at, seconds=float(seconds)
+        ).to_json()
+
+    def plan_of(payload: dict[str, Any]) -> Any:
+        from facepick.render.plan import RenderPlan
+
+        plan = RenderPlan.from_json(payload.get("plan"))
+
+        def allowed(name: str) -> str:
+            return str(allowed_path(app.host, name))
+
+        return replace(
+            plan,
+            video=allowed(plan.video),
+            assignments=tuple(
+                replace(
+                    item,
+                    source=tuple(allowed(s) for s in item.source),
+                    speech=tuple(replace(s, path=allowed(s.path)) for s in item.speech),
+                )
+                for item in plan.assignments
+            ),
+        )
+
+    def output_of(payload: dict[str, Any]) -> Path:
+        name = payload.get("name", "result.mp4")
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+            raise UserInputError('"name" must be a plain file name.')
+        folder = app.host.outputs()
+        folder.mkdir(parents=True, exist_ok=True)
+        stem, suffix = Path(name).stem, Path(name).suffix or ".mp4"
+        target, number = folder / f"{stem}{suffix}", 2
+        while target.exists():
+            target, number = folder / f"{stem}-{number}{suffix}", number + 1
+        return target
+
+    post("/scans", start_scan)
+    post("/renders", start_render)
+    post("/previews", start_preview)
+
+    @router.get("/")
+    def about() -> Any:
+        return {"name": "facepick", "version": __version__, "host": app.host.name}
+
+    @router.get("/engines")
+    def engines() -> Any:
+        return [
+            {
+                "id": e.spec.id,
+                "flow": e.spec.flow,
+                "label": e.spec.label,
+                "help": e.spec.help,
+                "needs_audio": e.spec.needs_audio,
+                "needs_source": e.spec.needs_source,
+                "settings": json_schema(e.spec.settings),
+            }
+            for e in app.registry.all()
+        ]
+
+    @router.get("/jobs")
+    def jobs() -> Any:
+        return [r.to_json() for r in app.jobs()]
+
+    def by_job(path: str, work: Callable[[str], Any], method: str) -> None:
+        def handler(job_id):  # type: ignore[no-untyped-def]
+            return answer(lambda: work(job_id))
+
+        handler.__annotations__ = {"job_id": str}
+        handler.__name__ = "job_" + (path.rpartition("/")[2].strip("{}") or "show")
+        router.add_api_route(path, handler, methods=[method])
+
+    def people(job_id: str) -> Any:
+        from facepick.people.export import people_json
+
+        return people_json(app.scan_of_job(job_id))
+
+    def result(job_id: str) -> Any:
+        record = app.job(job_id)
+        if record.state != "done" or not record.out or not Path(record.out).is_file():
+            raise JobNotFound(f"Job {job_id} has no result.")
+        return FileResponse(record.out, filename=Path(record.out).name)
+
+    by_job("/jobs/{job_id}", lambda i: app.job(i).to_json(), "GET")
+    by_job("/jobs/{job_id}/people", people, "GET")
+    by_job("/jobs/{job_id}/result", result, "GET")
+    by_job("/jobs/{job_id}/cancel", lambda i: app.cancel_job(i).to_json(), "POST")
+    by_job("/jobs/{job_id}/resume", lambda i: app.resume_job(i).to_json(), "POST")
+    server.include_router(router)
