@@ -1,0 +1,250 @@
+"""The Wav2Lip generator: from a file that users have to a function on arrays."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.engines.lipsync import generator_arch as arch
+from facepick.engines.lipsync.checkpoints import generator_tensors, identify
+from facepick.engines.lipsync.onnx_session import onnxruntime_errors
+from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing
+from facepick.home import home_dir
+from facepick.models.device import choose, ort_session, torch_device
+from facepick.models.store import sha256_of
+
+__all__ = ["FACE_SIZE", "Generator", "Runtime", "exported", "load_generator"]
+
+log = logging.getLogger("facepick.engines.lipsync.wav2lip")
+
+FloatArray = npt.NDArray[np.float32]
+Generator = Callable[[FloatArray, FloatArray], FloatArray]
+"""mel (N, 1, 80, 16), face (N, 6, 96, 96) -> (N, 3, 96, 96), all float32."""
+Runtime = Literal["auto", "onnxruntime", "torch"]
+
+FACE_SIZE = 96
+# Beyond eight faces at once the network gets no faster on a CPU; a GPU is fed 32.  Inner results
+# take about 20 MB a face.
+_BATCH_CPU, _BATCH_GPU = 8, 32
+# Part of the cached file's name: raise it when the exported graph changes.
+_EXPORT_VERSION = 1
+
+
+def load_generator(
+    path: Path | str, *, device: str = "cpu", runtime: Runtime = "auto"
+) -> Generator:
+    """The 96-pixel Wav2Lip generator in `path` as a function.
+
+    ``load_generator(path)(mel, face)`` takes mel (N, 1, 80, 16) and face (N, 6, 96, 96) and gives
+    (N, 3, 96, 96), all float32 numpy; N may be 0.  Faces are BGR in [0, 1]: channels 0-2 the face
+    with its lower half black, 3-5 a reference face of the same size.  The result is BGR in
+    [0, 1].
+
+    The file is recognised by its content: a state dict with or without a ``state_dict`` wrapper
+    and a ``module.`` prefix, a TorchScript archive with named parameters, safetensors, or an
+    ONNX graph with those two inputs (also one that takes a single face at a time).  Nothing in
+    a pickle is run.
+
+    Args:
+        path: the checkpoint.
+        device: as in `facepick.models.device.DEVICES`.  On CUDA the network runs in float16.
+        runtime: ``auto`` takes onnxruntime, for which a state dict is exported once (batch
+            normalisation folded in) and kept under its hash in the user's cache folder; torch
+            where onnxruntime is missing or cannot use the GPU and torch can.
+
+    Raises:
+        ModelMismatchError: the file is something else, damaged, or unsafe.
+        PackageMissing: neither onnxruntime nor torch is installed.
+        SettingsError: no such device.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    checkpoint = identify(path)
+    chosen = _runtime(runtime, device, onnx=checkpoint.format == "onnx")
+    if chosen == "torch":
+        return _TorchGenerator(generator_tensors(path), device)
+    if checkpoint.format == "onnx":
+        return _OnnxGenerator(path, device)
+    half = _device(device) == "cuda"
+    return _OnnxGenerator(exported(path, half=half), device)
+
+
+def exported(path: Path, *, half: bool = False) -> Path:
+    """The generator in `path` as an ONNX file in the user's cache; written at the first call.
+
+    Raises:
+        ModelMismatchError, OSError: as `load_generator`.
+    """
+    from facepick.engines.lipsync.onnx_export import write_generator
+
+    kind = "fp16" if half else "fp32"
+    name = f"{sha256_of(path)}.{kind}.v{_EXPORT_VERSION}.onnx"
+    target = home_dir() / "cache" / "wav2lip" / name
+    if not target.is_file():
+        write_generator(target, generator_tensors(path), half=half)
+        log.info("%s was exported to %s", path.name, target)
+    return target
+
+
+def _runtime(runtime: Runtime, device: str, *, onnx: bool) -> Literal["onnxruntime", "torch"]:
+    if runtime != "auto":
+        if onnx and runtime == "torch":
+            raise ModelMismatchError(
+                "An ONNX file cannot be run by torch; leave the runtime at auto."
+            )
+        return runtime
+    has_onnxruntime = importlib.util.find_spec("onnxruntime") is not None
+    has_torch = not onnx and importlib.util.find_spec("torch") is not None
+    if not has_onnxruntime and not has_torch:
+        raise PackageMissing("onnxruntime", needed_for="Wav2Lip")
+    if has_onnxruntime and has_torch and device in ("auto", "cuda") and _device(device) == "cpu":
+        # The WebUIs come with a torch that knows the GPU and often an onnxruntime that does not.
+        return "torch" if torch_device("auto").type != "cpu" else "onnxruntime"
+    return "onnxruntime" if has_onnxruntime else "torch"
+
+
+def _device(device: str) -> str:
+    import onnxruntime
+
+    return choose(device, onnxruntime.get_available_providers()).device
+
+
+def _checked(mel: Any, face: Any) -> tuple[FloatArray, FloatArray]:
+    mel, face = np.asarray(mel, np.float32), np.asarray(face, np.float32)
+    if mel.shape[1:] != (1, 80, 16) or face.shape[1:] != (6, FACE_SIZE, FACE_SIZE):
+        raise ValueError(
+            f"mel must be (N, 1, 80, 16) and face (N, 6, 96, 96), got {mel.shape} and {face.shape}"
+        )
+    if len(mel) != len(face):
+        raise ValueError(f"mel and face must be as many, got {len(mel)} and {len(face)}")
+    return mel, face
+
+
+class _OnnxGenerator:
+    """The generator by onnxruntime."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        self._session = ort_session(path, device)
+        inputs = {tuple(i.shape[1:]): i for i in self._session.get_inputs()}
+        try:
+            mel, face = inputs[1, 80, 16], inputs[6, FACE_SIZE, FACE_SIZE]
+        except KeyError:
+            raise ModelMismatchError(f"{path.name} is no Wav2Lip generator.") from None
+        self._names = (mel.name, face.name)
+        self._dtypes = tuple(np.float16 if "float16" in i.type else np.float32 for i in (mel, face))
+        on_gpu = self._session.get_providers()[0] != "CPUExecutionProvider"
+        fixed = [i.shape[0] for i in (mel, face) if isinstance(i.shape[0], int)]
+        self._fixed = fixed[0] if fixed else None
+        self._batch = self._fixed or (_BATCH_GPU if on_gpu else _BATCH_CPU)
+
+    def __call__(self, mel: FloatArray, face: FloatArray) -> FloatArray:
+        mel, face = _checked(mel, face)
+        out = np.empty((len(face), 3, FACE_SIZE, FACE_SIZE), np.float32)
+        for at in range(0, len(face), self._batch):
+            piece = slice(at, at + self._batch)
+            out[piece] = self._run(mel[piece], face[piece])
+        return out
+
+    def _run(self, mel: FloatArray, face: FloatArray) -> FloatArray:
+        count = len(face)
+        if self._fixed and count < self._fixed:
+            # A graph made for exactly so many faces: the last ones are filled up and dropped.
+            short = self._fixed - count
+            mel, face = (np.concatenate([a, np.repeat(a[-1:], short, 0)]) for a in (mel, face))
+        feed = {
+            name: np.ascontiguousarray(array, dtype)
+            for name, dtype, array in zip(self._names, self._dtypes, (mel, face), strict=True)
+        }
+        try:
+            (picture,) = self._session.run(None, feed)
+        except onnxruntime_errors() as error:
+            raise _explained(error) from error
+        return np.asarray(picture[:count], np.float32)
+
+
+class _TorchGenerator:
+    """The generator by torch, batch normalisation folded in."""
+
+    def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], device: str) -> None:
+        import torch
+
+        self._device = torch_device(device)
+        self._half = self._device.type == "cuda"
+        dtype = torch.float16 if self._half else torch.float32
+        self._weights = {}
+        for layer in arch.layers():
+            self._weights[layer.key] = tuple(
+                torch.from_numpy(a).to(self._device, dtype) for a in arch.folded(layer, tensors)
+            )
+        self._batch = _BATCH_CPU if self._device.type == "cpu" else _BATCH_GPU
+
+    def __call__(self, mel: FloatArray, face: FloatArray) -> FloatArray:
+        import torch
+
+        mel, face = _checked(mel, face)
+        out = np.empty((len(face), 3, FACE_SIZE, FACE_SIZE), np.float32)
+        dtype = torch.float16 if self._half else torch.float32
+        try:
+            with torch.inference_mode():
+                for at in range(0, len(face), self._batch):
+                    piece = slice(at, at + self._batch)
+                    inputs = (
+                        torch.from_numpy(np.ascontiguousarray(a[piece])).to(self._device, dtype)
+                        for a in (mel, face)
+                    )
+                    out[piece] = self._forward(*inputs).float().cpu().numpy()
+        except RuntimeError as error:
+            raise _explained(error) from error
+        return out
+
+    def _forward(self, mel: Any, face: Any) -> Any:
+        import torch
+
+        skips = []
+        for block in arch.FACE_ENCODER:
+            for layer in block:
+                face = self._layer(layer, face)
+            skips.append(face)
+        for layer in arch.AUDIO_ENCODER:
+            mel = self._layer(layer, mel)
+        value = mel
+        for i, block in enumerate(arch.FACE_DECODER):
+            for layer in block:
+                value = self._layer(layer, value)
+            value = torch.cat((value, skips[-1 - i]), dim=1)
+        for layer in arch.OUTPUT:
+            value = self._layer(layer, value)
+        return torch.sigmoid(value)
+
+    def _layer(self, layer: arch.Layer, value: Any) -> Any:
+        from torch.nn import functional
+
+        weight, bias = self._weights[layer.key]
+        if layer.transposed:
+            out = functional.conv_transpose2d(
+                value, weight, bias, layer.stride, layer.padding, layer.output_padding
+            )
+        else:
+            out = functional.conv2d(value, weight, bias, layer.stride, layer.padding)
+        if layer.plain:
+            return out
+        return functional.relu(out + value if layer.residual else out)
+
+
+def _explained(error: Exception) -> Exception:
+    text = str(error)
+    if any(word in text.lower() for word in ("out of memory", "failed to allocate", "bad_alloc")):
+        return OutOfMemory(
+            "The device ran out of memory in Wav2Lip.",
+            hint="Close other programs on it, or take --device cpu.",
+        )
+    return ModelMismatchError(
+        f"The Wav2Lip network failed: {text.splitlines()[0] if text else type(error).__name__}",
+        hint="Try --device cpu, or another copy of the checkpoint.",
+    )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facepick.engines.engine import Speech
+from facepick.engines.lipsync.gating import Gate, Gating, gating_of, merged
+from facepick.engines.lipsync.vad import Stretch
+
+
+def test_weight_rises_before_speech_and_falls_after() -> None:
+    gating = Gating(speak=(Stretch(1.0, 2.0),), fade_seconds=0.2)
+    assert gating.at(0.5) == Gate("keep", 0.0)
+    assert gating.at(0.8).weight == pytest.approx(0.0)
+    assert gating.at(0.9).weight == pytest.approx(0.5)
+    assert gating.at(1.0) == Gate("speak", 1.0)
+    assert gating.at(2.0) == Gate("speak", 1.0)
+    assert gating.at(2.05).weight == pytest.approx(0.75)
+    assert gating.at(Fraction(5, 2)) == Gate("keep", 0.0)
+
+
+def test_no_fade_is_a_switch() -> None:
+    gating = Gating(speak=(Stretch(1.0, 2.0),), fade_seconds=0.0)
+    assert [gating.at(t).weight for t in (0.99, 1.0, 2.0, 2.01)] == [0, 1, 1, 0]
+
+
+def test_between_speaking_and_closing_the_original_never_shines_through() -> None:
+    gating = Gating(speak=(Stretch(1.0, 2.0),), close=(Stretch(2.0, 3.0),), fade_seconds=0.2)
+    times = np.linspace(1.0, 3.0, 201)
+    assert all(gating.at(t).weight == 1.0 for t in times)
+    assert gating.at(1.5).action == "speak"
+    assert gating.at(2.5).action == "close"
+
+
+def test_depends_on_time_alone() -> None:
+    rng = np.random.default_rng(0)
+    starts = np.cumsum(rng.uniform(0.5, 2.0, 200))
+    gating = Gating(speak=tuple(Stretch(float(s), float(s) + 0.4) for s in starts))
+    times = rng.uniform(0, float(starts[-1]) + 1, 500)
+    forwards = [gating.at(t) for t in times]
+    backwards = [gating.at(t) for t in times[::-1]][::-1]
+    assert forwards == backwards
+    near = [
+        max((1 - max(s - t, t - s - 0.4, 0) / gating.fade_seconds for s in starts), default=0)
+        for t in times
+    ]
+    assert [g.weight for g in forwards] == pytest.approx([max(0, n) for n in near], abs=1e-9)
+
+
+def test_merged_joins_what_overlaps() -> None:
+    assert merged([Stretch(3, 4), Stretch(0, 2), Stretch(1, 3)]) == (Stretch(0, 4),)
+
+
+def after(seconds: float, spoken: np.ndarray) -> np.ndarray:
+    """`spoken` after so much silence."""
+    return np.concatenate([np.zeros(int(16_000 * seconds), np.float32), spoken])
+
+
+@pytest.fixture(scope="module")
+def jfk(shared_media: Path) -> np.ndarray:
+    import av
+
+    resampler = av.AudioResampler("fltp", "mono", 16_000)
+    pieces = []
+    with av.open(str(shared_media / "speech" / "en_jfk_m_11s_44k.flac")) as container:
+        for frame in container.decode(audio=0):
+            pieces += [f.to_ndarray()[0] for f in resampler.resample(frame)]
+    return np.concatenate(pieces)[: 16_000 * 3]
+
+
+def test_the_mouth_is_closed_only_where_the_original_talked_and_the_new_speech_is_silent(
+    jfk: np.ndarray, vad_model: Path
+) -> None:
+    new = after(4.0, jfk)  # speaks from 4.3 s
+    original = after(0.0, jfk)  # spoke from 0.3 s to 2.3 s
+    speech = Speech(samples=new, original=original)
+    close = gating_of(speech, when_silent="close", vad_model=vad_model)
+    assert close.at(1.0).action == "close"
+    assert close.at(3.5).action == "keep"
+    assert close.at(5.0).action == "speak"
+    keep = gating_of(speech, when_silent="keep", vad_model=vad_model)
+    assert keep.at(1.0) == Gate("keep", 0.0)
+    assert keep.at(5.0).action == "speak"
+
+
+def test_a_video_without_sound_closes_nothing(jfk: np.ndarray, vad_model: Path) -> None:
+    gating = gating_of(Speech(samples=jfk), when_silent="close", vad_model=vad_model)
+    assert gating.close == ()
+
+
+def test_silent_speech_touches_nothing(vad_model: Path) -> None:
+    silence = Speech(samples=np.zeros(32_000, np.float32))
+    gating = gating_of(silence, when_silent="close", vad_model=vad_model)
+    assert gating == Gating(speak=())
