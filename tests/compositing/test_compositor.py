@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from facepick.compositing.compositor import composite
 from facepick.compositing.patch import FacePatch
 from facepick.errors import EngineError

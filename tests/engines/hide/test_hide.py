@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tests.contracts.engine_cases import context_for
+from tests.contracts.face_footage import faces_in, frames_of, request_for
+
 from facepick.compositing.patch import FacePatch, FaceRequest
 from facepick.engines.registry import default_registry
 from facepick.errors import UserInputError
@@ -18,9 +20,6 @@ from facepick.faces.analyzers.sface import SFaceEmbedder
 from facepick.faces.detection import Box
 from facepick.people.track import BRIDGED
 from facepick.progress import never
-
-from tests.contracts.engine_cases import context_for
-from tests.contracts.face_footage import faces_in, frames_of, request_for
 
 
 def hide(style: str, request: FaceRequest, folder: Path, **settings: Any) -> FacePatch:
@@ -177,7 +176,9 @@ def test_a_moving_face_keeps_its_colours(
     moved = cv2.warpAffine(image, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
     there = Box(box.x0 + dx, box.y0 + dy, box.x1 + dx, box.y1 + dy)
     a = hide("pixelate", request_for(image, box, points, margin=1.05), tmp_path)
-    b = hide("pixelate", request_for(moved, there, points + (dx, dy), margin=1.05), tmp_path)
+    b = hide(
+        "pixelate", request_for(moved, there, points + np.array([dx, dy]), margin=1.05), tmp_path
+    )
     at = np.array([[box.center[0] + i * box.width / 6, box.center[1]] for i in (-2, -1, 0, 1, 2)])
     first = np.array([a.image[int(v - a.origin[1]), int(u - a.origin[0])] for u, v in at])
     then = np.array([b.image[int(v + dy - b.origin[1]), int(u + dx - b.origin[0])] for u, v in at])
