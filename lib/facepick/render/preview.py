@@ -92,7 +92,11 @@ def side_by_side(
                 sheet[:, : video.width] = left.picture.bgr()
                 sheet[:, video.width + GAP_PX : 2 * video.width + GAP_PX] = right.picture.bgr()
                 pts.append(int(scan.pts[left.index]) - int(scan.pts[part[0]]))
-                writer.write(Picture.from_bgr(sheet, like=left.picture), pts[-1])
+                like = left.picture
+                both = Picture.from_bgr(
+                    sheet, format=like.format, matrix=like.matrix, full_range=like.full_range
+                )
+                writer.write(both, pts[-1])
                 meter.update(len(pts))
                 if len(pts) == part[1] - part[0]:
                     break

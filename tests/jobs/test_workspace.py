@@ -1,0 +1,88 @@
+"""Jobs on disk: states, dead workers, foreign ids."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facepick.errors import JobNotFound, UserInputError
+from facepick.jobs.workspace import Workspaces
+from facepick.progress import Progress
+
+
+def test_a_job_goes_from_queued_to_done(tmp_path: Path) -> None:
+    jobs = Workspaces(tmp_path)
+    job = jobs.new("scan", video="a.mp4", out=None, request={"settings": {}})
+    assert job.record().state == "queued"
+    job.claim()
+    job.report(Progress(stage="scan", done=3, total=10))
+    record = job.record()
+    assert record.state == "running"
+    assert record.progress is not None
+    assert record.progress.fraction == pytest.approx(0.3)
+    job.finish("done", exit_code=0, result={"people": 2})
+    assert [r.id for r in jobs.all()] == [job.id]
+    assert jobs.get(job.id).record().result == {"people": 2}
+
+
+def test_a_killed_worker_leaves_an_interrupted_job(tmp_path: Path) -> None:
+    job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    code = (
+        "import os, signal, sys; from pathlib import Path;"
+        "from facepick.jobs.workspace import Workspace;"
+        "Workspace(Path(sys.argv[1])).claim(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(job.folder)], check=False)
+    record = job.record()
+    assert record.state == "interrupted"
+    assert record.can_resume
+
+
+def test_a_process_id_used_again_is_not_taken_for_the_worker(tmp_path: Path) -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system does not tell when a process started")
+    job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    state = {"state": "running", "pid": os.getppid(), "pid_started": "1"}
+    (job.folder / "state.json").write_text(json.dumps(state))
+    assert job.record().state == "interrupted"
+
+
+def test_a_running_job_cannot_be_claimed_twice(tmp_path: Path) -> None:
+    job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        state = {"state": "running", "pid": sleeper.pid, "pid_started": None}
+        (job.folder / "state.json").write_text(json.dumps(state))
+        with pytest.raises(UserInputError, match="running"):
+            job.claim()
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../etc", "20261122-215701-4f2a", "x"])
+def test_ids_from_outside_open_no_other_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(JobNotFound):
+        Workspaces(tmp_path / "jobs").get(name)
+
+
+def test_a_folder_that_is_no_job_is_passed_over(tmp_path: Path) -> None:
+    jobs = Workspaces(tmp_path)
+    (tmp_path / "20261122-215701-4f2a").mkdir()
+    (tmp_path / "20261122-215701-4f2a" / "job.json").write_text("{broken")
+    assert jobs.all() == []
+
+
+def test_prune_keeps_what_can_be_resumed(tmp_path: Path) -> None:
+    jobs = Workspaces(tmp_path)
+    old = jobs.new("scan", video="a.mp4", out=None, request={})
+    old.finish("done", exit_code=0)
+    stopped = jobs.new("scan", video="a.mp4", out=None, request={})
+    far = jobs.all()[0].created + 40 * 86_400
+    assert jobs.prune(keep_days=30, now=far) == 1
+    assert [r.id for r in jobs.all()] == [stopped.id]
