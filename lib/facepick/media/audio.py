@@ -1,0 +1,315 @@
+"""Reading sound: any file with an audio stream, as float samples on the container's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.errors import NoAudioError
+from facepick.media.container import open_media, stream_time_base
+from facepick.progress import CancelToken, never
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+__all__ = ["AudioBlock", "decode_audio", "fitted", "read_audio", "read_mono"]
+
+FloatSamples = npt.NDArray[np.float32]
+
+# Matroska rounds times to 1 ms and broadcast streams jitter by a few; beyond this the stream
+# really pauses or overlaps.
+_JITTER_SECONDS = Fraction(1, 20)
+
+# A pause longer than this is a broken time stamp: filling it would only eat memory.
+_LONGEST_PAUSE_SECONDS = 600
+
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+
+
+@dataclass(frozen=True, eq=False)
+class AudioBlock:
+    """Consecutive samples; each block begins where the one before it ends.
+
+    Attributes:
+        start: seconds on the container's clock of the first sample.
+        samples: (n, channels) float32 in [-1, 1].
+    """
+
+    start: Fraction
+    samples: FloatSamples
+
+    def __repr__(self) -> str:
+        return f"AudioBlock({len(self.samples)} samples at {float(self.start):.3f} s)"
+
+
+def audio_stream(container: InputContainer, path: Path | str, index: int | None) -> Any:
+    """The stream with this index, or the default one.
+
+    Raises:
+        NoAudioError: there is none.
+    """
+    streams = [s for s in container.streams.audio if s.codec_context is not None]
+    if index is not None:
+        streams = [s for s in streams if s.index == index]
+    if not streams:
+        what = "no sound" if index is None else f"no audio stream {index}"
+        raise NoAudioError(
+            f"{Path(path).name}: there is {what} in this file.",
+            hint="Choose an audio file, or a video with sound.",
+        )
+    # PyAV before 14 does not tell which stream is the default; the first is, by custom.
+    return next((s for s in streams if int(getattr(s, "disposition", 0)) & 1), streams[0])
+
+
+def decode_audio(
+    path: Path | str,
+    *,
+    rate: int | None = None,
+    channels: int | None = None,
+    stream: int | None = None,
+    cancel: CancelToken = never,
+) -> Iterator[AudioBlock]:
+    """Decode a stream block by block; memory does not grow with its length.
+
+    Pauses in the stream become silence and overlaps are cut, so that samples stay at their
+    time.  Damaged packets are skipped, which makes them pauses.  NaN becomes 0, and what is
+    beyond full scale is clipped.
+
+    Args:
+        path: audio or video file.
+        rate: samples per second wanted; None keeps the stream's.
+        channels: 1, 2, 6 or 8; None keeps the stream's.  Surround is mixed down by the
+            weights of the stream's layout.
+        stream: index among the file's streams; None takes the default audio stream.
+        cancel: looked at for every packet.
+
+    Raises:
+        VideoOpenError: the file is missing or no media file.
+        NoAudioError: there is no audio, or nothing of it can be decoded.
+    """
+    import av
+
+    if channels is not None and channels not in _LAYOUTS:
+        raise ValueError(f"channels must be one of {sorted(_LAYOUTS)}, got {channels}")
+    with open_media(path) as container:
+        source = audio_stream(container, path, stream)
+        track = _Track(source, rate, channels)
+        for packet in container.demux(source):
+            cancel.raise_if_cancelled()
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                continue
+            for frame in frames:
+                yield from track.push(frame)
+        yield from track.flush()
+        if track.start is None:
+            raise NoAudioError(
+                f"{Path(path).name}: its sound cannot be decoded.",
+                hint="Convert it to WAV and try again.",
+            )
+
+
+class _Track:
+    """Puts decoded frames at their time and resamples them."""
+
+    def __init__(self, source: Any, rate: int | None, channels: int | None) -> None:
+        self._source = source
+        self._time_base = stream_time_base(source)
+        self._rate = rate
+        self._channels = channels
+        self._resampler: Any = None
+        self._in_rate = 0
+        self._taken = 0  # samples given to the resampler, at its input rate
+        self._given = 0  # samples that came out of it
+        self.start: Fraction | None = None
+
+    def push(self, frame: Any) -> Iterator[AudioBlock]:
+        import av
+
+        if self._resampler is None:
+            self._in_rate = frame.sample_rate
+            self._rate = self._rate or frame.sample_rate
+            channels = self._channels or len(frame.layout.channels)
+            self._channels = channels
+            layout = _LAYOUTS.get(channels, frame.layout.name)
+            self._resampler = av.AudioResampler(format="flt", layout=layout, rate=self._rate)
+            self.start = Fraction(0)
+            if frame.pts is not None:
+                self.start = frame.pts * Fraction(frame.time_base or self._time_base)
+        skip = 0
+        if frame.pts is not None and frame.sample_rate == self._in_rate:
+            assert self.start is not None
+            time = frame.pts * Fraction(frame.time_base or self._time_base)
+            late = time - (self.start + Fraction(self._taken, self._in_rate))
+            if _JITTER_SECONDS < late <= _LONGEST_PAUSE_SECONDS:
+                yield from self._silence(round(late * self._in_rate), frame)
+            elif -_LONGEST_PAUSE_SECONDS <= late < -_JITTER_SECONDS:
+                skip = min(frame.samples, round(-late * self._in_rate))
+        if skip >= frame.samples:
+            return
+        if skip:
+            frame = _tail(frame, skip)
+        yield from self._resample(frame)
+
+    def _silence(self, count: int, like: Any) -> Iterator[AudioBlock]:
+        import av
+
+        while count > 0:
+            step = min(count, self._in_rate)
+            frame = av.AudioFrame(format=like.format.name, layout=like.layout, samples=step)
+            for plane in frame.planes:
+                # Unsigned 8-bit rests at 128, every other format at 0.
+                rest = b"\x80" if like.format.name.startswith("u8") else b"\0"
+                plane.update(rest * plane.buffer_size)
+            frame.sample_rate = self._in_rate
+            yield from self._resample(frame)
+            count -= step
+
+    def _resample(self, frame: Any) -> Iterator[AudioBlock]:
+        self._taken += frame.samples
+        # Times are kept here; PyAV's resampler would balk at those that are not consecutive.
+        frame.pts = None
+        yield from self._blocks(self._resampler.resample(frame))
+
+    def flush(self) -> Iterator[AudioBlock]:
+        if self._resampler is not None:
+            yield from self._blocks(self._resampler.resample(None))
+
+    def _blocks(self, frames: list[Any]) -> Iterator[AudioBlock]:
+        assert self._rate is not None
+        assert self._channels is not None
+        for frame in frames:
+            samples = frame.to_ndarray().reshape(-1, self._channels).astype(np.float32)
+            np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+            np.clip(samples, -1.0, 1.0, out=samples)
+            assert self.start is not None
+            yield AudioBlock(self.start + Fraction(self._given, self._rate), samples)
+            self._given += len(samples)
+
+
+def _tail(frame: Any, skip: int) -> Any:
+    """The frame without its first samples."""
+    import av
+
+    samples = frame.to_ndarray()
+    channels = len(frame.layout.channels)
+    part = samples[:, skip:] if frame.format.is_planar else samples[:, skip * channels :]
+    fresh = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(part), format=frame.format.name, layout=frame.layout.name
+    )
+    fresh.sample_rate = frame.sample_rate
+    return fresh
+
+
+def fitted(
+    blocks: Iterator[AudioBlock], *, rate: int, start: Fraction, stop: Fraction | None
+) -> Iterator[FloatSamples]:
+    """The samples from `start` to `stop`; silence where the blocks begin later.
+
+    The first sample given out is at `start`.  Without `stop`, and where the blocks end before
+    it, the end is that of the blocks.
+    """
+    wanted = None if stop is None else max(0, round((stop - start) * rate))
+    given = 0
+    for block in blocks:
+        position = round((block.start - start) * rate)
+        samples = block.samples
+        if position > given:
+            gap = position - given
+            if wanted is not None:
+                gap = min(gap, wanted - given)
+            yield np.zeros((gap, samples.shape[1]), np.float32)
+            given += gap
+        elif position < given:
+            samples = samples[given - position :]
+        if wanted is not None:
+            samples = samples[: wanted - given]
+        if len(samples):
+            yield samples
+            given += len(samples)
+        if wanted is not None and given >= wanted:
+            return
+
+
+def read_audio(
+    path: Path | str,
+    *,
+    rate: int | None = None,
+    channels: int | None = None,
+    stream: int | None = None,
+    offset: Fraction | None = None,
+    duration: Fraction | None = None,
+    cancel: CancelToken = never,
+) -> tuple[FloatSamples, int]:
+    """A stream, or a part of it, in memory.
+
+    Args:
+        path: audio or video file.
+        rate, channels, stream: as for `decode_audio`.
+        offset: seconds on the container's clock of the first sample wanted (silence where the
+            stream begins later); None begins with the stream.
+        duration: seconds wanted; None reads to the end.
+        cancel: looked at for every packet.
+
+    Returns:
+        (n, channels) float32 in [-1, 1] and the rate.
+
+    Raises:
+        VideoOpenError, NoAudioError: as `decode_audio`.
+    """
+    if rate is None:
+        with open_media(path) as container:
+            rate = int(audio_stream(container, path, stream).codec_context.sample_rate)
+    blocks = decode_audio(path, rate=rate, channels=channels, stream=stream, cancel=cancel)
+    first = next(blocks, None)
+    if first is None:
+        return np.zeros((0, channels or 1), np.float32), rate
+    start = first.start if offset is None else offset
+    stop = None if duration is None else start + duration
+
+    def chained() -> Iterator[AudioBlock]:
+        yield first
+        yield from blocks
+
+    parts = list(fitted(chained(), rate=rate, start=start, stop=stop))
+    if not parts:
+        return np.zeros((0, first.samples.shape[1]), np.float32), rate
+    return np.concatenate(parts), rate
+
+
+def read_mono(
+    path: Path | str,
+    *,
+    rate: int = 16000,
+    stream: int | None = None,
+    align_to: Fraction | None = None,
+    cancel: CancelToken = never,
+) -> FloatSamples:
+    """A stream mixed down to one channel, as speech analysis wants it.
+
+    Args:
+        path: audio or video file.
+        rate: samples per second.
+        stream: index among the file's streams; None takes the default audio stream.
+        align_to: seconds on the container's clock at which sample 0 shall be; give
+            ``VideoInfo.start_seconds`` for samples on the video's clock.  None begins with the
+            stream.
+        cancel: looked at for every packet.
+
+    Returns:
+        (n,) float32 in [-1, 1].
+
+    Raises:
+        VideoOpenError, NoAudioError: as `decode_audio`.
+    """
+    samples, _ = read_audio(
+        path, rate=rate, channels=1, stream=stream, offset=align_to, cancel=cancel
+    )
+    return samples[:, 0]
