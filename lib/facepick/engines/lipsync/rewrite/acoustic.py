@@ -1,0 +1,213 @@
+"""Which speech sound is heard when: phone likelihoods from a small acoustic model, in numpy.
+
+The model is the context-independent part of the ``en-us`` acoustic model of CMU Sphinx (see
+``data/NOTICE``): 42 phones of three states, each phone with 128 Gaussians over each of three
+streams of 13 numbers (cepstra, their first and their second differences).  Means and log
+variances are kept as 8-bit steps per dimension, which moves phone posteriors by less than one
+per cent.
+
+The front end follows the model's description: 25 mel bands from 130 to 6800 Hz, orthonormal DCT,
+lifter 22, cepstral mean removed over the utterance, and the noise suppression of Kim and Stern
+("Power-normalized cepstral coefficients", ICASSP 2012) that it was trained with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["HOP_SECONDS", "PHONES", "PhoneScores", "band_levels", "phone_pairs", "phone_scores"]
+
+Array = npt.NDArray[np.float32]
+
+SAMPLE_RATE = 16_000
+HOP = 160
+HOP_SECONDS = HOP / SAMPLE_RATE
+"""One column every 10 ms; column t is centred on ``t * HOP_SECONDS``."""
+WINDOW = 410
+FFT = 512
+BANDS = 25
+CEPSTRA = 13
+FRAMES_AT_ONCE = 500
+"""Five seconds: 42 x 128 Gaussians x 500 columns x 4 bytes = 11 MB at a time."""
+
+PHONES: tuple[str, ...] = (
+    "+NSN+", "+SPN+", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY",
+    "F", "G", "HH", "IH", "IY", "JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH",
+    "SIL", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
+)  # fmt: skip
+"""The phones in the order of the model's rows: ARPAbet, silence and two kinds of noise."""
+
+
+_FILE = Path(__file__).with_name("data") / "acoustic_en.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class PhoneScores:
+    """How well every state of every phone explains every column.
+
+    Attributes:
+        states: (t, 42, 3) float32, log likelihood of the three states.
+    """
+
+    states: Array
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+@cache
+def _filters() -> Array:
+    """(25, 257) triangular mel filters of unit area, edges rounded to whole FFT bins."""
+
+    def mel(hz: float) -> float:
+        return 2595.0 * float(np.log10(1.0 + hz / 700.0))
+
+    edges = np.linspace(mel(130.0), mel(6800.0), BANDS + 2)
+    bin_hz = SAMPLE_RATE / FFT
+    hz = np.round(700.0 * (10.0 ** (edges / 2595.0) - 1.0) / bin_hz) * bin_hz
+    bins = np.arange(FFT // 2 + 1) * bin_hz
+    low, mid, high = hz[:-2, None], hz[1:-1, None], hz[2:, None]
+    rise, fall = (bins - low) / (mid - low), (high - bins) / (high - mid)
+    triangles = np.maximum(0.0, np.minimum(rise, fall)) * 2.0 / (high - low)
+    return np.asarray(triangles, dtype=np.float32)
+
+
+@cache
+def _dct() -> Array:
+    """(13, 25) orthonormal DCT-II."""
+    k, n = np.arange(CEPSTRA)[:, None], np.arange(BANDS)[None]
+    rows = np.cos(np.pi * k * (n + 0.5) / BANDS) * np.sqrt(2.0 / BANDS)
+    rows[0] /= np.sqrt(2.0)
+    return np.asarray(rows, dtype=np.float32)
+
+
+def _band_powers(samples: Array) -> Array:
+    """(t, 25) float32 mel band powers of int16-scaled speech, column t centred on t x 10 ms."""
+    count = max(1, -(-len(samples) // HOP))
+    scaled = np.asarray(samples, dtype=np.float32) * np.float32(32768.0)
+    emphasised = np.append(scaled[:1], scaled[1:] - np.float32(0.97) * scaled[:-1])
+    padded = np.zeros(count * HOP + WINDOW, np.float32)
+    padded[WINDOW // 2 : WINDOW // 2 + len(emphasised)] = emphasised
+    window = np.hamming(WINDOW).astype(np.float32)
+    out = np.empty((count, BANDS), np.float32)
+    for start in range(0, count, FRAMES_AT_ONCE):
+        stop = min(count, start + FRAMES_AT_ONCE)
+        rows = np.lib.stride_tricks.sliding_window_view(
+            padded[start * HOP : (stop - 1) * HOP + WINDOW], WINDOW
+        )[::HOP]
+        spectrum = np.fft.rfft(rows * window, FFT)
+        out[start:stop] = (np.abs(spectrum) ** 2).astype(np.float32) @ _filters().T
+    return out
+
+
+def _without_noise(powers: Array) -> Array:
+    """Band powers with the steady background taken away (Kim and Stern 2012)."""
+    out = np.empty_like(powers)
+    smooth = powers[0].copy()
+    noise = powers[0].copy()
+    floor = powers[0] * np.float32(0.05)
+    peak = np.zeros(BANDS, np.float32)
+    kernel = np.ones(9, np.float32)
+    spread = np.convolve(np.ones(BANDS, np.float32), kernel, "same")
+    for t, power in enumerate(powers):
+        smooth = 0.7 * smooth + 0.3 * power
+        noise = _lower_envelope(noise, smooth)
+        signal = np.maximum(smooth - noise, 1.0)
+        floor = _lower_envelope(floor, signal)
+        # What follows a peak within a few columns is masked by it.
+        decayed = peak * np.float32(0.85)
+        peak = np.maximum(decayed, signal)
+        signal = np.where(signal < decayed, decayed * np.float32(0.2), signal)
+        signal = np.maximum(signal, floor)
+        gain = np.clip(signal / np.maximum(smooth, 1e-6), 1 / 20, 20.0)
+        out[t] = power * np.convolve(gain, kernel, "same") / spread
+    return out
+
+
+def _lower_envelope(envelope: Array, value: Array) -> Array:
+    """Follows `value` slowly upwards and fast downwards."""
+    share = np.where(value >= envelope, np.float32(0.995), np.float32(0.5))
+    return np.asarray(share * envelope + (1.0 - share) * value, dtype=np.float32)
+
+
+def band_levels(samples: Array) -> Array:
+    """Mel band levels (t, 25) float32 in dB, 10 ms a column, no noise suppression."""
+    return np.asarray(10.0 * np.log10(_band_powers(samples) + 1.0), dtype=np.float32)
+
+
+def features(samples: Array) -> Array:
+    """(t, 39) float32: cepstra and their first and second differences."""
+    levels = np.log(_without_noise(_band_powers(samples)) + np.float32(1e-4))
+    order = np.arange(CEPSTRA)
+    lifter = 1.0 + 11.0 * np.sin(np.pi * order / 22.0)
+    cepstra = levels @ _dct().T * lifter.astype(np.float32)
+    cepstra -= cepstra.mean(axis=0)
+    held = np.pad(cepstra, ((3, 3), (0, 0)), mode="edge")
+    n = len(cepstra)
+
+    def at(shift: int) -> Array:
+        return held[3 + shift : 3 + shift + n]
+
+    first = at(2) - at(-2)
+    second = (at(3) - at(-1)) - (at(1) - at(-3))
+    return np.hstack([cepstra, first, second]).astype(np.float32)
+
+
+@cache
+def phone_pairs() -> Array:
+    """(42, 42) float32: how likely phone j follows phone i in English; rows sum to 1."""
+    with np.load(_FILE, allow_pickle=False) as file:
+        pairs = np.asarray(file["pairs"], np.float32)
+    return pairs / pairs.sum(axis=1, keepdims=True)
+
+
+@cache
+def _model() -> tuple[Array, Array, Array, Array]:
+    """Per stream: weights of x and x squared, constants, log mixture weights."""
+    with np.load(_FILE, allow_pickle=False) as file:
+        if tuple(str(name) for name in file["phones"]) != PHONES:
+            raise ValueError("the acoustic model's phones are not the ones this module names")
+        mean = file["mean"] * file["mean_step"][:, None] + file["mean_low"][:, None]
+        log_var = file["logvar"] * file["logvar_step"][:, None] + file["logvar_low"][:, None]
+        # The file holds -log(weight) in steps of 1024 of a logarithm to the base 1.0001.
+        weight = file["weight"].astype(np.float32) * np.float32(-1024 * np.log(1.0001))
+    inverse = np.exp(-log_var)
+    constant = -0.5 * (mean * mean * inverse + log_var + np.log(2 * np.pi)).sum(-1)
+    return (
+        np.asarray(mean * inverse, np.float32),
+        np.asarray(-0.5 * inverse, np.float32),
+        np.asarray(constant, np.float32),
+        # (stream, 128, phone x state) -> (phone, stream, 128, state)
+        np.ascontiguousarray(
+            weight.reshape(3, 128, len(PHONES), 3).transpose(2, 0, 1, 3), dtype=np.float32
+        ),
+    )
+
+
+def phone_scores(samples: Array) -> PhoneScores:
+    """Log likelihoods of all phones for speech (n,) float32 mono at 16 kHz."""
+    x = features(samples)
+    linear, square, constant, weight = _model()
+    phones = len(PHONES)
+    out = np.zeros((len(x), phones, 3), np.float32)
+    for start in range(0, len(x), FRAMES_AT_ONCE):
+        part = x[start : start + FRAMES_AT_ONCE]
+        for stream in range(3):
+            v = part[:, stream * CEPSTRA : (stream + 1) * CEPSTRA]
+            score = (
+                v @ linear[:, stream].reshape(-1, CEPSTRA).T
+                + (v * v) @ square[:, stream].reshape(-1, CEPSTRA).T
+                + constant[:, stream].reshape(-1)
+            ).reshape(len(part), phones, 128)
+            best = score.max(axis=2, keepdims=True)
+            likelihood = np.exp(score - best).transpose(1, 0, 2)
+            mixed = likelihood @ np.exp(weight[:, stream])
+            out[start : start + len(part)] += (
+                np.log(np.maximum(mixed, 1e-30)).transpose(1, 0, 2) + best
+            )
+    return PhoneScores(states=out)

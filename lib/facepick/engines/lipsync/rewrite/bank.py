@@ -1,0 +1,288 @@
+"""How this person's mouth looks: a bounded, well spread set of mouths taken from the clip."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import BgrImage, FaceRequest
+from facepick.engines.lipsync.rewrite.features import (
+    OUTER_LIP,
+    head_pose,
+    in_head_frame,
+    mouth_features,
+)
+from facepick.faces.detection import FloatArray
+from facepick.people.track import BRIDGED
+from facepick.progress import CancelToken, ProgressMeter, never
+
+__all__ = ["Bank", "Mouth", "learn", "load"]
+
+Array = npt.NDArray[np.float32]
+
+MAX_MOUTHS = 480
+"""Nineteen seconds at 25 frames a second.  A mouth of a 1080p close-up takes about 150 kB as PNG:
+72 MB on disk, and in memory while the clip is learned from."""
+REACH = 0.75
+"""How far a stored picture reaches around the lips, in eye distances."""
+LOOK = (16, 12)
+"""Size of the tiny picture by which two mouths are compared."""
+CACHED_MOUTHS = 48
+PACK = "mouths.bin"
+TABLE = "mouths.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Mouth:
+    """One stored mouth.
+
+    Attributes:
+        image: (h, w, 3) uint8 BGR, pixels of the clip.
+        mesh: (468, 2) float32, the face's mesh in pixels of `image`.
+    """
+
+    image: BgrImage
+    mesh: FloatArray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bank:
+    """What was learned of one person.
+
+    Attributes:
+        folder: where the pictures lie.
+        frames: (n,) int64, source frames in which the person's mesh was seen, rising.
+        seconds: (n,) float64, their times.
+        shots: (n,) int64.
+        shape: (n, 3) float32, opening, width, jaw of each of those frames, eye distances.
+        pose: (n, 4) float32, yaw, pitch, roll in degrees and eye distance in pixels.
+        reference: (468, 3) float32, the person's mean face in the head frame.
+        rows: (k,) int64, the rows of the arrays above that were kept as mouths.
+        offsets: (k + 1,) int64, where their pictures begin in the pack.
+        mesh: (k, 468, 3) float32, display pixels of the source frame less the picture's origin.
+        look: (k, d) float32, tiny grey pictures.
+        sharpness: (k,) float32.
+    """
+
+    folder: Path
+    frames: npt.NDArray[np.int64]
+    seconds: npt.NDArray[np.float64]
+    shots: npt.NDArray[np.int64]
+    shape: Array
+    pose: Array
+    reference: Array
+    rows: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    mesh: Array
+    look: Array
+    sharpness: Array
+    _cache: dict[int, Mouth] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"Bank({len(self)} mouths of {len(self.frames)} frames)"
+
+    def mouth(self, k: int) -> Mouth:
+        """The k-th stored mouth."""
+        found = self._cache.pop(k, None)
+        if found is None:
+            import cv2
+
+            with (self.folder / PACK).open("rb") as pack:
+                pack.seek(int(self.offsets[k]))
+                data = pack.read(int(self.offsets[k + 1] - self.offsets[k]))
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            found = Mouth(image=image, mesh=self.mesh[k, :, :2])
+            if len(self._cache) >= CACHED_MOUTHS:
+                del self._cache[next(iter(self._cache))]
+        self._cache[k] = found
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A mouth on its way into the bank."""
+
+    row: int
+    cell: tuple[int, ...]
+    png: bytes
+    mesh: Array
+    look: Array
+    sharpness: float
+
+
+def usable(request: FaceRequest) -> bool:
+    """Whether a request shows enough of the face to learn from it."""
+    return request.mesh is not None and request.seen != BRIDGED and bool(
+        np.isfinite(request.mesh).all()
+    )
+
+
+def learn(
+    footage: Iterable[FaceRequest],
+    folder: Path,
+    *,
+    progress: ProgressMeter | None = None,
+    cancel: CancelToken = never,
+) -> Bank | None:
+    """One pass over the person's footage; the bank is written to `folder`.
+
+    None when the mesh was seen nowhere.
+
+    Mouths are sorted into cells of opening, width, yaw, pitch and size.  When there are more
+    than `MAX_MOUTHS`, the fullest cell gives one away: the later of the two that lie closest in
+    time, so that what stays is spread over shapes, poses and time.
+    """
+    frames: list[int] = []
+    seconds: list[float] = []
+    shots: list[int] = []
+    shapes: list[Array] = []
+    poses: list[tuple[float, float, float, float]] = []
+    total = np.zeros((468, 3))
+    cells: dict[tuple[int, ...], list[_Kept]] = defaultdict(list)
+    count = 0
+    for done, request in enumerate(footage):
+        if done % 16 == 0:
+            cancel.raise_if_cancelled()
+            if progress is not None:
+                progress.update(done)
+        if not usable(request) or (frames and request.source_frame <= frames[-1]):
+            continue
+        mesh = request.mesh
+        assert mesh is not None
+        pose = head_pose(mesh)
+        face = in_head_frame(mesh)
+        shape = mouth_features(face)
+        kept = _cut(request, len(frames), pose.scale, shape, (pose.yaw, pose.pitch))
+        frames.append(request.source_frame)
+        seconds.append(float(request.time))
+        shots.append(request.shot)
+        shapes.append(shape)
+        poses.append((pose.yaw, pose.pitch, pose.roll, pose.scale))
+        total += face
+        if kept is None:
+            continue
+        cells[kept.cell].append(kept)
+        count += 1
+        if count > MAX_MOUTHS:
+            _thin(cells)
+            count -= 1
+    mouths = sorted((m for cell in cells.values() for m in cell), key=lambda m: m.row)
+    if not mouths:
+        return None
+    ends = np.cumsum([0, *(len(m.png) for m in mouths)])
+    part = folder / (PACK + ".part")
+    part.write_bytes(b"".join(m.png for m in mouths))
+    part.replace(folder / PACK)
+    table = {
+        "frames": np.asarray(frames, np.int64),
+        "seconds": np.asarray(seconds, np.float64),
+        "shots": np.asarray(shots, np.int64),
+        "shape": np.asarray(shapes, np.float32),
+        "pose": np.asarray(poses, np.float32),
+        "reference": np.asarray(total / len(frames), np.float32),
+        "rows": np.asarray([m.row for m in mouths], np.int64),
+        "offsets": ends.astype(np.int64),
+        "mesh": np.stack([m.mesh for m in mouths]).astype(np.float32),
+        "look": np.stack([m.look for m in mouths]).astype(np.float32),
+        "sharpness": np.asarray([m.sharpness for m in mouths], np.float32),
+    }
+    part = folder / ("part_" + TABLE)
+    np.savez(part, **table)
+    part.replace(folder / TABLE)
+    return Bank(folder=folder, **table)
+
+
+def load(folder: Path) -> Bank | None:
+    """A bank learned earlier, or None."""
+    if not (folder / TABLE).is_file() or not (folder / PACK).is_file():
+        return None
+    with np.load(folder / TABLE, allow_pickle=False) as file:
+        return Bank(folder=folder, **{name: file[name] for name in file.files})
+
+
+def _cut(
+    request: FaceRequest, row: int, scale: float, shape: Array, turn: tuple[float, float]
+) -> _Kept | None:
+    """The picture around the lips; None when it reaches out of the crop by more than a little."""
+    import cv2
+
+    assert request.mesh is not None
+    mesh = request.mesh - np.array([*request.origin, 0], np.float32)
+    lips = mesh[list(OUTER_LIP), :2]
+    reach = REACH * scale
+    height, width = request.crop.shape[:2]
+    x0, y0 = (int(v) for v in np.maximum(np.floor(lips.min(axis=0) - reach), 0))
+    x1, y1 = (int(v) for v in np.minimum(np.ceil(lips.max(axis=0) + reach), (width, height)))
+    low, high = lips.min(axis=0), lips.max(axis=0)
+    inside = low.min() >= 0 and high[0] < width and high[1] < height
+    if not inside or x1 - x0 < 8 or y1 - y0 < 8:
+        return None
+    image = request.crop[y0:y1, x0:x1]
+    ok, png = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not ok:
+        return None
+    look, sharpness = _look(request.crop, mesh)
+    yaw, pitch = turn
+    cell = (
+        int(shape[0] / 0.02),
+        int(shape[1] / 0.03),
+        round(yaw / 7),
+        round(pitch / 7),
+        round(float(np.log(scale)) / 0.35),
+    )
+    return _Kept(
+        row=row,
+        cell=cell,
+        png=png.tobytes(),
+        mesh=mesh - np.array([x0, y0, 0], np.float32),
+        look=look,
+        sharpness=sharpness,
+    )
+
+
+def _look(crop: BgrImage, mesh: Array) -> tuple[Array, float]:
+    """A tiny upright picture of the mouth with even light, and how sharp the mouth is."""
+    import cv2
+
+    left, right = mesh[33, :2], mesh[263, :2]
+    centre = (mesh[61, :2] + mesh[291, :2]) / 2
+    across = right - left
+    unit = max(float(np.hypot(*across)), 1.0)
+    x = across / unit
+    # 0.9 eye distances across, 0.675 down, turned upright.
+    step = 0.9 * unit / LOOK[0]
+    down = np.array([-x[1], x[0]])
+    middle = centre - x * step * (LOOK[0] - 1) / 2 - down * step * (LOOK[1] - 1) / 2
+    inverse = np.column_stack([x * step, down * step, middle])
+    grey = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_BGR2GRAY)
+    blurred = cv2.GaussianBlur(grey, (0, 0), max(0.3, step / 2))
+    tiny = cv2.warpAffine(
+        blurred,
+        inverse,
+        LOOK,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    ).astype(np.float32)
+    tiny -= tiny.mean()
+    look = (tiny / max(float(tiny.std()), 4.0)).ravel()
+    x0, y0 = (int(v) for v in np.maximum(centre - 0.35 * unit, 0))
+    x1, y1 = (int(v) for v in np.maximum(centre + 0.35 * unit, 0))
+    mouth = grey[y0:y1, x0:x1]
+    if mouth.size < 16:
+        return look, 0.0
+    return look, float(cv2.Laplacian(mouth, cv2.CV_32F).var())
+
+
+def _thin(cells: dict[tuple[int, ...], list[_Kept]]) -> None:
+    """Take one mouth out of the fullest cell."""
+    cell = max(cells.values(), key=len)
+    rows = np.array([m.row for m in cell])
+    del cell[int(np.argmin(np.diff(rows))) + 1 if len(rows) > 1 else 0]

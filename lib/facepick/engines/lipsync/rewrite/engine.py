@@ -1,0 +1,312 @@
+"""`rewrite`: the person's own mouth, re-timed to new speech.
+
+After Bregler, Covell and Slaney, "Video Rewrite: driving visual speech with audio" (SIGGRAPH
+1997), and Suwajanakorn, Seitz and Kemelmacher-Shlizerman, "Synthesizing Obama: learning lip sync
+from audio" (2017).  Everything is decided in `RewriteEngine.open`: the clip is learned from once,
+the speech becomes wanted mouth shapes, and one path through the person's own mouths is chosen for
+the whole output.  `process` only draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.lipsync.gating import gating_of
+from facepick.engines.lipsync.rewrite import bank as banks
+from facepick.engines.lipsync.rewrite.features import (
+    head_pose,
+    in_head_frame,
+    mouth_features,
+)
+from facepick.engines.lipsync.rewrite.render import EXTRA_OPENING, Layer, render
+from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
+from facepick.engines.lipsync.rewrite.settings import RewriteSettings
+from facepick.engines.lipsync.rewrite.targets import curves_of, sampled
+from facepick.errors import NoAudioError
+from facepick.models.catalog import SILERO_VAD
+from facepick.progress import CancelToken, ProgressMeter
+
+__all__ = ["RewriteEngine", "RewriteSession"]
+
+Array = npt.NDArray[np.float32]
+
+KEEP, CLOSE, SPEAK = 0, 1, 2
+PLAN = "plan.npz"
+VERSION = 1
+"""Raised when plans made by an earlier version must not be used any more."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """What is shown in every output frame.
+
+    Attributes:
+        action: (n,) uint8, `KEEP`, `CLOSE` or `SPEAK`.
+        weight: (n,) float32, of the new mouth over the filmed one.
+        mouth: (n,) int32, row in the bank, -1 where nothing is shown.
+        fading: (n,) int32, mouth that is faded out in this frame, or -1.
+        opening: (n,) float32, wanted opening in eye distances.
+    """
+
+    action: npt.NDArray[np.uint8]
+    weight: Array
+    mouth: npt.NDArray[np.int32]
+    fading: npt.NDArray[np.int32]
+    opening: Array
+
+
+class RewriteEngine:
+    """Lip sync without a network: see the module."""
+
+    spec = EngineSpec(
+        id="rewrite",
+        flow="lipsync",
+        label="Rewrite (built in)",
+        help="Shows the person's own mouths from the clip, chosen to fit the new speech; needs no "
+        "model file, and keeps the video's full resolution.",
+        settings=RewriteSettings,
+        needs_mesh=True,
+        needs_audio=True,
+        margin=0.4,
+        licence="MIT; acoustic model and dictionary BSD-2-Clause",
+    )
+
+    def open(self, context: EngineContext) -> EngineSession:
+        """Learn the person's mouths and choose one for every frame.
+
+        Raises:
+            NoAudioError: no speech was given.
+            Cancelled: the user stopped it.
+        """
+        if context.speech is None or not len(context.speech.samples):
+            raise NoAudioError(
+                "Lip sync needs speech.", hint="Give an audio or video file with --audio."
+            )
+        bank = banks.load(context.workspace)
+        if bank is None:
+            meter = ProgressMeter(context.progress, "prepare", context.person.frames)
+            bank = banks.learn(
+                context.footage(), context.workspace, progress=meter, cancel=context.cancel
+            )
+        if bank is None:
+            return RewriteSession(None, None, context.settings, {"mouths": 0}, context.cancel)
+        plan, facts = _plan(context, bank)
+        return RewriteSession(bank, plan, context.settings, facts, context.cancel)
+
+
+def _key(context: EngineContext, bank: banks.Bank) -> str:
+    """Tells plans of other speech, settings or footage apart."""
+    assert context.speech is not None
+    digest = hashlib.sha256()
+    digest.update(f"{VERSION} {context.settings} {context.frames} {context.speech.lines}".encode())
+    digest.update(np.ascontiguousarray(context.speech.samples).tobytes())
+    digest.update(bank.frames.tobytes() + bank.shape.tobytes() + bank.rows.tobytes())
+    return digest.hexdigest()
+
+
+def _plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any]]:
+    """The plan kept in the workspace, or a new one."""
+    key = _key(context, bank)
+    file = context.workspace / PLAN
+    if file.is_file():
+        with np.load(file, allow_pickle=False) as stored:
+            if str(stored["key"]) == key:
+                arrays = {name: stored[name] for name in Plan.__dataclass_fields__}
+                return Plan(**arrays), json.loads(str(stored["facts"]))
+    plan, facts = _make_plan(context, bank)
+    part = file.with_name("part_" + PLAN)
+    arrays = {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
+    np.savez(part, key=np.array(key), facts=np.array(json.dumps(facts)), **arrays)
+    part.replace(file)
+    return plan, facts
+
+
+def _times(context: EngineContext) -> npt.NDArray[np.float64]:
+    """(frames,) seconds of every output frame."""
+    scan = context.scan
+    base = scan.video.time_base
+    pts = [int(p) - int(scan.pts[0]) for p in scan.pts[: context.frames]]
+    step = Fraction(pts[-1], max(1, len(pts) - 1)) if len(pts) > 1 else Fraction(scan.duration_pts)
+    while len(pts) < context.frames:
+        pts.append(round(pts[0] + len(pts) * step))
+    return np.array([float(p * base) for p in pts])
+
+
+def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any]]:
+    settings: RewriteSettings = context.settings
+    speech = context.speech
+    assert speech is not None
+    n = context.frames
+    times = _times(context)
+    curves = curves_of(speech, language=settings.language)
+    gating = gating_of(
+        speech,
+        when_silent="keep" if settings.when_silent == "keep" else "close",
+        vad_model=context.models.require(SILERO_VAD),
+        cancel=context.cancel,
+    )
+    gates = [gating.at(t) for t in times]
+    action = np.array([{"keep": KEEP, "close": CLOSE, "speak": SPEAK}[g.action] for g in gates],
+                      np.uint8)
+    weight = np.array([g.weight for g in gates], np.float32)
+
+    heard = times - settings.offset_ms / 1000
+    low, high = np.percentile(bank.shape[:, 0], [2, 95])
+    opening = sampled(curves.opening, heard)
+    closure = sampled(curves.closure, heard)
+    width = sampled(curves.width, heard)
+    quiet = action != SPEAK
+    opening[quiet], closure[quiet], width[quiet] = 0.0, 1.0, 0.0
+    amount = np.clip((opening - 0.05) / 0.6, 0.0, 1.15) * settings.strength
+    wanted_opening = (low + (high - low) * amount).astype(np.float32)
+    mean, deviation = bank.shape.mean(axis=0), np.maximum(bank.shape.std(axis=0), 1e-4)
+    z = np.empty((n, 3), np.float32)
+    z[:, 0] = (wanted_opening - mean[0]) / deviation[0]
+    z[:, 1] = 2.5 * width * settings.strength
+    z[:, 2] = 0.8 * z[:, 0]
+
+    sources = np.arange(n) % max(1, context.scan.frames)
+    rows = np.searchsorted(bank.frames, sources)
+    rows = np.clip(rows, 0, len(bank.frames) - 1)
+    present = bank.frames[rows] == sources
+    shown = present & (action != KEEP) & (weight > 0)
+    candidates = Candidates(
+        shape=((bank.shape[bank.rows] - mean) / deviation).astype(np.float32),
+        pose=bank.pose[bank.rows, :3],
+        scale=bank.pose[bank.rows, 3],
+        look=bank.look,
+        frame=bank.frames[bank.rows],
+        penalty=_penalty(bank),
+    )
+    mouth = np.full(n, -1, np.int32)
+    fading = np.full(n, -1, np.int32)
+    breaks = np.flatnonzero(
+        (np.diff(shown.astype(int)) != 0) | (bank.shots[rows][1:] != bank.shots[rows][:-1])
+    ) + 1
+    for stretch in np.split(np.arange(n), breaks):
+        if not len(stretch) or not shown[stretch[0]]:
+            continue
+        context.cancel.raise_if_cancelled()
+        wanted = Wanted(
+            shape=z[stretch],
+            pose=bank.pose[rows[stretch], :3],
+            scale=bank.pose[rows[stretch], 3],
+            stress=closure[stretch],
+        )
+        path = choose(wanted, candidates)
+        mouth[stretch] = path
+        step = np.diff(candidates.frame[path])
+        jumps = np.flatnonzero((step < 0) | (step > 2)) + 1
+        fading[stretch[jumps]] = path[jumps - 1]
+    plan = Plan(
+        action=action, weight=weight, mouth=mouth, fading=fading, opening=wanted_opening
+    )
+    moving = mouth >= 0
+    facts: dict[str, Any] = {
+        "mouths": len(bank),
+        "footage_frames": len(bank.frames),
+        "phones_from": curves.route,
+        "pronunciation": curves.pronunciation,
+        "notes": list(curves.notes),
+        "planned_frames": int(moving.sum()),
+        "jumps": int((fading >= 0).sum()),
+        "opening_range": [round(float(low), 4), round(float(high), 4)],
+    }
+    return plan, facts
+
+
+def _penalty(bank: banks.Bank) -> Array:
+    """Cost of blurred mouths: nothing from the median sharpness up."""
+    usual = max(float(np.median(bank.sharpness)), 1e-3)
+    return np.asarray(
+        2.0 * np.clip(np.log(usual / np.maximum(bank.sharpness, 1e-3)), 0.0, 2.0), np.float32
+    )
+
+
+class RewriteSession:
+    """Draws what the plan says."""
+
+    def __init__(
+        self,
+        bank: banks.Bank | None,
+        plan: Plan | None,
+        settings: RewriteSettings,
+        facts: dict[str, Any],
+        cancel: CancelToken,
+    ) -> None:
+        self._bank = bank
+        self._plan = plan
+        self._settings = settings
+        self._facts = facts
+        self._cancel = cancel
+
+    def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
+        """One answer per request; raises Cancelled."""
+        out: list[EngineResult] = []
+        for request in requests:
+            self._cancel.raise_if_cancelled()
+            out.append(self._one(request))
+        return out
+
+    def _one(self, request: FaceRequest) -> EngineResult:
+        plan, bank = self._plan, self._bank
+        if request.mesh is None or not np.isfinite(request.mesh).all():
+            return Reason.LOW_CONFIDENCE
+        pose = head_pose(request.mesh)
+        if pose.scale < self._settings.min_eyes_px:
+            return Reason.TOO_SMALL
+        if abs(pose.yaw) > self._settings.max_yaw:
+            return Reason.PROFILE
+        if plan is None or bank is None or request.frame >= len(plan.mouth):
+            return Reason.LOW_CONFIDENCE
+        if plan.action[request.frame] == KEEP or plan.weight[request.frame] <= 0:
+            return Reason.SILENCE
+        k = int(plan.mouth[request.frame])
+        if k < 0:
+            return Reason.LOW_CONFIDENCE
+        mesh = request.mesh - np.array([*request.origin, 0], np.float32)
+        own = in_head_frame(mesh, bank.reference)
+        wanted = float(plan.opening[request.frame])
+        layers = [self._layer(bank, k, wanted)]
+        old = int(plan.fading[request.frame])
+        if old >= 0:
+            layers = [
+                Layer(layers[0].mouth, layers[0].face, layers[0].opening, 0.6),
+                self._layer(bank, old, wanted, 0.4),
+            ]
+        made = render(
+            request.crop, mesh, own, pose.scale, layers, float(plan.weight[request.frame])
+        )
+        if made is None:
+            return Reason.LOW_CONFIDENCE
+        return FacePatch(
+            image=made.image,
+            alpha=made.alpha,
+            origin=(request.origin[0] + made.origin[0], request.origin[1] + made.origin[1]),
+            note=f"mouth of frame {int(bank.frames[bank.rows[k]])}",
+        )
+
+    @staticmethod
+    def _layer(bank: banks.Bank, k: int, wanted: float, share: float = 1.0) -> Layer:
+        face = in_head_frame(bank.mesh[k], bank.reference)
+        has = float(mouth_features(face)[0])
+        extra = float(np.clip(wanted - has, -min(EXTRA_OPENING, has), EXTRA_OPENING))
+        return Layer(mouth=bank.mouth(k), face=face, opening=extra, share=share)
+
+    def report(self) -> dict[str, Any]:
+        return dict(self._facts)
+
+    def close(self) -> None:
+        self._bank = None
+        self._plan = None

@@ -1,0 +1,128 @@
+"""What a mouth does, in numbers that do not depend on where the head is.
+
+Distances between points of the 468-point face mesh are taken in the frame of the head: a 3-D
+similarity (Umeyama 1991) fitted on points that speech does not move, in units of the distance of
+the outer eye corners.  Point numbers are those of the MediaPipe face mesh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.faces.detection import FloatArray
+
+__all__ = [
+    "INNER_LIP",
+    "OUTER_LIP",
+    "HeadPose",
+    "head_pose",
+    "in_head_frame",
+    "mouth_features",
+    "normalised",
+    "smoothed",
+]
+
+Array = npt.NDArray[np.float32]
+
+OUTER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40,
+             185)  # fmt: skip
+INNER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80,
+             191)  # fmt: skip
+LEFT_EYE, RIGHT_EYE = 33, 263
+# Eye corners, brow ridge, bridge and sides of the nose, forehead, temples: 28 points.
+RIGID = (33, 133, 362, 263, 130, 359, 168, 6, 197, 195, 5, 4, 98, 327, 10, 151, 9, 8, 127, 356,
+         234, 454, 21, 251, 54, 284, 67, 297)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """Which way the head looks, in degrees; all 0 when it faces the camera upright.
+
+    Attributes:
+        yaw: positive when the nose points to the right of the picture.
+        pitch: positive when the face looks up.
+        roll: positive when the head leans clockwise.
+        scale: distance of the outer eye corners in display pixels, as if seen from the front.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    scale: float
+
+
+def _axes(mesh: Array) -> tuple[Array, Array, Array, float]:
+    """Unit vectors to the picture's right, down and into the head, and the eye distance."""
+    across = (mesh[RIGHT_EYE] - mesh[LEFT_EYE]) + (mesh[454] - mesh[234])
+    x = across / max(float(np.linalg.norm(across)), 1e-6)
+    down = (mesh[2] - mesh[10]).astype(np.float32)
+    down = down - x * float(down @ x)
+    y = down / max(float(np.linalg.norm(down)), 1e-6)
+    eyes = float(np.linalg.norm(mesh[RIGHT_EYE] - mesh[LEFT_EYE]))
+    return x, y, np.cross(x, y).astype(np.float32), max(eyes, 1e-6)
+
+
+def head_pose(mesh: FloatArray) -> HeadPose:
+    """Pose of a face from its mesh (468, 3)."""
+    x, y, z, eyes = _axes(mesh)
+    return HeadPose(
+        yaw=float(np.degrees(np.arctan2(-z[0], z[2]))),
+        pitch=float(np.degrees(np.arcsin(np.clip(z[1], -1.0, 1.0)))),
+        roll=float(np.degrees(np.arctan2(x[1], x[0]))),
+        scale=eyes,
+    )
+
+
+def in_head_frame(mesh: FloatArray, reference: FloatArray | None = None) -> Array:
+    """The mesh (468, 3) upright, centred between the eyes, outer eye corners 1 apart.
+
+    Args:
+        reference: (468, 3) face in that frame; when given, the mesh is fitted to it on the
+            points that speech does not move, which is steadier than the axes of one face.
+    """
+    x, y, z, eyes = _axes(mesh)
+    turned = (mesh - (mesh[LEFT_EYE] + mesh[RIGHT_EYE]) / 2) @ np.stack([x, y, z], axis=1) / eyes
+    if reference is None:
+        return np.asarray(turned, dtype=np.float32)
+    source, target = turned[list(RIGID)], reference[list(RIGID)]
+    source_mid, target_mid = source.mean(axis=0), target.mean(axis=0)
+    a, b = source - source_mid, target - target_mid
+    u, s, vt = np.linalg.svd(b.T @ a)
+    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * flip) @ vt
+    scale = float((s * flip).sum() / max(float((a * a).sum()), 1e-9))
+    return np.asarray(scale * (turned - source_mid) @ rotation.T + target_mid, dtype=np.float32)
+
+
+def mouth_features(face: Array) -> Array:
+    """(3,) float32 of a face in the head frame: opening, width and jaw drop, in eye distances."""
+
+    def apart(i: int, j: int) -> float:
+        return float(np.linalg.norm(face[i] - face[j]))
+
+    opening = (apart(13, 14) + apart(82, 87) + apart(312, 317)) / 3
+    return np.array([opening, apart(61, 291), apart(2, 152)], np.float32)
+
+
+def smoothed(values: Array, runs: npt.NDArray[np.int64]) -> Array:
+    """Rows of `values` filtered .2/.6/.2 in time, inside each stretch of equal `runs`."""
+    out = values.copy()
+    same = runs[1:] == runs[:-1]
+    before, after = values.copy(), values.copy()
+    before[1:][same] = values[:-1][same]
+    after[:-1][same] = values[1:][same]
+    return np.asarray(0.2 * before + 0.6 * out + 0.2 * after, dtype=np.float32)
+
+
+def normalised(values: Array) -> tuple[Array, Array, Array]:
+    """Z-scores per column, and the mean and deviation they were made with."""
+    mean = values.mean(axis=0)
+    deviation = np.maximum(values.std(axis=0), 1e-4)
+    return (
+        np.asarray((values - mean) / deviation, np.float32),
+        np.asarray(mean, np.float32),
+        np.asarray(deviation, np.float32),
+    )

@@ -1,0 +1,312 @@
+"""From words to phones, and from phones to times.
+
+Three sources of pronunciations, the best one that is there: espeak-ng (any language; a program on
+the path, or the library in the wheel ``espeakng-loader``, both used as they are and never
+shipped), the CMU pronouncing dictionary (English, shipped in ``data/``), and reading the letters
+as they stand, which is rough but finds the lip sounds of most languages in Latin script.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+import shutil
+import subprocess
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.engines.lipsync.rewrite.acoustic import PHONES, PhoneScores, phone_pairs
+
+__all__ = [
+    "CLOSED",
+    "INDEX",
+    "SILENCE",
+    "Aligned",
+    "Pronounced",
+    "align",
+    "phone_posteriors",
+    "pronounce",
+]
+
+Array = npt.NDArray[np.float32]
+
+INDEX = {name: i for i, name in enumerate(PHONES)}
+SILENCE = INDEX["SIL"]
+CLOSED = ("P", "B", "M")
+"""The lips meet."""
+
+ESPEAK_SECONDS = 20.0
+"""A sentence takes milliseconds; a program that needs longer hangs."""
+
+# IPA -> ARPAbet by what the lips do, longest match first.  Sounds that English has not are given
+# to the English sound with the same lips: front rounded vowels to UW, bilabial fricatives to V.
+_IPA: dict[str, tuple[str, ...]] = {
+    "aɪ": ("AY",), "aʊ": ("AW",), "ɔɪ": ("OY",), "ɔʏ": ("OY",), "eɪ": ("EY",), "oʊ": ("OW",),
+    "əʊ": ("OW",), "tʃ": ("CH",), "dʒ": ("JH",), "tɕ": ("CH",), "dʑ": ("JH",), "tʂ": ("CH",),
+    "ts": ("T", "S"), "dz": ("D", "Z"), "pf": ("P", "F"), "ɪə": ("IH", "AH"), "eə": ("EH", "AH"),
+    "ʊə": ("UH", "AH"), "iə": ("IY", "AH"), "ai": ("AY",), "ei": ("EY",), "ou": ("OW",),
+    "au": ("AW",), "oi": ("OY",), "ui": ("UW", "IY"), "ɑ̃": ("AA",), "ɔ̃": ("AO",),
+    "ɛ̃": ("AE",), "œ̃": ("AH",),
+    "a": ("AA",), "ɑ": ("AA",), "ɒ": ("AO",), "æ": ("AE",), "ɐ": ("AH",), "ʌ": ("AH",),
+    "ə": ("AH",), "ɚ": ("ER",), "ɜ": ("ER",), "ɝ": ("ER",), "ɘ": ("AH",), "ɤ": ("AH",),
+    "e": ("EY",), "ɛ": ("EH",), "i": ("IY",), "ɪ": ("IH",), "ɨ": ("IH",), "ᵻ": ("IH",),
+    "ɯ": ("IH",), "o": ("OW",), "ɔ": ("AO",), "ø": ("UH",), "œ": ("UH",), "ɵ": ("UH",),
+    "u": ("UW",), "ʊ": ("UH",), "ʉ": ("UW",), "y": ("UW",), "ʏ": ("UH",), "ɶ": ("AO",),
+    "p": ("P",), "b": ("B",), "m": ("M",), "ɓ": ("B",), "ɱ": ("V",), "f": ("F",), "v": ("V",),
+    "ɸ": ("F",), "β": ("V",), "ʋ": ("V",), "w": ("W",), "ʍ": ("W",), "ɥ": ("W",),
+    "θ": ("TH",), "ð": ("DH",), "t": ("T",), "d": ("D",), "ʈ": ("T",), "ɖ": ("D",), "n": ("N",),
+    "ɳ": ("N",), "ɲ": ("N", "Y"), "ŋ": ("NG",), "ɴ": ("NG",), "s": ("S",), "z": ("Z",),
+    "ʃ": ("SH",), "ʒ": ("ZH",), "ʂ": ("SH",), "ʐ": ("ZH",), "ɕ": ("SH",), "ʑ": ("ZH",),
+    "ç": ("HH",), "x": ("HH",), "χ": ("HH",), "h": ("HH",), "ħ": ("HH",), "ɦ": ("HH",),
+    "ɣ": ("G",), "ʁ": ("R",), "r": ("R",), "ɹ": ("R",), "ɾ": ("D",), "ʀ": ("R",), "ɻ": ("R",),
+    "ɽ": ("D",), "l": ("L",), "ɫ": ("L",), "ɭ": ("L",), "ʎ": ("L", "Y"), "ɬ": ("L",),
+    "ɺ": ("L",), "j": ("Y",), "ʝ": ("Y",), "k": ("K",), "g": ("G",), "ɡ": ("G",), "q": ("K",),
+    "c": ("K",), "ɟ": ("G",), "ɢ": ("G",),
+}  # fmt: skip
+
+_LETTERS: dict[str, tuple[str, ...]] = {
+    "sch": ("SH",), "tch": ("CH",), "ch": ("CH",), "sh": ("SH",), "ph": ("F",), "th": ("TH",),
+    "qu": ("K", "W"), "ck": ("K",), "ng": ("NG",), "ee": ("IY",), "oo": ("UW",), "ou": ("AW",),
+    "ei": ("AY",), "ie": ("IY",), "eu": ("OY",), "au": ("AW",),
+    "a": ("AA",), "b": ("B",), "c": ("K",), "d": ("D",), "e": ("EH",), "f": ("F",), "g": ("G",),
+    "h": ("HH",), "i": ("IH",), "j": ("Y",), "k": ("K",), "l": ("L",), "m": ("M",), "n": ("N",),
+    "o": ("OW",), "p": ("P",), "q": ("K",), "r": ("R",), "s": ("S",), "t": ("T",), "u": ("UW",),
+    "v": ("V",), "w": ("W",), "x": ("K", "S"), "y": ("IY",), "z": ("Z",), "ß": ("S",),
+    "ø": ("UH",), "æ": ("AE",), "œ": ("UH",), "ð": ("DH",), "þ": ("TH",), "ł": ("W",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pronounced:
+    """Words as phones.
+
+    Attributes:
+        words: per word its phones (indices into `PHONES`), never empty.
+        route: where they come from: ``espeak-ng``, ``dictionary`` or ``letters``.
+    """
+
+    words: tuple[tuple[int, ...], ...]
+    route: str
+
+
+def pronounce(text: str, *, language: str = "en") -> Pronounced | None:
+    """The phones of `text`, or None when nothing in it can be said.
+
+    Args:
+        language: espeak-ng's name of the language, such as ``en``, ``de`` or ``cmn``.
+    """
+    english = language.lower().split("-")[0] == "en"
+    words = [w for w in re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower()) if w]
+    if not words:
+        return None
+    ipa = _espeak(" ".join(words) if english else text, language)
+    if ipa is not None:
+        said = tuple(p for p in (_spelled(w, _IPA) for w in ipa.split()) if p)
+        if said:
+            return Pronounced(words=said, route="espeak-ng")
+    route = "letters"
+    found: list[tuple[int, ...]] = []
+    for word in words:
+        phones: tuple[int, ...] = ()
+        if english:
+            phones = _dictionary().get(word.replace("’", "'"), ())
+            route = "dictionary"
+        phones = phones or _spelled(_plain(word), _LETTERS)
+        if phones:
+            found.append(phones)
+    return Pronounced(words=tuple(found), route=route) if found else None
+
+
+def _plain(word: str) -> str:
+    """Without accents: é -> e, ü -> u."""
+    parts = unicodedata.normalize("NFD", word)
+    return "".join(c for c in parts if not unicodedata.combining(c))
+
+
+def _spelled(word: str, table: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
+    """Reads `word` by the longest entries of `table`; unknown signs (stress, length) are mute."""
+    out: list[int] = []
+    at = 0
+    while at < len(word):
+        for length in (3, 2, 1):
+            entry = table.get(word[at : at + length])
+            if entry is not None:
+                out.extend(INDEX[name] for name in entry)
+                at += length
+                break
+        else:
+            at += 1
+    return tuple(out)
+
+
+@cache
+def _dictionary() -> dict[str, tuple[int, ...]]:
+    """The CMU pronouncing dictionary, first pronunciation of each word."""
+    packed = Path(__file__).with_name("data") / "cmudict_en.xz"
+    table: dict[str, tuple[int, ...]] = {}
+    for line in lzma.decompress(packed.read_bytes()).decode("ascii").splitlines():
+        word, *phones = line.split()
+        table[word] = tuple(INDEX[p] for p in phones)
+    return table
+
+
+def _espeak(text: str, language: str) -> str | None:
+    """IPA of `text`, words parted by blanks, or None without espeak-ng or the language."""
+    program = shutil.which("espeak-ng") or shutil.which("espeak")
+    if program is None or not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", language):
+        return None
+    try:
+        done = subprocess.run(
+            [program, "-q", "--ipa", "-v", language, "--stdin"],
+            input=text.encode("utf-8"),
+            capture_output=True,
+            timeout=ESPEAK_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    # "(de)word(en)" marks a change of language inside a sentence.
+    return re.sub(r"\([a-z-]+\)", "", done.stdout.decode("utf-8", "replace")) or None
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Phones with times.
+
+    Attributes:
+        phones: (n,) int, indices into `PHONES`, silences between words included.
+        start, stop: (n,) int, columns of 10 ms, half-open, without gaps.
+        score: mean over columns of (log likelihood of the aligned state - that of the best
+            state of any phone); near 0 when text and sound agree.
+    """
+
+    phones: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    stop: npt.NDArray[np.int64]
+    score: float
+
+    def posteriors(self, columns: int) -> Array:
+        """(columns, 42) float32, one-hot."""
+        out = np.zeros((columns, len(PHONES)), np.float32)
+        for phone, a, b in zip(self.phones, self.start, self.stop, strict=True):
+            out[a:b, phone] = 1.0
+        return out
+
+
+BLOCK = 256
+"""Columns between two stored score rows: the alignment of five minutes (30 000 columns, 12 000
+states) keeps 118 rows of 48 kB and 3 MB of back pointers, instead of 360 MB."""
+
+
+def align(scores: PhoneScores, words: Sequence[Sequence[int]]) -> Aligned | None:
+    """Viterbi alignment of `words` with optional silence around each of them.
+
+    None when the sound is too short for the words (every phone takes at least 30 ms).
+    """
+    chain: list[int] = [SILENCE]
+    for word in words:
+        chain.extend([*word, SILENCE])
+    phones = np.asarray(chain)
+    emissions = scores.states
+    columns = len(emissions)
+    if columns < 3 * sum(len(word) for word in words):
+        return None
+    n = 3 * len(phones)
+    index = np.repeat(phones, 3) * 3 + np.tile(np.arange(3), len(phones))
+    flat = emissions.reshape(columns, -1)
+    silent = phones == SILENCE
+    # A state is entered from itself (0), from the one before (1) or, at the first state of a
+    # phone that follows a silence, from the phone before that silence (2).
+    over = np.zeros(n, bool)
+    over[3 * (np.flatnonzero(silent[1:-1]) + 2)] = True
+    low = np.float32(-1e30)
+
+    def step(row: Array, t: int) -> tuple[Array, npt.NDArray[np.uint8]]:
+        best, source = row.copy(), np.zeros(n, np.uint8)
+        entered = np.concatenate([[low], row[:-1]]).astype(np.float32)
+        source[entered > best] = 1
+        best = np.maximum(best, entered)
+        jumped = np.where(over, np.concatenate([np.full(4, low), row[:-4]]), low)
+        source[jumped > best] = 2
+        best = np.maximum(best, jumped)
+        return np.asarray(best + flat[t, index], dtype=np.float32), source
+
+    row = np.full(n, low, np.float32)
+    row[0], row[3] = flat[0, index[0]], flat[0, index[3]]
+    rows = [row]
+    for t in range(1, columns):
+        row, _ = step(row, t)
+        if t % BLOCK == 0:
+            rows.append(row)
+    state = n - 1 if row[n - 1] >= row[n - 4] else n - 4
+    if row[state] <= low / 2:
+        return None
+    total = float(row[state])
+    path = np.empty(columns, np.int64)
+    for block in range(len(rows) - 1, -1, -1):
+        first, last = block * BLOCK, min((block + 1) * BLOCK, columns - 1)
+        row, back = rows[block], []
+        for t in range(first + 1, last + 1):
+            row, source = step(row, t)
+            back.append(source)
+        for t in range(last, first, -1):
+            path[t] = state
+            state -= (0, 1, 4)[back[t - first - 1][state]]
+        path[first] = state
+    unit = path // 3
+    edges = np.flatnonzero(np.diff(unit)) + 1
+    start = np.concatenate([[0], edges])
+    best_any = flat.max(axis=1).sum()
+    return Aligned(
+        phones=phones[unit[start]],
+        start=start,
+        stop=np.concatenate([edges, [columns]]),
+        score=(total - float(best_any)) / columns,
+    )
+
+
+LIKELIHOOD_SCALE = 0.25
+"""Neighbouring columns share most of their sound, so their likelihoods are not independent; the
+posteriors of a hundred independent columns a second would be all but certain, and often wrong."""
+
+
+def phone_posteriors(scores: PhoneScores) -> Array:
+    """(t, 42) float32: how likely each phone is in each column, when no words are known.
+
+    Forward-backward over a free loop of phones, with English phone pairs as its grammar.
+    """
+    columns, phones, _ = scores.states.shape
+    flat = scores.states.reshape(columns, phones * 3)
+    emission = np.exp(LIKELIHOOD_SCALE * (flat - flat.max(axis=1, keepdims=True)))
+    emission = np.maximum(emission, 1e-12).reshape(columns, phones, 3)
+    stay, leave = np.float32(0.6), np.float32(0.4)
+    pairs = phone_pairs()
+    forward = np.empty_like(emission)
+    now = np.zeros((phones, 3), np.float32)
+    now[:, 0] = 1 / phones
+    for t in range(columns):
+        if t:
+            moved = stay * now
+            moved[:, 1:] += leave * now[:, :-1]
+            moved[:, 0] += leave * (now[:, 2] @ pairs)
+            now = moved
+        now = now * emission[t]
+        now /= now.sum()
+        forward[t] = now
+    out = np.empty((columns, phones), np.float32)
+    after = np.ones((phones, 3), np.float32)
+    for t in range(columns - 1, -1, -1):
+        both = forward[t] * after
+        out[t] = both.sum(axis=1) / both.sum()
+        weighted = after * emission[t]
+        after = stay * weighted
+        after[:, :-1] += leave * weighted[:, 1:]
+        after[:, 2] += leave * (pairs @ weighted[:, 0])
+        after /= after.max()
+    return out

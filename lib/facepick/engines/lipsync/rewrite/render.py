@@ -1,0 +1,314 @@
+"""Puts a stored mouth into a frame.
+
+Two layers.  First the frame's own lower face is bent so that jaw, chin and cheeks stand as the
+wanted mouth needs them; then the stored mouth, bent onto the same points, is laid over the lips.
+Both are bent by one smooth field, a thin-plate spline (Bookstein 1989) through mesh points of the
+lower face, so the layers meet point by point and the skin moves along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import BgrImage
+from facepick.engines.lipsync.rewrite.bank import Mouth
+from facepick.engines.lipsync.rewrite.features import INNER_LIP, OUTER_LIP, RIGID
+
+__all__ = ["Layer", "Overlay", "render"]
+
+Array = npt.NDArray[np.float32]
+
+# The jaw from ear to ear, and skin points between it and the lips.
+JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
+CHIN_SKIN = (18, 200, 199, 175, 83, 313, 182, 406, 194, 418, 204, 424, 211, 431, 32, 262, 43, 273,
+             202, 422, 212, 432, 214, 434)  # fmt: skip
+UPPER_SKIN = (164, 167, 393, 165, 391, 92, 322, 186, 410, 57, 287, 216, 436, 206, 426, 2, 98, 327)
+MOVED = (*OUTER_LIP, *JAW, *CHIN_SKIN, *UPPER_SKIN)
+"""Points that follow the wanted mouth."""
+FIXED = (1, 4, 49, 279, 36, 266, 50, 280, 123, 352, 93, 323, 205, 425)
+"""Points that stay: nose and cheeks."""
+NOSE_BASE = (98, 97, 2, 326, 327)
+RING = 1.32
+"""The bent part of the frame ends at the jaw line enlarged so much about the mouth."""
+FULL, GONE = 0.07, 0.26
+"""The stored mouth is opaque up to the first distance from the lips and gone at the second, in
+eye distances."""
+EXTRA_OPENING = 0.06
+"""How far a stored mouth may be opened or closed beyond what it was, in eye distances."""
+LOWER_SHARE = 0.72
+"""Share of an opening that the lower lip moves."""
+GRID = 24
+"""Nodes of the field along the longer side; it is interpolated between them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One stored mouth as it shall be shown.
+
+    Attributes:
+        mouth: picture and mesh.
+        face: (468, 3) float32, its face in the head frame of this person.
+        opening: by how much its lips are to be parted further, in eye distances.
+        share: weight of this mouth where several are cross-faded.
+    """
+
+    mouth: Mouth
+    face: Array
+    opening: float
+    share: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """What `render` made: pixels and alpha of a rectangle of the crop.
+
+    Attributes:
+        image: (h, w, 3) uint8 BGR.
+        alpha: (h, w) float32.
+        origin: (x, y) of its first pixel in the crop.
+    """
+
+    image: BgrImage
+    alpha: Array
+    origin: tuple[int, int]
+
+
+def placed(face: Array, own: Array, mesh: Array, opening: float) -> Array:
+    """Where the points of `face` (head frame) lie in the picture for a head that stands like `mesh`.
+
+    Args:
+        face: (468, 3), the wanted face in the head frame.
+        own: (468, 3), the frame's own face in the head frame.
+        mesh: (468, 3), the frame's own face in pixels.
+        opening: added parting of the lips, eye distances.
+
+    Returns:
+        (468, 2) float32.
+    """
+    wanted = face.copy()
+    if opening:
+        _part(wanted, opening)
+    # The similarity that takes the frame's own head frame to pixels, from its rigid points.
+    a, b = own[list(RIGID)], mesh[list(RIGID)]
+    a_mid, b_mid = a.mean(axis=0), b.mean(axis=0)
+    u, s, vt = np.linalg.svd((b - b_mid).T @ (a - a_mid))
+    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    scale = (s * flip).sum() / max(float(((a - a_mid) ** 2).sum()), 1e-9)
+    # The wanted points are taken relative to the frame's own, so that what the mesh says of this
+    # head's build in this pose stays.
+    move = scale * (wanted - own) @ ((u * flip) @ vt).T
+    return np.asarray(mesh[:, :2] + move[:, :2], dtype=np.float32)
+
+
+def _part(face: Array, opening: float) -> None:
+    """Parts the lips of a face in the head frame: lower lip, chin and jaw down, upper lip up."""
+    lips = (*OUTER_LIP, *INNER_LIP)
+    middle = (face[13, 1] + face[14, 1]) / 2
+    half_width = max(float(abs(face[291, 0] - face[61, 0])) / 2, 1e-3)
+    centre = (face[291, 0] + face[61, 0]) / 2
+    for i in (*lips, *CHIN_SKIN, *JAW):
+        # Nothing at the corners, all of it in the middle.
+        side = min(1.0, abs(float(face[i, 0]) - centre) / half_width)
+        bow = 1.0 - side * side
+        if i in JAW or i in CHIN_SKIN:
+            face[i, 1] += 0.5 * opening * max(bow, 0.3)
+        elif face[i, 1] > middle:
+            face[i, 1] += LOWER_SHARE * opening * bow
+        else:
+            face[i, 1] -= (1.0 - LOWER_SHARE) * opening * bow
+
+
+def _spline(target: Array, source: Array, nodes: Array, stiffness: float) -> Array:
+    """(n, 2): where the picture at `nodes` comes from, by a spline that takes target to source."""
+    n = len(target)
+    size = float(np.abs(target - target.mean(axis=0)).max()) or 1.0
+    t = (target - target.mean(axis=0)) / size
+    x = (nodes - target.mean(axis=0)) / size
+
+    def kernel(a: Array, b: Array) -> Array:
+        d2 = ((a[:, None] - b[None]) ** 2).sum(-1)
+        return np.asarray(0.5 * d2 * np.log(np.maximum(d2, 1e-12)))
+
+    system = np.zeros((n + 3, n + 3))
+    system[:n, :n] = kernel(t, t) + stiffness * np.eye(n)
+    system[:n, n], system[:n, n + 1 :] = 1.0, t
+    system[n:, :n] = system[:n, n:].T
+    right = np.zeros((n + 3, 2))
+    right[:n] = source - target
+    weights = np.linalg.solve(system, right)
+    moved = kernel(x, t) @ weights[:n] + weights[n] + x @ weights[n + 1 :]
+    return np.asarray(nodes + moved, dtype=np.float32)
+
+
+def _sample(
+    image: BgrImage, target: Array, source: Array, size: tuple[int, int], stiffness: float
+) -> tuple[Array, BgrImage]:
+    """The picture bent so that `source` comes to lie on `target`, and the map used."""
+    import cv2
+
+    width, height = size
+    step = max(width, height) / GRID
+    columns, rows = max(2, round(width / step)), max(2, round(height / step))
+    xs = (np.arange(columns) + 0.5) * width / columns - 0.5
+    ys = (np.arange(rows) + 0.5) * height / rows - 0.5
+    nodes = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(np.float32)
+    coarse = _spline(target, source, nodes, stiffness).reshape(rows, columns, 2)
+    # Only the displacement is enlarged: it is smooth, and flat beyond the outermost nodes.
+    shift = cv2.resize(coarse - nodes.reshape(rows, columns, 2), size, interpolation=cv2.INTER_CUBIC)
+    grid_x, grid_y = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    field = np.dstack([shift[..., 0] + grid_x, shift[..., 1] + grid_y])
+    bent = cv2.remap(image, field, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return shift, np.asarray(bent, dtype=np.uint8)
+
+
+def _smoothstep(x: Array) -> Array:
+    x = np.clip(x, 0.0, 1.0)
+    return np.asarray(x * x * (3.0 - 2.0 * x), dtype=np.float32)
+
+
+def render(
+    crop: BgrImage, mesh: Array, own: Array, unit: float, layers: list[Layer], weight: float
+) -> Overlay | None:
+    """The crop with other lips.
+
+    Args:
+        crop: (h, w, 3) uint8 BGR.
+        mesh: (468, 3) float32 in pixels of the crop.
+        own: (468, 3) float32, the same face in the head frame.
+        unit: eye distance in pixels.
+        layers: the mouths to show, shares summing to 1.
+        weight: of the whole overlay, in [0, 1].
+
+    Returns:
+        None when nothing of the mouth lies in the crop.
+    """
+    import cv2
+
+    targets = [placed(layer.face, own, mesh, layer.opening) for layer in layers]
+    shares = np.array([layer.share for layer in layers], np.float32)
+    target = np.tensordot(shares, np.stack(targets), axes=1).astype(np.float32)
+    here = mesh[:, :2]
+    centre = here[list(OUTER_LIP)].mean(axis=0)
+    hull = np.vstack([here[list(JAW)], target[list(JAW)], here[[50, 280, 4]]])
+    ring = centre + (hull - centre) * RING
+    height, width = crop.shape[:2]
+    x0, y0 = (int(v) for v in np.maximum(np.floor(ring.min(axis=0)), 0))
+    x1, y1 = (int(v) for v in np.minimum(np.ceil(ring.max(axis=0)) + 1, (width, height)))
+    if x1 - x0 < 12 or y1 - y0 < 12:
+        return None
+    size = (x1 - x0, y1 - y0)
+    shift0 = np.array([x0, y0], np.float32)
+    part = np.ascontiguousarray(crop[y0:y1, x0:x1])
+    here, target = here - shift0, target - shift0
+    # Points on the ring stay where they are; that pins the field to nothing at the border.
+    border = (centre + (mesh[list(JAW), :2] - centre) * RING) - shift0
+    fixed = np.vstack([here[list(FIXED)], border]).astype(np.float32)
+    control = np.vstack([target[list(MOVED)], fixed])
+    source = np.vstack([here[list(MOVED)], fixed])
+    shift, bent = _sample(part, control, source, size, stiffness=1e-4)
+
+    # Alpha of the bent frame: nothing where it hardly moved, and a soft end inside the ring.
+    moved = np.hypot(shift[..., 0], shift[..., 1])
+    outline = cv2.convexHull(np.rint((ring - shift0) * 16).astype(np.int32))
+    inside = np.zeros((size[1] + 2, size[0] + 2), np.uint8)
+    cv2.fillConvexPoly(inside, outline + 16, 255, cv2.LINE_8, 4)
+    # The rectangle's own border ends the field too.
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    alpha = _smoothstep((moved - 0.15) / 0.5) * _smoothstep(depth / (0.12 * unit))
+    alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.02 * unit))
+
+    lips = target[list(OUTER_LIP)]
+    mask = _mouth_mask(lips, target, size, unit)
+    box = _box_of(mask)
+    if box is not None:
+        bx0, by0, bx1, by1 = box
+        blended = np.zeros((by1 - by0, bx1 - bx0, 3), np.float32)
+        offset = np.array([bx0, by0], np.float32)
+        for layer, aim in zip(layers, targets, strict=True):
+            local = aim - shift0 - offset
+            _, mouth = _sample(
+                layer.mouth.image,
+                local[list(MOVED)],
+                _opened_source(layer)[list(MOVED)],
+                (bx1 - bx0, by1 - by0),
+                stiffness=1e-4,
+            )
+            blended += layer.share * mouth.astype(np.float32)
+        under = bent[by0:by1, bx0:bx1].astype(np.float32)
+        m = mask[by0:by1, bx0:bx1]
+        blended += _light(under, blended, m, lips - offset, unit)
+        mixed = under + (blended - under) * m[..., None]
+        bent[by0:by1, bx0:bx1] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+        alpha = np.maximum(alpha, mask)
+    alpha *= np.float32(weight)
+    return Overlay(image=bent, alpha=np.clip(alpha, 0, 1).astype(np.float32), origin=(x0, y0))
+
+
+def _opened_source(layer: Layer) -> Array:
+    return layer.mouth.mesh
+
+
+def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) -> Array:
+    """(h, w) float32: 1 on and near the lips, 0 from `GONE` on, at the nose and under the chin."""
+    import cv2
+
+    width, height = size
+    away = np.full((height, width), 255, np.uint8)
+    cv2.fillPoly(away, [cv2.convexHull(np.rint(lips * 16).astype(np.int32))], 0, cv2.LINE_8, 4)
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, 5) / unit
+    mask = 1.0 - _smoothstep((distance - FULL) / (GONE - FULL))
+    # The nose keeps its own pixels: fade out towards the line through its base.
+    base = target[list(NOSE_BASE)]
+    left, right = base[0], base[-1]
+    along = right - left
+    normal = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-3)
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    low = base[:, 0] * normal[0] + base[:, 1] * normal[1]
+    below = (xs * normal[0] + ys * normal[1] - low.mean()) / unit
+    mask *= _smoothstep((below - 0.02) / 0.07)
+    # The jaw line keeps its own pixels too: what lies beyond is neck or background.
+    jaw = np.full((height, width), 0, np.uint8)
+    face = np.vstack([target[list(JAW)], target[[50, 280, 4]]])
+    cv2.fillConvexPoly(jaw, cv2.convexHull(np.rint(face * 16).astype(np.int32)), 255, cv2.LINE_8, 4)
+    mask *= _smoothstep(cv2.distanceTransform(jaw, cv2.DIST_L2, 3) / (0.12 * unit))
+    return np.asarray(mask, dtype=np.float32)
+
+
+def _box_of(mask: Array) -> tuple[int, int, int, int] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows) or rows[-1] - rows[0] < 4 or columns[-1] - columns[0] < 4:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _light(under: Array, over: Array, mask: Array, lips: Array, unit: float) -> Array:
+    """What to add to `over` so that its skin has the colour of `under`'s, slowly varying.
+
+    Taken from the skin around the lips alone (lips and teeth differ by right) and carried into
+    the mouth by normalised convolution.
+    """
+    import cv2
+
+    height, width = mask.shape
+    shrink = max(1, int(unit / 24))
+    size = (max(2, width // shrink), max(2, height // shrink))
+    difference = cv2.resize(under - over, size, interpolation=cv2.INTER_AREA)
+    skin = np.full((height, width), 255, np.uint8)
+    cv2.fillPoly(skin, [cv2.convexHull(np.rint(lips * 16).astype(np.int32))], 0, cv2.LINE_8, 4)
+    skin = cv2.erode(skin, np.ones((3, 3), np.uint8), iterations=max(1, round(0.03 * unit)))
+    weight = (skin > 0) * np.clip(mask * 4, 0, 1)
+    weight = cv2.resize(weight.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    # A fold or a hair is no light: differences far from the middle one count less.
+    level = np.median(difference[weight > 0.5], axis=0) if (weight > 0.5).any() else np.zeros(3)
+    odd = np.abs(difference - level).max(axis=2)
+    weight = weight * np.exp(-((odd / 40.0) ** 2)).astype(np.float32) + 1e-4
+    sigma = 0.16 * unit / shrink
+    top = cv2.GaussianBlur(difference * weight[..., None], (0, 0), sigma)
+    bottom = cv2.GaussianBlur(weight, (0, 0), sigma)
+    smooth = cv2.resize(top / bottom[..., None], (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(smooth, dtype=np.float32)

@@ -1,0 +1,172 @@
+"""Which mouth the new speech asks for, moment by moment.
+
+Phones, with times from an alignment of the words when they are known and with probabilities when
+they are not, become three curves (opening, rounding, closure) by a table of what the lips do for
+each phone.  Smoothing stands for coarticulation; closures are laid over the smoothed curves, for
+the lips of a "p" really meet however short it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.engines.engine import Speech, SpeechLine
+from facepick.engines.lipsync.rewrite.acoustic import (
+    HOP_SECONDS,
+    PHONES,
+    SAMPLE_RATE,
+    band_levels,
+    phone_scores,
+)
+from facepick.engines.lipsync.rewrite.phones import (
+    CLOSED,
+    INDEX,
+    SILENCE,
+    align,
+    phone_posteriors,
+    pronounce,
+)
+
+__all__ = ["Curves", "curves_of", "sampled"]
+
+Array = npt.NDArray[np.float32]
+
+# Per phone: opening in [0, 1] and width from -1 (rounded, protruded) to 1 (spread).
+_LIPS: dict[str, tuple[float, float]] = {
+    "AA": (1.00, 0.1), "AE": (0.90, 0.4), "AH": (0.60, 0.0), "AO": (0.75, -0.5),
+    "AW": (0.85, -0.2), "AY": (0.85, 0.3), "B": (0.00, 0.0), "CH": (0.30, -0.4),
+    "D": (0.30, 0.1), "DH": (0.30, 0.1), "EH": (0.65, 0.3), "ER": (0.40, -0.3),
+    "EY": (0.55, 0.5), "F": (0.10, 0.1), "G": (0.40, 0.1), "HH": (0.50, 0.0),
+    "IH": (0.45, 0.3), "IY": (0.35, 0.7), "JH": (0.30, -0.4), "K": (0.40, 0.1),
+    "L": (0.45, 0.1), "M": (0.00, 0.0), "N": (0.30, 0.1), "NG": (0.40, 0.1),
+    "OW": (0.55, -0.7), "OY": (0.55, -0.5), "P": (0.00, 0.0), "R": (0.35, -0.5),
+    "S": (0.20, 0.3), "SH": (0.25, -0.5), "T": (0.30, 0.2), "TH": (0.30, 0.1),
+    "UH": (0.35, -0.5), "UW": (0.20, -0.9), "V": (0.10, 0.1), "W": (0.15, -0.9),
+    "Y": (0.30, 0.4), "Z": (0.20, 0.3), "ZH": (0.25, -0.5),
+}  # fmt: skip
+REST = 0.05
+
+OPENING = np.array([_LIPS.get(p, (REST, 0.0))[0] for p in PHONES], np.float32)
+WIDTH = np.array([_LIPS.get(p, (REST, 0.0))[1] for p in PHONES], np.float32)
+BILABIAL = [INDEX[p] for p in CLOSED]
+LABIODENTAL = [INDEX[p] for p in ("F", "V")]
+
+COARTICULATION_SECONDS = 0.035
+CLOSURE_SECONDS = 0.018
+FRAME_SECONDS = 0.04
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """What the speech asks of the lips, a column every 10 ms.
+
+    Attributes:
+        opening: (t,) float32 in [0, 1].
+        width: (t,) float32 in [-1, 1].
+        closure: (t,) float32 in [0, 1], how surely the lips meet.
+        route: ``words`` where every line was aligned with its text, ``sound`` where none was,
+            ``words and sound``.
+        pronunciation: where the phones of the words come from; empty without words.
+        notes: sentences for the report.
+    """
+
+    opening: Array
+    width: Array
+    closure: Array
+    route: str
+    pronunciation: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.opening)
+
+
+def smooth(values: Array, seconds: float, step: float = HOP_SECONDS) -> Array:
+    """Gaussian of sigma `seconds` along the first axis, ends held."""
+    sigma = seconds / step
+    radius = max(1, int(np.ceil(3 * sigma)))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
+    kernel /= kernel.sum()
+    flat = values.reshape(len(values), -1)
+    padded = np.pad(flat, ((radius, radius), (0, 0)), mode="edge")
+    out = np.stack(
+        [np.convolve(padded[:, i], kernel, mode="valid") for i in range(flat.shape[1])], axis=1
+    )
+    return np.asarray(out.reshape(values.shape), dtype=np.float32)
+
+
+def curves_of(speech: Speech, *, language: str) -> Curves:
+    """The curves of the new speech.
+
+    A line whose words do not fit its sound (they are aligned no better than when said backwards)
+    is treated as if its words were unknown.
+    """
+    samples = speech.samples
+    scores = phone_scores(samples)
+    posteriors = phone_posteriors(scores)
+    aligned, route, notes = 0, "", []
+    with_text = [line for line in speech.lines if line.text and line.text.strip()]
+    for line in with_text:
+        first, last = _columns(line, speech.lines, len(scores))
+        said = pronounce(line.text or "", language=language)
+        if said is None or last - first < 10:
+            continue
+        part = type(scores)(states=scores.states[first:last])
+        found = align(part, said.words)
+        backwards = align(part, [word[::-1] for word in said.words[::-1]])
+        if found is None or (backwards is not None and found.score < backwards.score + 0.1):
+            notes.append(f"The words of the line at {line.start_seconds:g} s do not fit its sound.")
+            continue
+        posteriors[first:last] = found.posteriors(last - first)
+        aligned += 1
+        route = said.route
+    opening, width, closure = lips_of(posteriors, samples)
+    kinds = {(True, True): "words and sound", (True, False): "words"}
+    return Curves(
+        opening=opening,
+        width=width,
+        closure=closure,
+        route=kinds.get((aligned > 0, aligned < len(speech.lines)), "sound"),
+        pronunciation=route,
+        notes=tuple(notes),
+    )
+
+
+def _columns(line: SpeechLine, lines: Sequence[SpeechLine], count: int) -> tuple[int, int]:
+    """The columns of a line: to its end if known, else to where the next line starts."""
+    first = int(line.start_seconds / HOP_SECONDS)
+    if line.duration_seconds is not None:
+        last = first + int(line.duration_seconds / HOP_SECONDS)
+    else:
+        later = [x.start_seconds for x in lines if x.start_seconds > line.start_seconds]
+        last = int(min(later) / HOP_SECONDS) if later else count
+    return max(0, min(first, count)), max(0, min(last, count))
+
+
+def lips_of(posteriors: Array, samples: Array) -> tuple[Array, Array, Array]:
+    """Opening, width and closure (t,) for phone posteriors (t, 42)."""
+    voiced = 1.0 - posteriors[:, SILENCE]
+    opening = smooth(posteriors @ OPENING, COARTICULATION_SECONDS)
+    width = smooth(posteriors @ WIDTH, COARTICULATION_SECONDS * 1.3)
+    closure = posteriors[:, BILABIAL].sum(axis=1)
+    half = posteriors[:, LABIODENTAL].sum(axis=1)
+    closure = np.maximum(smooth(closure, CLOSURE_SECONDS), 0.6 * smooth(half, CLOSURE_SECONDS))
+    closure = np.minimum(1.0, 1.3 * closure)
+    del voiced
+    return opening * (1.0 - closure), width, closure
+
+
+def sampled(curve: Array, seconds: npt.NDArray[np.float64], *, low: bool = False) -> Array:
+    """A curve at moments in time, averaged over the frame that each of them shows.
+
+    Args:
+        low: take the smallest value in the frame instead, so that a short closure is not lost.
+    """
+    offsets = np.linspace(-0.4, 0.4, 5) * FRAME_SECONDS
+    columns = (seconds[:, None] + offsets) / HOP_SECONDS
+    values = np.interp(columns, np.arange(len(curve)), curve)
+    return np.asarray(values.min(axis=1) if low else values.mean(axis=1), dtype=np.float32)
