@@ -11,8 +11,9 @@ from facepick.errors import NoFacesFound
 from facepick.jobs.runner import Toolbox
 from facepick.jobs.workspace import Workspace
 from facepick.people.edits import apply_edits, load_edits
-from facepick.people.finder import ScanSettings, find_people, load_scan, save_scan
+from facepick.people.finder import ScanSettings, find_people
 from facepick.people.identity import Scan
+from facepick.people.store import load_scan, save_scan
 from facepick.progress import CancelToken, ProgressSink
 from facepick.render.plan import RenderPlan
 from facepick.render.preview import hardest_moment, side_by_side

@@ -46,16 +46,11 @@ class OutputSettings:
         help="Marks the result as edited in its metadata and writes the report beside it.",
         advanced=True,
     )
-    label_card: bool = setting(
-        False,
-        label="Show an AI label",
-        help="Shows a label in a corner for the first two seconds, 5 % of the short side high.",
-        advanced=True,
-    )
-    label_text: str = setting(
-        "AI-edited",
-        label="Label text",
-        help="The words of the AI label.",
+    label_card: str = setting(
+        "off",
+        label="Visible AI label",
+        help="Shows a label in a corner for the first two seconds, in English or Chinese.",
+        choices=("off", "en", "zh"),
         advanced=True,
     )
 

@@ -37,6 +37,7 @@ from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.footage import PersonFootage
 from facepick.render.geometry import FaceState
+from facepick.render.label import LABEL_SECONDS, Label
 from facepick.render.pipeline import BackgroundConsumer, prefetched
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import (
@@ -154,6 +155,7 @@ class Renderer:
         self.sources = self.sound.source_frames
         """(n,) int64: for every output frame the source frame whose picture it shows."""
         self.segments = segments_of(scan, self.sources)
+        self._drawn_label: Label | None = None
 
     @property
     def frames(self) -> int:
@@ -287,6 +289,7 @@ class Renderer:
                     self.cancel.raise_if_cancelled()
                     for item in work:
                         notes.extend(self._apply(item, batch))
+                    self._label(batch)
                     for output_frame, _, picture in batch:
                         encoder.put((picture, self.sound.pts[output_frame]))
                     last = batch[-1]
@@ -392,6 +395,16 @@ class Renderer:
                 note=" ".join(p.note for p in patches if p.note),
             )
             yield {"frame": output_frame, "engine": note.engine, **note.to_json()}
+
+    def _label(self, batch: Sequence[tuple[int, int, Picture]]) -> None:
+        language = self.plan.output.label_card
+        if language == "off":
+            return
+        if self._drawn_label is None:
+            self._drawn_label = Label(language)
+        for output_frame, _, picture in batch:
+            if self.sound.time_of(output_frame) < LABEL_SECONDS:
+                self._drawn_label.draw(picture)
 
     def _thumbnail(self, output_frame: int, picture: Picture) -> str | None:
         if output_frame % THUMBNAIL_EVERY >= MAX_BATCH:
