@@ -1,0 +1,307 @@
+"""What a scan keeps of a track to tell who it is: a few good faces, not every frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.errors import FacepickError
+from facepick.faces.alignment import align
+from facepick.faces.analyzer import FaceEmbedder, FaceMesher
+from facepick.faces.detection import Box, FloatArray
+from facepick.faces.quality import FaceQuality, assess, eye_openness, head_pose
+from facepick.people.stillness import StillnessProbe
+from facepick.people.track import BRIDGED
+from facepick.people.tracker import Observation, RawTrack
+
+if TYPE_CHECKING:
+    from facepick.media.picture import Picture
+
+__all__ = ["Collector", "Thumbnail", "TrackEvidence", "track_confidence"]
+
+Bgr = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnail:
+    """A small picture of a face.
+
+    Attributes:
+        frame: where it was taken.
+        value: how good it is, in [0, 1].
+        jpeg: the encoded picture.
+    """
+
+    frame: int
+    value: float
+    jpeg: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class TrackEvidence:
+    """What is known of who a track is.
+
+    Attributes:
+        frames: (k,) int32, where the exemplars were taken, rising.
+        embeddings: (k, d) float32, each of length 1.
+        value: (k,) float32, quality of each exemplar in [0, 1].
+        eye_distance: (k,) float32, in display pixels.
+        off_frontal: (k,) float32, in degrees.
+        thumbnails: best first.
+        mesh_score: how sure the mesh network is that the best picture shows a face.
+        stillness: how rigid the face is, see `facepick.people.stillness`; None when the track
+            is too short to tell.
+        weakest_link: correlation of the pixels, and frame, where the track is held together
+            least.
+    """
+
+    frames: npt.NDArray[np.int32]
+    embeddings: FloatArray
+    value: FloatArray
+    eye_distance: FloatArray
+    off_frontal: FloatArray
+    thumbnails: tuple[Thumbnail, ...] = ()
+    mesh_score: float = 1.0
+    stillness: float | None = None
+    weakest_link: tuple[float, int] = (1.0, -1)
+
+    def __repr__(self) -> str:
+        return f"TrackEvidence({len(self.frames)} exemplars, best {self.best:.2f})"
+
+    @property
+    def best(self) -> float:
+        """Quality of the best exemplar."""
+        return float(self.value.max()) if len(self.value) else 0.0
+
+
+def track_confidence(
+    score: FloatArray, origin: npt.NDArray[np.uint8], evidence: TrackEvidence
+) -> float:
+    """How sure a track is a face: the detector's score, the share of frames in which it was
+    really seen, and what the mesh network says of its best picture."""
+    seen = float(np.mean(origin != BRIDGED))
+    return float(np.clip(np.mean(score) * (0.5 + 0.5 * seen) * (0.6 + 0.4 * evidence.mesh_score), 0, 1))
+
+
+class _FrameSource(Protocol):
+    aspect: float
+    width: int
+    height: int
+
+    def picture(self, index: int) -> Picture: ...
+
+    def small(self, index: int) -> tuple[Bgr, npt.NDArray[np.float64]]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    frame: int
+    prior: float
+    quality: FaceQuality
+    chip: Bgr = field(repr=False)
+    jpeg: bytes = field(repr=False)
+    box: Box
+    landmarks5: FloatArray
+
+
+class _Bins:
+    """The best sample of each stretch of a track; never more than `LIMIT` stretches."""
+
+    LIMIT = 8
+
+    def __init__(self, first: int, length: int, probe: StillnessProbe) -> None:
+        self._first = first
+        self._length = max(1, length)
+        self._best: dict[int, _Sample] = {}
+        self.probe = probe
+
+    def wants(self, frame: int, prior: float) -> bool:
+        held = self._best.get((frame - self._first) // self._length)
+        # A sample that only promises a tenth more is not worth cutting out again.
+        return held is None or prior > 1.1 * held.prior
+
+    def put(self, sample: _Sample) -> None:
+        key = (sample.frame - self._first) // self._length
+        held = self._best.get(key)
+        if held is None or sample.quality.value > held.quality.value:
+            self._best[key] = sample
+        if len(self._best) > self.LIMIT:
+            self._length *= 2
+            merged: dict[int, _Sample] = {}
+            for item in self.samples:
+                key = (item.frame - self._first) // self._length
+                other = merged.get(key)
+                if other is None or item.quality.value > other.quality.value:
+                    merged[key] = item
+            self._best = merged
+
+    @property
+    def samples(self) -> list[_Sample]:
+        return [self._best[key] for key in sorted(self._best)]
+
+
+class Collector:
+    """Cuts out good faces while the tracks of one shot grow.
+
+    Args:
+        source: the frames that are held.
+        rate: frames per second, roughly.
+    """
+
+    THUMBNAIL_SIDE = 192
+    JPEG_QUALITY = 88
+    THUMBNAILS = 3
+
+    def __init__(self, source: _FrameSource, *, rate: float) -> None:
+        self._source = source
+        self._rate = rate
+        self._bins: dict[RawTrack, _Bins] = {}
+
+    def seen(self, track: RawTrack, seen: Observation) -> None:
+        """Take note of an observation; called while its frame is still held."""
+        bins = self._bins.get(track)
+        if bins is None:
+            bins = _Bins(seen.frame, round(self._rate * 0.6), StillnessProbe(self._rate))
+            self._bins[track] = bins
+        if bins.probe.wants(seen.frame):
+            bins.probe.put(seen.frame, self._cut(seen, seen.box, grow=0.35, side=64)[0])
+        aspect = self._source.aspect
+        pose = head_pose(seen.landmarks5, pixel_aspect=aspect)
+        turn = max(0.05, 1.0 - (pose.off_frontal / 75.0) ** 2)
+        prior = seen.score * turn * float(np.sqrt(max(1.0, seen.box[2] - seen.box[0])))
+        if not bins.wants(seen.frame, prior):
+            return
+        chip = self._chip(seen)
+        quality = assess(chip, seen.landmarks5, seen.score, pixel_aspect=aspect)
+        jpeg = self._jpeg(seen)
+        box = Box(*map(float, seen.box))
+        bins.put(_Sample(seen.frame, prior, quality, chip, jpeg, box, seen.landmarks5))
+
+    def evidence(
+        self, track: RawTrack, embedder: FaceEmbedder, mesher: FaceMesher
+    ) -> TrackEvidence:
+        """What is kept of a finished track; its pictures are given up."""
+        bins = self._bins.pop(track)
+        samples = bins.samples
+        length = track.last.frame - track.first.frame + 1
+        # Embedding costs as much as ten frames of decoding, and the same head in the same shot
+        # looks much the same: two views for up to a second, one more for each doubling.
+        wanted = 2 + int(np.log2(max(1.0, length / self._rate)))
+        chosen = sorted(
+            sorted(samples, key=lambda s: -s.quality.value)[: min(wanted, 6)],
+            key=lambda s: s.frame,
+        )
+        embeddings = embedder.embed(np.stack([s.chip for s in chosen]))
+        thumbnails, mesh_score = self._thumbnails(samples, mesher)
+        return TrackEvidence(
+            frames=np.array([s.frame for s in chosen], np.int32),
+            embeddings=embeddings,
+            value=np.array([s.quality.value for s in chosen], np.float32),
+            eye_distance=np.array([s.quality.eye_distance for s in chosen], np.float32),
+            off_frontal=np.array([s.quality.pose.off_frontal for s in chosen], np.float32),
+            thumbnails=thumbnails,
+            mesh_score=mesh_score,
+            stillness=bins.probe.stillness(),
+            weakest_link=track.weakest_link,
+        )
+
+    def _thumbnails(
+        self, samples: list[_Sample], mesher: FaceMesher
+    ) -> tuple[tuple[Thumbnail, ...], float]:
+        import cv2
+
+        best = sorted(samples, key=lambda s: -s.quality.value)[: self.THUMBNAILS]
+        made: list[Thumbnail] = []
+        mesh_score = 0.0
+        for sample in best:
+            image = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise FacepickError("A thumbnail could not be read back.")
+            area = self._area(sample.box, grow=0.45)
+            ratio = np.array([image.shape[1] / area.width, image.shape[0] / area.height])
+            points = (sample.landmarks5 - np.float32([area.x0, area.y0])) * ratio
+            mesh, score = mesher.locate(
+                np.asarray(image, np.uint8), np.asarray(points, np.float32)
+            )
+            mesh_score = max(mesh_score, score)
+            # Eyes count as open from a lid distance of 0.2 eye widths on.
+            opened = float(np.clip((eye_openness(mesh) - 0.1) / 0.12, 0.0, 1.0))
+            value = sample.quality.value * (0.5 + 0.5 * opened * score)
+            made.append(Thumbnail(sample.frame, value, sample.jpeg))
+        made.sort(key=lambda t: -t.value)
+        return tuple(made), mesh_score
+
+    def _chip(self, seen: Observation) -> Bgr:
+        small, scale = self._source.small(seen.frame)
+        points = seen.landmarks5 * scale
+        across = float(np.linalg.norm(points[1] - points[0]))
+        # 35 pixels between the eyes fill the chip; more would be thrown away again.
+        if across >= 35.0:
+            return align(small, np.asarray(points, np.float32))
+        area = self._area(Box(*map(float, seen.box)), grow=0.5)
+        part, origin = self._crop(seen.frame, area)
+        return align(part, seen.landmarks5, origin=origin, pixel_aspect=self._source.aspect)
+
+    def _jpeg(self, seen: Observation) -> bytes:
+        import cv2
+
+        image, _ = self._cut(seen, seen.box, grow=0.45, side=self.THUMBNAIL_SIDE)
+        done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.JPEG_QUALITY])
+        if not done:
+            raise FacepickError("A thumbnail could not be encoded.")
+        return bytes(data)
+
+    def _area(self, box: Box, *, grow: float) -> Box:
+        """The square (in square pixels) around a face with some margin, not clipped."""
+        aspect = self._source.aspect
+        side = max(box.width * aspect, box.height) * (1 + 2 * grow)
+        cx, cy = box.center
+        half_x, half_y = side / 2 / aspect, side / 2
+        return Box(cx - half_x, cy - half_y, cx + half_x, cy + half_y)
+
+    def _cut(
+        self, seen: Observation, box: FloatArray, *, grow: float, side: int
+    ) -> tuple[Bgr, Box]:
+        """A square of `side` pixels around a face; what lies outside repeats the border."""
+        import cv2
+
+        area = self._area(Box(*map(float, box)), grow=grow)
+        small, scale = self._source.small(seen.frame)
+        if area.height * scale[1] >= side:
+            matrix = np.array(
+                [
+                    [area.width * scale[0] / side, 0, area.x0 * scale[0]],
+                    [0, area.height * scale[1] / side, area.y0 * scale[1]],
+                ]
+            )
+            part = small
+        else:
+            part, (x0, y0) = self._crop(seen.frame, area)
+            matrix = np.array(
+                [
+                    [area.width / side, 0, area.x0 - x0],
+                    [0, area.height / side, area.y0 - y0],
+                ]
+            )
+        # Pixel centres: source + 0.5 = matrix (target + 0.5).
+        matrix[:, 2] += 0.5 * matrix[:, :2].sum(axis=1) - 0.5
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        reduce = max(matrix[0, 0], matrix[1, 1])
+        if reduce > 1.5:
+            sigma = 0.4 * reduce
+            part = np.asarray(cv2.GaussianBlur(part, (0, 0), sigma), np.uint8)
+        cut = cv2.warpAffine(
+            part, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(cut, np.uint8), area
+
+    def _crop(self, frame: int, area: Box) -> tuple[Bgr, tuple[int, int]]:
+        width, height = self._source.width, self._source.height
+        x0 = min(max(0, int(np.floor(area.x0))), width - 1)
+        y0 = min(max(0, int(np.floor(area.y0))), height - 1)
+        x1 = max(x0 + 1, min(width, int(np.ceil(area.x1))))
+        y1 = max(y0 + 1, min(height, int(np.ceil(area.y1))))
+        return self._source.picture(frame).crop(x0, y0, x1, y1), (x0, y0)

@@ -1,0 +1,475 @@
+"""Finds everyone in a video, in one streaming pass.
+
+decode -> a small picture -> shot cuts and the detector on sampled frames -> tracks -> a few of
+the best faces of each track, embedded -> people.  Only the last dozen frames are held, and of a
+finished track only its boxes, a handful of embeddings and three thumbnails, so that memory does
+not grow with the video's length but for those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.faces.alignment import align
+from facepick.faces.analyzer import FaceDetector, FaceEmbedder, FaceMesher
+from facepick.faces.detection import Box, FaceBatch, FloatArray
+from facepick.models.store import ModelStore
+from facepick.people.clustering import ClusterOptions, group_tracks
+from facepick.people.evidence import Collector, TrackEvidence, track_confidence
+from facepick.people.identity import Identity, Scan
+from facepick.people.store import load_scan, save_scan, scan_folder
+from facepick.people.track import BRIDGED, FaceTrack
+from facepick.people.tracker import Observation, RawTrack, ShotTracker, TrackerOptions
+from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
+from facepick.settings import setting, to_mapping
+from facepick.shots.detect import ShotDetector
+from facepick.shots.shot import Shot
+
+if TYPE_CHECKING:
+    from facepick.media.picture import Picture
+
+__all__ = ["ScanSettings", "content_hash", "find_people"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanSettings:
+    """How a video is searched for people."""
+
+    accuracy: str = setting(
+        "balanced",
+        label="Accuracy",
+        help="How closely the video is searched; thorough finds smaller and briefer faces "
+        "and takes about three times as long as balanced.",
+        choices=("fast", "balanced", "thorough"),
+    )
+    min_face: float = setting(
+        2.5,
+        label="Smallest face",
+        help="Faces lower than this share of the picture's shorter side are left out.",
+        min=1.0,
+        max=50.0,
+        step=0.5,
+        unit="%",
+        advanced=True,
+    )
+    strictness: float = setting(
+        0.5,
+        label="Strictness",
+        help="Higher splits look-alikes apart, lower joins a person whose look changes much.",
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        advanced=True,
+    )
+    keep_unsure: bool = setting(
+        True,
+        label="List unsure faces",
+        help="Also list faces that are too small, too blurred or too brief to be recognised.",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True)
+class _Effort:
+    long_side: int  # of the picture that the detector sees, in pixels
+    every_seconds: Fraction  # distance of the sampled frames
+    dense_share: float
+
+
+_EFFORT = {
+    "fast": _Effort(480, Fraction(28, 100), 0.2),
+    "balanced": _Effort(640, Fraction(18, 100), 0.35),
+    "thorough": _Effort(1280, Fraction(8, 100), 1.0),
+}
+# A gap of 0.6 s: a hand that passes the face, a turn of the head away and back.
+_MAX_GAP_SECONDS = Fraction(6, 10)
+_USUAL_RATE = Fraction(25)
+
+
+def content_hash(path: Path, *, cancel: CancelToken = never) -> str:
+    """sha256 of a file's bytes, hex; reads it in pieces of 1 MiB.
+
+    Raises:
+        OSError: it cannot be read.
+        Cancelled: the user stopped it.
+    """
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while piece := file.read(1 << 20):
+            cancel.raise_if_cancelled()
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def find_people(
+    path: Path | str,
+    settings: ScanSettings = ScanSettings(),  # noqa: B008 - frozen
+    *,
+    models: ModelStore,
+    cache: Path,
+    progress: ProgressSink = no_progress,
+    cancel: CancelToken = never,
+    detector: FaceDetector | None = None,
+    embedder: FaceEmbedder | None = None,
+    mesher: FaceMesher | None = None,
+) -> Scan:
+    """Everyone in a video; a second call with the same settings reads the stored answer.
+
+    Args:
+        path: the video.
+        settings: how it is searched.
+        models: where model files are found.
+        cache: folder of stored scans.
+        progress, cancel: the stage is ``scan``.
+        detector, embedder, mesher: other models than YuNet, SFace and the face mesh.
+
+    Raises:
+        VideoOpenError: the file is no video that can be decoded.
+        MissingModelError: a model file is not there.
+        Cancelled: the user stopped it; nothing is stored.
+    """
+    from facepick.media.probe import probe
+
+    info = probe(path)
+    digest = content_hash(info.path, cancel=cancel)
+    plain = to_mapping(settings)
+    names = {
+        "detector": detector.id if detector else "yunet",
+        "embedder": embedder.id if embedder else "sface",
+    }
+    folder = scan_folder(cache, digest, {**plain, **names})
+    stored = load_scan(folder, info=info, content_hash=digest)
+    if stored is not None:
+        return stored
+
+    if detector is None:
+        from facepick.faces.analyzers.yunet import YuNetDetector
+        from facepick.models.catalog import YUNET
+
+        detector = YuNetDetector(models.require(YUNET))
+    if embedder is None:
+        from facepick.faces.analyzers.sface import SFaceEmbedder
+        from facepick.models.catalog import SFACE
+
+        embedder = SFaceEmbedder(models.require(SFACE))
+    if mesher is None:
+        from facepick.faces.mesh import FaceMesh
+
+        mesher = FaceMesh(models, refine=False)
+
+    scanner = _Scanner(settings, detector, embedder, mesher)
+    pts, duration, failures = scanner.run(Path(path), progress=progress, cancel=cancel)
+    scan, jpegs = scanner.result(info, digest, pts, duration, failures, plain, folder)
+    save_scan(folder, scan, jpegs)
+    return scan
+
+
+class _Footage:
+    """The frames that are held, as the tracker sees them."""
+
+    # A face of 64 pixels is easy for the detector; the small picture serves as long as it has
+    # that many.
+    LOOK_SIDE = 160
+    PATCH = 32
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        aspect: Fraction,
+        detector: FaceDetector,
+        long_side: int,
+        min_height: float,
+    ) -> None:
+        self.width, self.height = width, height
+        self.aspect = float(aspect)
+        self._detector = detector
+        self._long_side = long_side
+        self._min_height = min_height
+        self._pictures: dict[int, Picture] = {}
+        self._small: dict[int, npt.NDArray[np.uint8]] = {}
+        self._found: dict[int, FaceBatch] = {}
+
+    def add(self, index: int, picture: Picture) -> npt.NDArray[np.uint8]:
+        """Hold a frame; returns it reduced, with square pixels."""
+        small, _ = picture.small(self._long_side)
+        if abs(self.aspect - 1.0) > 0.01:
+            import cv2
+
+            # Squeezed faces are found badly, so pixels are made square first.
+            height, width = small.shape[:2]
+            size = (
+                (width, max(1, round(height / self.aspect)))
+                if self.aspect > 1
+                else (max(1, round(width * self.aspect)), height)
+            )
+            small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
+        self._pictures[index] = picture
+        self._small[index] = small
+        return small
+
+    def forget_before(self, index: int) -> None:
+        for held in (self._pictures, self._small, self._found):
+            for key in [k for k in held if k < index]:
+                del held[key]
+
+    def picture(self, index: int) -> Picture:
+        return self._pictures[index]
+
+    def small(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        """The reduced frame and its (x, y) scale: display pixels x scale = its pixels."""
+        small = self._small[index]
+        return small, np.array([small.shape[1] / self.width, small.shape[0] / self.height])
+
+    def detect(self, frame: int) -> FaceBatch:
+        found = self._found.get(frame)
+        if found is None:
+            small, scale = self.small(frame)
+            found = self._large_enough(_mapped(self._detector.detect(small), 1 / scale, (0, 0)))
+            self._found[frame] = found
+        return found
+
+    def look(self, frame: int, box: Box) -> FaceBatch:
+        import cv2
+
+        side = max(box.width * self.aspect, box.height) * 2.0
+        half_x, half_y = side / 2 / self.aspect, side / 2
+        cx, cy = box.center
+        small, scale = self.small(frame)
+        if box.height * scale[1] >= 64:
+            image, (sx, sy) = small, scale
+        else:
+            image, (sx, sy) = None, (1.0, 1.0)
+        x0, y0 = round((cx - half_x) * sx), round((cy - half_y) * sy)
+        x1, y1 = round((cx + half_x) * sx), round((cy + half_y) * sy)
+        limit_x = small.shape[1] if image is not None else self.width
+        limit_y = small.shape[0] if image is not None else self.height
+        inside = (max(0, x0), max(0, y0), min(limit_x, x1), min(limit_y, y1))
+        if inside[2] - inside[0] < 8 or inside[3] - inside[1] < 8:
+            return FaceBatch.empty()
+        if image is None:
+            part = self._pictures[frame].crop(*inside)
+        else:
+            part = image[inside[1] : inside[3], inside[0] : inside[2]]
+        padded = cv2.copyMakeBorder(
+            part,
+            inside[1] - y0,
+            y1 - inside[3],
+            inside[0] - x0,
+            x1 - inside[2],
+            cv2.BORDER_CONSTANT,
+        )
+        size = (self.LOOK_SIDE, self.LOOK_SIDE)
+        shrink = padded.shape[0] > self.LOOK_SIDE
+        square = cv2.resize(
+            padded, size, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+        )
+        found = self._detector.detect(np.asarray(square, np.uint8))
+        back = np.array([(x1 - x0) / sx, (y1 - y0) / sy]) / self.LOOK_SIDE
+        return self._large_enough(_mapped(found, back, (x0 / sx, y0 / sy)))
+
+    def patch(self, frame: int, landmarks5: FloatArray) -> npt.NDArray[np.uint8]:
+        import cv2
+
+        small, scale = self.small(frame)
+        chip = align(small, np.asarray(landmarks5 * scale, np.float32), size=self.PATCH)
+        return np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), np.uint8)
+
+    def _large_enough(self, found: FaceBatch) -> FaceBatch:
+        return found.take(found.xyxy[:, 3] - found.xyxy[:, 1] >= self._min_height)
+
+
+def _mapped(
+    found: FaceBatch, scale: npt.NDArray[np.float64], offset: tuple[float, float]
+) -> FaceBatch:
+    """Faces times `scale` (x, y), then moved by `offset`."""
+    shift = np.asarray(offset, np.float64)
+    xyxy = found.xyxy.reshape(-1, 2, 2) * scale + shift
+    landmarks = found.landmarks5 * scale + shift
+    return FaceBatch(
+        np.asarray(xyxy.reshape(-1, 4), np.float32),
+        found.score,
+        np.asarray(landmarks, np.float32),
+    )
+
+
+class _Scanner:
+    """One pass over one video."""
+
+    def __init__(
+        self,
+        settings: ScanSettings,
+        detector: FaceDetector,
+        embedder: FaceEmbedder,
+        mesher: FaceMesher,
+    ) -> None:
+        self._settings = settings
+        self._detector = detector
+        self._embedder = embedder
+        self._mesher = mesher
+        self._effort = _EFFORT[settings.accuracy]
+        self._evidence: list[tuple[RawTrack, int, TrackEvidence]] = []
+        self._shots: tuple[Shot, ...] = ()
+
+    def run(
+        self, path: Path, *, progress: ProgressSink, cancel: CancelToken
+    ) -> tuple[npt.NDArray[np.int64], int, int]:
+        """Read the video; returns pts, display time of the last frame, decode failures."""
+        from facepick.media.reader import VideoReader
+
+        pts: list[int] = []
+        duration = 1
+        with VideoReader(path, cancel=cancel) as reader:
+            info = reader.info
+            meter = ProgressMeter(progress, "scan", info.declared_frames)
+            footage = _Footage(
+                info.width,
+                info.height,
+                info.sample_aspect_ratio,
+                self._detector,
+                self._effort.long_side,
+                min(info.width, info.height) * self._settings.min_face / 100,
+            )
+            rate = info.average_rate or _USUAL_RATE
+            # The rate only says how densely to look; a wrong one costs time, not correctness.
+            step = max(1, min(12, round(rate * self._effort.every_seconds)))
+            self._options = TrackerOptions(
+                step=step,
+                max_gap=max(2, round(rate * _MAX_GAP_SECONDS)),
+                dense_share=self._effort.dense_share,
+            )
+            self._rate = max(1.0, min(120.0, float(rate)))
+            cuts = ShotDetector()
+            walk = self._walk(footage, cuts)
+            next(walk)
+            for frame in reader.frames():
+                cancel.raise_if_cancelled()
+                pts.append(frame.time.pts)
+                duration = frame.duration
+                cuts.push(frame.index, footage.add(frame.index, frame.picture))
+                walk.send(cuts.settled)
+                meter.update(frame.index + 1)
+            self._shots = cuts.finish()
+            walk.send(len(pts))
+            walk.close()
+            meter.update(len(pts), force=True)
+            return np.array(pts, np.int64), max(1, int(duration)), reader.decode_failures
+
+    def _walk(self, footage: _Footage, cuts: ShotDetector) -> Iterator[Any]:
+        """Tracks shot after shot; is sent how many frames have got their shot."""
+        start, shot = 0, 0
+        tracker, collector = self._open_shot(footage, start)
+        settled = yield
+        while True:
+            edges = [c for c in cuts.cuts if start < c < settled]
+            if edges:
+                tracker.advance(edges[0] - 1, final=True)
+                self._close_shot(tracker, collector, shot)
+                start, shot = edges[0], shot + 1
+                tracker, collector = self._open_shot(footage, start)
+                footage.forget_before(start)
+                continue
+            ended = settled == cuts.pushed and bool(self._shots)
+            if settled > start:
+                tracker.advance(settled - 1, final=ended)
+            if ended:
+                self._close_shot(tracker, collector, shot)
+                yield
+                return
+            footage.forget_before(tracker.needed_from)
+            settled = yield
+
+    def _open_shot(self, footage: _Footage, start: int) -> tuple[ShotTracker, Collector]:
+        collector = Collector(footage, rate=self._rate)
+        tracker = ShotTracker(footage, start, self._options, on_seen=collector.seen)
+        return tracker, collector
+
+    def _close_shot(self, tracker: ShotTracker, collector: Collector, shot: int) -> None:
+        for track in tracker.finish():
+            evidence = collector.evidence(track, self._embedder, self._mesher)
+            self._evidence.append((track, shot, evidence))
+
+    def result(
+        self,
+        info: Any,
+        digest: str,
+        pts: npt.NDArray[np.int64],
+        duration: int,
+        failures: int,
+        plain: dict[str, Any],
+        folder: Path,
+    ) -> tuple[Scan, dict[str, bytes]]:
+        """The scan and its thumbnails by file name."""
+        tracks: list[FaceTrack] = []
+        evidence: list[TrackEvidence] = []
+        ordered = sorted(
+            self._evidence, key=lambda item: (item[0].first.frame, float(item[0].first.box[0]))
+        )
+        for number, (raw, shot, found) in enumerate(ordered, 1):
+            frames, boxes, landmarks, score, origin = raw.arrays()
+            tracks.append(
+                FaceTrack(
+                    f"T{number}",
+                    shot,
+                    frames,
+                    boxes,
+                    landmarks,
+                    score,
+                    origin,
+                    confidence=track_confidence(score, origin, found),
+                )
+            )
+            evidence.append(found)
+        options = ClusterOptions.for_embedder(self._embedder, self._settings.strictness)
+        groups = group_tracks(tracks, evidence, options)
+        if not self._settings.keep_unsure:
+            groups = [g for g in groups if not g.unsure]
+        shown = np.append(np.diff(pts), duration)
+        people: list[Identity] = []
+        jpegs: dict[str, bytes] = {}
+        ranked: list[tuple[bool, Fraction, int, Any, npt.NDArray[np.intp]]] = []
+        for group in groups:
+            frames = np.unique(np.concatenate([tracks[i].frames for i in group.members]))
+            seconds = Fraction(int(shown[frames].sum())) * info.time_base
+            ranked.append((group.unsure, -seconds, int(frames[0]), group, frames))
+        ranked.sort(key=lambda item: item[:3])
+        for number, (_, minus_seconds, _, group, frames) in enumerate(ranked, 1):
+            person = f"P{number}"
+            names = []
+            for k, jpeg in enumerate(group.thumbnails(evidence), 1):
+                names.append(f"{person}_{k}.jpg")
+                jpegs[names[-1]] = jpeg
+            people.append(
+                Identity(
+                    id=person,
+                    track_ids=tuple(tracks[i].id for i in group.members),
+                    exemplars=group.exemplars(evidence),
+                    exemplar_model=self._embedder.id,
+                    frames=len(frames),
+                    screen_time=-minus_seconds,
+                    confidence=group.confidence,
+                    unsure=group.unsure,
+                    thumbnails=tuple(names),
+                )
+            )
+        scan = Scan(
+            video=info,
+            content_hash=digest,
+            pts=pts,
+            duration_pts=duration,
+            shots=self._shots,
+            tracks=tuple(tracks),
+            people=tuple(people),
+            decode_failures=failures,
+            settings=plain,
+            folder=str(folder),
+        )
+        return scan, jpegs

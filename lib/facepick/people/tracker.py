@@ -1,0 +1,427 @@
+"""Follows faces through one shot.
+
+The detector runs on sampled frames only.  Between two samples that agree about who is there, a
+face is interpolated.  Where they disagree - somebody appeared, vanished, or the pixels inside a
+box changed at once - every frame between them is looked at, so that entering and leaving are
+exact to the frame.  Faces are joined by overlap with the Hungarian method, confident detections
+first and doubtful ones only where a face is expected already (the order of Zhang et al.,
+*ByteTrack: Multi-Object Tracking by Associating Every Detection Box*, ECCV 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.faces.detection import Box, FaceBatch, FloatArray
+from facepick.faces.quality import patch_correlation
+from facepick.people.assignment import assign
+from facepick.people.track import BRIDGED, DETECTED, TRACKED
+
+__all__ = ["FaceSource", "Observation", "RawTrack", "ShotTracker", "TrackerOptions"]
+
+Gray = npt.NDArray[np.uint8]
+
+
+class FaceSource(Protocol):
+    """The frames of a shot as the tracker sees them; boxes are in display pixels."""
+
+    width: int
+    height: int
+
+    def detect(self, frame: int) -> FaceBatch:
+        """All faces of a frame."""
+        ...
+
+    def look(self, frame: int, box: Box) -> FaceBatch:
+        """Faces near `box`, looked for again in a magnified and padded cut-out."""
+        ...
+
+    def patch(self, frame: int, landmarks5: FloatArray) -> Gray:
+        """The aligned face as a small grey picture."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerOptions:
+    """How faces are followed.
+
+    Attributes:
+        step: distance of the sampled frames.
+        start_score: a face starts a track from this detector score on.
+        sure_score: a track must reach this once to be held for a face.
+        keep_score: a face that is expected is taken from this score on.
+        max_gap: frames that a face may be out of sight and still be the same track.
+        min_frames: shorter tracks are dropped, unless the shot is shorter itself.
+        dense_share: share of the frames between samples that may be looked at, on average.
+    """
+
+    step: int = 4
+    start_score: float = 0.6
+    sure_score: float = 0.75
+    keep_score: float = 0.35
+    max_gap: int = 15
+    min_frames: int = 3
+    dense_share: float = 0.35
+
+    def __post_init__(self) -> None:
+        if self.step < 1 or self.max_gap < 0:
+            raise ValueError(f"step must be >= 1 and max_gap >= 0, got {self}")
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """A face that was seen.
+
+    Attributes:
+        frame: index of the frame.
+        box, landmarks5: (4,) and (5, 2) float32, display pixels.
+        score: of the detector.
+        patch: aligned grey picture of the face.
+    """
+
+    frame: int
+    box: FloatArray
+    landmarks5: FloatArray
+    score: float
+    patch: Gray = field(repr=False)
+
+
+class RawTrack:
+    """A face that is being followed."""
+
+    def __init__(self, first: Observation) -> None:
+        self.observations: list[Observation] = [first]
+        self.missed: list[int] = []
+        # Correlation of the patch with the one before, and where it was weakest.
+        self.weakest_link = (1.0, first.frame)
+
+    def __repr__(self) -> str:
+        return f"RawTrack({self.first.frame}..{self.last.frame})"
+
+    @property
+    def first(self) -> Observation:
+        return self.observations[0]
+
+    @property
+    def last(self) -> Observation:
+        return self.observations[-1]
+
+    @property
+    def best_score(self) -> float:
+        return max(o.score for o in self.observations)
+
+    def add(self, seen: Observation, *, correlation: float) -> None:
+        self.observations.append(seen)
+        if correlation < self.weakest_link[0]:
+            self.weakest_link = (correlation, seen.frame)
+
+    def predicted(self, frame: int) -> npt.NDArray[np.float64]:
+        """Where the box should be: it goes on as it went, but not for long."""
+        box = self.last.box.astype(np.float64)
+        if len(self.observations) < 2:
+            return box
+        before = self.observations[-2]
+        span = self.last.frame - before.frame
+        if span > 8:
+            return box
+        velocity = (self.last.box.astype(np.float64) - before.box) / span
+        # A head that is lost did not keep its speed; 6 frames are a quarter of a second.
+        ahead = min(frame - self.last.frame, 6)
+        shift = velocity * ahead
+        centre = np.array([shift[0] + shift[2], shift[1] + shift[3]]) / 2
+        return np.asarray(box + np.concatenate([centre, centre]), np.float64)
+
+    def arrays(
+        self,
+    ) -> tuple[
+        npt.NDArray[np.int32], FloatArray, FloatArray, FloatArray, npt.NDArray[np.uint8]
+    ]:
+        """frames, boxes, landmarks5, score and origin for every frame from first to last."""
+        seen = np.array([o.frame for o in self.observations])
+        frames = np.arange(seen[0], seen[-1] + 1)
+
+        def between(values: npt.NDArray[np.float64]) -> FloatArray:
+            flat = values.reshape(len(values), -1)
+            columns = [np.interp(frames, seen, flat[:, c]) for c in range(flat.shape[1])]
+            stacked = np.stack(columns, axis=1).reshape(len(frames), *values.shape[1:])
+            return np.asarray(stacked, np.float32)
+
+        boxes = between(np.array([o.box for o in self.observations], np.float64))
+        landmarks = between(np.array([o.landmarks5 for o in self.observations], np.float64))
+        score = between(np.array([[o.score] for o in self.observations], np.float64))[:, 0]
+        origin = np.full(len(frames), TRACKED, np.uint8)
+        for frame in self.missed:
+            if seen[0] < frame < seen[-1]:
+                # Everything between the sightings on both sides of a miss is a guess.
+                after = int(np.searchsorted(seen, frame))
+                origin[seen[after - 1] - seen[0] : seen[after] - seen[0]] = BRIDGED
+        origin[seen - seen[0]] = DETECTED
+        return frames.astype(np.int32), boxes, landmarks, score, origin
+
+
+class ShotTracker:
+    """Follows the faces of one shot; frames are asked for in rising order.
+
+    Args:
+        source: the frames.
+        start: first frame of the shot.
+        options: how.
+        on_seen: called for every observation, as soon as it belongs to a track.
+    """
+
+    # Two samples of one face overlap by more than this unless it jumps.
+    MIN_IOU = 0.2
+    # Or, for a fast head, its centre moved by less than this share of its size a sample.
+    MAX_SHIFT = 0.7
+    MAX_ZOOM = 1.7
+    # Patches of one face in neighbouring frames correlate by more than 0.6; two people in one
+    # place, as when one pane of a split screen changes, by less.
+    CHANGED_PATCH = 0.55
+    OTHER_PATCH = 0.35
+    # A face with more than this share of its box outside the picture is leaving it.
+    LEAVING_SHARE = 0.2
+
+    def __init__(
+        self,
+        source: FaceSource,
+        start: int,
+        options: TrackerOptions,
+        *,
+        on_seen: Callable[[RawTrack, Observation], None] = lambda _track, _seen: None,
+    ) -> None:
+        self._source = source
+        self._options = options
+        self._on_seen = on_seen
+        self._start = start
+        self._sampled: int | None = None
+        self._active: list[RawTrack] = []
+        self._done: list[RawTrack] = []
+        # Credit for frames beyond the samples: a clip that flickers all the time must not cost
+        # a detection in every frame, one that cuts to a crowd may spend what it saved before.
+        self._credit = 12.0
+
+    @property
+    def needed_from(self) -> int:
+        """Frames before this one will not be asked for again."""
+        return self._start if self._sampled is None else self._sampled + 1
+
+    def advance(self, last: int, *, final: bool) -> None:
+        """Look at the frames up to `last`.
+
+        Args:
+            last: newest frame that may be asked for.
+            final: it is the last frame of the shot.
+        """
+        if self._sampled is None:
+            if last < self._start:
+                return
+            self._commit(self._start, self._pair(self._start))
+            self._sampled = self._start
+        while self._sampled < last:
+            target = self._sampled + self._options.step
+            if target > last:
+                if not final:
+                    return
+                target = last
+            self._credit = min(
+                60.0, self._credit + self._options.dense_share * (target - self._sampled)
+            )
+            pairs = self._pair(target)
+            between = range(self._sampled + 1, target)
+            if len(between) and self._credit >= len(between) and self._disagrees(pairs):
+                self._credit -= len(between)
+                for frame in between:
+                    self._commit(frame, self._pair(frame))
+                pairs = self._pair(target)
+            self._commit(target, pairs)
+            self._sampled = target
+
+    def finish(self) -> list[RawTrack]:
+        """The tracks of the shot, weak ones dropped, by first frame and left edge."""
+        self._done.extend(self._active)
+        self._active = []
+        length = 0 if self._sampled is None else self._sampled - self._start + 1
+        wanted = min(self._options.min_frames, length)
+        kept = [
+            t
+            for t in self._done
+            if t.best_score >= self._options.sure_score
+            and t.last.frame - t.first.frame + 1 >= wanted
+        ]
+        self._done = []
+        return sorted(kept, key=lambda t: (t.first.frame, float(t.first.box[0])))
+
+    # ------------------------------------------------------------------ one frame
+
+    def _pair(self, frame: int) -> _Pairing:
+        """Who is who in `frame`; changes nothing."""
+        found = _without_nested(self._source.detect(frame))
+        pairs: dict[int, Observation] = {}
+        correlations: dict[int, float] = {}
+        free = set(range(len(found)))
+        strong = [i for i in range(len(found)) if found.score[i] >= self._options.start_score]
+        weak = [
+            i
+            for i in range(len(found))
+            if self._options.keep_score <= found.score[i] < self._options.start_score
+        ]
+        for candidates in (strong, weak):
+            tracks = [k for k in range(len(self._active)) if k not in pairs]
+            for track, face in self._match(frame, tracks, candidates, found):
+                seen = self._observe(frame, found, face)
+                pairs[track] = seen
+                correlations[track] = patch_correlation(
+                    self._active[track].last.patch, seen.patch
+                )
+                free.discard(face)
+        for track in range(len(self._active)):
+            if track in pairs:
+                continue
+            again = self._second_look(frame, track, found)
+            if again is not None:
+                pairs[track] = again
+                correlations[track] = patch_correlation(
+                    self._active[track].last.patch, again.patch
+                )
+        taken = [Box(*map(float, o.box)) for o in pairs.values()]
+        new = [
+            self._observe(frame, found, i)
+            for i in strong
+            if i in free and all(found.box(i).iou(b) < 0.5 for b in taken)
+        ]
+        return _Pairing(pairs, correlations, new)
+
+    def _match(
+        self, frame: int, tracks: list[int], faces: list[int], found: FaceBatch
+    ) -> list[tuple[int, int]]:
+        cost = np.full((len(tracks), len(faces)), np.inf)
+        for r, k in enumerate(tracks):
+            track = self._active[k]
+            expected = track.predicted(frame)
+            patient = 1.0 + 0.5 * min(1.0, (frame - track.last.frame) / self._options.max_gap)
+            for c, i in enumerate(faces):
+                cost[r, c] = self._distance(expected, found.xyxy[i], patient)
+        # 1.5: above any distance that `_distance` allows.
+        return [(tracks[r], faces[c]) for r, c in assign(cost, limit=1.5)]
+
+    def _distance(
+        self, expected: npt.NDArray[np.float64], box: FloatArray, patient: float
+    ) -> float:
+        a, b = Box(*map(float, expected)), Box(*map(float, box))
+        size_a, size_b = max(a.area, 1.0) ** 0.5, max(b.area, 1.0) ** 0.5
+        if not 1 / self.MAX_ZOOM < size_a / size_b < self.MAX_ZOOM:
+            return float("inf")
+        (ax, ay), (bx, by) = a.center, b.center
+        shift = float(np.hypot(ax - bx, ay - by)) / ((size_a + size_b) / 2)
+        overlap = a.iou(b)
+        if overlap < self.MIN_IOU and shift > self.MAX_SHIFT * patient:
+            return float("inf")
+        return 1.0 - overlap + 0.25 * shift
+
+    def _second_look(self, frame: int, track: int, found: FaceBatch) -> Observation | None:
+        """Look again where a face should be: magnified, and past the edge of the picture."""
+        item = self._active[track]
+        if item.best_score < self._options.sure_score:
+            return None
+        expected = item.predicted(frame)
+        near = self._source.look(frame, Box(*map(float, expected)))
+        best, best_distance = -1, float("inf")
+        for i in range(len(near)):
+            if near.score[i] < self._options.keep_score:
+                continue
+            if any(near.box(i).iou(found.box(j)) > 0.5 for j in range(len(found))):
+                # It is somebody else's face that was found in the first look.
+                continue
+            distance = self._distance(expected, near.xyxy[i], 1.0)
+            if distance < best_distance:
+                best, best_distance = i, distance
+        return None if best < 0 else self._observe(frame, near, best)
+
+    def _observe(self, frame: int, found: FaceBatch, face: int) -> Observation:
+        landmarks = found.landmarks5[face]
+        return Observation(
+            frame,
+            found.xyxy[face],
+            landmarks,
+            float(found.score[face]),
+            self._source.patch(frame, landmarks),
+        )
+
+    def _disagrees(self, pairing: _Pairing) -> bool:
+        if pairing.new:
+            return True
+        for k, track in enumerate(self._active):
+            if k not in pairing.pairs:
+                if track.last.frame == self._sampled and len(track.observations) > 1:
+                    return True
+            elif pairing.correlations[k] < self.CHANGED_PATCH:
+                return True
+        return False
+
+    def _commit(self, frame: int, pairing: _Pairing) -> None:
+        still: list[RawTrack] = []
+        for k, track in enumerate(self._active):
+            seen = pairing.pairs.get(k)
+            if seen is None:
+                track.missed.append(frame)
+                if frame - track.last.frame > self._options.max_gap:
+                    self._done.append(track)
+                else:
+                    still.append(track)
+                continue
+            correlation = pairing.correlations[k]
+            other = frame - track.last.frame == 1 and correlation < self.OTHER_PATCH
+            gap = frame - track.last.frame > 1 and track.missed[-1:] > [track.last.frame]
+            if other or (gap and self._left_between(track.last, seen)):
+                self._done.append(track)
+                track = RawTrack(seen)
+            else:
+                track.add(seen, correlation=correlation)
+            self._on_seen(track, seen)
+            still.append(track)
+        for seen in pairing.new:
+            track = RawTrack(seen)
+            self._on_seen(track, seen)
+            still.append(track)
+        self._active = still
+
+    def _left_between(self, before: Observation, after: Observation) -> bool:
+        """Whether a face that was missed for a while went out of the picture meanwhile."""
+        return any(self._outside(o.box) > self.LEAVING_SHARE for o in (before, after))
+
+    def _outside(self, box: FloatArray) -> float:
+        x0, y0, x1, y1 = (float(v) for v in box)
+        area = max(1e-6, (x1 - x0) * (y1 - y0))
+        w = min(x1, self._source.width) - max(x0, 0.0)
+        h = min(y1, self._source.height) - max(y0, 0.0)
+        return 1.0 - max(0.0, w) * max(0.0, h) / area
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairing:
+    pairs: dict[int, Observation]
+    correlations: dict[int, float]
+    new: list[Observation]
+
+
+def _without_nested(found: FaceBatch) -> FaceBatch:
+    """Faces that do not lie inside a better one: a mouth or a chin taken for a face."""
+    keep: list[int] = []
+    for i in range(len(found)):
+        box = found.box(i)
+        nested = False
+        for j in keep:
+            other = found.box(j)
+            w = min(box.x1, other.x1) - max(box.x0, other.x0)
+            h = min(box.y1, other.y1) - max(box.y0, other.y0)
+            if w > 0 and h > 0 and w * h > 0.7 * min(box.area, other.area):
+                nested = True
+                break
+        if not nested:
+            keep.append(i)
+    return found.take(np.array(keep, dtype=np.intp))
