@@ -1,0 +1,209 @@
+"""The command line as its users and the child process meet it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facepick.cli import main
+
+PERSON_FIELDS = {"id", "name", "frames", "seconds", "confidence", "thumbnails", "tracks"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_models: Path) -> Path:
+    """A home of its own, with the default models in reach."""
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def clip(shared_media: Path) -> Path:
+    """Frames 0..149 of dev_gt2 at half size: a split screen of two people, then one of them."""
+    return shared_media / "odd" / "base_640x360.mp4"
+
+
+def run(*arguments: object) -> int:
+    return main([str(a) for a in arguments])
+
+
+def test_version_and_help_need_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("facepick ")
+    assert run("render", "--help") == 0
+    text = capsys.readouterr().out
+    assert "--i-have-the-right" in text
+    assert run() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("people", "nothing.mp4"), 2, "nothing.mp4"),
+        (("render", "nothing.mp4", "-o", "x.mp4", "--person", "P1", "--flow", "hide"), 2, "nothing"),
+        (("jobs", "show", "20260101-000000-0000"), 2, "no job"),
+        (("models", "fetch", "no_such_model"), 2, "no_such_model"),
+        (("inspect", "nothing.mp4"), 2, "report"),
+        (("nonsense",), 2, "invalid choice"),
+    ],
+)
+def test_a_wrong_request_gets_one_sentence_and_exit_2(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    words: str,
+) -> None:
+    assert run(*arguments) == code
+    text = capsys.readouterr().err
+    assert words in text
+    assert "Traceback" not in text
+
+
+def test_people_writes_the_contract(home: Path, clip: Path) -> None:
+    file, folder = home / "people.json", home / "gallery"
+    assert run("people", clip, "--json", file, "--gallery", folder) == 0
+    data = json.loads(file.read_text())
+    assert data["format"] == "facepick-people/1"
+    assert data["video"]["frames"] == 150
+    assert [p["id"] for p in data["people"] if not p.get("unsure")] == ["P1", "P2"]
+    for person in data["people"]:
+        assert person.keys() >= PERSON_FIELDS
+        for name in person["thumbnails"]:
+            assert (folder / name).is_file()
+    for track in data["tracks"]:
+        frames = [row[0] for row in track["boxes"]]
+        assert frames == sorted(set(frames))
+
+
+def test_hide_leaves_a_result_a_report_and_the_times(home: Path, clip: Path) -> None:
+    from facepick.media.reader import VideoReader
+
+    out = home / "out.mp4"
+    job = ("render", clip, "-o", out, "--person", "P1", "--flow", "hide", "--style", "pixelate")
+    assert run(*job) == 0
+    report = json.loads((home / "out.mp4.facepick.json").read_text())
+    assert report["format"] == "facepick-report/1"
+    assert len(report["frames"]) == 150
+    with VideoReader(clip) as a, VideoReader(out) as b:
+        times = [
+            (x.time.seconds, y.time.seconds) for x, y in zip(a.frames(), b.frames(), strict=True)
+        ]
+    assert all(x == y for x, y in times)
+    assert run(*job) == 2, "an existing result is not overwritten unasked"
+    assert run(*job, "--force") == 0
+    assert run("inspect", out) == 0
+
+
+def test_settings_of_another_engine_are_refused(
+    home: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ("render", clip, "-o", home / "x.mp4", "--person", "P1", "--flow", "hide")
+    assert run(*base, "--style", "pixelate", "--picture", "a.png") == 2
+    assert "--picture" in capsys.readouterr().err
+    assert run(*base, "--style", "no_such_style") == 2
+    assert "pixelate" in capsys.readouterr().err
+    assert not (home / "x.mp4").exists()
+
+
+def test_an_unknown_person_is_named_with_those_there_are(
+    home: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("render", clip, "-o", home / "x.mp4", "--person", "P9", "--flow", "hide") == 2
+    text = capsys.readouterr().err
+    assert "P9" in text
+    assert "P1" in text
+
+
+def test_a_plan_with_two_flows_in_one_encode(home: Path, clip: Path) -> None:
+    plan = {
+        "format": "facepick-plan/1",
+        "video": str(clip),
+        "assignments": [
+            {"people": ["P1"], "flow": "hide", "engine": "pixelate"},
+            {"people": ["P2"], "flow": "hide", "engine": "cover", "settings": {}},
+        ],
+    }
+    file = home / "plan.json"
+    file.write_text(json.dumps(plan))
+    out = home / "both.mp4"
+    assert run("render", "--plan", file, "-o", out) == 0
+    report = json.loads((home / "both.mp4.facepick.json").read_text())
+    assert [(p["id"], p["engine"]) for p in report["people"]] == [
+        ("P1", "pixelate"),
+        ("P2", "cover"),
+    ]
+    assert all(p["frames_changed"] > 50 for p in report["people"])
+
+
+def test_corrections_are_kept(
+    home: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("people", clip, "--rename", "P1=Anna") == 0
+    assert "Anna" in capsys.readouterr().out
+    assert run("people", clip) == 0
+    assert "Anna" in capsys.readouterr().out
+    assert run("people", clip, "--undo") == 0
+    assert "Anna" not in capsys.readouterr().out
+
+
+def test_preview_shows_both_halves(home: Path, clip: Path) -> None:
+    from facepick.media.probe import probe
+
+    out = home / "preview.mp4"
+    assert (
+        run("preview", clip, "-o", out, "--person", "P1", "--flow", "hide", "--at", 1,
+            "--seconds", 1) == 0
+    )  # fmt: skip
+    info = probe(out)
+    assert info.width >= 2 * 640
+    assert info.height == 360
+    assert info.declared_frames == 25
+    assert info.audio
+
+
+def test_progress_as_json_lines_ends_with_done(home: Path, clip: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "facepick", "render", str(clip), "-o", str(home / "o.mp4"),
+         "--person", "P1", "--flow", "hide", "--progress", "jsonl"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[0]["event"] == "started"
+    assert events[-1]["event"] == "done"
+    stages = {e["stage"] for e in events if e["event"] == "progress"}
+    assert {"scan", "render", "publish"} <= stages
+
+
+def test_a_cancelled_job_leaves_nothing_at_the_target_and_resumes(home: Path, clip: Path) -> None:
+    from facepick.app import App
+    from facepick.errors import Cancelled
+    from facepick.people.selection import Selection
+    from facepick.progress import CancelToken, Progress
+    from facepick.render.plan import Assignment
+
+    app = App()
+    token = CancelToken()
+    out = home / "o.mp4"
+    plan = app.make_plan(
+        clip, [Assignment(selection=Selection(("P1",)), flow="hide", engine="blur")]
+    )
+    job = app.new_render_job(plan, out)
+
+    def stop(report: Progress) -> None:
+        if report.stage == "render" and report.done > 10:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        app.run(job, progress=stop, cancel=token)
+    assert app.job(job.id).state == "stopped"
+    assert not list(home.glob("o.mp4*"))
+    assert not list(home.glob(".o.mp4*"))
+    assert run("jobs", "resume", job.id) == 0
+    assert out.is_file()
+    assert run("jobs", "resume", job.id) == 2
