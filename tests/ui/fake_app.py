@@ -1,0 +1,296 @@
+"""An `App` without models and child processes, for tests of the page itself.
+
+Its people come from a ground-truth file, its thumbnails from the video; its jobs are threads that
+count frames.  Everything it hands out is of the core's own types.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facepick.engines.registry import EngineRegistry, default_registry
+from facepick.errors import JobNotFound, SelectionError, UserInputError
+from facepick.host.standalone import StandaloneHost
+from facepick.jobs.job import JobRecord
+from facepick.people.identity import Identity, Scan
+from facepick.people.track import FaceTrack
+from facepick.progress import Progress
+from facepick.shots.shot import Shot
+
+__all__ = ["FakeApp", "FolderHost", "ground_truth_scan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderHost(StandaloneHost):
+    """A host whose data lie in a folder of the test."""
+
+    folder: Path
+
+    def home(self) -> Path:
+        return self.folder
+
+    def model_folders(self) -> tuple[Path, ...]:
+        return ()
+
+
+class _NoModels:
+    def find(self, spec: Any) -> Path | None:
+        return None
+
+    def require(self, spec: Any) -> Path:
+        raise AssertionError("the fake renders without models")
+
+
+@dataclass
+class FakeApp:
+    """See the module.
+
+    Attributes:
+        folder: home of the host.
+        truth: a ``media-gt/1`` file for every video that can be scanned, by file size.
+        seconds_per_job: how long a job counts.
+        starts: how many jobs were started, by kind.
+    """
+
+    folder: Path
+    truth: Mapping[int, Path]
+    seconds_per_job: float = 1.2
+    roots: tuple[Path, ...] = ()
+    registry: EngineRegistry = field(default_factory=default_registry)
+    starts: dict[str, int] = field(default_factory=lambda: {"scan": 0, "render": 0, "preview": 0})
+
+    def __post_init__(self) -> None:
+        self.host = FolderHost(folder=self.folder, roots=self.roots)
+        self.models = _NoModels()
+        self._jobs: dict[str, JobRecord] = {}
+        self._cancelled: set[str] = set()
+        self._edits: dict[str, list[Any]] = {}
+        self._lock = threading.Lock()
+
+    # --- looking ---
+    def probe(self, path: str | Path) -> Any:
+        from facepick.media.probe import probe
+
+        return probe(Path(path))
+
+    def _scan(self, video: str | Path) -> Scan:
+        path = Path(video)
+        truth = self.truth.get(path.stat().st_size)
+        if truth is None:
+            raise UserInputError(f"{path.name} has no ground truth.", hint="Take another clip.")
+        folder = self.folder / "cache" / truth.stem
+        scan = ground_truth_scan(self.probe(path), json.loads(truth.read_text()), folder)
+        for edit in self._edits.get(scan.content_hash, ()):
+            scan = _apply(scan, edit)
+        return scan
+
+    def scan_of_job(self, job_id: str) -> Scan:
+        return self._scan(self.job(job_id).video)
+
+    def edit_people(self, scan: Scan, edit: Any) -> Scan:
+        changed = _apply(scan, edit)
+        self._edits.setdefault(scan.content_hash, []).append(edit)
+        return changed
+
+    def undo_edit(self, scan: Scan) -> Scan:
+        edits = self._edits.get(scan.content_hash)
+        if edits:
+            edits.pop()
+        return self._scan(scan.video.path)
+
+    # --- changing ---
+    def make_plan(self, video: Any, assignments: Any, **options: Any) -> Any:
+        from facepick.render.plan import RenderPlan
+
+        given = {name: value for name, value in options.items() if value is not None}
+        return RenderPlan(video=str(video), assignments=tuple(assignments), **given)
+
+    def start_scan(self, video: Any, *, settings: Any = None, owner: str = "") -> JobRecord:
+        return self._start("scan", str(video), None, {"settings": dict(settings or {})}, owner)
+
+    def start_render(self, plan: Any, out: Any, *, owner: str = "") -> JobRecord:
+        return self._start("render", plan.video, str(out), {"plan": plan.to_json()}, owner)
+
+    def start_preview(
+        self, plan: Any, out: Any, *, at: Any = None, seconds: float = 3.0, owner: str = ""
+    ) -> JobRecord:
+        request = {"plan": plan.to_json(), "at": at, "seconds": seconds}
+        return self._start("preview", plan.video, str(out), request, owner)
+
+    def _start(
+        self, kind: Any, video: str, out: str | None, request: Mapping[str, Any], owner: str
+    ) -> JobRecord:
+        with self._lock:
+            number = len(self._jobs) + 1
+            record = JobRecord(
+                id=f"20260101-000000-{number:04x}", kind=kind, state="queued", video=video,
+                out=out, request=request, created=time.time(), owner=owner,
+                folder=self.folder / "jobs" / f"{number:04x}",
+            )  # fmt: skip
+            record.folder.mkdir(parents=True)
+            self._jobs[record.id] = record
+            self.starts[kind] += 1
+        threading.Thread(target=self._work, args=(record.id,), daemon=True).start()
+        return record
+
+    def _work(self, job_id: str) -> None:
+        steps = 20
+        for step in range(steps + 1):
+            record = self._jobs[job_id]
+            if job_id in self._cancelled:
+                self._jobs[job_id] = replace(record, state="stopped", exit_code=4)
+                return
+            stage = "scan" if record.kind == "scan" else "render"
+            eta = self.seconds_per_job * (steps - step) / steps
+            progress = Progress(stage=stage, done=step * 30, total=steps * 30, eta_seconds=eta)
+            self._jobs[job_id] = replace(record, state="running", progress=progress)
+            time.sleep(self.seconds_per_job / steps)
+        record = self._jobs[job_id]
+        if record.out:
+            shutil.copyfile(record.video, record.out)
+            if record.kind == "render":
+                _write_report(record, self._scan(record.video))
+        self._jobs[job_id] = replace(record, state="done", exit_code=0)
+
+    def jobs(self, *, owner: str | None = None) -> list[JobRecord]:
+        found = [r for r in self._jobs.values() if owner is None or r.owner == owner]
+        return found[::-1]
+
+    def job(self, job_id: str) -> JobRecord:
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise JobNotFound(f"There is no job {job_id!r}.") from None
+
+    def cancel_job(self, job_id: str, *, wait_seconds: float = 0.0) -> JobRecord:
+        self._cancelled.add(self.job(job_id).id)
+        return self.job(job_id)
+
+    def resume_job(self, job_id: str) -> JobRecord:
+        record = self.job(job_id)
+        self._cancelled.discard(job_id)
+        self._jobs[job_id] = replace(record, state="queued")
+        threading.Thread(target=self._work, args=(job_id,), daemon=True).start()
+        return self._jobs[job_id]
+
+
+def ground_truth_scan(video: Any, truth: Mapping[str, Any], folder: Path) -> Scan:
+    """The scan that a perfect search would give; writes one thumbnail a person."""
+    count = int(truth["n_frames"])
+    fps = Fraction(truth["fps"]).limit_denominator(1001)
+    step = round(1 / (fps * video.time_base))
+    shots = tuple(
+        Shot(i, int(s["start"]), int(s["stop"])) for i, s in enumerate(_shots(truth, count))
+    )
+    per_person: dict[str, dict[int, list[float]]] = {}
+    for frame, entry in _faces(truth):
+        if float(entry.get("visible", 1.0)) >= 0.5:
+            per_person.setdefault(str(entry["id"]), {})[frame] = list(map(float, entry["box"]))
+    order = sorted(per_person, key=lambda key: -len(per_person[key]))
+    tracks, people = [], []
+    for number, key in enumerate(order, 1):
+        mine = []
+        for shot in shots:
+            frames = [f for f in sorted(per_person[key]) if shot.start <= f < shot.stop]
+            if not frames:
+                continue
+            n = len(frames)
+            boxes = np.array([per_person[key][f] for f in frames], np.float32)
+            track = FaceTrack(
+                id=f"T{len(tracks) + 1}", shot=shot.index, frames=np.array(frames, np.int32),
+                boxes=boxes, landmarks5=np.repeat(boxes[:, None, :2], 5, axis=1),
+                score=np.ones(n, np.float32), origin=np.zeros(n, np.uint8),
+            )  # fmt: skip
+            tracks.append(track)
+            mine.append(track)
+        name = f"P{number}_1.jpg"
+        _thumbnail(video.path, max(mine, key=len), folder / name, step)
+        people.append(
+            Identity(
+                id=f"P{number}",
+                track_ids=tuple(t.id for t in mine),
+                exemplars=np.zeros((1, 128), np.float32),
+                frames=len(per_person[key]),
+                screen_time=len(per_person[key]) / fps,
+                confidence=0.97,
+                thumbnails=(name,),
+            )  # fmt: skip
+        )
+    return Scan(
+        video=video, content_hash="0" * 64, pts=np.arange(count, dtype=np.int64) * step,
+        duration_pts=count * step, shots=shots, tracks=tuple(tracks), people=tuple(people),
+        folder=str(folder),
+    )  # fmt: skip
+
+
+def _shots(truth: Mapping[str, Any], count: int) -> list[dict[str, int]]:
+    cuts = [int(c) for c in truth.get("cuts", ())]
+    edges = sorted({0, count, *(c for c in cuts if 0 < c < count)})
+    return [{"start": a, "stop": b} for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _faces(truth: Mapping[str, Any]) -> Any:
+    for entry in truth["frames"]:
+        for face in entry["faces"]:
+            yield int(entry["i"]), face
+
+
+def _thumbnail(video: Path, track: FaceTrack, path: Path, step: int) -> None:
+    import cv2
+
+    from facepick.media.reader import VideoReader
+
+    if path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row = len(track) // 2
+    x0, y0, x1, y1 = track.boxes[row]
+    side = max(x1 - x0, y1 - y0) * 0.8
+    cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+    with VideoReader(video) as reader:
+        for frame in reader.frames():
+            if frame.index == int(track.frames[row]):
+                image = frame.picture.bgr()
+                part = image[
+                    max(0, int(cy - side)) : int(cy + side), max(0, int(cx - side)) : int(cx + side)
+                ]
+                cv2.imwrite(str(path), part)
+                return
+
+
+def _apply(scan: Scan, edit: Any) -> Scan:
+    kind = type(edit).__name__
+    people = list(scan.people)
+    if kind == "Rename":
+        people = [replace(p, name=edit.name or None) if p.id == edit.person else p for p in people]
+    elif kind == "Ignore":
+        people = [replace(p, ignored=True) if p.id == edit.person else p for p in people]
+    else:
+        raise SelectionError(f"The fake cannot {kind}.", hint="Use the real App.")
+    return replace(scan, people=tuple(people))
+
+
+def _write_report(record: JobRecord, scan: Scan) -> None:
+    entries = []
+    for item in record.request["plan"]["assignments"]:
+        for person in item["people"]:
+            frames = scan.person(person).frames
+            entries.append(
+                {
+                    "id": person, "name": None, "confidence": 0.97, "flow": item["flow"],
+                    "engine": item["engine"], "synthetic": False, "frames_changed": frames,
+                    "frames_guessed": 0, "frames_left": {"absent": scan.frames - frames},
+                }
+            )  # fmt: skip
+    data = {"format": "facepick-report/1", "plan": record.request["plan"], "people": entries}
+    Path(str(record.out) + ".facepick.json").write_text(json.dumps(data))

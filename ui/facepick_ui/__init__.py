@@ -1,0 +1,1 @@
+"""The tab of facepick: in A1111 and Forge, and as the standalone app."""

@@ -1,0 +1,142 @@
+"""The standalone app: the same tab, served by gradio on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facepick.errors import PackageMissing, ToolError
+
+if TYPE_CHECKING:
+    from facepick.app import App
+
+__all__ = ["asset", "launch", "standalone_host"]
+
+log = logging.getLogger("facepick_ui.app")
+
+FIRST_PORT, LAST_PORT = 7870, 7899
+"""Beside the WebUI's 7860, so that both can run."""
+
+
+def asset(name: str) -> Path:
+    """A file of the page: ``style.css``, ``facepick.js``, ``icon.png``.
+
+    In the repository the first two lie where the WebUI looks for them; a wheel carries copies
+    beside this file.
+    """
+    here = Path(__file__).resolve().parent
+    root = here.parents[1]
+    places = {
+        "style.css": root / "style.css",
+        "facepick.js": root / "javascript" / "facepick.js",
+    }
+    found = here / "assets" / name
+    return found if found.is_file() else places.get(name, found)
+
+
+def standalone_host(*, public: bool) -> Any:
+    """The host of the standalone app.
+
+    On this machine alone, the user may name any file below the home folder; as soon as others
+    can reach the page, only files below the app's own ``inputs`` folder.
+    """
+    from facepick.home import home_dir
+    from facepick.host.standalone import StandaloneHost
+
+    inputs = home_dir() / "inputs"
+    return StandaloneHost(roots=(inputs,) if public else (inputs, Path.home()))
+
+
+def launch(
+    app: App | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_browser: bool = True,
+    block: bool = True,
+) -> str:
+    """Serve the tab and, if `block`, keep serving until the process is stopped.
+
+    Args:
+        app: the core; None for one with a host of its own.
+        host: address to listen on; anything but this machine's own makes the page public.
+        port: None for the first free one from `FIRST_PORT` on.
+        open_browser: whether to show it.
+        block: whether to wait.
+
+    Returns:
+        The address of the page.
+
+    Raises:
+        PackageMissing: gradio is not installed.
+        ToolError: the port is taken.
+    """
+    # Read when gradio is imported: no calls home, and no Node server beside this one.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        from facepick_ui import compat
+        from facepick_ui.tab import build_tab
+        from facepick_ui.theme import theme
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "gradio":
+            raise
+        raise PackageMissing("gradio", needed_for="the app", extra="ui") from error
+
+    if app is None:
+        from facepick.app import App
+
+        app = App(standalone_host(public=not _is_loopback(host)))
+    outputs = app.host.outputs()
+    own = app.host.home() / "ui"
+    for folder in (outputs, own):
+        folder.mkdir(parents=True, exist_ok=True)
+    look = {
+        "css": asset("style.css").read_text(encoding="utf-8"),
+        "head": f"<script>{asset('facepick.js').read_text(encoding='utf-8')}</script>",
+        "theme": theme(),
+    }
+    demo = build_tab(app, standalone=True, **look)
+    compat.set_queue(demo)
+    chosen = _free_port(host, port)
+    options = compat.launch_options(
+        server_name=host,
+        server_port=chosen,
+        inbrowser=open_browser,
+        prevent_thread_lock=not block,
+        quiet=True,
+        share=False,
+        show_api=False,
+        footer_links=[],
+        ssr_mode=False,
+        favicon_path=str(asset("icon.png")),
+        allowed_paths=[str(outputs), str(own)],
+        **look,
+    )
+    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}"
+    log.info("facepick is at %s", address)
+    demo.launch(**options)
+    return address
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _free_port(host: str, port: int | None) -> int:
+    for candidate in [port] if port is not None else range(FIRST_PORT, LAST_PORT + 1):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ToolError(
+        f"Port {port} is taken." if port else f"Ports {FIRST_PORT} to {LAST_PORT} are all taken.",
+        hint="Close the other program, or choose one: facepick ui --port 8000",
+    )

@@ -1,0 +1,153 @@
+"""All that is known about gradio's generations: 3.41 (A1111), 4.40 (Forge), 5 and 6.
+
+Nothing here compares version numbers, because forks patch gradio: what a signature shows decides.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import gradio as gr
+
+__all__ = [
+    "Changes",
+    "as_update",
+    "blocks",
+    "build",
+    "launch_options",
+    "listen",
+    "needs_queue_for_generators",
+    "path_of",
+    "selected_index",
+    "set_queue",
+]
+
+Changes = dict[str, dict[str, Any]]
+"""Component name -> properties to change: what handlers give back, in no gradio's words."""
+
+_JS_KEYWORD = "js" if hasattr(gr, "on") else "_js"
+# gr.on came with gradio 4, in the release that renamed `_js`; Forge hides the event's signature.
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    """Names of the arguments; a fork's wrapper that shows none gives an empty set."""
+    return frozenset(
+        name
+        for name, item in inspect.signature(function).parameters.items()
+        if item.kind not in (item.VAR_KEYWORD, item.VAR_POSITIONAL)
+    )
+
+
+def build(kind: str, **wanted: Any) -> Any:
+    """A component called `kind`, given those of the `wanted` arguments that this gradio knows.
+
+    ``sources`` becomes ``source`` and ``buttons`` is dropped where they do not exist.  Extensions
+    of the WebUI must not have their widgets' values stored in ``ui-config.json``, which would
+    override later defaults and choices.
+    """
+    cls = getattr(gr, kind)
+    known = _parameters(cls.__init__)
+    if "sources" in wanted and "sources" not in known:
+        wanted["source"] = wanted.pop("sources")[0]
+    component = cls(**{name: value for name, value in wanted.items() if name in known})
+    component.do_not_save_to_config = True
+    return component
+
+
+def as_update(component: Any, changes: Mapping[str, Any]) -> Any:
+    """``gr.update`` with those changes that this gradio can make to the component."""
+    own = getattr(type(component), "update", None)
+    if own is None or "kwargs" in inspect.signature(own).parameters:
+        own = type(component).__init__
+    known = _parameters(own) | {"value", "visible"}
+    return gr.update(**{name: value for name, value in changes.items() if name in known})
+
+
+def listen(
+    event: Callable[..., Any],
+    function: Callable[..., Any] | None,
+    *,
+    inputs: Sequence[Any] = (),
+    outputs: Sequence[Any] = (),
+    js: str | None = None,
+    queue: bool = True,
+) -> Any:
+    """Attach `function` to `event` without gradio's own overlay, and without an API endpoint.
+
+    Every caller is its own user with its own job, so there is no limit of one run at a time.
+    """
+    options: dict[str, Any] = {"show_progress": "hidden"}
+    if js is not None:
+        options[_JS_KEYWORD] = js
+    if not queue:
+        options["queue"] = False
+    if hasattr(gr, "on"):
+        options["concurrency_limit"] = None
+        options["trigger_mode"] = "multiple"
+    known = _parameters(event)
+    if not hasattr(gr, "on"):
+        options["api_name"] = False
+    elif "api_visibility" in known:
+        options["api_visibility"] = "private"
+    else:
+        options["show_api"] = False
+    return event(function, inputs=list(inputs), outputs=list(outputs), **options)
+
+
+def needs_queue_for_generators() -> bool:
+    """Whether a streaming handler fails when the host switched the queue off (gradio 3)."""
+    return not hasattr(gr, "on")
+
+
+def blocks(*, title: str, **look: Any) -> Any:
+    """A `gr.Blocks`; css, head and theme go to where this gradio wants them.
+
+    Newer generations take them in `launch`; see `launch_options`.
+    """
+    known = _parameters(gr.Blocks.__init__)
+    options = {name: value for name, value in look.items() if name in known}
+    return gr.Blocks(title=title, analytics_enabled=False, **options)
+
+
+def launch_options(**wanted: Any) -> dict[str, Any]:
+    """Those arguments that this gradio's `launch` knows."""
+    known = _parameters(gr.Blocks.launch)
+    return {name: value for name, value in wanted.items() if name in known}
+
+
+def set_queue(demo: Any) -> Any:
+    """Switch the queue on, for many users at once."""
+    known = _parameters(gr.Blocks.queue)
+    options: dict[str, Any] = {}
+    if "default_concurrency_limit" in known:
+        options["default_concurrency_limit"] = None
+    elif "concurrency_count" in known:
+        options["concurrency_count"] = 64
+    if "api_open" in known:
+        options["api_open"] = False
+    return demo.queue(**options)
+
+
+def path_of(value: Any) -> str | None:
+    """The path of an uploaded file, in whichever wrapping this gradio hands it over."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, (list, tuple)):
+        return path_of(value[0]) if value else None
+    if isinstance(value, Mapping):
+        if "video" in value:
+            return path_of(value["video"])
+        return value.get("path") or value.get("name")
+    if isinstance(value, str):
+        return str(value)
+    return getattr(value, "name", None)
+
+
+def selected_index(event: Any) -> int:
+    """Which entry of a gallery was clicked."""
+    index = event.index
+    return int(index[0] if isinstance(index, (list, tuple)) else index)

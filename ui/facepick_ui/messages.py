@@ -1,0 +1,369 @@
+"""Every word that the tab shows, in English and Simplified Chinese.
+
+Settings bring their own English label and help (`facepick.settings.Ui`); their Chinese words are
+found by the English label.  Errors of the core bring an English sentence and a hint; in Chinese
+they get a headline by their class above it.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from typing import Any
+
+from facepick import errors
+
+__all__ = [
+    "LANGUAGES",
+    "choice_label",
+    "error_html",
+    "language_of",
+    "setting_help",
+    "setting_label",
+    "text",
+]
+
+LANGUAGES = {"en": "English", "zh": "简体中文"}
+
+_WORDS: dict[str, tuple[str, str]] = {
+    # The page.
+    "title": ("facepick", "facepick"),
+    "tagline": (
+        "Pick a person in a video. Change only that person.",
+        "在视频中选一个人，只改变这个人。",
+    ),
+    "language": ("Language", "语言"),
+    "advanced": ("Advanced", "高级设置"),
+    "step_video": ("Video", "视频"),
+    "step_people": ("People", "人物"),
+    "step_what": ("What to do", "要做什么"),
+    "step_render": ("Render", "生成"),
+    # 1 Video.
+    "video": ("Drop a video here", "把视频拖到这里"),
+    "scan": ("Find the people", "查找人物"),
+    "scan_again": ("Scan again", "重新扫描"),
+    "stop": ("Stop", "停止"),
+    "demo": ("Try the example clip", "试用示例片段"),
+    "path": ("Path of a video on this machine", "本机上的视频路径"),
+    "path_help": ("Allowed folders: {roots}", "允许的文件夹：{roots}"),
+    "open": ("Open", "打开"),
+    "no_video": ("No video yet", "还没有视频"),
+    "no_video_help": (
+        "Upload the video on the left. It stays on this machine.",
+        "请在左侧上传视频。视频只保存在本机。",
+    ),
+    "fact_size": ("Picture", "画面"),
+    "fact_length": ("Length", "时长"),
+    "fact_rate": ("Frames", "帧"),
+    "fact_sound": ("Sound", "声音"),
+    "fact_file": ("File", "文件"),
+    "fact_no_sound": ("none", "无"),
+    "fact_rate_about": ("about {rate} per second", "约每秒 {rate} 帧"),
+    "fact_hdr": ("HDR", "HDR"),
+    "fact_unknown": ("not stated in the file", "文件未说明"),
+    # 2 People.
+    "people": ("Everyone in this video: click to pick", "视频中的所有人：点击选择"),
+    "people_empty": ("Nobody to show yet", "还没有人物"),
+    "people_empty_help": (
+        "Open a video and press “Find the people”. Everyone who appears in it shows up here.",
+        "打开视频并点击“查找人物”，视频中出现的每个人都会显示在这里。",
+    ),
+    "people_none": ("Nobody was found in this video", "在这个视频中没有找到人物"),
+    "people_none_help": (
+        "Faces may be too small or turned away. Under “Advanced” above, look for smaller faces "
+        "and scan again.",
+        "人脸可能太小或没有朝向镜头。请在上面的“高级设置”中降低最小人脸尺寸后重新扫描。",
+    ),
+    "pick_hint": (
+        "Click everyone you want to change. Nobody else will be touched.",
+        "点击要改变的人，其他人不会被改动。",
+    ),
+    "picked_count": ("{n} picked", "已选 {n} 人"),
+    "pick_all": ("Pick everyone", "全选"),
+    "pick_none": ("Pick nobody", "全不选"),
+    "seconds": ("{s} s", "{s} 秒"),
+    "sure": ("{p} % sure", "把握 {p} %"),
+    "unsure": ("unsure", "不确定"),
+    "timeline": ("Who is on screen when", "谁在何时出现"),
+    "timeline_hint": ("Click to look at that moment.", "点击可查看该时刻。"),
+    "time": ("Look around (seconds)", "浏览（秒）"),
+    "frame_place": ("frame {frame} · shot {shot}", "第 {frame} 帧 · 镜头 {shot}"),
+    "frame_nobody": ("none of the picked people is on screen here", "所选人物此刻不在画面中"),
+    "edit": ("Correct the list", "修正人物列表"),
+    "edit_help": (
+        "Corrections are kept and survive another scan of the same video.",
+        "修正会被保存，重新扫描同一视频后仍然有效。",
+    ),
+    "name": ("Name of the picked person", "所选人物的名字"),
+    "rename": ("Rename", "重命名"),
+    "merge": ("These are one person", "他们是同一个人"),
+    "ignore": ("Hide from the list", "从列表中隐藏"),
+    "tracks_show": ("Show every appearance", "显示每次出现"),
+    "tracks": ("Appearances: click those of somebody else", "每次出现：点击属于另一个人的"),
+    "split": ("The marked ones are somebody else", "标记的是另一个人"),
+    "undo": ("Undo the last correction", "撤销上次修正"),
+    "unsure_people": (
+        "Unsure: untouched unless you pick them",
+        "不确定：除非选中，否则不会改动",
+    ),
+    "one_needed": ("Pick exactly one person first.", "请先只选一个人。"),
+    "two_needed": ("Pick the two or more that are one person first.", "请先选择两个或更多同一人。"),
+    "some_needed": ("Pick somebody first.", "请先选择人物。"),
+    "marks_needed": (
+        "Show the appearances and click those of somebody else first.",
+        "请先显示每次出现，再点击属于另一个人的。",
+    ),
+    "nothing_to_undo": ("There is nothing to undo.", "没有可撤销的修正。"),
+    # 3 What to do.
+    "what_empty": ("Pick somebody first", "请先选择人物"),
+    "what_empty_help": (
+        "Then say here what shall happen to them.",
+        "然后在这里说明要对其做什么。",
+    ),
+    "for_people": ("For {people}", "对 {people}"),
+    "flow": ("What to do", "要做什么"),
+    "flow_hide": ("Hide", "遮挡"),
+    "flow_lipsync": ("Lip sync", "口型同步"),
+    "flow_swap": ("Face swap", "换脸"),
+    "style": ("Style", "方式"),
+    "speech": ("New speech of this person", "此人的新语音"),
+    "speech_start": ("The speech starts at (seconds)", "语音开始于（秒）"),
+    "source": ("Photo of the new face", "新面孔的照片"),
+    "consent": (
+        "I have the right to use both faces in this way.",
+        "我有权以这种方式使用这两张面孔。",
+    ),
+    "consent_help": (
+        "Kept with the result. Needed once for every person.",
+        "声明会与结果一起保存，每个人只需一次。",
+    ),
+    "keep": ("Add, and pick another person", "加入列表，再选另一人"),
+    "assignments": ("What will happen", "将要进行的修改"),
+    "col_who": ("Who", "人物"),
+    "col_what": ("What", "修改"),
+    "col_how": ("How", "方式"),
+    "current": ("current choice", "当前选择"),
+    "remove": ("Remove", "移除"),
+    "licence_note": (
+        "Licence: {licence}. Not for commercial use.",
+        "许可：{licence}。不可用于商业用途。",
+    ),
+    "models_missing": (
+        "Missing model file: {file}. {how}",
+        "缺少模型文件：{file}。{how}",
+    ),
+    "models_missing_how": (
+        "Run “facepick models fetch {id}”, or put it into one of the model folders.",
+        "请运行“facepick models fetch {id}”，或将文件放入模型文件夹。",
+    ),
+    "default_value": ("defaults", "默认"),
+    # 4 Render.
+    "preview": ("Preview here", "预览此处"),
+    "preview_hard": ("Preview the hardest part", "预览最难部分"),
+    "preview_help": (
+        "Before and after, side by side, for a few seconds at the moment chosen above.",
+        "在上面选定的时刻，并排显示修改前后的几秒钟。",
+    ),
+    "preview_seconds": ("Length of the preview (seconds)", "预览时长（秒）"),
+    "preview_video": ("Preview: before | after", "预览：修改前 | 修改后"),
+    "render": ("Render the video", "生成视频"),
+    "render_empty": ("Ready when you are", "准备就绪"),
+    "render_empty_help": (
+        "Preview a few seconds, or render the whole video. You may close this page meanwhile.",
+        "可以先预览几秒，或生成整个视频。期间可以关闭此页面。",
+    ),
+    "result": ("Result", "结果"),
+    "original": ("Original", "原视频"),
+    "download": ("Download", "下载"),
+    "report": ("What was changed", "修改了什么"),
+    "jobs": ("Earlier jobs", "以前的任务"),
+    "jobs_empty": ("Finished and stopped jobs are listed here.", "完成和停止的任务会列在这里。"),
+    "job_show": ("Show", "显示"),
+    "job_resume": ("Resume", "继续"),
+    "job_stop": ("Stop", "停止"),
+    "job_scan": ("Scan", "扫描"),
+    "job_render": ("Render", "生成"),
+    "job_preview": ("Preview", "预览"),
+    "state_queued": ("waiting", "等待中"),
+    "state_running": ("running", "进行中"),
+    "state_done": ("done", "完成"),
+    "state_failed": ("failed", "失败"),
+    "state_stopped": ("stopped", "已停止"),
+    "state_interrupted": ("interrupted", "已中断"),
+    "stage_queued": ("Waiting for its turn", "等待中"),
+    "stage_scan": ("Looking for people", "正在查找人物"),
+    "stage_prepare": ("Preparing", "准备中"),
+    "stage_render": ("Rendering", "正在生成"),
+    "stage_publish": ("Writing the file", "正在写入文件"),
+    "stage_fetch": ("Fetching a model", "正在下载模型"),
+    "frames_of": ("{done} of {total} frames", "{done} / {total} 帧"),
+    "frames_done": ("{done} frames", "{done} 帧"),
+    "eta": ("{time} left", "剩余 {time}"),
+    "scan_done": ("Found {n} people in {frames} frames", "在 {frames} 帧中找到 {n} 人"),
+    "scan_done_one": ("Found one person in {frames} frames", "在 {frames} 帧中找到 1 人"),
+    "render_done": ("Done", "完成"),
+    "preview_done": ("The preview is ready", "预览已就绪"),
+    "stopped": ("Stopped", "已停止"),
+    "stopped_help": (
+        "Nothing is lost: press Resume under “Earlier jobs” to go on from here.",
+        "没有丢失任何内容：在“以前的任务”中点击“继续”即可接着进行。",
+    ),
+    "scan_stopped_help": ("Press “Find the people” to start again.", "点击“查找人物”可重新开始。"),
+    "interrupted": ("Interrupted", "已中断"),
+    "failed": ("That did not work", "操作失败"),
+    "already": ("This is running already.", "任务已在进行中。"),
+    "report_changed": ("Changed", "已修改"),
+    "report_left": ("Left alone", "未改动"),
+    "report_frames": ("{n} frames", "{n} 帧"),
+    "reason_absent": ("not on screen", "不在画面中"),
+    "reason_too_small": ("too small", "太小"),
+    "reason_profile": ("turned away", "侧脸"),
+    "reason_occluded": ("covered by something", "被遮挡"),
+    "reason_low_confidence": ("not certain who it is", "身份不确定"),
+    "reason_silence": ("silent", "没有说话"),
+    "report_marks": (
+        "The result says in its metadata that it was edited.",
+        "结果的元数据注明了内容经过编辑。",
+    ),
+    # Errors.
+    "open_video_first": ("Open a video first.", "请先打开视频。"),
+    "scan_first": ("Find the people of this video first.", "请先查找视频中的人物。"),
+    "pick_first": ("Pick the person to change first.", "请先选择要改变的人。"),
+    "speech_needed": ("Add the new speech of this person.", "请添加此人的新语音。"),
+    "source_needed": ("Add a photo of the new face.", "请添加新面孔的照片。"),
+    "consent_needed": (
+        "Tick the statement that you have the right to use both faces.",
+        "请勾选声明：你有权使用这两张面孔。",
+    ),
+    "reload": (
+        "This page lost its connection. Reload it; your work is kept.",
+        "页面连接已断开，请刷新页面，你的工作已保存。",
+    ),
+    "unexpected": (
+        "Something went wrong inside facepick.",
+        "facepick 内部出错。",
+    ),
+    "unexpected_help": (
+        "Details are in the log of the program. Run “facepick doctor” to check the set-up.",
+        "详细信息在程序日志中。可运行“facepick doctor”检查安装。",
+    ),
+    "error_UserInputError": ("The request cannot be carried out", "无法执行该请求"),
+    "error_VideoOpenError": ("This is not a video that can be read", "无法读取这个视频"),
+    "error_NoAudioError": ("There is no sound in it", "其中没有声音"),
+    "error_NoFacesFound": ("Nobody was found", "没有找到人物"),
+    "error_SelectionError": ("That person cannot be picked", "无法选择该人物"),
+    "error_SettingsError": ("A setting is out of range", "设置超出范围"),
+    "error_ConsentRequired": ("A statement is needed", "需要声明"),
+    "error_JobNotFound": ("That job is gone", "找不到该任务"),
+    "error_MissingModelError": ("A model file is missing", "缺少模型文件"),
+    "error_ModelMismatchError": ("A model file is not the right one", "模型文件不正确"),
+    "error_ToolError": ("A tool is missing or failed", "缺少工具或工具出错"),
+    "error_OutOfMemory": ("Out of memory", "内存不足"),
+    "error_EngineError": ("The face could not be changed", "无法改变人脸"),
+    "error_RenderError": ("The video could not be written", "无法写入视频"),
+    "error_FacepickError": ("That did not work", "操作失败"),
+}
+
+_SETTINGS_ZH: dict[str, tuple[str, str]] = {
+    "Original sound": ("原声", "有新语音的地方如何处理原声：保留、压低或替换。"),
+    "When the speech is longer": (
+        "语音更长时",
+        "cut：随视频结束；loop、bounce、freeze：延长视频；silence：保持视频时长。",
+    ),
+    "Write provenance": ("写入来源标记", "在元数据中注明经过编辑，并在旁边写入报告。"),
+    "Show an AI label": ("显示 AI 标识", "前两秒在角落显示标识，高度为短边的 5 %。"),
+    "Label text": ("标识文字", "AI 标识上的文字。"),
+}
+"""English label -> Chinese label and help."""
+
+_CHOICES_ZH = {
+    "keep": "保留",
+    "duck": "压低",
+    "replace": "替换",
+    "cut": "截断",
+    "loop": "循环",
+    "bounce": "往返",
+    "freeze": "定格",
+    "silence": "静音",
+    "auto": "自动",
+}
+
+
+def language_of(browser: str | None, host: str | None) -> str:
+    """``zh`` or ``en``: what the host says, else what the browser asks for first."""
+    if host in LANGUAGES:
+        return str(host)
+    return "zh" if (browser or "").lower().startswith("zh") else "en"
+
+
+def text(key: str, language: str, **values: Any) -> str:
+    """The words called `key`, with `values` put in; plain text, not HTML."""
+    english, chinese = _WORDS[key]
+    return (chinese if language == "zh" else english).format(**values)
+
+
+def has(key: str) -> bool:
+    """Whether the catalogue has words called `key`."""
+    return key in _WORDS
+
+
+def setting_label(label: str, language: str, unit: str = "") -> str:
+    """The label of a setting, with its unit."""
+    words = _SETTINGS_ZH.get(label, (label, ""))[0] if language == "zh" else label
+    return f"{words} ({unit})" if unit else words
+
+
+def setting_help(label: str, english: str, language: str) -> str:
+    """The help of the setting called `label`."""
+    if language == "zh" and label in _SETTINGS_ZH:
+        return _SETTINGS_ZH[label][1] or english
+    return english
+
+
+def choice_label(choice: str, language: str) -> str:
+    """How a choice of a setting is shown."""
+    if language == "zh":
+        return _CHOICES_ZH.get(choice, choice)
+    return choice.replace("_", " ")
+
+
+def engine_label(label: str, language: str) -> str:
+    """How an engine is shown."""
+    if language == "zh":
+        return _ENGINES_ZH.get(label, (label, ""))[0]
+    return label
+
+
+def engine_help(label: str, english: str, language: str) -> str:
+    """What an engine does."""
+    if language == "zh" and label in _ENGINES_ZH:
+        return _ENGINES_ZH[label][1]
+    return english
+
+
+_ENGINES_ZH: dict[str, tuple[str, str]] = {
+    "Pixelate": ("马赛克", "用方块遮住人脸。"),
+    "Blur": ("模糊", "使人脸无法辨认。"),
+    "Cover": ("覆盖", "用颜色或图片盖住人脸。"),
+}
+
+
+def error_html(error: BaseException, language: str) -> str:
+    """What went wrong and what to do next, as a box."""
+    if isinstance(error, errors.FacepickError):
+        headline = next(
+            text(f"error_{cls.__name__}", language)
+            for cls in type(error).__mro__
+            if has(f"error_{cls.__name__}")
+        )
+        return problem_html(headline, (error.message, error.hint))
+    return problem_html(text("unexpected", language), (text("unexpected_help", language),))
+
+
+def problem_html(headline: str, sentences: Iterable[str] = ()) -> str:
+    """A box that says what is wrong and what to do."""
+    rest = " ".join(html.escape(s) for s in sentences if s)
+    return (
+        '<div class="facepick-box facepick-problem" role="alert">'
+        f"<b>{html.escape(headline)}</b>{f'<p>{rest}</p>' if rest else ''}</div>"
+    )

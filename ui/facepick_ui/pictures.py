@@ -1,0 +1,191 @@
+"""Pictures for the page: faces of the gallery and the frame that is looked at."""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.people.identity import Identity, Scan
+from facepick.people.track import FaceTrack
+
+__all__ = ["data_uri", "face_thumbnail", "file_uri", "frame_uri", "marked_face", "track_face"]
+
+Image = npt.NDArray[np.uint8]
+
+FACE_PX = 192
+"""Side of a thumbnail: sharp at the gallery's 96 CSS pixels on a screen of twice the density."""
+
+FRAME_PX = 960
+"""Long side of the picture that is looked at: about 80 kB as JPEG, so that a slider feels live."""
+
+
+def data_uri(bgr: Image, *, quality: int = 82) -> str:
+    """A JPEG inside the page, so that no file has to be served.
+
+    Args:
+        bgr: (h, w, 3) uint8.
+    """
+    import cv2
+
+    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"cannot encode a picture of {bgr.shape = }")
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+
+
+def file_uri(path: Path, *, limit_bytes: int = 400_000) -> str | None:
+    """A JPEG file inside the page; None when it is not there, half-written or large."""
+    try:
+        if path.stat().st_size > limit_bytes:
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    # A JPEG ends with its EOI marker; without it the writer has not finished.
+    if not data.startswith(b"\xff\xd8") or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return None
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
+
+
+def face_thumbnail(scan: Scan, person: Identity) -> Image:
+    """(FACE_PX, FACE_PX, 3) uint8 BGR: the person's best face, or a grey square without one."""
+    for name in person.thumbnails:
+        path = Path(scan.folder) / name
+        if path.is_file():
+            return _read_square(str(path), path.stat().st_mtime_ns)
+    return np.full((FACE_PX, FACE_PX, 3), 120, np.uint8)
+
+
+@lru_cache(maxsize=256)
+def _read_square(path: str, _changed: int) -> Image:
+    import cv2
+
+    # Not imread: it cannot open names outside the system's code page on Windows.
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return np.full((FACE_PX, FACE_PX, 3), 120, np.uint8)
+    return square(np.asarray(image, np.uint8))
+
+
+def square(image: Image) -> Image:
+    """The middle square of a picture at the thumbnail's size."""
+    import cv2
+
+    height, width = image.shape[:2]
+    side = min(height, width)
+    y, x = (height - side) // 2, (width - side) // 2
+    part = image[y : y + side, x : x + side]
+    interpolation = cv2.INTER_AREA if side > FACE_PX else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(part, (FACE_PX, FACE_PX), interpolation=interpolation), np.uint8)
+
+
+def marked_face(face: Image, color: str, *, picked: bool) -> Image:
+    """The thumbnail with a frame and a tick in the person's colour when it is picked.
+
+    Returns:
+        (FACE_PX, FACE_PX, 3) uint8 RGB, as gradio wants it.
+    """
+    import cv2
+
+    rgb = np.ascontiguousarray(face[:, :, ::-1])
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    if picked:
+        cv2.rectangle(rgb, (0, 0), (FACE_PX - 1, FACE_PX - 1), (red, green, blue), 14)
+        center = (FACE_PX - 32, FACE_PX - 32)
+        cv2.circle(rgb, center, 25, (255, 255, 255), -1, cv2.LINE_AA)
+        cv2.circle(rgb, center, 21, (red, green, blue), -1, cv2.LINE_AA)
+        tick = np.array(
+            [(center[0] - 10, center[1]), (center[0] - 3, center[1] + 8),
+             (center[0] + 11, center[1] - 8)], np.int32
+        )  # fmt: skip
+        cv2.polylines(rgb, [tick], False, (255, 255, 255), 5, cv2.LINE_AA)
+    return rgb
+
+
+def frame_uri(scan: Scan, frame: int) -> str:
+    """The video's picture at `frame` as a data URI, at most `FRAME_PX` wide or high.
+
+    Raises:
+        VideoOpenError: the file is gone or cannot be decoded any more.
+    """
+    return _frame_uri(_Key(scan), frame)
+
+
+def track_face(scan: Scan, track: FaceTrack) -> Image:
+    """(FACE_PX, FACE_PX, 3) uint8 BGR: the face in the middle of one appearance.
+
+    Raises:
+        VideoOpenError: the file is gone or cannot be decoded any more.
+    """
+    return _track_face(_Key(scan), track.id)
+
+
+@lru_cache(maxsize=512)
+def _track_face(key: _Key, track_id: str) -> Image:
+    from facepick.media.reader import VideoReader
+
+    track = key.scan.track(track_id)
+    row = int(np.argmax(track.score))
+    with VideoReader(key.scan.video.path) as reader:
+        for found in reader.frames(start=int(track.frames[row]), pts=key.scan.pts):
+            picture = found.picture
+            x0, y0, x1, y1 = track.boxes[row]
+            # Half a face more on each side shows hair and chin.
+            side = max(x1 - x0, y1 - y0) * 0.8
+            cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+            return square(
+                picture.crop(
+                    max(0, int(cx - side)),
+                    max(0, int(cy - side)),
+                    min(picture.width, int(cx + side) + 1),
+                    min(picture.height, int(cy + side) + 1),
+                )
+            )
+    raise AssertionError(f"track {track_id} is not in {key.scan}")
+
+
+class _Key:
+    """A scan as the key of the cache below: the same file with the same content."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        self._id = (str(scan.video.path), scan.content_hash)
+
+    def __hash__(self) -> int:
+        return hash(self._id)
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, _Key) and self._id == other._id
+
+
+@lru_cache(maxsize=64)
+def _frame_uri(key: _Key, frame: int) -> str:
+    from facepick.media.reader import VideoReader
+
+    with VideoReader(key.scan.video.path) as reader:
+        for found in reader.frames(start=frame, pts=key.scan.pts):
+            small, _ = found.picture.small(FRAME_PX)
+            return data_uri(small)
+    raise AssertionError(f"frame {frame} is not in {key.scan}")
+
+
+@lru_cache(maxsize=256)
+def _face_uri(path: str, changed: int) -> str:
+    import cv2
+
+    face = _read_square(path, changed)
+    return data_uri(np.asarray(cv2.resize(face, (64, 64), interpolation=cv2.INTER_AREA), np.uint8))
+
+
+def face_uri(scan: Scan, person: Identity) -> str:
+    """A tiny face for tables."""
+    for name in person.thumbnails:
+        path = Path(scan.folder) / name
+        if path.is_file():
+            return _face_uri(str(path), path.stat().st_mtime_ns)
+    return data_uri(np.full((64, 64, 3), 120, np.uint8))

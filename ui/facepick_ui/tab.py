@@ -1,0 +1,565 @@
+"""The tab: layout, and which handler answers which widget."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from facepick.engines.engine import EngineSpec
+from facepick.media.writer import EncodeSettings
+from facepick.people.finder import ScanSettings
+from facepick.render.plan import OutputSettings
+from facepick_ui import compat, messages, views
+from facepick_ui.compat import Changes, build
+from facepick_ui.flow_panels import Panel, Widget, engine_panel, settings_widgets
+from facepick_ui.handlers import Handlers
+from facepick_ui.messages import text
+
+if TYPE_CHECKING:
+    from facepick.app import App
+
+__all__ = ["TAB_ID", "Page", "build_tab", "failed_tab"]
+
+log = logging.getLogger("facepick_ui.tab")
+
+TAB_ID = "facepick"
+
+VIDEO_HEIGHT_PX = 300
+
+PLAN_INPUTS = (
+    "flow", "style", "speech", "speech_start", "source", "consent", "preview_seconds",
+)  # fmt: skip
+
+
+@dataclass(eq=False)
+class Page:
+    """What a tab was built with.
+
+    Attributes:
+        app: the core.
+        language: the language it was built in; a browser may be shown another one.
+        demo: the clip that comes with facepick, or None.
+        components: every widget by name; the element id is ``facepick_`` + name.
+        panels: one an engine.
+        scan_widgets, encode_widgets, output_widgets: settings of scan, encoder and output.
+        groups: widgets that stand together, by name, for `only_when`.
+        labelled: component, property and word key, for all words that are not settings.
+        advanced: accordions called 'Advanced'.
+    """
+
+    app: App
+    language: str
+    demo: Path | None
+    components: dict[str, Any] = field(default_factory=dict)
+    panels: list[Panel] = field(default_factory=list)
+    scan_widgets: list[Widget] = field(default_factory=list)
+    encode_widgets: list[Widget] = field(default_factory=list)
+    output_widgets: list[Widget] = field(default_factory=list)
+    groups: dict[str, list[Widget]] = field(default_factory=dict)
+    labelled: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def specs(self, flow: str) -> list[EngineSpec]:
+        """The engines of a flow in menu order."""
+        return [p.spec for p in self.panels if p.spec.flow == flow]
+
+    def flows(self) -> list[str]:
+        return list(self.app.registry.flows())
+
+    def flow_choices(self, language: str) -> list[tuple[str, str]]:
+        return [(text(f"flow_{flow}", language), flow) for flow in self.flows()]
+
+    def style_choices(self, flow: str, language: str) -> list[tuple[str, str]]:
+        return [(messages.engine_label(s.label, language), s.id) for s in self.specs(flow)]
+
+    def words(self, language: str) -> Changes:
+        """Every label in a language."""
+        changes: Changes = {}
+        for name, what, key in self.labelled:
+            changes.setdefault(name, {})[what] = text(key, language)
+        for widget in self.widgets():
+            changes[widget.name] = widget.words(language)
+        changes["flow"] = {
+            "label": text("flow", language), "choices": self.flow_choices(language)
+        }  # fmt: skip
+        return changes
+
+    def widgets(self) -> Iterator[Widget]:
+        """Every setting on the page."""
+        for panel in self.panels:
+            yield from panel.widgets
+        yield from self.scan_widgets
+        yield from self.encode_widgets
+        yield from self.output_widgets
+
+    def plan_names(self) -> list[str]:
+        """The widgets whose values make a plan, in the order `plan_values` takes them."""
+        made = [w.name for p in self.panels for w in p.widgets]
+        made += [w.name for w in (*self.encode_widgets, *self.output_widgets)]
+        return [*PLAN_INPUTS, *made]
+
+    def plan_values(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The values by name."""
+        return dict(zip(self.plan_names(), values, strict=True))
+
+
+def build_tab(app: App, *, standalone: bool = False, queue: bool = True, **look: Any) -> Any:
+    """The tab as a `gr.Blocks`.
+
+    Args:
+        app: the core.
+        standalone: whether the page is all there is, so that it brings its own language menu.
+        queue: False when the host has switched gradio's queue off; progress is then asked for
+            by the page, once a second.
+        look: css, head and theme, for generations that take them here.
+    """
+    language = app.host.language() or "en"
+    page = Page(app=app, language=language, demo=_demo_clip())
+    with compat.blocks(title="facepick", **look) as demo:
+        state = gr.State(None)
+        layout = _Layout(page, standalone=standalone, queue=queue)
+        layout.build()
+        handlers = Handlers(app, page)
+        _Wiring(page, handlers, state, queue=queue).connect()
+    return demo
+
+
+def _demo_clip() -> Path | None:
+    import facepick
+
+    path = Path(facepick.__file__).parent / "data" / "demo" / "two_people.mp4"
+    return path if path.is_file() else None
+
+
+def failed_tab(reason: str) -> Any:
+    """A tab that says why facepick could not start."""
+    with compat.blocks(title="facepick") as demo:
+        build("HTML", value=reason, elem_id="facepick_failed", label="")
+    return demo
+
+
+class _Layout:
+    """Builds the widgets in the order in which they are used."""
+
+    def __init__(self, page: Page, *, standalone: bool, queue: bool) -> None:
+        self.page = page
+        self.language = page.language
+        self.standalone = standalone
+        self.queue = queue
+
+    def t(self, key: str, **values: Any) -> str:
+        return text(key, self.language, **values)
+
+    def add(self, name: str, kind: str, **options: Any) -> Any:
+        """A widget called `name`.  ``words="KEY"`` gives it its label in every language."""
+        words = options.pop("words", None)
+        if words is not None:
+            what = "value" if kind == "Button" else "label"
+            options[what] = self.t(words)
+            self.page.labelled.append((name, what, words))
+        help_words = options.pop("help_words", None)
+        if help_words is not None:
+            options["info"] = self.t(help_words)
+            self.page.labelled.append((name, "info", help_words))
+        component = build(kind, elem_id=f"facepick_{name}", **options)
+        self.page.components[name] = component
+        return component
+
+    def html(self, name: str, value: str = "", *, visible: bool | None = None) -> Any:
+        return self.add(
+            name,
+            "HTML",
+            value=value,
+            visible=bool(value) if visible is None else visible,
+            label="",
+            padding=False,
+        )
+
+    def widgets(self, made: list[Widget]) -> list[Widget]:
+        for widget in made:
+            self.page.components[widget.name] = widget.component
+        return made
+
+    def build(self) -> None:
+        with self.add("root", "Column"):
+            self._header()
+            for number, key in enumerate(("video", "people", "what", "render"), 1):
+                with self.add(f"{key}_card", "Column", variant="panel"):
+                    self.html(
+                        f"{key}_title", views.card_title(number, f"step_{key}", self.language)
+                    )
+                    getattr(self, f"_{key}")()
+            self._bridge()
+
+    def _header(self) -> None:
+        with self.add("header_row", "Row"):
+            with build("Column", scale=5, min_width=240):
+                self.html("header", views.header(self.language))
+            if self.standalone:
+                with build("Column", scale=1, min_width=140):
+                    self.add(
+                        "language",
+                        "Dropdown",
+                        choices=[(label, code) for code, label in messages.LANGUAGES.items()],
+                        value=self.language,
+                        words="language",
+                        show_label=False,
+                        container=False,
+                        filterable=False,
+                    )
+
+    def _video(self) -> None:
+        with self.add("video_row", "Row", equal_height=False):
+            with build("Column", scale=3, min_width=300):
+                self.add(
+                    "video",
+                    "Video",
+                    words="video",
+                    sources=["upload"],
+                    height=VIDEO_HEIGHT_PX,
+                    interactive=True,
+                    include_audio=True,
+                )
+            with self.add("video_side", "Column", scale=2, min_width=280):
+                self.html("facts", views.empty("no_video", self.language))
+                self.add("demo", "Button", words="demo", visible=self.page.demo is not None)
+                self.add("scan", "Button", words="scan", variant="primary", interactive=False)
+                self.html("scan_progress")
+                self.add("scan_stop", "Button", words="stop", variant="stop", visible=False)
+        with self.add("video_advanced", "Accordion", words="advanced", open=False):
+            roots = self.page.app.host.input_roots()
+            if roots:
+                with self.add("path_row", "Row"):
+                    self.add(
+                        "path",
+                        "Textbox",
+                        words="path",
+                        info=self.t("path_help", roots=", ".join(map(str, roots))),
+                        scale=5,
+                    )
+                    self.add("open", "Button", words="open", scale=1, min_width=90)
+            with self.add("scan_settings", "Column"):
+                made = settings_widgets(ScanSettings, "scan_", self.language)
+                self.page.scan_widgets = self.widgets(made)
+                self.page.groups["scan"] = self.page.scan_widgets
+
+    def _people(self) -> None:
+        self.html("people_note", views.empty("people_empty", self.language))
+        with self.add("people_row", "Row", equal_height=False):
+            with self.add("picking", "Column", scale=2, min_width=280, visible=False):
+                self.gallery("people", "people", columns=4)
+                with self.add("pick_row", "Row"):
+                    self.add("pick_all", "Button", words="pick_all", size="sm")
+                    self.add("pick_none", "Button", words="pick_none", size="sm")
+                self.html("picked")
+                self.gallery("unsure_people", "unsure_people", columns=6)
+            with self.add("looking", "Column", scale=3, min_width=300, visible=False):
+                self.html("frame")
+                self.add("time", "Slider", words="time", minimum=0, maximum=1, step=0.04, value=0)
+        self.html("timeline")
+        with self.add("edit", "Accordion", words="edit", open=False, visible=False):
+            self.html("edit_note")
+            with self.add("name_row", "Row"):
+                self.add("name", "Textbox", words="name", max_lines=1, scale=3)
+                self.add("rename", "Button", words="rename", scale=1, min_width=110)
+            with self.add("edit_row", "Row"):
+                self.add("merge", "Button", words="merge", size="sm")
+                self.add("show_tracks", "Button", words="tracks_show", size="sm")
+                self.add("ignore", "Button", words="ignore", size="sm")
+                self.add("undo", "Button", words="undo", size="sm")
+            self.gallery("tracks", "tracks", columns=6)
+            self.add("split", "Button", words="split", visible=False)
+
+    def gallery(self, name: str, words: str, *, columns: int) -> None:
+        self.add(
+            name,
+            "Gallery",
+            words=words,
+            columns=columns,
+            object_fit="cover",
+            allow_preview=False,
+            interactive=False,
+            format="jpeg",
+            buttons=[],
+            show_share_button=False,
+            show_download_button=False,
+            show_fullscreen_button=False,
+            visible=False,
+            height="auto",
+        )
+
+    def _what(self) -> None:
+        self.html("what_note", views.empty("what_empty", self.language))
+        flows = self.page.flows()
+        first = flows[0] if flows else ""
+        with self.add("what", "Column", visible=False):
+            self.html("for_people")
+            self.add(
+                "flow",
+                "Radio",
+                choices=self.page.flow_choices(self.language),
+                value=first,
+                label=self.t("flow"),
+            )
+            specs = self.page.app.registry.of_flow(first) if first else ()  # type: ignore[arg-type]
+            self.add(
+                "style",
+                "Radio",
+                choices=[(messages.engine_label(e.spec.label, self.language), e.spec.id)
+                         for e in specs],
+                value=specs[0].spec.id if specs else None,
+                words="style",
+                visible=bool(specs),
+            )  # fmt: skip
+            help_text = specs[0].spec.help if specs else ""
+            label = specs[0].spec.label if specs else ""
+            hint = messages.engine_help(label, help_text, self.language)
+            self.html("style_help", f'<p class="facepick-hint">{hint}</p>')
+            with self.add("speech_inputs", "Column", visible=False):
+                with self.add("speech_row", "Row"):
+                    self.add(
+                        "speech", "Audio", words="speech", sources=["upload"],
+                        type="filepath", scale=3, interactive=True,
+                    )  # fmt: skip
+                    self.add(
+                        "speech_start", "Number", words="speech_start", value=0, scale=1,
+                        minimum=0, min_width=140,
+                    )  # fmt: skip
+            with self.add("swap_inputs", "Column", visible=False):
+                self.add(
+                    "source", "Image", words="source", sources=["upload"], type="filepath",
+                    height=220, interactive=True, format="png",
+                )  # fmt: skip
+            self.add(
+                "consent", "Checkbox", words="consent", help_words="consent_help", value=False,
+                visible=False,
+            )  # fmt: skip
+            for engine in self.page.app.registry.all():
+                spec = engine.spec
+                visible = spec.flow == first and spec.id == (specs[0].spec.id if specs else "")
+                panel, advanced = engine_panel(spec, self.language, visible=visible)
+                self.page.panels.append(panel)
+                self.page.components[panel.name] = panel.column
+                self.widgets(list(panel.widgets))
+                self.page.groups[panel.name] = list(panel.widgets)
+                if advanced is not None:
+                    name = f"{panel.name}_advanced"
+                    self.page.components[name] = advanced
+                    self.page.labelled.append((name, "label", "advanced"))
+            self.add("keep", "Button", words="keep", size="sm")
+        self.html("what_problem")
+        self.html("assignments")
+
+    def _render(self) -> None:
+        self.html("render_note", visible=False)
+        with self.add("render_row", "Row"):
+            self.add("preview", "Button", words="preview", interactive=False)
+            self.add("preview_hard", "Button", words="preview_hard", interactive=False)
+            self.add("render", "Button", words="render", variant="primary", interactive=False)
+            self.add("stop", "Button", words="stop", variant="stop", interactive=False)
+        self.html("progress", visible=False)
+        self.add(
+            "preview_video", "Video", words="preview_video", interactive=False, visible=False,
+            height=360,
+        )  # fmt: skip
+        with self.add("result_row", "Column", visible=False):
+            with self.add("result_videos", "Row"):
+                self.add(
+                    "original", "Video", words="original", interactive=False,
+                    height=VIDEO_HEIGHT_PX,
+                )  # fmt: skip
+                self.add(
+                    "result", "Video", words="result", interactive=False, height=VIDEO_HEIGHT_PX
+                )
+            self.html("report", visible=False)
+            self.add("download", "File", words="download", interactive=False, visible=False)
+        with self.add("render_advanced", "Accordion", words="advanced", open=False):
+            self.add(
+                "preview_seconds", "Slider", words="preview_seconds", minimum=1, maximum=15,
+                step=0.5, value=3,
+            )  # fmt: skip
+            with self.add("render_settings", "Column"):
+                self.page.output_widgets = self.widgets(
+                    settings_widgets(OutputSettings, "output_", self.language)
+                )
+                self.page.encode_widgets = self.widgets(
+                    settings_widgets(EncodeSettings, "encode_", self.language)
+                )
+            self.page.groups["output"] = self.page.output_widgets
+            self.page.groups["encode"] = self.page.encode_widgets
+        with self.add("earlier", "Accordion", words="jobs", open=False):
+            self.html("jobs", views.jobs_table((), self.language))
+
+    def _bridge(self) -> None:
+        """Unseen widgets through which the page's own JavaScript reaches the handlers."""
+        with self.add("bridge", "Column"):
+            self.add("message", "Textbox", label="", value="")
+            for name in ("hello", "act", "tick"):
+                self.add(name, "Button", value=name)
+            tick = 4000 if self.queue else 1000
+            self.html("config", f'<i data-facepick-tick="{tick}"></i>', visible=True)
+
+
+class _Wiring:
+    """Connects widgets to handlers."""
+
+    def __init__(self, page: Page, handlers: Handlers, state: Any, *, queue: bool) -> None:
+        self.page = page
+        self.handlers = handlers
+        self.state = state
+        self.queue = queue
+        words = page.words(page.language)
+        fixed = {"root", "bridge", "message", "hello", "act", "tick", "config", "header_row"}
+        settings = {w.name for w in page.widgets() if w.field.ui.only_when is None}
+        self.all = [c for name, c in page.components.items() if name not in fixed]
+        # A label changes only with the language: those widgets stay out of every other answer.
+        self.live = [
+            c
+            for name, c in page.components.items()
+            if name not in fixed | settings | {"language"}
+            and (name not in words or name in _LIVE_LABELLED)
+        ]
+
+    def connect(self) -> None:
+        c, h, on = self.page.components, self.handlers, self.on
+        on(c["hello"].click, self._hello, ["message"], js="(s, m) => [s, window.facepickGreeting()]",
+           outputs=self.all, raw=True)  # fmt: skip
+        on(c["act"].click, h.act, ["message"], js="(s, m) => [s, window.facepickAction()]",
+           watch=True)  # fmt: skip
+        self.plain(c["tick"].click, self._tick)
+        if "language" in c:
+            on(c["language"].change, h.choose_language, ["language"], outputs=self.all)
+        # Video: `upload` and `clear`, not `change`, which answers our own updates as well.
+        on(c["video"].upload, h.upload, ["video"])
+        on(c["video"].clear, h.upload, ["video"])
+        on(c["demo"].click, h.open_demo)
+        if "open" in c:
+            on(c["open"].click, h.open_path, ["path"])
+            on(c["path"].submit, h.open_path, ["path"])
+        on(c["scan"].click, h.scan, [w.name for w in self.page.scan_widgets], watch=True)
+        on(c["scan_stop"].click, h.stop_scan)
+        self.select(c["people"].select, lambda key, i: h.pick_index(key, i, False))
+        self.select(c["unsure_people"].select, lambda key, i: h.pick_index(key, i, True))
+        self.select(c["tracks"].select, h.mark_track)
+        on(c["pick_all"].click, h.pick_everyone)
+        on(c["pick_none"].click, h.pick_nobody)
+        on(c["time"].release, h.look_at, ["time"])
+        for name in ("rename", "merge", "ignore", "undo", "show_tracks", "split"):
+            inputs = ["name"] if name == "rename" else []
+            on(c[name].click, getattr(h, name), inputs)
+        on(c["flow"].change, h.choose_flow, ["flow"])
+        on(c["style"].change, h.choose_style, ["flow", "style"])
+        self._dependent_settings()
+        plan = self.page.plan_names()
+        on(c["keep"].click, h.keep, plan)
+        on(c["render"].click, h.render, plan, watch=True)
+        on(c["preview"].click, lambda key, *v: h.preview(key, False, *v), plan, watch=True)
+        on(c["preview_hard"].click, lambda key, *v: h.preview(key, True, *v), plan, watch=True)
+        on(c["stop"].click, h.stop)
+
+    def _dependent_settings(self) -> None:
+        for group, widgets in self.page.groups.items():
+            leaders = {w.field.ui.only_when[0] for w in widgets if w.field.ui.only_when}
+            targets = [w.component for w in widgets if w.field.ui.only_when]
+            for widget in widgets:
+                if widget.field.name in leaders:
+                    self.on(
+                        widget.component.change,
+                        lambda key, *v, group=group: self.handlers.setting_changed(key, group, *v),
+                        [w.name for w in widgets],
+                        outputs=[*targets, self.page.components["what_problem"]],
+                    )
+
+    def _hello(self, _: str, greeting: Any) -> tuple[str, Changes]:
+        return self.handlers.hello(greeting)
+
+    def _tick(self, key: str) -> Changes:
+        changes, active = self.handlers.poll(key)
+        return changes if active else self.handlers.restore(key)
+
+    def on(
+        self,
+        event: Any,
+        handler: Callable[..., Any],
+        inputs: Iterable[str] = (),
+        *,
+        outputs: Sequence[Any] | None = None,
+        js: str | None = None,
+        watch: bool = False,
+        raw: bool = False,
+    ) -> None:
+        """Call `handler` with the session's key and the inputs.
+
+        Args:
+            outputs: what it may change; everything that lives when None.
+            watch: whether jobs are watched afterwards.
+            raw: whether it gives a new key besides the changes.
+        """
+        targets = list(self.live if outputs is None else outputs)
+
+        def call(key: Any, *values: Any) -> dict[Any, Any]:
+            if raw:
+                key, changes = handler(key, *values)
+            else:
+                key = self.handlers.session(key).key
+                changes = handler(key, *values)
+            return {self.state: key, **self.updates(changes)}
+
+        done = compat.listen(
+            event,
+            call,
+            inputs=[self.state, *(self.page.components[name] for name in inputs)],
+            outputs=[self.state, *targets],
+            js=js,
+        )
+        if (watch or raw) and self.queue:
+            compat.listen(
+                done.then, self._watch, inputs=[self.state], outputs=[self.state, *self.live]
+            )
+
+    def select(self, event: Any, handler: Callable[[Any, int], Changes]) -> None:
+        """A click on a gallery: the handler gets the key and the index."""
+
+        def call(key: Any, event_data: gr.SelectData) -> dict[Any, Any]:
+            key = self.handlers.session(key).key
+            changes = handler(key, compat.selected_index(event_data))
+            return {self.state: key, **self.updates(changes)}
+
+        # Gradio finds the event by its annotation, which must be the class and not its name.
+        call.__annotations__ = {"event_data": gr.SelectData}
+        compat.listen(event, call, inputs=[self.state], outputs=[self.state, *self.live])
+
+    def plain(self, event: Any, handler: Callable[[str], Changes]) -> None:
+        """An event that must not wait in the queue behind a watcher."""
+
+        def call(key: Any) -> dict[Any, Any]:
+            key = self.handlers.session(key).key
+            return {self.state: key, **self.updates(handler(key))}
+
+        compat.listen(
+            event, call, inputs=[self.state], outputs=[self.state, *self.live], queue=False
+        )
+
+    def _watch(self, key: Any) -> Iterator[dict[Any, Any]]:
+        for changes in self.handlers.watch(key):
+            yield {self.state: key, **self.updates(changes)}
+
+    def updates(self, changes: Changes) -> dict[Any, Any]:
+        components = self.page.components
+        return {
+            components[name]: compat.as_update(components[name], what)
+            for name, what in changes.items()
+            if name in components
+        }
+
+
+_LIVE_LABELLED = {
+    "video", "demo", "scan", "scan_stop", "people", "unsure_people", "tracks", "split", "edit",
+    "time", "name", "flow", "style", "consent", "preview", "preview_hard", "render", "stop",
+    "preview_video", "original", "result", "download",
+}  # fmt: skip
+"""Widgets with words of the catalogue that change otherwise, too."""

@@ -1,0 +1,456 @@
+"""The parts of the page that are drawn as HTML: no gradio in here.
+
+Everything that comes from outside (names, file names, messages) is escaped.  Clickable places
+carry ``data-facepick-act``, which ``javascript/facepick.js`` hands to the tab's action handler.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from facepick.media.video import VideoInfo
+from facepick.people.identity import Identity, Scan
+from facepick.progress import Progress
+from facepick_ui.messages import has, text
+
+__all__ = [
+    "PALETTE",
+    "Row",
+    "assignments_table",
+    "card_title",
+    "clock",
+    "color_of",
+    "empty",
+    "facts",
+    "frame_view",
+    "header",
+    "jobs_table",
+    "people_chips",
+    "progress_view",
+    "report_view",
+    "timeline",
+]
+
+PALETTE = (
+    "#e4572e", "#2e86de", "#17a673", "#b552d6", "#d99a00",
+    "#00a3a3", "#d6336c", "#7a8694", "#8f6b4a", "#5b5bd6",
+)  # fmt: skip
+"""One colour a person, told apart on dark and on light ground."""
+
+Row = dict[str, Any]
+
+
+def color_of(scan: Scan, person_id: str) -> str:
+    """The colour of a person: the same on thumbnails, timeline and picture."""
+    ids = [p.id for p in scan.people]
+    return PALETTE[ids.index(person_id) % len(PALETTE)] if person_id in ids else "#7a8694"
+
+
+def clock(seconds: float) -> str:
+    """``1:02`` or ``1:02:03``."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def header(language: str) -> str:
+    """Mark, name and one sentence."""
+    return (
+        f'<div class="facepick-head">{MARK}<div><b>{text("title", language)}</b>'
+        f"<span>{text('tagline', language)}</span></div></div>"
+    )
+
+
+MARK = (
+    '<svg class="facepick-mark" viewBox="0 0 32 32" aria-hidden="true">'
+    '<rect x="1" y="1" width="30" height="30" rx="8" fill="currentColor" opacity=".12"/>'
+    '<path d="M6 12V9a3 3 0 0 1 3-3h3M20 6h3a3 3 0 0 1 3 3v3M26 20v3a3 3 0 0 1-3 3h-3'
+    'M12 26H9a3 3 0 0 1-3-3v-3" fill="none" stroke="currentColor" stroke-width="2" '
+    'stroke-linecap="round"/><circle cx="16" cy="13.4" r="3.4" fill="currentColor"/>'
+    '<path d="M9.8 22.6c.9-3.4 3.3-4.8 6.2-4.8s5.3 1.4 6.2 4.8" fill="none" '
+    'stroke="currentColor" stroke-width="2" stroke-linecap="round"/></svg>'
+)
+
+
+def card_title(number: int, key: str, language: str) -> str:
+    """Number and name of a step."""
+    return (
+        f'<h3 class="facepick-title"><span>{number}</span>{html.escape(text(key, language))}</h3>'
+    )
+
+
+def empty(key: str, language: str) -> str:
+    """What to do while a place is still empty."""
+    return (
+        f'<div class="facepick-box facepick-empty"><b>{html.escape(text(key, language))}</b>'
+        f"<p>{html.escape(text(key + '_help', language))}</p></div>"
+    )
+
+
+def notice(headline: str, sentence: str = "", *, kind: str = "good") -> str:
+    """A box with good (``good``) or neutral (``calm``) news."""
+    rest = f"<p>{html.escape(sentence)}</p>" if sentence else ""
+    return f'<div class="facepick-box facepick-{kind}"><b>{html.escape(headline)}</b>{rest}</div>'
+
+
+def facts(info: VideoInfo, language: str) -> str:
+    """What the file is."""
+    unknown = text("fact_unknown", language)
+    rate = unknown
+    if info.average_rate:
+        rate = text("fact_rate_about", language, rate=f"{float(info.average_rate):.4g}")
+    if info.declared_frames:
+        rate = f"{info.declared_frames} · {rate}"
+    sound = " · ".join(
+        f"{a.codec} {a.sample_rate / 1000:g} kHz{f' {a.language}' if a.language else ''}"
+        for a in info.audio
+    )
+    picture = f"{info.width} x {info.height} · {info.codec}"
+    if info.color.is_hdr:
+        picture += f" · {text('fact_hdr', language)}"
+    rows = {
+        "fact_file": f"{info.path.name} · {_bytes(info.size_bytes)}",
+        "fact_picture": picture,
+        "fact_length": clock(float(info.duration_seconds)) if info.duration_seconds else unknown,
+        "fact_rate": rate,
+        "fact_sound": sound or text("fact_no_sound", language),
+    }
+    cells = "".join(
+        f"<dt>{html.escape(text('fact_size' if key == 'fact_picture' else key, language))}</dt>"
+        f"<dd>{html.escape(value)}</dd>"
+        for key, value in rows.items()
+    )
+    return f'<dl class="facepick-facts">{cells}</dl>'
+
+
+def _bytes(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
+
+
+def people_chips(scan: Scan, picked: Sequence[str], language: str) -> str:
+    """The picked people with colour, screen time and how sure the scan is."""
+    if not picked:
+        return f'<p class="facepick-hint">{html.escape(text("pick_hint", language))}</p>'
+    chips = "".join(_chip(scan, scan.person(key), language) for key in picked)
+    count = text("picked_count", language, n=len(picked))
+    return f'<div class="facepick-chips"><span>{html.escape(count)}</span>{chips}</div>'
+
+
+def _chip(scan: Scan, person: Identity, language: str) -> str:
+    sure = (
+        text("unsure", language)
+        if person.unsure
+        else text("sure", language, p=round(person.confidence * 100))
+    )
+    seconds = text("seconds", language, s=f"{float(person.screen_time):.1f}")
+    return (
+        f'<span class="facepick-chip" style="--c:{color_of(scan, person.id)}">'
+        f"<i></i><b>{html.escape(person.label)}</b> {html.escape(seconds)} · {html.escape(sure)}"
+        "</span>"
+    )
+
+
+def timeline(
+    scan: Scan, shown: Sequence[str], picked: Sequence[str], at_seconds: float, language: str
+) -> str:
+    """Who is on screen when: one row a person, cuts as ticks, the place looked at as a line."""
+    times = seconds_of(scan)
+    length = max(times[-1], 1e-6) if len(times) else 1.0
+    width, row_height, left = 1000, 26, 0
+    rows = [scan.person(key) for key in shown]
+    height = row_height * max(1, len(rows))
+    cuts = "".join(
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}" class="facepick-cut"/>'
+        for x in (width * times[s.start] / length for s in scan.shots if s.start > 0)
+    )
+    bars = []
+    for number, person in enumerate(rows):
+        color = color_of(scan, person.id)
+        faded = "" if not picked or person.id in picked else ' opacity=".38"'
+        for start, stop in _spans(scan, person):
+            x0 = left + width * times[start] / length
+            x1 = left + width * times[min(stop, len(times) - 1)] / length
+            bars.append(
+                f'<rect x="{x0:.1f}" y="{number * row_height + 5}" '
+                f'width="{max(1.5, x1 - x0):.1f}" height="{row_height - 10}" rx="3" '
+                f'fill="{color}"{faded}/>'
+            )
+    cursor = min(1.0, max(0.0, at_seconds / length))
+    names = "".join(
+        f'<span style="--c:{color_of(scan, p.id)}"><i></i>{html.escape(p.label)}</span>'
+        for p in rows
+    )
+    ticks = "".join(
+        f'<span style="left:{100 * t / length:.2f}%">{clock(t)}</span>' for t in _ticks(length)
+    )
+    return (
+        f'<div class="facepick-timeline" role="img" '
+        f'aria-label="{html.escape(text("timeline", language))}">'
+        f'<div class="facepick-timeline-head"><b>{html.escape(text("timeline", language))}</b>'
+        f"<span>{html.escape(text('timeline_hint', language))}</span></div>"
+        f'<div class="facepick-timeline-body"><div class="facepick-names">{names}</div>'
+        f'<div class="facepick-track" data-facepick-seek="{length:.3f}">'
+        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
+        f'style="height:{height}px">{cuts}{"".join(bars)}</svg>'
+        f'<i class="facepick-cursor" style="left:{100 * cursor:.2f}%"></i>'
+        f'<div class="facepick-ticks">{ticks}</div></div></div></div>'
+    )
+
+
+def seconds_of(scan: Scan) -> list[float]:
+    """When each frame is shown, in seconds since the first one; for drawing, not for timing."""
+    base = scan.video.time_base
+    scale = base.numerator / base.denominator
+    return [float(v) for v in (scan.pts - scan.pts[0]) * scale] if len(scan.pts) else []
+
+
+def _spans(scan: Scan, person: Identity) -> list[tuple[int, int]]:
+    """Stretches of frames, half-open, in which the person is on screen."""
+    spans: list[tuple[int, int]] = []
+    for track in scan.tracks_of(person.id):
+        start = previous = int(track.frames[0])
+        for frame in map(int, track.frames[1:]):
+            if frame != previous + 1:
+                spans.append((start, previous + 1))
+                start = frame
+            previous = frame
+        spans.append((start, previous + 1))
+    return spans
+
+
+def _ticks(length: float) -> list[float]:
+    """Round moments, at most eight, that divide the length."""
+    for step in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200):
+        if length / step <= 8:
+            break
+    return [i * float(step) for i in range(int(length // step) + 1)]
+
+
+def frame_view(
+    picture: str,
+    size: tuple[int, int],
+    scan: Scan,
+    frame: int,
+    picked: Sequence[str],
+    at_seconds: float,
+    language: str,
+) -> str:
+    """The video's picture at one moment with everyone marked; click a face to pick it.
+
+    Args:
+        picture: the JPEG as a data URI.
+        size: width and height of the video in display pixels.
+    """
+    width, height = size
+    stroke = max(2.0, width / 320)
+    font = max(14.0, width / 40)
+    marks, seen = [], False
+    for person in scan.people:
+        if person.ignored:
+            continue
+        for track in scan.tracks_of(person.id):
+            box = track.box_at(frame)
+            if box is None:
+                continue
+            chosen = person.id in picked
+            seen = seen or chosen
+            color = color_of(scan, person.id)
+            w, h = box.x1 - box.x0, box.y1 - box.y0
+            style = (
+                f'stroke="{color}" stroke-width="{stroke * 1.4:.1f}"'
+                if chosen
+                else f'stroke="#fff" stroke-opacity=".75" stroke-width="{stroke * 0.7:.1f}" '
+                f'stroke-dasharray="{stroke * 3:.0f} {stroke * 2:.0f}"'
+            )
+            label = html.escape(person.label)
+            tag_width = font * (0.62 * len(person.label) + 0.9)
+            tag_y = box.y0 - font * 1.35 if box.y0 > font * 1.5 else box.y1
+            marks.append(
+                f'<g data-facepick-act="pick:{html.escape(person.id)}" class="facepick-face">'
+                f'<rect x="{box.x0:.1f}" y="{box.y0:.1f}" width="{w:.1f}" height="{h:.1f}" '
+                f'rx="{stroke * 2:.1f}" fill="transparent" {style}/>'
+                f'<rect x="{box.x0:.1f}" y="{tag_y:.1f}" width="{tag_width:.1f}" '
+                f'height="{font * 1.35:.1f}" rx="{font / 4:.1f}" '
+                f'fill="{color if chosen else "#000"}" '
+                f'fill-opacity="{1 if chosen else 0.55}"/>'
+                f'<text x="{box.x0 + font * 0.45:.1f}" y="{tag_y + font:.1f}" '
+                f'font-size="{font:.1f}">{label}</text></g>'
+            )
+    shot = next((s.index + 1 for s in scan.shots if s.start <= frame < s.stop), 0)
+    place = text("frame_place", language, frame=frame, shot=shot)
+    if picked and not seen:
+        place += " · " + text("frame_nobody", language)
+    return (
+        f'<figure class="facepick-frame"><div style="aspect-ratio:{width}/{height}">'
+        f'<img src="{picture}" alt=""><svg viewBox="0 0 {width} {height}">'
+        f"{''.join(marks)}</svg></div>"
+        f"<figcaption>{_clock_exact(at_seconds)} · {html.escape(place)}</figcaption></figure>"
+    )
+
+
+def _clock_exact(seconds: float) -> str:
+    minutes, rest = divmod(max(0.0, seconds), 60)
+    return f"{int(minutes)}:{rest:05.2f}"
+
+
+def assignments_table(rows: Iterable[Row], language: str) -> str:
+    """What will happen to whom.
+
+    Args:
+        rows: with ``faces`` (data URIs), ``who``, ``what``, ``how`` and ``act`` (or None for the
+            choice that is not in the list yet).
+    """
+    body = "".join(
+        f"<tr{'' if row['act'] else ' class=facepick-current'}>"
+        f'<td class="facepick-who">{"".join(_face(uri) for uri in row["faces"])}'
+        f"<b>{html.escape(row['who'])}</b></td>"
+        f"<td>{html.escape(row['what'])}</td><td>{html.escape(row['how'])}</td>"
+        f"<td>{_row_button(row, language)}</td></tr>"
+        for row in rows
+    )
+    if not body:
+        return ""
+    heads = "".join(
+        f"<th>{html.escape(text(k, language))}</th>" for k in ("col_who", "col_what", "col_how")
+    )
+    return (
+        f'<div class="facepick-list"><b class="facepick-list-title">'
+        f"{html.escape(text('assignments', language))}</b>"
+        f"<table><thead><tr>{heads}<th></th></tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _face(uri: str) -> str:
+    return f'<img class="facepick-avatar" src="{uri}" alt="">'
+
+
+def _row_button(row: Row, language: str) -> str:
+    if not row["act"]:
+        return f'<span class="facepick-tag">{html.escape(text("current", language))}</span>'
+    return act_button(row["act"], text("remove", language))
+
+
+def act_button(act: str, label: str) -> str:
+    """A small button inside a table."""
+    return (
+        f'<button type="button" class="facepick-small" data-facepick-act="{html.escape(act)}">'
+        f"{html.escape(label)}</button>"
+    )
+
+
+def progress_view(progress: Progress | None, language: str, *, thumbnail: str | None = None) -> str:
+    """A moving bar with stage, frames, time left and the newest picture.
+
+    While the total is unknown the bar moves without end.
+    """
+    stage = progress.stage if progress else "queued"
+    name = text(f"stage_{stage}", language) if has(f"stage_{stage}") else stage
+    fraction = progress.fraction if progress else None
+    details = []
+    if progress and progress.stage != "fetch" and (progress.done or progress.total):
+        details.append(
+            text("frames_of", language, done=progress.done, total=progress.total)
+            if progress.total
+            else text("frames_done", language, done=progress.done)
+        )
+    if progress and progress.eta_seconds is not None:
+        details.append(text("eta", language, time=clock(math.ceil(progress.eta_seconds))))
+    if progress and progress.message:
+        details.append(progress.message)
+    percent = "" if fraction is None else f"{round(100 * fraction)} %"
+    bar = (
+        '<i class="facepick-endless"></i>'
+        if fraction is None
+        else f'<i style="width:{100 * fraction:.1f}%"></i>'
+    )
+    value = "" if fraction is None else f' aria-valuenow="{round(100 * fraction)}"'
+    picture = f'<img src="{thumbnail}" alt="">' if thumbnail else ""
+    return (
+        f'<div class="facepick-progress" data-facepick-busy="1">{picture}<div>'
+        f'<div class="facepick-progress-head"><b>{html.escape(name)}</b><span>{percent}</span>'
+        f'</div><div class="facepick-bar" role="progressbar" aria-valuemin="0" '
+        f'aria-valuemax="100"{value} aria-label="{html.escape(name)}">{bar}</div>'
+        f"<p>{html.escape(' · '.join(details))}</p></div></div>"
+    )
+
+
+def jobs_table(rows: Iterable[Row], language: str) -> str:
+    """Earlier jobs, newest first.
+
+    Args:
+        rows: with ``state``, ``kind``, ``name``, ``when``, ``note``, ``percent`` and ``acts``
+            (pairs of action and word key).
+    """
+    items = "".join(_job_row(row, language) for row in rows)
+    if not items:
+        return f'<p class="facepick-hint">{html.escape(text("jobs_empty", language))}</p>'
+    return f'<ul class="facepick-jobs">{items}</ul>'
+
+
+def _job_row(row: Row, language: str) -> str:
+    state = text("state_" + row["state"], language)
+    if row["percent"] is not None:
+        state += f" {row['percent']} %"
+    details = " · ".join(part for part in (row["when"], row["note"]) if part)
+    buttons = "".join(act_button(act, text(key, language)) for act, key in row["acts"])
+    return (
+        f'<li class="facepick-job"><span class="facepick-state facepick-state-{row["state"]}">'
+        f"{html.escape(state)}</span><div><b>{html.escape(text('job_' + row['kind'], language))}"
+        f"</b> {html.escape(row['name'])}<small>{html.escape(details)}</small></div>"
+        f"<span>{buttons}</span></li>"
+    )
+
+
+def report_view(people: Iterable[Mapping[str, Any]], marked: bool, language: str) -> str:
+    """What was changed and what was left alone, and why.
+
+    Args:
+        people: with ``label``, ``what``, ``color``, ``changed`` (frames) and ``left`` (reason ->
+            frames).
+    """
+    rows = []
+    for person in people:
+        total = max(1, int(person["changed"]) + sum(person["left"].values()))
+        left = " · ".join(
+            f"{_reason(reason, language)}: {text('report_frames', language, n=count)}"
+            for reason, count in sorted(person["left"].items(), key=lambda kv: -kv[1])
+            if count
+        )
+        rows.append(
+            f'<tr><td><span class="facepick-dot" style="--c:{person["color"]}"></span>'
+            f"<b>{html.escape(person['label'])}</b></td><td>{html.escape(person['what'])}</td>"
+            f'<td><div class="facepick-share"><i style="width:'
+            f'{100 * int(person["changed"]) / total:.1f}%;background:{person["color"]}"></i></div>'
+            f"{html.escape(text('report_frames', language, n=person['changed']))}</td>"
+            f"<td>{html.escape(left) or '-'}</td></tr>"
+        )
+    if not rows:
+        return ""
+    heads = "".join(
+        f"<th>{html.escape(text(key, language))}</th>"
+        for key in ("col_who", "col_what", "report_changed", "report_left")
+    )
+    marks = (
+        f'<p class="facepick-hint">{html.escape(text("report_marks", language))}</p>'
+        if marked
+        else ""
+    )
+    return (
+        f'<div class="facepick-list"><b class="facepick-list-title">'
+        f"{html.escape(text('report', language))}</b><table><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>{marks}</div>"
+    )
+
+
+def _reason(reason: str, language: str) -> str:
+    key = f"reason_{reason}"
+    return text(key, language) if has(key) else reason.replace("_", " ")
