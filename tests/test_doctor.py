@@ -1,0 +1,89 @@
+"""The doctor: every check has a name, and whoever is told of a problem is told what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facepick import doctor
+from facepick.doctor import Check, run_checks
+from facepick.models.store import ModelStore
+
+
+def _by_name(checks: list[Check]) -> dict[str, Check]:
+    names = [check.name for check in checks]
+    assert len(set(names)) == len(names)
+    return {check.name: check for check in checks}
+
+
+def test_everything_required_is_there_and_problems_come_with_a_fix(
+    tmp_path: Path, shared_models: Path
+) -> None:
+    checks = run_checks(ModelStore([shared_models], tmp_path), home=tmp_path / "home")
+    found = _by_name(checks)
+    assert [c for c in checks if c.required and not c.ok] == []
+    assert all(check.fix for check in checks if not check.ok)
+    assert all(not check.fix for check in checks if check.ok)
+    assert all(check.detail for check in checks)
+    assert found["model sface"].detail == str(shared_models / "face_recognition_sface_2021dec.onnx")
+    assert found["ffmpeg"].ok
+    assert found["encoder libx264"].ok
+    assert (tmp_path / "home").is_dir()
+
+
+def test_missing_models_and_an_unusable_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FACEPICK_MODELS", str(tmp_path / "gone"))
+    found = _by_name(run_checks(ModelStore([], tmp_path / "own"), home=tmp_path / "file"))
+    assert not found["model sface"].ok
+    assert found["model sface"].required
+    assert "facepick models fetch sface" in found["model sface"].fix
+    assert not found["model wav2lip"].ok
+    assert not found["model wav2lip"].required
+    assert not found["home"].ok
+    assert "FACEPICK_HOME" in found["home"].fix
+    assert "disk" not in found
+    assert not found[f"folder {tmp_path / 'gone'}"].ok
+
+
+def _install(folder: Path, name: str, version: str) -> None:
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+@pytest.mark.parametrize(("second", "ok"), [("4.10.0.84", True), ("4.9.0.80", False)])
+def test_two_opencv_packages_must_be_of_one_version(tmp_path: Path, second: str, ok: bool) -> None:
+    """In another process, whose packages are nothing but two OpenCVs."""
+    _install(tmp_path, "opencv-python", "4.10.0.84")
+    _install(tmp_path, "opencv-contrib-python-headless", second)
+    code = (
+        "from facepick import doctor\n"
+        "check = next(c for c in doctor._opencv() if c.name == 'opencv packages')\n"
+        "print(check.ok, check.fix)\n"
+    )
+    library = str(Path(doctor.__file__).parents[1])
+    said = subprocess.run(
+        # -S: none of this environment's own packages.
+        [sys.executable, "-S", "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([library, str(tmp_path)])},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split(" ", 1)
+    assert said[0] == str(ok)
+    assert ("opencv-contrib-python-headless==4.10.0.84" in said[1]) != ok
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [("2.13.0+cpu", (2, 13, 0)), ("4.8.1.78", (4, 8, 1, 78)), ("5.0.0rc1", (5, 0, 0)), ("", ())],
+)
+def test_versions_are_compared_by_their_numbers(version: str, numbers: tuple[int, ...]) -> None:
+    assert doctor._numbers(version) == numbers
