@@ -28,7 +28,7 @@ from facepick.media.video import ColorInfo
 if TYPE_CHECKING:
     import av
 
-__all__ = ["FORMATS", "Picture", "assumed_matrix", "working_format"]
+__all__ = ["FORMATS", "Picture", "assumed_matrix", "recoded", "working_format"]
 
 ByteImage = npt.NDArray[np.uint8]
 FloatImage = npt.NDArray[np.float32]
@@ -484,6 +484,23 @@ def _relabelled(frame: av.VideoFrame, name: str) -> av.VideoFrame:
     fresh = _like(frame, frame.width, frame.height, name)
     for target, source in zip(_views(fresh), _views(frame), strict=True):
         target[:] = source
+    return fresh
+
+
+def recoded(picture: Picture, name: str) -> av.VideoFrame:
+    """The picture's frame in another of our formats, same matrix and range, for an encoder."""
+    frame = picture.to_av()
+    if picture.format == name:
+        return frame
+    matrix, span = _SWSCALE_MATRIX[picture.matrix], _FULL if picture.full_range else _LIMITED
+    fresh: av.VideoFrame = _scalers.get(f"encode {name}").reformat(
+        frame,
+        format=name,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=span,
+        dst_color_range=span,
+    )
     return fresh
 
 
