@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facepick.errors import NoFacesFound
+from facepick.errors import NoFacesFound, UserInputError
 from facepick.jobs.runner import Toolbox
 from facepick.jobs.workspace import Workspace
+from facepick.media.probe import probe
 from facepick.people.edits import apply_edits, load_edits
-from facepick.people.finder import ScanSettings, find_people
+from facepick.people.finder import ScanSettings, content_hash, find_people
 from facepick.people.identity import Scan
 from facepick.people.store import load_scan, save_scan
 from facepick.progress import CancelToken, ProgressSink
@@ -59,13 +60,26 @@ def _frozen_scan(
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Scan:
-    """The scan this job started with: later edits of the people must not change a resumed job."""
+    """The scan this job started with: later edits of the people must not change a resumed job.
+
+    Raises:
+        UserInputError: the video is another one than when the job started.
+    """
     folder = workspace.folder / "scan"
-    kept = load_scan(folder)
+    video = Path(plan.video)
+    digest = content_hash(video, cancel=cancel) if video.is_file() else ""
+    kept = load_scan(folder, info=probe(video), content_hash=digest)
     if kept is not None:
         return kept
-    found = scan_video(Path(plan.video), plan.scan_settings, toolbox, progress, cancel)
-    save_scan(found, folder)
+    if folder.exists():
+        raise UserInputError(
+            f"{video.name} has changed since job {workspace.id} began.",
+            hint="Start a new render.",
+        )
+    found = scan_video(video, plan.scan_settings, toolbox, progress, cancel)
+    # Thumbnails stay in the cache: a render does not need them.
+    plain = replace(found, people=tuple(replace(p, thumbnails=()) for p in found.people))
+    save_scan(folder, plain, {})
     return found
 
 

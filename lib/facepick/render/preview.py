@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from facepick.errors import UserInputError
+from facepick.media.probe import probe
 from facepick.media.reader import VideoReader
-from facepick.media.writer import AudioOut, EncodeSettings, SegmentWriter, join_segments
+from facepick.media.writer import (
+    AudioOut,
+    AudioTrack,
+    EncodeSettings,
+    SegmentWriter,
+    join_segments,
+)
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink
@@ -78,8 +85,8 @@ def side_by_side(
     # 4:2:0 wants an even width.
     width = (2 * video.width + GAP_PX + 1) // 2 * 2
     info = replace(video, width=width, rotation=0)
-    segment = folder / f"preview{SegmentWriter.SUFFIX}"
-    writer = SegmentWriter(segment, info=info, encode=encode)
+    segment = folder / "preview.nut"
+    writer = SegmentWriter(segment, info=info, encode=encode.for_output(out))
     pts: list[int] = []
     try:
         with VideoReader(video.path, cancel=cancel) as before, VideoReader(after) as changed:
@@ -91,7 +98,7 @@ def side_by_side(
                 sheet = np.full((video.height, width, 3), 16, np.uint8)
                 sheet[:, : video.width] = left.picture.bgr()
                 sheet[:, video.width + GAP_PX : 2 * video.width + GAP_PX] = right.picture.bgr()
-                pts.append(int(scan.pts[left.index]) - int(scan.pts[part[0]]))
+                pts.append(int(scan.pts[left.index]))
                 like = left.picture
                 both = Picture.from_bgr(
                     sheet, format=like.format, matrix=like.matrix, full_range=like.full_range
@@ -110,8 +117,8 @@ def side_by_side(
         info=info,
         pts=pts,
         duration_pts=scan.duration_pts,
-        audio=AudioOut.copy_of(after),
-        metadata={},
+        audio=AudioOut.replace(AudioTrack(samples=after)) if probe(after).audio else AudioOut.none(),
+        origin=pts[0] * video.time_base,
         cancel=cancel,
     )
     segment.unlink()

@@ -156,6 +156,7 @@ class Renderer:
         """(n,) int64: for every output frame the source frame whose picture it shows."""
         self.segments = segments_of(scan, self.sources)
         self._drawn_label: Label | None = None
+        self._encode = plan.encode
 
     @property
     def frames(self) -> int:
@@ -170,6 +171,7 @@ class Renderer:
             FacepickError: one sentence; `out` is untouched.
         """
         self._check_target(out)
+        self._encode = self.plan.encode.for_output(out)
         (self.workspace / "segments").mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             work = self._open(stack)
@@ -255,7 +257,7 @@ class Renderer:
     # --- segments --------------------------------------------------------------------------
 
     def _video_file(self, segment: Segment) -> Path:
-        return self.workspace / "segments" / f"{segment.index:05d}{SegmentWriter.SUFFIX}"
+        return self.workspace / "segments" / f"{segment.index:05d}.nut"
 
     def _notes_file(self, segment: Segment) -> Path:
         return self.workspace / "segments" / f"{segment.index:05d}.json"
@@ -279,7 +281,7 @@ class Renderer:
     ) -> None:
         notes: list[dict[str, Any]] = []
         writer = SegmentWriter(
-            self._video_file(segment), info=self.scan.video, encode=self.plan.encode
+            self._video_file(segment), info=self.scan.video, encode=self._encode
         )
         try:
             with BackgroundConsumer(
@@ -456,6 +458,8 @@ class Renderer:
             duration_pts=self.sound.last_duration_pts,
             audio=self.sound.audio,
             metadata=container_metadata(self.plan, pairs),
+            origin=self.sound.origin,
+            stop=self.sound.stop,
             cancel=self.cancel,
         )
         notes = self._notes()

@@ -19,13 +19,17 @@ __all__ = ["Sound", "prepare_sound"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sound:
-    """Attributes:
-    source_frames: (n,) int64, the source frame that every output frame shows.
-    pts: presentation time of every output frame, in units of the source's time base.
-    time_base: that time base.
-    last_duration_pts: how long the last frame is shown.
-    audio: what the muxer does about sound.
-    speech: the new speech of each assignment, by position in the plan.
+    """The output's clock and what is heard.
+
+    Attributes:
+        source_frames: (n,) int64, the source frame that every output frame shows.
+        pts: presentation time of every output frame on the source's clock, in its time base.
+        time_base: that time base.
+        last_duration_pts: how long the last frame is shown.
+        audio: what the muxer does about sound.
+        origin, stop: the part of the source's clock that is written, in seconds; None and None
+            for the whole video.
+        speech: the new speech of each assignment, by position in the plan.
     """
 
     source_frames: npt.NDArray[np.int64]
@@ -34,6 +38,8 @@ class Sound:
     last_duration_pts: int
     audio: AudioOut
     plan: RenderPlan
+    origin: Fraction | None = None
+    stop: Fraction | None = None
     speech: Mapping[int, Speech] = field(default_factory=dict)
 
     def time_of(self, frame: int) -> Fraction:
@@ -51,21 +57,16 @@ def prepare_sound(plan: RenderPlan, scan: Scan, part: tuple[int, int]) -> Sound:
         part: the half-open part of the source that is rendered, in frames.
     """
     start, stop = part
-    whole = part == (0, scan.frames)
-    offset = 0 if whole else int(scan.pts[start])
     end = int(scan.pts[stop]) if stop < scan.frames else int(scan.pts[-1]) + scan.duration_pts
     base = scan.video.time_base
-    if whole:
-        audio = AudioOut.copy_of(scan.video.path)
-    else:
-        audio = AudioOut.copy_of(
-            scan.video.path, start=int(scan.pts[start]) * base, stop=end * base
-        )
+    whole = part == (0, scan.frames)
     return Sound(
         source_frames=np.arange(start, stop, dtype=np.int64),
-        pts=[int(p) - offset for p in scan.pts[start:stop]],
+        pts=[int(p) for p in scan.pts[start:stop]],
         time_base=base,
         last_duration_pts=end - int(scan.pts[stop - 1]),
-        audio=audio,
+        audio=AudioOut.keep(scan.video),
         plan=plan,
+        origin=None if whole else int(scan.pts[start]) * base,
+        stop=None if whole else end * base,
     )
