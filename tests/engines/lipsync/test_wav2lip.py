@@ -152,8 +152,12 @@ def test_answers_do_not_depend_on_their_neighbours(seeded_onnx: Path, seeded: Mo
 
 @pytest.mark.parametrize(
     ("mel", "face"),
-    [((1, 1, 80, 15), (1, 6, 96, 96)), ((1, 1, 80, 16), (1, 3, 96, 96)), ((2, 1, 80, 16), (1, 6, 96, 96))],
-)  # fmt: skip
+    [
+        ((1, 1, 80, 15), (1, 6, 96, 96)),
+        ((1, 1, 80, 16), (1, 3, 96, 96)),
+        ((2, 1, 80, 16), (1, 6, 96, 96)),
+    ],
+)
 def test_wrong_shapes_are_named(
     seeded_onnx: Path, mel: tuple[int, ...], face: tuple[int, ...]
 ) -> None:
@@ -228,8 +232,9 @@ def pickled_tensor(shape: tuple[int, ...], stride: tuple[int, ...], offset: int)
 
 
 @pytest.mark.parametrize(
-    ("shape", "stride", "offset"), [((4,), (1,), 0), ((3,), (1,), 1), ((3,), (2,), 0), ((3,), (1,), -1)]
-)  # fmt: skip
+    ("shape", "stride", "offset"),
+    [((4,), (1,), 0), ((3,), (1,), 1), ((3,), (2,), 0), ((3,), (1,), -1)],
+)
 def test_a_tensor_cannot_reach_past_its_storage(
     tmp_path: Path, shape: tuple[int, ...], stride: tuple[int, ...], offset: int
 ) -> None:

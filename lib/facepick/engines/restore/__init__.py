@@ -1,1 +1,1 @@
-"""Restore a generated face: sharpen, GFPGAN, CodeFormer, RestoreFormer."""
+"""Give a re-made face its detail back."""

@@ -1,0 +1,369 @@
+"""The neural lip-sync engines `wav2lip` and `wav2lip_gan`."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facepick.compositing.masks import FACE_OVAL, Area, polygon
+from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
+from facepick.engines.lipsync import uhq
+from facepick.engines.lipsync.checkpoints import Checkpoint, find_checkpoints, identify
+from facepick.engines.lipsync.crop import FaceCut, Pads, cut_face, network_input, warp_back
+from facepick.engines.lipsync.gating import Gate, Gating, gating_of
+from facepick.engines.lipsync.mel import mel_window
+from facepick.engines.lipsync.settings import Wav2LipSettings
+from facepick.engines.lipsync.wav2lip import Generator, load_generator
+from facepick.engines.restore.restorer import Restorer, open_restorer
+from facepick.errors import EngineError, MissingModelError, UserInputError
+from facepick.faces.detection import FloatArray
+from facepick.models import catalog
+from facepick.models.spec import ModelSpec
+from facepick.models.store import ModelStore
+
+__all__ = ["Wav2LipEngine", "Wav2LipGanEngine", "Wav2LipSession", "checkpoint_of"]
+
+log = logging.getLogger("facepick.engines.lipsync.engine")
+
+# Below this height of the box a mouth is about four pixels high: nobody sees what it says.
+MIN_FACE_PX = 40.0
+# The training footage (LRS2) ends near the profile, and the mesh loses the far half of the mouth.
+MAX_YAW_DEGREES = 55.0
+# Below this the mesh network itself doubts that it sees a face.
+MIN_MESH_SCORE = 0.5
+MIN_CONFIDENCE = 0.3
+_DEBUG_EVERY_SECONDS = 1
+_DEBUG_SHEETS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A request that is going to be re-made."""
+
+    index: int
+    request: FaceRequest
+    mesh: FloatArray
+    cut: FaceCut
+    gate: Gate
+
+
+class Wav2LipSession:
+    """Re-makes one person's mouth after new speech.
+
+    Args:
+        context: of the session.
+        generator: the network.
+        gating: when something is done.
+        restorer: run over the re-made face.
+        checkpoint: where the network came from, for the report.
+    """
+
+    def __init__(
+        self,
+        context: EngineContext,
+        generator: Generator,
+        gating: Gating,
+        restorer: Restorer,
+        checkpoint: Path,
+    ) -> None:
+        assert context.speech is not None
+        self._generator: Generator | None = generator
+        self._settings: Wav2LipSettings = context.settings
+        self._speech = context.speech.samples
+        self._gating = gating
+        self._restorer = restorer
+        self._cancel = context.cancel
+        self._checkpoint = checkpoint
+        self._debug = context.workspace / "debug" if self._settings.debug else None
+        self._pads = Pads(
+            top=self._settings.pad_top,
+            bottom=self._settings.pad_bottom,
+            left=self._settings.pad_left,
+            right=self._settings.pad_right,
+        )
+        self._shape = uhq.MaskShape(
+            mouth_dilate=self._settings.mouth_mask_dilate,
+            face_erode=self._settings.face_mask_erode,
+            blur=self._settings.mask_blur,
+            only_mouth=self._settings.only_mouth,
+        )
+        self._counts: Counter[str] = Counter()
+
+    def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
+        """See `EngineSession`."""
+        if self._generator is None:
+            raise EngineError("This session is closed.")
+        self._cancel.raise_if_cancelled()
+        answers: list[EngineResult] = [None] * len(requests)
+        jobs = []
+        for i, request in enumerate(requests):
+            planned = self._plan(i, request)
+            if isinstance(planned, Reason):
+                answers[i] = planned
+                self._counts[planned.value] += 1
+            else:
+                jobs.append(planned)
+        if jobs:
+            mel = np.stack([mel_window(self._speech, j.request.time)[None] for j in jobs])
+            faces = np.stack([network_input(j.request.crop, j.cut) for j in jobs])
+            pictures = self._generator(mel, faces)
+            for job, face, picture in zip(jobs, faces, pictures, strict=True):
+                self._cancel.raise_if_cancelled()
+                answers[job.index] = self._patch(job, face, picture)
+        return answers
+
+    def report(self) -> dict[str, Any]:
+        """Counts of frames and seconds of speech; see the keys."""
+        return {
+            "checkpoint": self._checkpoint.name,
+            "restorer": self._settings.restorer,
+            "restorer_unchanged": self._restorer.unchanged,
+            "speech_seconds": round(self._gating.spoken_seconds(), 3),
+            "closed_seconds": round(sum(s.stop - s.start for s in self._gating.close), 3),
+            "frames": dict(sorted(self._counts.items())),
+        }
+
+    def close(self) -> None:
+        """See `EngineSession`."""
+        self._generator = None
+        self._restorer.close()
+
+    def _plan(self, index: int, request: FaceRequest) -> _Job | Reason:
+        """What is to be done with a frame, or why nothing is."""
+        gate = self._gating.at(request.time)
+        if gate.weight <= 0:
+            return Reason.SILENCE
+        if request.box.height < MIN_FACE_PX or min(request.crop.shape[:2]) < 8:
+            return Reason.TOO_SMALL
+        if request.confidence < MIN_CONFIDENCE:
+            return Reason.LOW_CONFIDENCE
+        mesh = request.mesh
+        if mesh is None or request.mesh_score < MIN_MESH_SCORE or not np.isfinite(mesh).all():
+            return Reason.OCCLUDED
+        if abs(yaw_degrees(mesh)) > MAX_YAW_DEGREES:
+            return Reason.PROFILE
+        cut = cut_face(request, pads=self._pads, smooth=not self._settings.no_smooth)
+        return _Job(index, request, mesh, cut, gate)
+
+    def _patch(self, job: _Job, face: FloatArray, picture: FloatArray) -> FacePatch | Reason:
+        request = job.request
+        height, width = request.crop.shape[:2]
+        bounds = Area(0, 0, width, height)
+        mesh = request.local(job.mesh)
+        area, mask = uhq.blend_mask(mesh, self._shape, job.cut.unit, bounds)
+        if not mask.any():
+            self._counts[Reason.OCCLUDED.value] += 1
+            return Reason.OCCLUDED
+        # What is compared around the mask must be there: take an eighth more on every side.
+        room = max(8, (area.width + area.height) // 16)
+        wide = Area(
+            area.x0 - room, area.y0 - room, area.width + 2 * room, area.height + 2 * room
+        ).clipped(0, 0, width, height)
+        mask = _placed(mask, area, wide)
+        rows = slice(wide.y0, wide.y0 + wide.height)
+        columns = slice(wide.x0, wide.x0 + wide.width)
+        old = request.crop[rows, columns].astype(np.float32)
+        on_face = polygon(wide, mesh[list(FACE_OVAL)])
+        new = self._drawn(picture, job.cut, wide)
+        if self._settings.match_colour:
+            new = uhq.match_colour(new, old, mask, on_face)
+        if self._settings.restorer != "none":
+            new = self._restored(request, wide, new, mask)
+            if self._settings.match_colour:
+                # Restorers move colours too.
+                new = uhq.match_colour(new, old, mask, on_face)
+        if self._settings.keep_grain:
+            new = uhq.match_grain(new, old, mask, on_face, seed=request.frame)
+        image = uhq.rounded(new)
+        alpha = np.asarray(mask * np.float32(job.gate.weight), np.float32)
+        self._counts[job.gate.action] += 1
+        if self._debug is not None:
+            self._write_debug(job, face, picture, image, alpha, wide)
+        x, y = request.origin
+        return FacePatch(
+            image=image,
+            alpha=alpha,
+            origin=(x + wide.x0, y + wide.y0),
+            note="" if job.gate.action == "speak" else "closed",
+        )
+
+    def _drawn(self, picture: FloatArray, cut: FaceCut, wide: Area) -> FloatArray:
+        """The network's picture over a rectangle of the crop, (h, w, 3) in [0, 255]."""
+        bgr = np.ascontiguousarray(picture.transpose(1, 2, 0) * np.float32(255))
+        return warp_back(bgr, cut, origin=wide.origin, size=(wide.width, wide.height))
+
+    def _restored(
+        self, request: FaceRequest, wide: Area, new: FloatArray, mask: FloatArray
+    ) -> FloatArray:
+        """The rectangle after the restorer saw the whole face with the new mouth in it."""
+        rows = slice(wide.y0, wide.y0 + wide.height)
+        columns = slice(wide.x0, wide.x0 + wide.width)
+        whole = request.crop.copy()
+        weight = mask[:, :, None]
+        whole[rows, columns] = uhq.rounded(whole[rows, columns] * (1 - weight) + new * weight)
+        restored = self._restorer.restore(
+            whole,
+            request.local(request.landmarks5),
+            fidelity=self._settings.code_former_fidelity,
+        )
+        return restored[rows, columns].astype(np.float32)
+
+    def _write_debug(
+        self,
+        job: _Job,
+        face: FloatArray,
+        picture: FloatArray,
+        image: np.ndarray[Any, Any],
+        alpha: FloatArray,
+        wide: Area,
+    ) -> None:
+        """One sheet a second: crop, the network's two inputs, its result, mask, outcome."""
+        time = job.request.time
+        second = int(time / _DEBUG_EVERY_SECONDS)
+        name = f"{second:05d}.jpg"
+        assert self._debug is not None
+        if second >= _DEBUG_SHEETS or (self._debug / name).exists():
+            return
+        import cv2
+
+        crop = job.request.crop
+        outcome = crop.astype(np.float32)
+        rows = slice(wide.y0, wide.y0 + wide.height)
+        columns = slice(wide.x0, wide.x0 + wide.width)
+        weight = alpha[:, :, None]
+        outcome[rows, columns] += (image - outcome[rows, columns]) * weight
+        shown = np.zeros((*crop.shape[:2], 3), np.uint8)
+        shown[rows, columns] = uhq.rounded(alpha[:, :, None] * np.full(3, 255.0, np.float32))
+        steps = [
+            crop,
+            *(uhq.rounded(p.transpose(1, 2, 0) * 255) for p in (face[:3], face[3:], picture)),
+            shown,
+            uhq.rounded(outcome),
+        ]
+        tiles = [cv2.resize(s, (256, 256), interpolation=cv2.INTER_AREA) for s in steps]
+        self._debug.mkdir(parents=True, exist_ok=True)
+        done, data = cv2.imencode(".jpg", np.hstack(tiles))
+        if done:
+            (self._debug / name).write_bytes(data.tobytes())
+
+
+def _placed(mask: FloatArray, area: Area, wide: Area) -> FloatArray:
+    out = np.zeros((wide.height, wide.width), np.float32)
+    dx, dy = area.x0 - wide.x0, area.y0 - wide.y0
+    out[dy : dy + area.height, dx : dx + area.width] = mask
+    return out
+
+
+def yaw_degrees(mesh: FloatArray) -> float:
+    """How far a face is turned to its side, from the mesh's cheeks (points 234 and 454)."""
+    across = mesh[454] - mesh[234]
+    return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
+
+
+def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -> Checkpoint:
+    """The checkpoint that an engine runs.
+
+    The file named in the settings; else one with a public name in the model folders; else any
+    file there that holds the generator and is called after the variant.
+
+    Raises:
+        MissingModelError: there is none; the error says what to put where.
+        ModelMismatchError: the file named is something else, damaged, or unsafe.
+        UserInputError: there is no such file.
+    """
+    if settings.checkpoint:
+        path = Path(settings.checkpoint)
+        if not path.is_file():
+            raise UserInputError(f"There is no checkpoint {path}.", hint="Check the path.")
+        return identify(path)
+    specs = _SPECS[variant]
+    for spec in specs:
+        found = models.find(spec)
+        if found is not None:
+            return identify(found)
+    for checkpoint in find_checkpoints(models.folders):
+        if checkpoint.variant == variant:
+            log.info("%s was recognised by its content", checkpoint.path)
+            return checkpoint
+    spec = specs[0]
+    raise MissingModelError(
+        f"There is no {variant} checkpoint on this machine (licence: {spec.licence}).",
+        hint=f"Put {spec.file} into {models.fetch_dir}, or name it with --checkpoint FILE; "
+        f"see {spec.homepage}. The engine rewrite needs no file.",
+    )
+
+
+_SPECS: dict[str, tuple[ModelSpec, ...]] = {
+    "wav2lip": (catalog.WAV2LIP_ONNX, catalog.WAV2LIP),
+    "wav2lip_gan": (catalog.WAV2LIP_GAN_ONNX, catalog.WAV2LIP_GAN),
+}
+
+
+def _open(variant: str, context: EngineContext) -> Wav2LipSession:
+    if context.speech is None:
+        raise UserInputError("Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav")
+    settings: Wav2LipSettings = context.settings
+    checkpoint = checkpoint_of(variant, settings, context.models)
+    restorer = open_restorer(
+        settings.restorer,
+        models=context.models,
+        device=context.device,
+        host_restorers=context.host_restorers,
+    )
+    gating = gating_of(
+        context.speech,
+        when_silent="close" if settings.when_silent == "close" else "keep",
+        vad_model=context.models.require(catalog.SILERO_VAD),
+        cancel=context.cancel,
+    )
+    generator = load_generator(checkpoint.path, device=context.device)
+    return Wav2LipSession(context, generator, gating, restorer, checkpoint.path)
+
+
+class Wav2LipEngine:
+    """Wav2Lip, the variant that follows the sound most closely."""
+
+    spec = EngineSpec(
+        id="wav2lip",
+        flow="lipsync",
+        label="Wav2Lip",
+        help="Draws a new mouth with your Wav2Lip checkpoint; follows the sound most closely.",
+        settings=Wav2LipSettings,
+        models=(catalog.WAV2LIP,),
+        needs_mesh=True,
+        needs_audio=True,
+        licence=catalog.WAV2LIP.licence,
+        commercial_use=False,
+    )
+
+    def open(self, context: EngineContext) -> Wav2LipSession:
+        """See `Engine`."""
+        return _open("wav2lip", context)
+
+
+class Wav2LipGanEngine:
+    """Wav2Lip + GAN, the variant with the sharper mouth."""
+
+    spec = EngineSpec(
+        id="wav2lip_gan",
+        flow="lipsync",
+        label="Wav2Lip GAN",
+        help="Draws a new mouth with your Wav2Lip GAN checkpoint; sharper, a little less exact.",
+        settings=Wav2LipSettings,
+        models=(catalog.WAV2LIP_GAN,),
+        needs_mesh=True,
+        needs_audio=True,
+        licence=catalog.WAV2LIP_GAN.licence,
+        commercial_use=False,
+    )
+
+    def open(self, context: EngineContext) -> Wav2LipSession:
+        """See `Engine`."""
+        return _open("wav2lip_gan", context)

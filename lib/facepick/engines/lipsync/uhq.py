@@ -1,0 +1,200 @@
+"""Lay a re-made mouth into the picture so that nobody sees where it begins.
+
+The steps of sd-wav2lip-uhq (mouth mask dilated, face mask eroded, both blurred) on one person's
+crop: what is blended is the lower face inside the jaw line, or the mouth alone.  Added to them:
+the colours are matched to the skin just around the mask, and the film grain that the network
+smoothed away comes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.masks import (
+    FACE_OVAL,
+    LIPS_OUTER,
+    Area,
+    area_around,
+    grow,
+    mesh_region,
+    polygon,
+    shrink,
+)
+from facepick.compositing.patch import BgrImage
+from facepick.faces.detection import FloatArray
+
+__all__ = ["MaskShape", "blend_mask", "lower_face", "match_colour", "match_grain"]
+
+# The jaw line of the mesh from one cheek over the chin to the other, and across the face below
+# the nose: the base of the nose is left to the original, for its light is hard to match.
+_JAW = FACE_OVAL[8:29]
+_UNDER_NOSE = (205, 203, 97, 2, 326, 423, 425)
+
+# Colour is matched on a picture this small: only what changes over a quarter of the face counts.
+_COLOUR_SIDE = 48
+# More than this (of 255) is not light but something that covers the skin on one side.
+_COLOUR_LIMIT = 40.0
+_GRAIN_LIMIT = 12.0
+
+
+@dataclass(frozen=True)
+class MaskShape:
+    """Size of the blend mask, in pixels of a face 256 high.
+
+    Attributes:
+        mouth_dilate: how far the mask reaches around the lips.
+        face_erode: how far it stays inside the jaw line.
+        blur: width of its soft edge.
+        only_mouth: leave the chin and cheeks alone.
+    """
+
+    mouth_dilate: float
+    face_erode: float
+    blur: float
+    only_mouth: bool = False
+
+
+def lower_face(mesh: FloatArray) -> FloatArray:
+    """The outline of the lower face, (n, 2): jaw line and a line under the nose."""
+    return np.asarray(mesh[[*_JAW, *_UNDER_NOSE], :2], np.float32)
+
+
+def blend_mask(
+    mesh: FloatArray, shape: MaskShape, unit: float, bounds: Area
+) -> tuple[Area, FloatArray]:
+    """Where the re-made mouth shows.
+
+    Args:
+        mesh: (468, >=2) in the coordinates of `bounds`.
+        shape: sizes in reference pixels.
+        unit: pixels per reference pixel.
+        bounds: the mask stays inside and is 0 at its edge.
+
+    Returns:
+        The rectangle that holds it, inside `bounds`, and alpha (h, w) float32 in [0, 1].
+    """
+    reach = (shape.mouth_dilate + 1.5 * shape.blur) * unit + 2
+    lips, jaw = mesh[list(LIPS_OUTER), :2], lower_face(mesh)
+    points = lips if shape.only_mouth else np.concatenate([lips, jaw])
+    area = area_around(points, pad=reach)
+    area = area.clipped(bounds.x0, bounds.y0, bounds.x0 + bounds.width, bounds.y0 + bounds.height)
+    if not area.width or not area.height:
+        return area, np.zeros((area.height, area.width), np.float32)
+    mask = grow(mesh_region(area, mesh, LIPS_OUTER), shape.mouth_dilate * unit)
+    face = shrink(polygon(area, np.asarray(mesh[list(FACE_OVAL), :2])), shape.face_erode * unit)
+    if not shape.only_mouth:
+        mask = np.maximum(mask, shrink(polygon(area, jaw), shape.face_erode * unit))
+    # The dilated mouth must not run over the jaw line into the neck or the background.
+    mask = np.minimum(mask, face)
+    mask = _blurred_inwards(mask, shape.blur * unit)
+    return area, _faded_at_edges(mask, area, bounds)
+
+
+def _blurred_inwards(mask: FloatArray, width: float) -> FloatArray:
+    """A soft edge of about `width` pixels that ends where the mask ended."""
+    import cv2
+
+    if width < 0.5:
+        return mask
+    # Half the edge lies on either side of a blurred step: pull it in by half first.
+    sigma = width / 4
+    soft = cv2.GaussianBlur(shrink(mask, width / 2), (0, 0), sigma)
+    return np.asarray(np.where(soft < 1 / 512, 0, np.minimum(soft, 1)), np.float32)
+
+
+def _faded_at_edges(mask: FloatArray, area: Area, bounds: Area) -> FloatArray:
+    """0 at the border of the crop: past it nobody knows what the picture shows."""
+    x = np.arange(area.width) + area.x0 - bounds.x0
+    y = np.arange(area.height) + area.y0 - bounds.y0
+    soft = max(2.0, 0.04 * max(bounds.width, bounds.height))
+    across = np.clip(np.minimum(x, bounds.width - 1 - x) / soft, 0, 1)
+    down = np.clip(np.minimum(y, bounds.height - 1 - y) / soft, 0, 1)
+    return np.asarray(mask * np.outer(down, across), np.float32)
+
+
+def match_colour(
+    new: FloatArray, old: FloatArray, mask: FloatArray, face: FloatArray
+) -> FloatArray:
+    """`new` with the light of `old`, as the skin around the mask tells it.
+
+    The difference between both pictures is taken where the mask begins and just outside it, on
+    the face only, and carried inwards as a smooth field (a normalised convolution, Knutsson and
+    Westin 1993).  Inside, where the mouth is meant to differ, nothing is compared.
+
+    Args:
+        new, old: (h, w, 3) float32 BGR in [0, 255].
+        mask: (h, w) float32, what will be blended.
+        face: (h, w) float32, 1 on the face.
+    """
+    import cv2
+
+    height, width = mask.shape
+    scale = _COLOUR_SIDE / max(height, width)
+    if scale < 1:
+        size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    else:
+        size = (width, height)
+    ring = face * np.clip(1 - mask, 0, 1) * _near(mask)
+    weight = np.asarray(cv2.resize(ring, size, interpolation=cv2.INTER_AREA), np.float32)
+    if float(weight.sum()) < 4:
+        return new
+    difference = cv2.resize((old - new) * ring[:, :, None], size, interpolation=cv2.INTER_AREA)
+    sigma = 0.18 * max(size)
+    spread = cv2.GaussianBlur(difference, (0, 0), sigma)
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)
+    everywhere = difference.sum((0, 1)) / weight.sum()
+    # Far from the ring the field fades into the mean difference.
+    floor = 0.02 * float(total.max())
+    field = (spread + floor * everywhere) / (total + floor)[:, :, None]
+    field = np.clip(field, -_COLOUR_LIMIT, _COLOUR_LIMIT)
+    wide = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(new + wide, np.float32)
+
+
+def _near(mask: FloatArray) -> FloatArray:
+    """1 up to an eighth of the rectangle away from the mask."""
+    reach = max(2.0, max(mask.shape) / 8)
+    return np.asarray(grow((mask > 0.02).astype(np.float32), reach), np.float32)
+
+
+def match_grain(
+    new: FloatArray, old: FloatArray, mask: FloatArray, face: FloatArray, *, seed: int
+) -> FloatArray:
+    """`new` with as much grain as `old` shows on the skin around the mask.
+
+    Grain is told from edges by the median of absolute deviations (times 1.4826 for a Gaussian).
+    What is added is noise made from `seed` alone, of the same strength in all channels.
+    """
+    ring = (face > 0.5) & (mask < 0.5) & (_near(mask) > 0.5)
+    inside = mask > 0.5
+    if ring.sum() < 64 or inside.sum() < 64:
+        return new
+    wanted, present = _grain(old, ring), _grain(new, inside)
+    missing = float(np.sqrt(max(0.0, wanted * wanted - present * present)))
+    if missing < 0.25:
+        return new
+    import cv2
+
+    noise = np.random.default_rng(seed).standard_normal(mask.shape).astype(np.float32)
+    # Compressed footage has no grain finer than about two pixels.
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.7), np.float32)
+    fine = noise - np.asarray(cv2.GaussianBlur(noise, (0, 0), 1.5), np.float32)
+    strength = min(missing, _GRAIN_LIMIT) / max(float(fine.std()), 1e-6)
+    return np.asarray(new + (noise * np.float32(strength))[:, :, None], np.float32)
+
+
+def _grain(picture: FloatArray, where: npt.NDArray[np.bool_]) -> float:
+    import cv2
+
+    grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.float32)
+    fine = grey - np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5), np.float32)
+    values = fine[where]
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+
+
+def rounded(picture: FloatArray) -> BgrImage:
+    """(h, w, 3) float in [0, 255] to uint8, rounded, not cut off."""
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)

@@ -1,0 +1,154 @@
+"""The face restorers that a lip sync or a swap may run over its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from facepick.compositing.patch import BgrImage
+from facepick.engines.engine import HostRestorer
+from facepick.errors import MissingModelError, SettingsError
+from facepick.faces.detection import FloatArray
+from facepick.models.store import ModelStore
+
+__all__ = ["RESTORERS", "NoRestorer", "Restorer", "SharpenRestorer", "open_restorer"]
+
+RESTORERS = ("none", "sharpen", "GFPGAN", "CodeFormer", "RestoreFormer")
+"""In menu order."""
+
+
+class Restorer(Protocol):
+    """Improves one face.
+
+    Attributes:
+        unchanged: faces that came back as they were.
+    """
+
+    unchanged: int
+
+    def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
+        """The face with more detail.
+
+        Args:
+            image: (h, w, 3) uint8 BGR with the whole face; it is not changed.
+            landmarks5: (5, 2) float32 in pixels of `image`.
+            fidelity: 1 stays close to the input, 0 trusts the model; for CodeFormer.
+
+        Returns:
+            The same size.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back memory."""
+        ...
+
+
+def open_restorer(
+    name: str,
+    *,
+    models: ModelStore,
+    device: str = "auto",
+    host_restorers: Mapping[str, HostRestorer] | None = None,
+) -> Restorer:
+    """The restorer called `name`.
+
+    A model file that the store finds is preferred, for it runs on the aligned face alone; a
+    host's restorer of that name comes next.
+
+    Raises:
+        SettingsError: no such restorer.
+        MissingModelError, ModelMismatchError: its file is not there, or is another.
+        PackageMissing: spandrel or torch is not installed.
+    """
+    if name == "none":
+        return NoRestorer()
+    if name == "sharpen":
+        return SharpenRestorer()
+    if name not in RESTORERS:
+        raise SettingsError(
+            f"There is no restorer {name!r}.", hint=f"Restorers: {', '.join(RESTORERS)}."
+        )
+    from facepick.engines.restore.spandrel_model import SpandrelRestorer, spec_of
+
+    hosted = {key.lower(): value for key, value in (host_restorers or {}).items()}
+    if models.find(spec_of(name)) is None and name.lower() in hosted:
+        return _HostedRestorer(name, hosted[name.lower()])
+    return SpandrelRestorer(name, models=models, device=device)
+
+
+class NoRestorer:
+    """Leaves the face as it is."""
+
+    unchanged = 0
+
+    def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
+        """See `Restorer`."""
+        return image
+
+    def close(self) -> None:
+        """See `Restorer`."""
+
+
+class SharpenRestorer:
+    """Unsharp masking of brightness, scaled to the face."""
+
+    unchanged = 0
+
+    # Twice the difference to the blurred picture, and at most this much (of 255) per pixel, so
+    # that no light line appears beside the teeth.
+    AMOUNT, LIMIT = 1.0, 24.0
+    # A 96-pixel result spread over the face has no detail finer than about a 96th of it.
+    RADIUS = 1 / 96
+
+    def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
+        """See `Restorer`."""
+        import cv2
+
+        eyes_to_mouth = landmarks5[3:].mean(axis=0) - landmarks5[:2].mean(axis=0)
+        # The eyes are 0.4 of the face's height above the mouth.
+        sigma = max(0.6, float(np.hypot(*eyes_to_mouth)) / 0.4 * self.RADIUS)
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.float32)
+        fine = grey - np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma), np.float32)
+        added = np.clip(self.AMOUNT * fine, -self.LIMIT, self.LIMIT)
+        sharp = image.astype(np.float32) + added[:, :, None]
+        return np.asarray(np.clip(np.rint(sharp), 0, 255), np.uint8)
+
+    def close(self) -> None:
+        """See `Restorer`."""
+
+
+class _HostedRestorer:
+    """A restorer of the program around facepick.
+
+    Hosts give the picture itself back when their model is not there, and say nothing else.
+    """
+
+    def __init__(self, name: str, run: HostRestorer) -> None:
+        self._name, self._run = name, run
+        self.unchanged = 0
+
+    def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
+        """See `Restorer`."""
+        given = image.copy()
+        restored = self._run(given, fidelity)
+        if restored is given:
+            raise MissingModelError(
+                f"The host's {self._name} did nothing: its model file is not there.",
+                hint=f"Let the host fetch {self._name} once, or choose another restorer.",
+            )
+        if restored.shape != image.shape or restored.dtype != np.uint8:
+            raise MissingModelError(
+                f"The host's {self._name} gave {restored.dtype} {restored.shape} back "
+                f"for {image.shape}.",
+                hint="Choose another restorer.",
+            )
+        if np.array_equal(restored, image):
+            # It found no face in this picture; the next may be fine.
+            self.unchanged += 1
+        return np.ascontiguousarray(restored)
+
+    def close(self) -> None:
+        """See `Restorer`."""
