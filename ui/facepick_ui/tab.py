@@ -426,10 +426,10 @@ class _Wiring:
 
     def connect(self) -> None:
         c, h, on = self.page.components, self.handlers, self.on
-        on(c["hello"].click, self._hello, ["message"], js="(s, m) => [s, window.facepickGreeting()]",
-           outputs=self.all, raw=True)  # fmt: skip
-        on(c["act"].click, h.act, ["message"], js="(s, m) => [s, window.facepickAction()]",
-           watch=True)  # fmt: skip
+        greeting = "(s, m) => [s, window.facepickGreeting()]"
+        action = "(s, m) => [s, window.facepickAction()]"
+        on(c["hello"].click, self._hello, ["message"], js=greeting, outputs=self.all, raw=True)
+        on(c["act"].click, h.act, ["message"], js=action, watch=True)
         self.plain(c["tick"].click, self._tick)
         if "language" in c:
             on(c["language"].change, h.choose_language, ["language"], outputs=self.all)
@@ -545,6 +545,8 @@ class _Wiring:
         )
 
     def _watch(self, key: Any) -> Iterator[dict[Any, Any]]:
+        # A generator that ends without an answer would clear every output in gradio 5 and 6.
+        yield {self.state: key}
         for changes in self.handlers.watch(key):
             yield {self.state: key, **self.updates(changes)}
 
