@@ -241,10 +241,11 @@ def _encoders() -> Iterator[Check]:
 def _encodes(name: str) -> bool:
     """Whether PyAV can open this encoder: being built in does not mean that the GPU is there."""
     import av
+    from av.video.codeccontext import VideoCodecContext
 
     try:
         context = av.CodecContext.create(name, "w")
-        if not isinstance(context, av.VideoCodecContext):
+        if not isinstance(context, VideoCodecContext):
             return False
         context.width, context.height = 640, 360  # some hardware refuses less than 256 pixels
         context.pix_fmt = "yuv420p"
