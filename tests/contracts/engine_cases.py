@@ -36,10 +36,27 @@ class Case:
     frames: int = 8
 
 
+def _speech(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str, Any]:
+    """Speech from the first frame to a second past the last one."""
+    import wave
+
+    from facepick.engines.engine import Speech, SpeechLine
+
+    path = media / "speech" / "en_katie_f_18s_16k.wav"
+    with wave.open(str(path)) as file:
+        # The first word begins about half a second into the file.
+        file.setpos(8_000)
+        seconds = max(r.frame for r in requests) / 25 + 1
+        data = file.readframes(int(seconds * 16_000))
+    samples = (np.frombuffer(data, "<i2") / 32768).astype(np.float32)
+    return {"speech": Speech(samples=samples, lines=(SpeechLine(path=str(path)),))}
+
+
 CASES: dict[tuple[str, str], Case] = {
     ("hide", "pixelate"): Case(),
     ("hide", "blur"): Case(),
     ("hide", "cover"): Case(),
+    ("lipsync", "rewrite"): Case(extra=_speech),
 }
 
 

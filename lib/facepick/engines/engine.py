@@ -130,6 +130,8 @@ class EngineContext:
         scan: what the first pass found.
         person: the one person of this session.
         frames: number of output frames.
+        source_frames: (frames,) the source frame that each output frame shows, or None when
+            output frame i shows source frame i.
         workspace: folder of this session inside the job; what `Engine.open` learns from the
             clip is kept there, so that a resumed job finds it again.  Empty at first.
         models: where model files are found.
@@ -149,6 +151,7 @@ class EngineContext:
     frames: int
     workspace: Path
     models: ModelStore
+    source_frames: npt.NDArray[np.int64] | None = None
     device: str = "auto"
     speech: Speech | None = None
     source: tuple[str, ...] = ()

@@ -54,5 +54,16 @@ class EngineRegistry:
 def default_registry() -> EngineRegistry:
     """The engines that come with facepick."""
     from facepick.engines.hide.engine import BlurEngine, CoverEngine, PixelateEngine
+    from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 
-    return EngineRegistry((PixelateEngine(), BlurEngine(), CoverEngine()))
+    from facepick.engines.swap.mesh import MeshSwapEngine
+
+    return EngineRegistry(
+        (
+            PixelateEngine(),
+            BlurEngine(),
+            CoverEngine(),
+            RewriteEngine(),
+            MeshSwapEngine(),
+        )
+    )

@@ -210,6 +210,7 @@ class Renderer:
                 scan=self.scan,
                 person=person,
                 frames=self.frames,
+                source_frames=self.sources,
                 workspace=folder,
                 models=self.models,
                 device=self.device,

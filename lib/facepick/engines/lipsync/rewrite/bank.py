@@ -120,8 +120,10 @@ class _Kept:
 
 def usable(request: FaceRequest) -> bool:
     """Whether a request shows enough of the face to learn from it."""
-    return request.mesh is not None and request.seen != BRIDGED and bool(
-        np.isfinite(request.mesh).all()
+    return (
+        request.mesh is not None
+        and request.seen != BRIDGED
+        and bool(np.isfinite(request.mesh).all())
     )
 
 

@@ -13,8 +13,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +31,7 @@ from facepick.engines.lipsync.rewrite.render import EXTRA_OPENING, Layer, render
 from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
 from facepick.engines.lipsync.rewrite.targets import curves_of, sampled
-from facepick.errors import NoAudioError
+from facepick.errors import EngineError, NoAudioError
 from facepick.models.catalog import SILERO_VAD
 from facepick.progress import CancelToken, ProgressMeter
 
@@ -132,15 +130,21 @@ def _plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any
     return plan, facts
 
 
-def _times(context: EngineContext) -> npt.NDArray[np.float64]:
-    """(frames,) seconds of every output frame."""
+def _sources(context: EngineContext) -> npt.NDArray[np.int64]:
+    """(frames,) the source frame of every output frame."""
+    if context.source_frames is not None:
+        return np.asarray(context.source_frames, np.int64)
+    return np.arange(context.frames, dtype=np.int64) % max(1, context.scan.frames)
+
+
+def _times(context: EngineContext, sources: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(frames,) seconds of every output frame: the source's own steps, else its mean step."""
     scan = context.scan
-    base = scan.video.time_base
-    pts = [int(p) - int(scan.pts[0]) for p in scan.pts[: context.frames]]
-    step = Fraction(pts[-1], max(1, len(pts) - 1)) if len(pts) > 1 else Fraction(scan.duration_pts)
-    while len(pts) < context.frames:
-        pts.append(round(pts[0] + len(pts) * step))
-    return np.array([float(p * base) for p in pts])
+    pts = scan.pts.astype(np.float64)
+    usual = (pts[-1] - pts[0]) / (len(pts) - 1) if len(pts) > 1 else float(scan.duration_pts)
+    steps = np.where(np.diff(sources) == 1, np.diff(pts[sources]), usual)
+    seconds = np.concatenate([[0.0], np.cumsum(steps)]) * float(scan.video.time_base)
+    return np.asarray(seconds, np.float64)
 
 
 def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any]]:
@@ -148,7 +152,8 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     speech = context.speech
     assert speech is not None
     n = context.frames
-    times = _times(context)
+    sources = _sources(context)
+    times = _times(context, sources)
     curves = curves_of(speech, language=settings.language)
     gating = gating_of(
         speech,
@@ -157,8 +162,9 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
         cancel=context.cancel,
     )
     gates = [gating.at(t) for t in times]
-    action = np.array([{"keep": KEEP, "close": CLOSE, "speak": SPEAK}[g.action] for g in gates],
-                      np.uint8)
+    action = np.array(
+        [{"keep": KEEP, "close": CLOSE, "speak": SPEAK}[g.action] for g in gates], np.uint8
+    )
     weight = np.array([g.weight for g in gates], np.float32)
 
     heard = times - settings.offset_ms / 1000
@@ -176,7 +182,6 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     z[:, 1] = 2.5 * width * settings.strength
     z[:, 2] = 0.8 * z[:, 0]
 
-    sources = np.arange(n) % max(1, context.scan.frames)
     rows = np.searchsorted(bank.frames, sources)
     rows = np.clip(rows, 0, len(bank.frames) - 1)
     present = bank.frames[rows] == sources
@@ -191,9 +196,12 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     )
     mouth = np.full(n, -1, np.int32)
     fading = np.full(n, -1, np.int32)
-    breaks = np.flatnonzero(
-        (np.diff(shown.astype(int)) != 0) | (bank.shots[rows][1:] != bank.shots[rows][:-1])
-    ) + 1
+    breaks = (
+        np.flatnonzero(
+            (np.diff(shown.astype(int)) != 0) | (bank.shots[rows][1:] != bank.shots[rows][:-1])
+        )
+        + 1
+    )
     for stretch in np.split(np.arange(n), breaks):
         if not len(stretch) or not shown[stretch[0]]:
             continue
@@ -209,9 +217,7 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
         step = np.diff(candidates.frame[path])
         jumps = np.flatnonzero((step < 0) | (step > 2)) + 1
         fading[stretch[jumps]] = path[jumps - 1]
-    plan = Plan(
-        action=action, weight=weight, mouth=mouth, fading=fading, opening=wanted_opening
-    )
+    plan = Plan(action=action, weight=weight, mouth=mouth, fading=fading, opening=wanted_opening)
     moving = mouth >= 0
     facts: dict[str, Any] = {
         "mouths": len(bank),
@@ -250,9 +256,12 @@ class RewriteSession:
         self._settings = settings
         self._facts = facts
         self._cancel = cancel
+        self._closed = False
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
-        """One answer per request; raises Cancelled."""
+        """One answer per request; raises Cancelled, and EngineError after `close`."""
+        if self._closed:
+            raise EngineError("The rewrite session is closed.")
         out: list[EngineResult] = []
         for request in requests:
             self._cancel.raise_if_cancelled()
@@ -308,5 +317,6 @@ class RewriteSession:
         return dict(self._facts)
 
     def close(self) -> None:
+        self._closed = True
         self._bank = None
         self._plan = None

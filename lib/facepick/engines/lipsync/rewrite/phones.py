@@ -8,7 +8,6 @@ as they stand, which is rough but finds the lip sounds of most languages in Lati
 
 from __future__ import annotations
 
-import lzma
 import re
 import shutil
 import subprocess
@@ -95,11 +94,11 @@ class Pronounced:
     route: str
 
 
-def pronounce(text: str, *, language: str = "en") -> Pronounced | None:
+def pronounce(text: str, *, language: str = "en-us") -> Pronounced | None:
     """The phones of `text`, or None when nothing in it can be said.
 
     Args:
-        language: espeak-ng's name of the language, such as ``en``, ``de`` or ``cmn``.
+        language: espeak-ng's name of the language, such as ``en-us``, ``de`` or ``cmn``.
     """
     english = language.lower().split("-")[0] == "en"
     words = [w for w in re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower()) if w]
@@ -148,6 +147,8 @@ def _spelled(word: str, table: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
 @cache
 def _dictionary() -> dict[str, tuple[int, ...]]:
     """The CMU pronouncing dictionary, first pronunciation of each word."""
+    import lzma
+
     packed = Path(__file__).with_name("data") / "cmudict_en.xz"
     table: dict[str, tuple[int, ...]] = {}
     for line in lzma.decompress(packed.read_bytes()).decode("ascii").splitlines():

@@ -23,12 +23,12 @@ Array = npt.NDArray[np.float32]
 
 # The jaw from ear to ear, and skin points between it and the lips.
 JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
-CHIN_SKIN = (18, 200, 199, 175, 83, 313, 182, 406, 194, 418, 204, 424, 211, 431, 32, 262, 43, 273,
-             202, 422, 212, 432, 214, 434)  # fmt: skip
-UPPER_SKIN = (164, 167, 393, 165, 391, 92, 322, 186, 410, 57, 287, 216, 436, 206, 426, 2, 98, 327)
-MOVED = (*OUTER_LIP, *JAW, *CHIN_SKIN, *UPPER_SKIN)
+SPARSE_JAW = JAW[::2]
+CHIN_SKIN = (18, 200, 199, 182, 406, 204, 424, 211, 431, 43, 273, 212, 432)
+UPPER_SKIN = (164, 165, 391, 92, 322, 186, 410, 216, 436, 206, 426, 2)
+MOVED = (*OUTER_LIP, *SPARSE_JAW, *CHIN_SKIN, *UPPER_SKIN)
 """Points that follow the wanted mouth."""
-FIXED = (1, 4, 49, 279, 36, 266, 50, 280, 123, 352, 93, 323, 205, 425)
+FIXED = (1, 49, 279, 36, 266, 50, 280, 93, 323)
 """Points that stay: nose and cheeks."""
 NOSE_BASE = (98, 97, 2, 326, 327)
 RING = 1.32
@@ -40,6 +40,7 @@ EXTRA_OPENING = 0.06
 """How far a stored mouth may be opened or closed beyond what it was, in eye distances."""
 LOWER_SHARE = 0.72
 """Share of an opening that the lower lip moves."""
+INTERP = 2
 GRID = 24
 """Nodes of the field along the longer side; it is interpolated between them."""
 
@@ -124,21 +125,25 @@ def _part(face: Array, opening: float) -> None:
 def _spline(target: Array, source: Array, nodes: Array, stiffness: float) -> Array:
     """(n, 2): where the picture at `nodes` comes from, by a spline that takes target to source."""
     n = len(target)
-    size = float(np.abs(target - target.mean(axis=0)).max()) or 1.0
-    t = (target - target.mean(axis=0)) / size
-    x = (nodes - target.mean(axis=0)) / size
+    middle = target.mean(axis=0)
+    size = float(np.abs(target - middle).max()) or 1.0
+    t = ((target - middle) / size).astype(np.float32)
+    x = ((nodes - middle) / size).astype(np.float32)
 
     def kernel(a: Array, b: Array) -> Array:
-        d2 = ((a[:, None] - b[None]) ** 2).sum(-1)
-        return np.asarray(0.5 * d2 * np.log(np.maximum(d2, 1e-12)))
+        dx, dy = np.subtract.outer(a[:, 0], b[:, 0]), np.subtract.outer(a[:, 1], b[:, 1])
+        d2 = np.maximum(dx * dx + dy * dy, np.float32(1e-12))
+        return np.asarray(d2 * np.log(d2) * np.float32(0.5))
 
     system = np.zeros((n + 3, n + 3))
-    system[:n, :n] = kernel(t, t) + stiffness * np.eye(n)
+    system[:n, :n] = kernel(t, t)
+    system[range(n), range(n)] += stiffness
     system[:n, n], system[:n, n + 1 :] = 1.0, t
     system[n:, :n] = system[:n, n:].T
     right = np.zeros((n + 3, 2))
     right[:n] = source - target
     weights = np.linalg.solve(system, right)
+    weights = weights.astype(np.float32)
     moved = kernel(x, t) @ weights[:n] + weights[n] + x @ weights[n + 1 :]
     return np.asarray(nodes + moved, dtype=np.float32)
 
@@ -157,12 +162,13 @@ def _sample(
     nodes = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(np.float32)
     coarse = _spline(target, source, nodes, stiffness).reshape(rows, columns, 2)
     # Only the displacement is enlarged: it is smooth, and flat beyond the outermost nodes.
-    shift = cv2.resize(coarse - nodes.reshape(rows, columns, 2), size, interpolation=cv2.INTER_CUBIC)
-    grid_x, grid_y = np.meshgrid(
-        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    shift = cv2.resize(
+        coarse - nodes.reshape(rows, columns, 2), size, interpolation=cv2.INTER_CUBIC
     )
-    field = np.dstack([shift[..., 0] + grid_x, shift[..., 1] + grid_y])
-    bent = cv2.remap(image, field, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    field = shift.copy()
+    field[..., 0] += np.arange(width, dtype=np.float32)
+    field[..., 1] += np.arange(height, dtype=np.float32)[:, None]
+    bent = cv2.remap(image, field, None, INTERP, borderMode=cv2.BORDER_REPLICATE)
     return shift, np.asarray(bent, dtype=np.uint8)
 
 
@@ -206,7 +212,7 @@ def render(
     part = np.ascontiguousarray(crop[y0:y1, x0:x1])
     here, target = here - shift0, target - shift0
     # Points on the ring stay where they are; that pins the field to nothing at the border.
-    border = (centre + (mesh[list(JAW), :2] - centre) * RING) - shift0
+    border = (centre + (mesh[list(SPARSE_JAW), :2] - centre) * RING) - shift0
     fixed = np.vstack([here[list(FIXED)], border]).astype(np.float32)
     control = np.vstack([target[list(MOVED)], fixed])
     source = np.vstack([here[list(MOVED)], fixed])
@@ -223,10 +229,10 @@ def render(
     alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.02 * unit))
 
     lips = target[list(OUTER_LIP)]
-    mask = _mouth_mask(lips, target, size, unit)
-    box = _box_of(mask)
-    if box is not None:
-        bx0, by0, bx1, by1 = box
+    reach = GONE * unit + 1
+    bx0, by0 = (int(v) for v in np.maximum(np.floor(lips.min(axis=0) - reach), 0))
+    bx1, by1 = (int(v) for v in np.minimum(np.ceil(lips.max(axis=0) + reach), size))
+    if bx1 - bx0 >= 8 and by1 - by0 >= 8:
         blended = np.zeros((by1 - by0, bx1 - bx0, 3), np.float32)
         offset = np.array([bx0, by0], np.float32)
         for layer, aim in zip(layers, targets, strict=True):
@@ -234,23 +240,19 @@ def render(
             _, mouth = _sample(
                 layer.mouth.image,
                 local[list(MOVED)],
-                _opened_source(layer)[list(MOVED)],
+                layer.mouth.mesh[list(MOVED)],
                 (bx1 - bx0, by1 - by0),
                 stiffness=1e-4,
             )
             blended += layer.share * mouth.astype(np.float32)
         under = bent[by0:by1, bx0:bx1].astype(np.float32)
-        m = mask[by0:by1, bx0:bx1]
+        m = _mouth_mask(lips - offset, target - offset, (bx1 - bx0, by1 - by0), unit)
         blended += _light(under, blended, m, lips - offset, unit)
         mixed = under + (blended - under) * m[..., None]
         bent[by0:by1, bx0:bx1] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-        alpha = np.maximum(alpha, mask)
+        np.maximum(alpha[by0:by1, bx0:bx1], m, out=alpha[by0:by1, bx0:bx1])
     alpha *= np.float32(weight)
     return Overlay(image=bent, alpha=np.clip(alpha, 0, 1).astype(np.float32), origin=(x0, y0))
-
-
-def _opened_source(layer: Layer) -> Array:
-    return layer.mouth.mesh
 
 
 def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) -> Array:
@@ -267,9 +269,11 @@ def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) 
     left, right = base[0], base[-1]
     along = right - left
     normal = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-3)
-    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    low = base[:, 0] * normal[0] + base[:, 1] * normal[1]
-    below = (xs * normal[0] + ys * normal[1] - low.mean()) / unit
+    low = float((base @ normal).mean())
+    below = np.add.outer(
+        np.arange(height, dtype=np.float32) * normal[1] - low,
+        np.arange(width, dtype=np.float32) * normal[0],
+    ).astype(np.float32) / np.float32(unit)
     mask *= _smoothstep((below - 0.02) / 0.07)
     # The jaw line keeps its own pixels too: what lies beyond is neck or background.
     jaw = np.full((height, width), 0, np.uint8)
@@ -277,13 +281,6 @@ def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) 
     cv2.fillConvexPoly(jaw, cv2.convexHull(np.rint(face * 16).astype(np.int32)), 255, cv2.LINE_8, 4)
     mask *= _smoothstep(cv2.distanceTransform(jaw, cv2.DIST_L2, 3) / (0.12 * unit))
     return np.asarray(mask, dtype=np.float32)
-
-
-def _box_of(mask: Array) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows) or rows[-1] - rows[0] < 4 or columns[-1] - columns[0] < 4:
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _light(under: Array, over: Array, mask: Array, lips: Array, unit: float) -> Array:

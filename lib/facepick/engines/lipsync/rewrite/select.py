@@ -103,9 +103,7 @@ def choose(wanted: Wanted, candidates: Candidates) -> Index:
     for first in range(0, n, chunk):
         unary = _unary(wanted, candidates, slice(first, first + chunk))
         for t, costs in enumerate(unary, start=first):
-            best = (
-                np.argpartition(costs, beam - 1)[:beam] if beam < k else np.arange(k)
-            )
+            best = np.argpartition(costs, beam - 1)[:beam] if beam < k else np.arange(k)
             best.sort()
             if t == 0:
                 total = costs[best]

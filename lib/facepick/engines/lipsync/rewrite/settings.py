@@ -29,10 +29,10 @@ class RewriteSettings:
         choices=("close", "keep"),
     )
     language: str = setting(
-        "en",
+        "en-us",
         label="Language of the text",
-        help="The language of the words given with the speech, as espeak-ng names it: en, de, fr, "
-        "cmn. Without words it changes nothing.",
+        help="The language of the words given with the speech, as espeak-ng names it: en-us, de, "
+        "fr, cmn. Without words it changes nothing.",
     )
     offset_ms: int = setting(
         0,
