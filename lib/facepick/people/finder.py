@@ -81,13 +81,13 @@ class ScanSettings:
 class _Effort:
     long_side: int  # of the picture that the detector sees, in pixels
     every_seconds: Fraction  # distance of the sampled frames
-    dense_share: float
+    whole_every: int  # samples from one look at the whole picture to the next
 
 
 _EFFORT = {
-    "fast": _Effort(480, Fraction(28, 100), 0.2),
-    "balanced": _Effort(640, Fraction(18, 100), 0.35),
-    "thorough": _Effort(1280, Fraction(8, 100), 1.0),
+    "fast": _Effort(480, Fraction(24, 100), 2),
+    "balanced": _Effort(640, Fraction(16, 100), 2),
+    "thorough": _Effort(1280, Fraction(8, 100), 1),
 }
 # A gap of 0.6 s: a hand that passes the face, a turn of the head away and back.
 _MAX_GAP_SECONDS = Fraction(6, 10)
@@ -199,8 +199,31 @@ class _Footage:
         self._found: dict[int, FaceBatch] = {}
 
     def add(self, index: int, picture: Picture) -> npt.NDArray[np.uint8]:
-        """Hold a frame; returns it reduced, with square pixels."""
-        small, _ = picture.small(self._long_side)
+        """Hold a frame; returns a glance at it for the cut detectors, (h, w, 3) uint8 BGR."""
+        import cv2
+
+        self._pictures[index] = picture
+        # From the planes, each reduced by itself: a fifth of the cost of a scaled conversion.
+        scale = min(1.0, ShotDetector.LONG_SIDE / max(self.width, self.height))
+        size = (max(1, round(self.width * scale)), max(1, round(self.height * scale)))
+        parts = [
+            # Two lines of the plane for each of the glance are enough, and half the others'
+            # time is saved.
+            cv2.resize(
+                plane[:: max(1, plane.shape[0] // (2 * size[1]))],
+                size,
+                interpolation=cv2.INTER_AREA,
+            )
+            for plane in picture.planes()
+        ]
+        glance = cv2.merge([parts[0], parts[2], parts[1]])
+        if glance.dtype != np.uint8:
+            glance = cv2.convertScaleAbs(glance, alpha=0.25)
+        return np.asarray(cv2.cvtColor(glance, cv2.COLOR_YCrCb2BGR), np.uint8)
+
+    def _reduced(self, index: int) -> npt.NDArray[np.uint8]:
+        """A frame reduced for the detector, with square pixels."""
+        small, _ = self._pictures[index].small(self._long_side)
         if abs(self.aspect - 1.0) > 0.01:
             import cv2
 
@@ -212,8 +235,6 @@ class _Footage:
                 else (max(1, round(width * self.aspect)), height)
             )
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-        self._pictures[index] = picture
-        self._small[index] = small
         return small
 
     def forget_before(self, index: int) -> None:
@@ -226,7 +247,9 @@ class _Footage:
 
     def small(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
         """The reduced frame and its (x, y) scale: display pixels x scale = its pixels."""
-        small = self._small[index]
+        small = self._small.get(index)
+        if small is None:
+            small = self._small[index] = self._reduced(index)
         return small, np.array([small.shape[1] / self.width, small.shape[0] / self.height])
 
     def detect(self, frame: int) -> FaceBatch:
@@ -276,12 +299,23 @@ class _Footage:
         back = np.array([(x1 - x0) / sx, (y1 - y0) / sy]) / self.LOOK_SIDE
         return self._large_enough(_mapped(found, back, (x0 / sx, y0 / sy)))
 
-    def patch(self, frame: int, landmarks5: FloatArray) -> npt.NDArray[np.uint8]:
+    def patch(self, frame: int, box: Box) -> npt.NDArray[np.uint8]:
         import cv2
 
         small, scale = self.small(frame)
-        chip = align(small, np.asarray(landmarks5 * scale, np.float32), size=self.PATCH)
-        return np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), np.uint8)
+        area = box.grown(0.4)
+        across, down = area.width * scale[0] / self.PATCH, area.height * scale[1] / self.PATCH
+        # Taps are apart by a pixel or more only for large faces, and then smoothed below.
+        matrix = np.array([[across, 0, area.x0 * scale[0]], [0, down, area.y0 * scale[1]]])
+        cut = cv2.warpAffine(
+            small,
+            matrix,
+            (self.PATCH, self.PATCH),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        gray = cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY)
+        return np.asarray(cv2.GaussianBlur(gray, (3, 3), 0), np.uint8)
 
     def _large_enough(self, found: FaceBatch) -> FaceBatch:
         return found.take(found.xyxy[:, 3] - found.xyxy[:, 1] >= self._min_height)
@@ -344,7 +378,7 @@ class _Scanner:
             self._options = TrackerOptions(
                 step=step,
                 max_gap=max(2, round(rate * _MAX_GAP_SECONDS)),
-                dense_share=self._effort.dense_share,
+                whole_every=self._effort.whole_every,
             )
             self._rate = max(1.0, min(120.0, float(rate)))
             cuts = ShotDetector()

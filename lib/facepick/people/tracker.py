@@ -1,17 +1,19 @@
 """Follows faces through one shot.
 
-The detector runs on sampled frames only.  Between two samples that agree about who is there, a
-face is interpolated.  Where they disagree - somebody appeared, vanished, or the pixels inside a
-box changed at once - every frame between them is looked at, so that entering and leaving are
-exact to the frame.  Faces are joined by overlap with the Hungarian method, confident detections
-first and doubtful ones only where a face is expected already (the order of Zhang et al.,
-*ByteTrack: Multi-Object Tracking by Associating Every Detection Box*, ECCV 2022).
+The detector sees the whole of every other sampled frame; in the samples between, it sees only
+small cut-outs where faces are expected, at an eighth of the cost each.  Between two samples that
+agree about who is there, a face is interpolated.  Where they disagree - somebody appeared,
+vanished, or the pixels around a face changed at once - cut-outs of every frame between them are
+looked at, so that entering and leaving are exact to the frame.  Faces are joined by overlap with
+the Hungarian method, confident detections first and doubtful ones only where a face is expected
+already (the order of Zhang et al., *ByteTrack: Multi-Object Tracking by Associating Every
+Detection Box*, ECCV 2022).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -41,8 +43,8 @@ class FaceSource(Protocol):
         """Faces near `box`, looked for again in a magnified and padded cut-out."""
         ...
 
-    def patch(self, frame: int, landmarks5: FloatArray) -> Gray:
-        """The aligned face as a small grey picture."""
+    def patch(self, frame: int, box: Box) -> Gray:
+        """The face with its surroundings as a small grey picture."""
         ...
 
 
@@ -52,25 +54,25 @@ class TrackerOptions:
 
     Attributes:
         step: distance of the sampled frames.
+        whole_every: the whole picture is looked at in every so many samples.
         start_score: a face starts a track from this detector score on.
         sure_score: a track must reach this once to be held for a face.
         keep_score: a face that is expected is taken from this score on.
         max_gap: frames that a face may be out of sight and still be the same track.
         min_frames: shorter tracks are dropped, unless the shot is shorter itself.
-        dense_share: share of the frames between samples that may be looked at, on average.
     """
 
     step: int = 4
+    whole_every: int = 2
     start_score: float = 0.6
     sure_score: float = 0.75
     keep_score: float = 0.35
     max_gap: int = 15
     min_frames: int = 3
-    dense_share: float = 0.35
 
     def __post_init__(self) -> None:
-        if self.step < 1 or self.max_gap < 0:
-            raise ValueError(f"step must be >= 1 and max_gap >= 0, got {self}")
+        if self.step < 1 or self.whole_every < 1 or self.max_gap < 0:
+            raise ValueError(f"step and whole_every must be >= 1, max_gap >= 0, got {self}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ class Observation:
         frame: index of the frame.
         box, landmarks5: (4,) and (5, 2) float32, display pixels.
         score: of the detector.
-        patch: aligned grey picture of the face.
+        patch: grey picture of the face and its surroundings.
     """
 
     frame: int
@@ -179,12 +181,14 @@ class ShotTracker:
     # Or, for a fast head, its centre moved by less than this share of its size a sample.
     MAX_SHIFT = 0.7
     MAX_ZOOM = 1.7
-    # Patches of one face in neighbouring frames correlate by more than 0.6; two people in one
-    # place, as when one pane of a split screen changes, by less.
-    CHANGED_PATCH = 0.55
+    # A face with its surroundings correlates by more than 0.8 with itself in the next frame;
+    # when one pane of a split screen changes to somebody else, hardly at all.
+    CHANGED_PATCH = 0.6
     OTHER_PATCH = 0.35
     # A face with more than this share of its box outside the picture is leaving it.
     LEAVING_SHARE = 0.2
+    # So many cut-outs cost as much as half a look at the whole picture.
+    MAX_CUT_OUTS = 4
 
     def __init__(
         self,
@@ -199,16 +203,15 @@ class ShotTracker:
         self._on_seen = on_seen
         self._start = start
         self._sampled: int | None = None
+        self._whole: int | None = None
+        self._samples_since_whole = 0
         self._active: list[RawTrack] = []
         self._done: list[RawTrack] = []
-        # Credit for frames beyond the samples: a clip that flickers all the time must not cost
-        # a detection in every frame, one that cuts to a crowd may spend what it saved before.
-        self._credit = 12.0
 
     @property
     def needed_from(self) -> int:
         """Frames before this one will not be asked for again."""
-        return self._start if self._sampled is None else self._sampled + 1
+        return self._start if self._whole is None else self._whole + 1
 
     def advance(self, last: int, *, final: bool) -> None:
         """Look at the frames up to `last`.
@@ -220,26 +223,20 @@ class ShotTracker:
         if self._sampled is None:
             if last < self._start:
                 return
-            self._commit(self._start, self._pair(self._start))
-            self._sampled = self._start
+            self._commit(self._start, self._pair(self._start, self._source.detect(self._start)))
+            self._sampled = self._whole = self._start
         while self._sampled < last:
             target = self._sampled + self._options.step
             if target > last:
                 if not final:
                     return
                 target = last
-            self._credit = min(
-                60.0, self._credit + self._options.dense_share * (target - self._sampled)
-            )
-            pairs = self._pair(target)
-            between = range(self._sampled + 1, target)
-            if len(between) and self._credit >= len(between) and self._disagrees(pairs):
-                self._credit -= len(between)
-                for frame in between:
-                    self._commit(frame, self._pair(frame))
-                pairs = self._pair(target)
-            self._commit(target, pairs)
+            pairing = self._sample(target, whole=final and target == last)
+            self._fill(self._sampled, target, pairing)
+            self._commit(target, pairing)
             self._sampled = target
+            if pairing.whole:
+                self._whole, self._samples_since_whole = target, 0
 
     def finish(self) -> list[RawTrack]:
         """The tracks of the shot, weak ones dropped, by first frame and left edge."""
@@ -256,13 +253,41 @@ class ShotTracker:
         self._done = []
         return sorted(kept, key=lambda t: (t.first.frame, float(t.first.box[0])))
 
-    # ------------------------------------------------------------------ one frame
+    # ------------------------------------------------------------------ one sample
 
-    def _pair(self, frame: int) -> _Pairing:
-        """Who is who in `frame`; changes nothing."""
-        found = _without_nested(self._source.detect(frame))
+    def _sample(self, frame: int, *, whole: bool) -> _Pairing:
+        """Who is who in `frame`; changes no track."""
+        self._samples_since_whole += 1
+        whole = whole or self._samples_since_whole >= self._options.whole_every
+        if not whole and len(self._active) <= self.MAX_CUT_OUTS:
+            pairing = self._pair(frame, self._cut_outs(frame))
+            lost = [
+                k
+                for k, t in enumerate(self._active)
+                if k not in pairing.pairs and t.last.frame == self._sampled
+            ]
+            if not lost:
+                return pairing
+        return replace(self._pair(frame, self._source.detect(frame)), whole=True)
+
+    def _cut_outs(self, frame: int) -> FaceBatch:
+        """What is found where faces are expected, each face once."""
+        parts = [
+            self._source.look(frame, Box(*map(float, track.predicted(frame))))
+            for track in self._active
+        ]
+        if not parts:
+            return FaceBatch.empty()
+        merged = FaceBatch(
+            np.concatenate([p.xyxy for p in parts]),
+            np.concatenate([p.score for p in parts]),
+            np.concatenate([p.landmarks5 for p in parts]),
+        )
+        return merged.take(np.argsort(-merged.score, kind="stable"))
+
+    def _pair(self, frame: int, found: FaceBatch) -> _Pairing:
+        found = _without_nested(found)
         pairs: dict[int, Observation] = {}
-        correlations: dict[int, float] = {}
         free = set(range(len(found)))
         strong = [i for i in range(len(found)) if found.score[i] >= self._options.start_score]
         weak = [
@@ -273,28 +298,22 @@ class ShotTracker:
         for candidates in (strong, weak):
             tracks = [k for k in range(len(self._active)) if k not in pairs]
             for track, face in self._match(frame, tracks, candidates, found):
-                seen = self._observe(frame, found, face)
-                pairs[track] = seen
-                correlations[track] = patch_correlation(
-                    self._active[track].last.patch, seen.patch
-                )
+                pairs[track] = self._observe(frame, found, face)
                 free.discard(face)
-        for track in range(len(self._active)):
-            if track in pairs:
-                continue
-            again = self._second_look(frame, track, found)
-            if again is not None:
-                pairs[track] = again
-                correlations[track] = patch_correlation(
-                    self._active[track].last.patch, again.patch
-                )
+        others = [found.box(j) for j in range(len(found))]
+        for k, item in enumerate(self._active):
+            if k not in pairs and item.best_score >= self._options.sure_score:
+                expected = item.predicted(frame)
+                again = self._look(frame, expected, others, near=expected)
+                if again is not None:
+                    pairs[k] = again
         taken = [Box(*map(float, o.box)) for o in pairs.values()]
         new = [
             self._observe(frame, found, i)
             for i in strong
-            if i in free and all(found.box(i).iou(b) < 0.5 for b in taken)
+            if i in free and all(found.box(i).iou(b) < 0.3 for b in taken)
         ]
-        return _Pairing(pairs, correlations, new)
+        return _Pairing(pairs, new)
 
     def _match(
         self, frame: int, tracks: list[int], faces: list[int], found: FaceBatch
@@ -323,72 +342,153 @@ class ShotTracker:
             return float("inf")
         return 1.0 - overlap + 0.25 * shift
 
-    def _second_look(self, frame: int, track: int, found: FaceBatch) -> Observation | None:
-        """Look again where a face should be: magnified, and past the edge of the picture."""
-        item = self._active[track]
-        if item.best_score < self._options.sure_score:
-            return None
-        expected = item.predicted(frame)
-        near = self._source.look(frame, Box(*map(float, expected)))
+    def _look(
+        self,
+        frame: int,
+        where: npt.NDArray[np.float64],
+        others: list[Box],
+        *,
+        near: npt.NDArray[np.float64],
+    ) -> Observation | None:
+        """Look again where a face should be: magnified, and past the edge of the picture.
+
+        `others` are faces that are somebody else's already.
+        """
+        found = self._source.look(frame, Box(*map(float, where)))
         best, best_distance = -1, float("inf")
-        for i in range(len(near)):
-            if near.score[i] < self._options.keep_score:
+        for i in range(len(found)):
+            if found.score[i] < self._options.keep_score:
                 continue
-            if any(near.box(i).iou(found.box(j)) > 0.5 for j in range(len(found))):
-                # It is somebody else's face that was found in the first look.
+            if any(found.box(i).iou(other) > 0.4 for other in others):
                 continue
-            distance = self._distance(expected, near.xyxy[i], 1.0)
+            distance = self._distance(near, found.xyxy[i], 1.0)
             if distance < best_distance:
                 best, best_distance = i, distance
-        return None if best < 0 else self._observe(frame, near, best)
+        return None if best < 0 else self._observe(frame, found, best)
 
     def _observe(self, frame: int, found: FaceBatch, face: int) -> Observation:
-        landmarks = found.landmarks5[face]
         return Observation(
             frame,
             found.xyxy[face],
-            landmarks,
+            found.landmarks5[face],
             float(found.score[face]),
-            self._source.patch(frame, landmarks),
+            self._source.patch(frame, found.box(face)),
         )
 
-    def _disagrees(self, pairing: _Pairing) -> bool:
-        if pairing.new:
-            return True
+    # ------------------------------------------------------------------ between two samples
+
+    def _fill(self, start: int, stop: int, pairing: _Pairing) -> None:
+        """Look into the frames between two samples where the samples disagree."""
+        between = range(start + 1, stop)
         for k, track in enumerate(self._active):
-            if k not in pairing.pairs:
-                if track.last.frame == self._sampled and len(track.observations) > 1:
-                    return True
-            elif pairing.correlations[k] < self.CHANGED_PATCH:
-                return True
-        return False
+            seen = pairing.pairs.get(k)
+            fresh = track.last.frame == start
+            if seen is None:
+                if fresh and track.best_score >= self._options.sure_score:
+                    pairing.before[k] = self._forwards(track, between, pairing)
+            elif not fresh:
+                pairing.before[k] = self._backwards(seen, between, pairing, but=k)
+            elif patch_correlation(track.last.patch, seen.patch) < self.CHANGED_PATCH:
+                pairing.before[k] = self._across(track, seen, between, pairing)
+        for n, seen in enumerate(pairing.new):
+            # It may have come before the last sample, which saw cut-outs only.
+            since = range((start if self._whole is None else self._whole) + 1, stop)
+            pairing.before_new[n] = self._backwards(seen, since, pairing, but=None)
+
+    def _forwards(
+        self, track: RawTrack, between: range, pairing: _Pairing
+    ) -> list[Observation]:
+        """A face that is gone at the next sample: until when it was there."""
+        found: list[Observation] = []
+        for frame in between:
+            expected = track.predicted(frame)
+            others = self._others(frame, pairing, but=None)
+            near = expected if not found else found[-1].box.astype(np.float64)
+            seen = self._look(frame, expected, others, near=near)
+            if seen is None:
+                break
+            found.append(seen)
+        return found
+
+    def _backwards(
+        self, seen: Observation, between: range, pairing: _Pairing, *, but: int | None
+    ) -> list[Observation]:
+        """A face that is new at a sample: since when it has been there."""
+        found: list[Observation] = []
+        for frame in reversed(between):
+            near = (found[-1] if found else seen).box.astype(np.float64)
+            earlier = self._look(frame, near, self._others(frame, pairing, but=but), near=near)
+            last = found[-1] if found else seen
+            if (
+                earlier is None
+                or patch_correlation(earlier.patch, last.patch) < self.OTHER_PATCH
+            ):
+                break
+            found.append(earlier)
+        return found[::-1]
+
+    def _across(
+        self, track: RawTrack, seen: Observation, between: range, pairing: _Pairing
+    ) -> list[Observation]:
+        """A face around which the pixels changed: every frame in between."""
+        found: list[Observation] = []
+        first, last = track.last.box.astype(np.float64), seen.box.astype(np.float64)
+        span = seen.frame - track.last.frame
+        for frame in between:
+            share = (frame - track.last.frame) / span
+            expected = (1 - share) * first + share * last
+            again = self._look(frame, expected, [], near=expected)
+            if again is not None:
+                found.append(again)
+        return found
+
+    def _others(self, frame: int, pairing: _Pairing, *, but: int | None) -> list[Box]:
+        """Where everybody else is between the samples, by interpolation."""
+        boxes: list[Box] = []
+        for k, seen in pairing.pairs.items():
+            last = self._active[k].last
+            if k == but:
+                continue
+            # Before the last sample (where only a new face is looked for) the last box serves.
+            share = max(0.0, (frame - last.frame) / (seen.frame - last.frame))
+            boxes.append(Box(*map(float, (1 - share) * last.box + share * seen.box)))
+        return boxes
 
     def _commit(self, frame: int, pairing: _Pairing) -> None:
         still: list[RawTrack] = []
         for k, track in enumerate(self._active):
             seen = pairing.pairs.get(k)
+            chain = [*pairing.before.get(k, ()), *([] if seen is None else [seen])]
+            for item in chain:
+                track = self._extend(track, item)
             if seen is None:
                 track.missed.append(frame)
                 if frame - track.last.frame > self._options.max_gap:
                     self._done.append(track)
-                else:
-                    still.append(track)
-                continue
-            correlation = pairing.correlations[k]
-            other = frame - track.last.frame == 1 and correlation < self.OTHER_PATCH
-            gap = frame - track.last.frame > 1 and track.missed[-1:] > [track.last.frame]
-            if other or (gap and self._left_between(track.last, seen)):
-                self._done.append(track)
-                track = RawTrack(seen)
-            else:
-                track.add(seen, correlation=correlation)
-            self._on_seen(track, seen)
+                    continue
             still.append(track)
-        for seen in pairing.new:
-            track = RawTrack(seen)
-            self._on_seen(track, seen)
+        for n, seen in enumerate(pairing.new):
+            chain = [*pairing.before_new.get(n, ()), seen]
+            track = RawTrack(chain[0])
+            self._on_seen(track, chain[0])
+            for item in chain[1:]:
+                track = self._extend(track, item)
             still.append(track)
         self._active = still
+
+    def _extend(self, track: RawTrack, seen: Observation) -> RawTrack:
+        """The track that goes on with `seen`: itself, or a new one when it is somebody else."""
+        correlation = patch_correlation(track.last.patch, seen.patch)
+        adjacent = seen.frame - track.last.frame == 1
+        missed = bool(track.missed) and track.missed[-1] > track.last.frame
+        other = adjacent and correlation < self.OTHER_PATCH
+        if other or (missed and self._left_between(track.last, seen)):
+            self._done.append(track)
+            track = RawTrack(seen)
+        else:
+            track.add(seen, correlation=correlation)
+        self._on_seen(track, seen)
+        return track
 
     def _left_between(self, before: Observation, after: Observation) -> bool:
         """Whether a face that was missed for a while went out of the picture meanwhile."""
@@ -404,9 +504,20 @@ class ShotTracker:
 
 @dataclass(frozen=True, eq=False)
 class _Pairing:
+    """Who is who at a sample.
+
+    Attributes:
+        pairs: what was seen of active track k.
+        new: faces of nobody yet.
+        before, before_new: what was seen of them between the last sample and this one.
+        whole: the whole picture was looked at.
+    """
+
     pairs: dict[int, Observation]
-    correlations: dict[int, float]
     new: list[Observation]
+    before: dict[int, list[Observation]] = field(default_factory=dict)
+    before_new: dict[int, list[Observation]] = field(default_factory=dict)
+    whole: bool = False
 
 
 def _without_nested(found: FaceBatch) -> FaceBatch:

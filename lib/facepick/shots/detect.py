@@ -39,9 +39,9 @@ class ShotDetector:
     there.
     """
 
-    # Cuts show in a quarter-megapixel-free picture as well as in the full one, and the detectors
-    # take 0.2 ms at this size against 15 ms at 720p.
-    LONG_SIDE = 256
+    # Cuts show in a tiny picture as well as in the full one, and the two detectors together
+    # take 0.3 ms at this size against 30 ms at 720p.
+    LONG_SIDE = 128
     # Mean change of hue, saturation and value between two frames.  27 and 15 are PySceneDetect's
     # own defaults for its fixed and its adaptive detector.
     CONTENT_THRESHOLD = 27.0
@@ -173,8 +173,8 @@ def _structure(thumb: npt.NDArray[np.uint8]) -> GrayFloat:
 
     gray = cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY).astype(np.float32)
     gray = cv2.GaussianBlur(gray, (0, 0), 1.0)
-    mean = cv2.blur(gray, (15, 15))
-    variance = cv2.blur(gray * gray, (15, 15)) - mean * mean
+    mean = cv2.blur(gray, (7, 7))
+    variance = cv2.blur(gray * gray, (7, 7)) - mean * mean
     # 20 = the variance of coding noise (a deviation of 4.5 steps); it keeps flat areas flat.
     return np.asarray((gray - mean) / np.sqrt(np.maximum(variance, 0) + 20.0), np.float32)
 

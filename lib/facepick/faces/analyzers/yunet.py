@@ -7,12 +7,16 @@ Wu, Peng and Yu, *YuNet: A Tiny Millisecond-level Face Detector*, Machine Intell
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.analyzers._opencv import opencv_path, quiet_opencv
 from facepick.faces.detection import FaceBatch
+
+if TYPE_CHECKING:
+    import cv2
 
 __all__ = ["YuNetDetector"]
 
@@ -31,24 +35,31 @@ class YuNetDetector:
     # Overlapping boxes of one face; the authors' own value.
     NMS_IOU = 0.3
     TOP_K = 750
+    MAX_SIZES = 4
 
     def __init__(self, model: Path, *, min_score: float = 0.3) -> None:
         import cv2
 
-        with quiet_opencv():
-            self._net = cv2.FaceDetectorYN.create(
-                opencv_path(model), "", (320, 320), min_score, self.NMS_IOU, self.TOP_K
-            )
-        self._size: tuple[int, int] | None = None
+        def load(size: tuple[int, int]) -> cv2.FaceDetectorYN:
+            with quiet_opencv():
+                return cv2.FaceDetectorYN.create(
+                    opencv_path(model), "", size, min_score, self.NMS_IOU, self.TOP_K
+                )
+
+        self._load = load
+        # A network for each size of picture: changing the size of one costs a tenth of a
+        # detection.
+        self._nets: dict[tuple[int, int], cv2.FaceDetectorYN] = {}
 
     def detect(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
         """Faces in pixels of `image`, by falling score."""
         height, width = image.shape[:2]
-        if self._size != (width, height):
-            with quiet_opencv():
-                self._net.setInputSize((width, height))
-            self._size = (width, height)
-        _, rows = self._net.detect(image)
+        net = self._nets.get((width, height))
+        if net is None:
+            if len(self._nets) >= self.MAX_SIZES:
+                self._nets.clear()
+            net = self._nets[width, height] = self._load((width, height))
+        _, rows = net.detect(image)
         if rows is None:
             return FaceBatch.empty()
         rows = np.asarray(rows, np.float32)
