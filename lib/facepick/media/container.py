@@ -29,6 +29,7 @@ __all__ = [
     "MAX_STREAMS",
     "check_file",
     "check_size",
+    "codec_name",
     "is_attached_picture",
     "open_media",
     "rotation_of",
@@ -160,6 +161,27 @@ def video_stream(container: InputContainer, path: Path | str) -> VideoStream:
         )
     check_size(stream.codec_context.width, stream.codec_context.height, path)
     return stream
+
+
+# Names of decoders from other libraries, and of variants -> the codec's own name.
+_DECODERS = {
+    "libdav1d": "av1",
+    "libaom-av1": "av1",
+    "libvpx": "vp8",
+    "libvpx-vp9": "vp9",
+    "mp3float": "mp3",
+    "mp2float": "mp2",
+    "libopus": "opus",
+    "libvorbis": "vorbis",
+}
+
+
+def codec_name(stream: Any) -> str:
+    """FFmpeg's name of a stream's codec, whichever decoder reads it."""
+    if stream.codec_context is None:
+        return "unknown"
+    name = str(stream.codec_context.name)
+    return _DECODERS.get(name, name)
 
 
 def check_size(width: int, height: int, path: Path | str) -> None:

@@ -207,6 +207,8 @@ class Picture:
                 src_color_range=_FULL if was_rgb else range_tag,
                 dst_color_range=range_tag,
             )
+            if was_rgb:
+                frame.colorspace = matrix
         elif any(plane.line_size < 0 for plane in frame.planes):
             frame = _relabelled(frame, target)
         if rotation:
@@ -298,9 +300,8 @@ class Picture:
             src_color_range=_FULL if self.full_range else _LIMITED,
             dst_color_range=_FULL,
         )
-        return np.ascontiguousarray(_view(frame.planes[0], height, width * 3)).reshape(
-            height, width, 3
-        )
+        packed = _view(frame.planes[0], height, width * 3)
+        return np.asarray(packed.reshape(height, width, 3), order="C")
 
     def crop(self, x0: int, y0: int, x1: int, y1: int) -> ByteImage:
         """The rectangle [x0, x1) x [y0, y1) in display pixels, (h, w, 3) uint8 BGR.
@@ -329,12 +330,8 @@ class Picture:
         decode, _ = _matrices(self.matrix, self.full_range, bits)
         codes = cv2.merge(parts)
         if bits > 8:
-            return (
-                cv2.transform(codes.astype(np.float32), decode)
-                .round()
-                .clip(0, 255)
-                .astype(np.uint8)
-            )
+            exact = np.asarray(cv2.transform(codes.astype(np.float32), decode))
+            return exact.round().clip(0, 255).astype(np.uint8)
         return np.asarray(cv2.transform(codes, decode), dtype=np.uint8)
 
     def blend(self, image: ByteImage, alpha: FloatImage, origin: tuple[int, int]) -> None:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from facepick.errors import VideoOpenError, file_problem
-from facepick.media.container import open_media, rotation_of, stream_time_base, video_stream
+from facepick.media.container import (
+    codec_name,
+    open_media,
+    rotation_of,
+    stream_time_base,
+    video_stream,
+)
 from facepick.media.video import AudioInfo, VideoInfo
 
 __all__ = ["guarded_probe", "probe"]
@@ -53,7 +59,7 @@ def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
         rotation=rotation,
         sample_aspect_ratio=aspect,
         pixel_format=frame.format.name,
-        codec=stream.codec_context.name,
+        codec=codec_name(stream),
         time_base=time_base,
         declared_frames=stream.frames or None,
         average_rate=Fraction(stream.average_rate) if stream.average_rate else None,
@@ -105,7 +111,7 @@ def _describe_audio(stream: Any, container: Any) -> AudioInfo:
         is_default = bool(int(disposition) & 1)
     return AudioInfo(
         index=stream.index,
-        codec=context.name if context is not None else "unknown",
+        codec=codec_name(stream),
         sample_rate=(context.sample_rate or 0) if context is not None else 0,
         channels=len(layout.channels) if layout is not None else 0,
         layout=layout.name if layout is not None else "",

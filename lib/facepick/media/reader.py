@@ -14,6 +14,7 @@ from typing import Any
 from facepick.errors import file_problem
 from facepick.media.container import (
     check_size,
+    codec_name,
     open_media,
     video_stream,
 )
@@ -183,7 +184,7 @@ class VideoReader:
                     run = 0
                     given += 1
                     yield frame
-            if not careful and given < sent and stream.codec_context.name in _FRAME_PER_PACKET:
+            if not careful and given < sent and codec_name(stream) in _FRAME_PER_PACKET:
                 raise _Damage
 
     def _repaired(self, raws: Iterator[Any], index: int) -> Iterator[Any]:

@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.errors import RenderError, UserInputError
+from facepick.errors import FfmpegMissing, RenderError, UserInputError
 from facepick.media.audio import AudioBlock, decode_audio, fitted
-from facepick.media.container import open_media, stream_time_base
+from facepick.media.container import codec_name, open_media, stream_time_base
 from facepick.media.encode import (
     Container,
     EncodeSettings,
@@ -39,6 +39,7 @@ from facepick.media.encode import (
     encoder_named,
     native_format,
 )
+from facepick.media.ffmpeg import store_aspect
 from facepick.media.picture import Picture, recoded
 from facepick.media.video import AudioInfo, VideoInfo
 from facepick.progress import CancelToken, never
@@ -145,7 +146,7 @@ class SegmentWriter:
         except (av.error.FFmpegError, ValueError) as error:
             self.abort()
             raise RenderError(
-                f"The encoder {settings.encoder} does not work here ({error}).",
+                f"The encoder {settings.encoder} does not work here ({_reason(error)}).",
                 hint="Choose another encoder, such as x264.",
             ) from error
         self._stream = stream
@@ -176,7 +177,7 @@ class SegmentWriter:
             self._container.mux(self._stream.encode(frame))
         except (av.error.FFmpegError, OSError) as error:
             raise RenderError(
-                f"Encoding failed at frame {self.frames} of a segment ({error}).",
+                f"Encoding failed at frame {self.frames} of a segment ({_reason(error)}).",
                 hint="Check that there is space left on the disk.",
             ) from error
         self._last_pts = pts
@@ -198,7 +199,7 @@ class SegmentWriter:
         except (av.error.FFmpegError, OSError) as error:
             self.abort()
             raise RenderError(
-                f"The segment {self.path.name} could not be finished ({error}).",
+                f"The segment {self.path.name} could not be finished ({_reason(error)}).",
                 hint="Check that there is space left on the disk.",
             ) from error
         self._container = None
@@ -215,6 +216,11 @@ class SegmentWriter:
             except (av.error.FFmpegError, OSError) as error:
                 log.debug("closing %s: %s", self._part, error)
         self._part.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    """The words of an error without the call that failed."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _publish(part: Path, path: Path) -> None:
@@ -378,7 +384,12 @@ def join_segments(
     try:
         with ExitStack() as stack:
             made: Any = stack.enter_context(
-                av.open(str(part), "w", format=target.name, options=_muxer_options(info, metadata))
+                av.open(
+                    str(part),
+                    "w",
+                    format=target.name,
+                    options=_muxer_options(target, info, metadata or {}),
+                )
             )
             made.metadata.update(_tags(info.path, metadata or {}))
             video = _VideoCopy(made, target, parts, clock, stack)
@@ -391,10 +402,11 @@ def join_segments(
             ):
                 cancel.raise_if_cancelled()
                 made.mux(stream_packets)
+        _store_aspect(part, target, info, video.codec)
         _publish(part, out)
     except (av.error.FFmpegError, OSError) as error:
         raise RenderError(
-            f"{out.name} could not be written ({error}).",
+            f"{out.name} could not be written ({_reason(error)}).",
             hint="Check that the folder may be written to and has space left.",
         ) from error
     finally:
@@ -406,6 +418,22 @@ def _keyed(
 ) -> Iterator[tuple[Fraction, int, Any]]:
     for time, packet in packets:
         yield time, order, packet
+
+
+def _store_aspect(part: Path, target: Container, info: VideoInfo, codec: str) -> None:
+    """Matroska and WebM say how wide a pixel is where VP9 and AV1 do not."""
+    aspect = info.sample_aspect_ratio
+    if target.exact_times or aspect == 1 or codec not in ("vp9", "av1"):
+        return
+    copy = part.with_name(part.name + ".aspect")
+    try:
+        shown = aspect * Fraction(info.width, info.height)
+        store_aspect(part, copy, format=target.name, aspect=shown)
+        os.replace(copy, part)
+    except FfmpegMissing:
+        log.warning("the sample aspect ratio %s is lost: there is no ffmpeg program", aspect)
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def _refuse_source(out: Path, source: Path) -> None:
@@ -454,12 +482,21 @@ class _Clock:
         self.durations = np.diff(self.pts, append=self.pts[-1] + max(1, duration_pts))
 
 
-def _muxer_options(info: VideoInfo, metadata: Mapping[str, str] | None) -> dict[str, str]:
-    # Options that a muxer does not know are ignored by FFmpeg.
+def _muxer_options(
+    target: Container, info: VideoInfo, metadata: Mapping[str, str]
+) -> dict[str, str]:
+    if not target.exact_times:
+        return {}
+    # The index goes first, so that a browser can play while it loads.
     flags = "+faststart"
-    if any(key.lower() not in _MP4_TAGS for key in (metadata or {})):
+    if any(key.lower() not in _MP4_TAGS for key in metadata):
         flags += "+use_metadata_tags"
-    return {"movflags": flags}
+    options = {"movflags": flags}
+    # A late start of a stream is written in units of the movie's time scale, by default 1 ms.
+    scale = info.time_base.denominator
+    if 1000 < scale <= 1_000_000:
+        options["movie_timescale"] = str(scale)
+    return options
 
 
 def _tags(source: Path, added: Mapping[str, str]) -> dict[str, str]:
@@ -488,8 +525,7 @@ class _VideoCopy:
         self._clock = clock
         first = stack.enter_context(open_media(parts[0].path))
         template = first.streams.video[0]
-        codec = template.codec_context.name
-        codec = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx-vp9": "vp9"}.get(codec, codec)
+        codec = self.codec = codec_name(template)
         if codec not in target.video:
             raise RenderError(
                 f"A {target.name} file cannot hold {codec} video.",
@@ -499,12 +535,7 @@ class _VideoCopy:
         self.stream.time_base = clock.time_base
         if codec == "hevc" and target.tag_hevc:
             self.stream.codec_context.codec_tag = target.tag_hevc
-        offset, delay = 0, 0
-        for part in parts:
-            position = np.arange(len(part.shown))
-            delay = max(delay, int((position - part.shown).max()))
-            offset += len(part.shown)
-        self._delay = delay
+        self._delay = max(int((np.arange(len(p.shown)) - p.shown).max()) for p in parts)
 
     def _dts(self, k: int) -> int:
         pts = self._clock.pts
@@ -533,9 +564,13 @@ class _VideoCopy:
 
 def _copy_of(made: Any, template: Any) -> Any:
     """A stream of the output for packets of another, under every PyAV from 12 on."""
-    if hasattr(made, "add_stream_from_template"):
+    if not hasattr(made, "add_stream_from_template"):
+        return made.add_stream(template=template)
+    try:
+        # By the decoder's codec: there need not be an encoder of the same name (AV1).
+        return made.add_stream_from_template(template, opaque=True)
+    except TypeError:
         return made.add_stream_from_template(template)
-    return made.add_stream(template=template)
 
 
 def _sounds(
@@ -556,7 +591,7 @@ def _sounds(
         first = False
     for stream in audio.streams:
         assert audio.source is not None
-        if target.holds_audio(_codec_family(stream.codec)):
+        if target.holds_audio(stream.codec):
             copy = _AudioCopy(made, audio.source, stream, clock, stop, cancel)
             if not first:
                 _not_default(copy.stream)
@@ -572,12 +607,6 @@ def _sounds(
             sounds.append(made_track.packets())
         first = False
     return sounds
-
-
-def _codec_family(name: str) -> str:
-    """The codec that a decoder of another library reads: mp3float -> mp3."""
-    aliases = {"mp3float": "mp3", "mp2float": "mp2", "libopus": "opus", "libvorbis": "vorbis"}
-    return aliases.get(name, name)
 
 
 def _not_default(stream: Any) -> None:

@@ -1,0 +1,107 @@
+"""Which source frame an output frame shows, when the new speech is longer than the video.
+
+Pure functions of numbers.  Five modes:
+
+======== =====================================================================================
+cut      the video's length; longer speech is cut off with it
+silence  the video's length too; once the last line is over, the original sound is silent as well
+loop     the video starts again from its first frame
+bounce   the video runs backwards from its last frame to its first, then forwards, and so on
+freeze   the last frame stands still
+======== =====================================================================================
+
+No mode ever makes a video shorter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["LENGTH_MODES", "LengthMode", "frames_needed", "output_pts", "source_frames"]
+
+LengthMode = Literal["cut", "loop", "bounce", "freeze", "silence"]
+LENGTH_MODES: tuple[LengthMode, ...] = get_args(LengthMode)
+
+Frames = npt.NDArray[np.int64]
+
+
+def source_frames(n_source: int, n_output: int, mode: LengthMode) -> Frames:
+    """The source frame that each of the `n_output` output frames shows.
+
+    In ``bounce`` the first and last frame are not shown twice at the turn: four frames run
+    0 1 2 3 2 1 0 1 ...
+
+    Raises:
+        ValueError: no source frames, a mode that does not exist, or more output than source
+            frames in a mode that keeps the length.
+    """
+    if n_source < 1 or n_output < 0:
+        raise ValueError(f"{n_source} source frames cannot fill {n_output} output frames")
+    if mode not in LENGTH_MODES:
+        raise ValueError(f"mode must be one of {LENGTH_MODES}, got {mode!r}")
+    at = np.arange(n_output, dtype=np.int64)
+    if mode in ("cut", "silence"):
+        if n_output > n_source:
+            raise ValueError(
+                f"{mode} keeps the length: {n_output} output, {n_source} source frames"
+            )
+        return at
+    if mode == "freeze":
+        return np.minimum(at, n_source - 1)
+    if mode == "loop":
+        return at % n_source
+    period = max(1, 2 * (n_source - 1))
+    at %= period
+    return np.minimum(at, period - at) if n_source > 1 else np.zeros(n_output, np.int64)
+
+
+def frames_needed(durations: Sequence[int], wanted: int, mode: LengthMode) -> int:
+    """How many output frames it takes until `wanted` time is filled.
+
+    Args:
+        durations: display time of every source frame, positive, in any unit.
+        wanted: in the same unit: where the last line of speech ends.
+        mode: as above.
+
+    Returns:
+        At least ``len(durations)``, and exactly that in the modes that keep the length.
+
+    Raises:
+        ValueError: no frames, or a frame without a duration.
+    """
+    n = len(durations)
+    times = np.asarray(durations, np.int64)
+    if n < 1 or times.min() <= 0:
+        raise ValueError("every frame must have a positive display time")
+    total = int(times.sum())
+    if mode in ("cut", "silence") or wanted <= total:
+        return n
+    if mode == "freeze":
+        return n + -(-(wanted - total) // int(times[-1]))
+    # After the first run the video repeats with a period: itself, or backwards and forwards.
+    period = source_frames(n, n + max(1, n if mode == "loop" else 2 * (n - 1)), mode)[n:]
+    ends = np.cumsum(times[period])
+    rounds, rest = divmod(wanted - total, int(ends[-1]))
+    return n + rounds * len(period) + int(np.searchsorted(ends, rest)) + (1 if rest else 0)
+
+
+def output_pts(pts: Sequence[int], last_duration: int, sources: Frames) -> tuple[list[int], int]:
+    """When each output frame is shown: every picture stays as long as it does in the source.
+
+    Args:
+        pts: of the source frames, strictly rising.
+        last_duration: display time of the last source frame, in the same unit.
+        sources: what `source_frames` gave.
+
+    Returns:
+        The output's times, starting at ``pts[0]`` like the source's, and how long its last
+        frame is shown.
+    """
+    durations = np.append(np.diff(np.asarray(pts, np.int64)), last_duration)
+    shown = durations[sources]
+    starts = int(pts[0]) + np.concatenate([[0], np.cumsum(shown)[:-1]])
+    return [int(p) for p in starts[: len(sources)]], int(shown[-1]) if len(shown) else 0
