@@ -10,7 +10,7 @@ head, and triangulates it there (Delaunay), with eyes and inner mouth as holes.
 The file holds:
 
     shape      (468, 3) float32  mean head, eye distance 1, x right, y down, z away
-    uv         (468, 2) float32  texture coordinates in [0, 1]
+    uv         (504, 2) float32  texture coordinates in [0, 1], with a ring around the oval
     triangles  (t, 3)   int16    corners, clockwise on the screen for a face seen from the front
 
 Needs scipy on top of facepick's own dependencies.
@@ -23,13 +23,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import Delaunay
+
 from facepick.compositing.masks import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
+from facepick.engines.swap.topology import VERTICES, extended
 from facepick.faces.analyzers.yunet import YuNetDetector
 from facepick.faces.mesh import FaceMesh
 from facepick.media.reader import VideoReader
 from facepick.models.catalog import YUNET
 from facepick.models.store import default_store
-from scipy.spatial import Delaunay
 
 OUT = Path(__file__).parent.parent / "lib/facepick/engines/swap/data/mesh_topology.npz"
 STEP = 10
@@ -109,9 +111,7 @@ def unrolled(shape: np.ndarray) -> np.ndarray:
     angle = np.arctan2(shape[:, 0], axis - shape[:, 2])
     flat = np.stack([angle * AXIS_DEPTH, shape[:, 1]], axis=1)
     low, high = flat.min(axis=0), flat.max(axis=0)
-    side = (high - low).max()
-    centred = (flat - (low + high) / 2) / side
-    return centred * (1 - 2 * BORDER) + 0.5
+    return BORDER + (flat - low) / (high - low) * (1 - 2 * BORDER)
 
 
 def inside(ring: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -162,22 +162,24 @@ def with_edges(uv: np.ndarray, triangles: np.ndarray, rings: list[tuple[int, ...
 
 def triangulated(uv: np.ndarray) -> np.ndarray:
     rings = [LIPS_INNER, RIGHT_EYE, LEFT_EYE, FACE_OVAL]
+    ring = tuple(range(468, VERTICES))
+    rings.append(ring)
     triangles = with_edges(uv, Delaunay(uv).simplices, rings)
     centers = uv[triangles].mean(axis=1)
-    keep = inside(uv[list(FACE_OVAL)], centers)
-    for ring in (LIPS_INNER, RIGHT_EYE, LEFT_EYE):
-        keep &= ~inside(uv[list(ring)], centers)
+    keep = inside(uv[list(ring)], centers)
+    for hole in (LIPS_INNER, RIGHT_EYE, LEFT_EYE):
+        keep &= ~inside(uv[list(hole)], centers)
     triangles = triangles[keep]
     a, b, c = (uv[triangles[:, i]] for i in range(3))
     turn = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     triangles[turn < 0] = triangles[turn < 0][:, ::-1]
     edges = {frozenset((int(t[i]), int(t[i - 1]))) for t in triangles for i in range(3)}
-    for name, ring in (
-        ("oval", FACE_OVAL), ("lips", LIPS_INNER), ("right eye", RIGHT_EYE), ("left eye", LEFT_EYE)
+    for name, closed in (
+        ("ring", ring), ("lips", LIPS_INNER), ("right eye", RIGHT_EYE), ("left eye", LEFT_EYE)
     ):  # fmt: skip
         missing = [
             (p, q)
-            for p, q in zip(ring, (*ring[1:], ring[0]), strict=True)
+            for p, q in zip(closed, (*closed[1:], closed[0]), strict=True)
             if frozenset((p, q)) not in edges
         ]
         if missing:
@@ -192,7 +194,7 @@ def main(videos: list[Path]) -> None:
 
 def build(meshes: list[np.ndarray]) -> None:
     shape = normalised(meshes)
-    uv = unrolled(opened(shape))
+    uv = unrolled(extended(opened(shape)).astype(np.float64))
     triangles = triangulated(uv)
     OUT.parent.mkdir(exist_ok=True)
     np.savez_compressed(

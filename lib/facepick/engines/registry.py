@@ -44,7 +44,9 @@ class EngineRegistry:
             known = ", ".join(i for f, i in self._engines if f == flow)
             if not known:
                 flows = ", ".join(self.flows())
-                raise SettingsError(f"There is no flow {flow!r}.", hint=f"Flows: {flows}.") from None
+                raise SettingsError(
+                    f"There is no flow {flow!r}.", hint=f"Flows: {flows}."
+                ) from None
             raise SettingsError(
                 f"There is no {flow} engine {engine_id!r}.", hint=f"Engines: {known}."
             ) from None
@@ -55,7 +57,6 @@ def default_registry() -> EngineRegistry:
     """The engines that come with facepick."""
     from facepick.engines.hide.engine import BlurEngine, CoverEngine, PixelateEngine
     from facepick.engines.lipsync.rewrite.engine import RewriteEngine
-
     from facepick.engines.swap.mesh import MeshSwapEngine
 
     return EngineRegistry(

@@ -1,0 +1,177 @@
+"""When a frame is better left alone.
+
+Decisions are made for the whole clip before the first frame is rendered, from the person's own
+footage.  That allows hysteresis and a soft start and end, and keeps the answer to a request the
+same whichever frame a render starts at.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import FaceRequest, Reason
+from facepick.engines.swap.settings import SwapSettings
+from facepick.engines.swap.topology import pose_of
+from facepick.people.track import BRIDGED
+
+__all__ = ["Decision", "Gate", "Sight", "look"]
+
+# Having been left alone, a face must be this much better than the limit to be swapped again.
+_TURN_SLACK_DEGREES = 4.0
+_SIZE_SLACK = 1.1
+_MIN_MESH_SCORE = 0.5
+# Swaps shorter than 4 frames between two kept stretches are a flash, not a face.
+_SHORTEST_RUN = 4
+# The new face comes and goes over 3 frames.
+_RAMP_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What decides about one request: place, turn in degrees, height in pixels, certainties."""
+
+    frame: int
+    shot: int
+    x: float
+    y: float
+    turn: float
+    height: float
+    mesh_score: float
+    confidence: float
+    seen: int
+
+
+def look(request: FaceRequest) -> Sight:
+    """The facts of one request that a decision rests on."""
+    turn = abs(pose_of(request.mesh).yaw) if request.mesh is not None else 90.0
+    x, y = request.box.center
+    return Sight(
+        frame=request.source_frame,
+        shot=request.shot,
+        x=x,
+        y=y,
+        turn=turn,
+        height=request.box.height,
+        mesh_score=request.mesh_score if request.mesh is not None else 0.0,
+        confidence=request.confidence,
+        seen=request.seen,
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`reason` to leave the frame alone, or None and how strongly the new face shows in (0, 1]."""
+
+    reason: Reason | None
+    strength: float = 1.0
+
+
+class Gate:
+    """The decisions of one session.
+
+    Args:
+        settings: limits.
+        sights: of the person's footage in time order; may be empty, then every request is
+            judged by itself.
+    """
+
+    def __init__(self, settings: SwapSettings, sights: list[Sight]) -> None:
+        self._settings = settings
+        self._places: dict[int, list[tuple[float, float, Decision]]] = {}
+        for strand in _strands(sights):
+            for sight, decision in zip(strand, self._decide(strand), strict=True):
+                self._places.setdefault(sight.frame, []).append((sight.x, sight.y, decision))
+
+    def decide(self, request: FaceRequest) -> Decision:
+        """What to do with `request`."""
+        sight = look(request)
+        known = self._places.get(request.source_frame)
+        if known:
+            nearest = min(known, key=lambda p: (p[0] - sight.x) ** 2 + (p[1] - sight.y) ** 2)
+            if np.hypot(nearest[0] - sight.x, nearest[1] - sight.y) < 0.5 * sight.height:
+                return nearest[2]
+        return Decision(self._problem(sight, strict=False))
+
+    def _problem(self, sight: Sight, *, strict: bool) -> Reason | None:
+        limits = self._settings
+        if sight.seen == BRIDGED:
+            return Reason.ABSENT
+        if sight.height < limits.min_face * (_SIZE_SLACK if strict else 1.0):
+            return Reason.TOO_SMALL
+        if sight.confidence < limits.min_confidence:
+            return Reason.LOW_CONFIDENCE
+        if sight.mesh_score < _MIN_MESH_SCORE:
+            return Reason.LOW_CONFIDENCE
+        if sight.turn > limits.max_turn - (_TURN_SLACK_DEGREES if strict else 0.0):
+            return Reason.PROFILE
+        return None
+
+    def _decide(self, strand: list[Sight]) -> list[Decision]:
+        reasons: list[Reason | None] = []
+        kept = False
+        for sight in strand:
+            reason = self._problem(sight, strict=kept)
+            kept = reason is not None
+            reasons.append(reason)
+        _drop_flashes(reasons)
+        return [Decision(reason, _strength(reasons, i)) for i, reason in enumerate(reasons)]
+
+
+def _strands(sights: list[Sight]) -> list[list[Sight]]:
+    """Sights that follow each other in one shot at one place."""
+    strands: list[list[Sight]] = []
+    for sight in sights:
+        for strand in reversed(strands[-8:]):
+            last = strand[-1]
+            near = np.hypot(last.x - sight.x, last.y - sight.y) < max(last.height, 1.0)
+            if last.shot == sight.shot and 0 < sight.frame - last.frame <= 2 and near:
+                strand.append(sight)
+                break
+        else:
+            strands.append([sight])
+    return strands
+
+
+def _drop_flashes(reasons: list[Reason | None]) -> None:
+    """Short swapped runs between kept ones take the reason before them."""
+    start = 0
+    while start < len(reasons):
+        stop = start
+        while stop < len(reasons) and (reasons[stop] is None) == (reasons[start] is None):
+            stop += 1
+        inner = start > 0 and stop < len(reasons)
+        if reasons[start] is None and inner and stop - start < _SHORTEST_RUN:
+            reasons[start:stop] = [reasons[start - 1]] * (stop - start)
+        start = stop
+
+
+def _strength(reasons: list[Reason | None], i: int) -> float:
+    """Rises over the frames after a kept one, falls over those before; full at a strand's ends."""
+    if reasons[i] is not None:
+        return 0.0
+    for distance in range(1, _RAMP_FRAMES + 1):
+        near = reasons[max(0, i - distance) : i + distance + 1]
+        if any(r is not None for r in near):
+            return distance / (_RAMP_FRAMES + 1)
+    return 1.0
+
+
+def save_sights(path: Path, sights: list[Sight], light: npt.NDArray[np.float64]) -> None:
+    """Keep what was learned; the file appears whole or not at all."""
+    rows = [list(vars(s).values()) for s in sights]
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({"sights": rows, "light": light.tolist()}), encoding="utf-8")
+    part.replace(path)
+
+
+def load_sights(path: Path) -> tuple[list[Sight], npt.NDArray[np.float64]] | None:
+    """What `save_sights` kept, or None."""
+    if not path.is_file():
+        return None
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return [Sight(*row) for row in data["sights"]], np.array(data["light"], np.float64)

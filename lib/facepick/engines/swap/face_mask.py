@@ -1,0 +1,108 @@
+"""Where the new face covers the old one."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing import masks
+from facepick.compositing.masks import Area
+from facepick.compositing.patch import BgrImage, FaceRequest
+from facepick.engines.swap.light import basis
+from facepick.engines.swap.surface import Surface
+from facepick.engines.swap.topology import VERTICES, topology
+from facepick.faces.detection import Box, FloatArray
+
+__all__ = ["fall_off", "hair_zone", "holes", "skin_likelihood", "spare_people_in_front"]
+
+# Log colours of skin differ from the light's prediction by about 0.1 from pores, blush and shade.
+_SKIN_SIGMA = 0.12
+# Certainly skin up to 2.5 sigmas, certainly not from 5.
+_SKIN_NEAR, _SKIN_FAR = 2.5, 5.0
+
+
+@cache
+def hair_zone() -> npt.NDArray[np.float64]:
+    """(`VERTICES`,) 1 where hair may hang over a face (forehead, temples, sides), else 0."""
+    shape = topology().shape
+    brow_top = float(shape[list(masks.RIGHT_BROW + masks.LEFT_BROW), 1].min())
+    mouth = float(shape[[61, 291], 1].mean())
+    half = float(np.abs(shape[:, 0]).max())
+    zone = np.zeros(VERTICES)
+    zone[:468] = shape[:, 1] < brow_top - 0.08
+    zone[:468] = np.maximum(zone[:468], (np.abs(shape[:, 0]) > 0.82 * half) & (shape[:, 1] < mouth))
+    ring_y = shape[list(masks.FACE_OVAL), 1]
+    zone[468:] = ring_y < mouth
+    return zone
+
+
+@cache
+def fall_off() -> npt.NDArray[np.float64]:
+    """(`VERTICES`,) 1 on the face, 0 on the ring around it."""
+    inside = np.ones(VERTICES)
+    inside[468:] = 0.0
+    return inside
+
+
+def skin_likelihood(image: BgrImage, predicted: list[FloatArray], face_height: float) -> FloatArray:
+    """How likely each pixel is skin in the light of the face, (h, w) float32 in [0, 1].
+
+    Args:
+        image: (h, w, 3) uint8 BGR.
+        predicted: three planes (h, w) of the log colour that the light gives skin there.
+        face_height: in pixels; single pixels are averaged over 1 % of it.
+    """
+    import cv2
+
+    smooth = cv2.GaussianBlur(image, (0, 0), max(0.8, 0.01 * face_height))
+    logs = np.log(smooth.astype(np.float32) + 4.0)
+    distance = np.zeros(image.shape[:2], np.float32)
+    for channel, plane in enumerate(predicted):
+        distance += (logs[:, :, channel] - plane) ** 2
+    away = np.sqrt(distance / 3) / np.float32(_SKIN_SIGMA)
+    t = np.clip((np.float32(_SKIN_FAR) - away) / np.float32(_SKIN_FAR - _SKIN_NEAR), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def predicted_skin(
+    surface: Surface, light: npt.NDArray[np.float64], normals: FloatArray
+) -> list[FloatArray]:
+    """Log colour of skin at every pixel of the surface, one plane a channel."""
+    return surface.interpolate(basis(normals) @ light)
+
+
+def holes(
+    area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float
+) -> FloatArray | None:
+    """Alpha of the parts that stay as filmed, with a soft edge of `width` pixels, or None."""
+    rings = []
+    if eyes:
+        rings += [masks.RIGHT_EYE, masks.LEFT_EYE]
+    if mouth:
+        rings.append(masks.LIPS_INNER)
+    kept: FloatArray | None = None
+    for ring in rings:
+        region = masks.feather_out(masks.mesh_region(area, mesh, ring), width)
+        kept = region if kept is None else np.maximum(kept, region)
+    return kept
+
+
+def spare_people_in_front(request: FaceRequest, area: Area, alpha: FloatArray) -> FloatArray:
+    """Takes faces that are nearer to the camera out of the mask.
+
+    A face that is clearly smaller (under 0.7 of the height) is behind; every other one may be in
+    front, and what may be in front is left alone.
+    """
+    for other in request.others:
+        if other.height < 0.7 * request.box.height or other.iou(_box(area)) == 0:
+            continue
+        head = other.grown(0.1)
+        radii = (head.width / 2, head.height / 2)
+        alpha = alpha * (1 - masks.ellipse(area, head.center, radii))
+    return alpha
+
+
+def _box(area: Area) -> Box:
+    return Box(area.x0, area.y0, area.x0 + area.width, area.y0 + area.height)

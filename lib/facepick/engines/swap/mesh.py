@@ -1,0 +1,295 @@
+"""The built-in face swap: the source face as a texture on the mesh of the target face.
+
+The photo is unrolled into a texture once.  In every frame the texture is drawn on the mesh found
+there, so that pose and expression are the target's; it is relit with the light found on the
+target's skin, and blended in under a mask that leaves eyes, teeth and hair as they were filmed.
+No network but the mesh is involved and nothing is invented: what the photo does not show, the
+swap does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing import masks
+from facepick.compositing.masks import Area
+from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
+from facepick.engines.swap import face_mask, finish
+from facepick.engines.swap.doubt import Gate, Sight, load_sights, look, save_sights
+from facepick.engines.swap.hidden import hidden_face
+from facepick.engines.swap.light import COEFFICIENTS, fit_light, gain
+from facepick.engines.swap.measure import SwapMeter
+from facepick.engines.swap.settings import MeshSettings
+from facepick.engines.swap.source import SourceFace, load_sources
+from facepick.engines.swap.surface import Surface, Texture, filled, texture_from
+from facepick.engines.swap.topology import Topology, extended, topology, vertex_normals
+from facepick.errors import EngineError, UserInputError
+from facepick.faces.detection import FloatArray
+
+__all__ = ["MeshSession", "MeshSwapEngine"]
+
+# Light changes slowly, its estimate jumps with every blink: 4 frames are 0.16 s at 25 a second.
+_LIGHT_SIGMA_FRAMES = 4.0
+_LEARNED = "learned.json"
+
+
+class MeshSwapEngine:
+    """A photo's face on the mesh of the filmed one."""
+
+    spec = EngineSpec(
+        id="mesh",
+        flow="swap",
+        label="Mesh (built in)",
+        help="Draws the face of a photo on the filmed face; needs no model files and works best "
+        "up to 30 degrees of turn.",
+        settings=MeshSettings,
+        needs_mesh=True,
+        needs_source=True,
+        margin=0.6,
+        # Guessed frames are asked for because the user may want them hidden.
+        covers_gaps=True,
+        licence="MIT; face mesh Apache-2.0",
+    )
+
+    def open(self, context: EngineContext) -> MeshSession:
+        """See `Engine`."""
+        settings: MeshSettings = context.settings
+        sources = load_sources(
+            context.source, context.models, face=settings.face, cancel=context.cancel
+        )
+        face = _SourceLook(sources, settings)
+        sights, light = _learn(context)
+        return MeshSession(context, face, Gate(settings, sights), _LightTable(sights, light))
+
+
+class _SourceLook:
+    """Texture, light and normals of the source face."""
+
+    def __init__(self, sources: list[SourceFace], settings: MeshSettings) -> None:
+        surface = topology()
+        self.topology: Topology = surface
+        self.reach = {"top": settings.forehead, "side": settings.margin}
+        colors: FloatArray | None = None
+        weights = np.zeros(0, np.float32)
+        first = sources[0]
+        vertices = extended(first.mesh, **self.reach)
+        self.normals = vertex_normals(vertices, surface.triangles)
+        light = fit_light(first.image, vertices, self.normals)
+        if light is None:
+            raise UserInputError(
+                f"Too little skin is seen in {first.name}.", hint="Use a photo from the front."
+            )
+        self.light = light
+        for source in sources:
+            layer, weight = self._layer(source)
+            if colors is None:
+                colors, weights = layer, weight
+            else:
+                # The best photo stays as it is wherever it sees well; others fill its blind side.
+                share = np.clip(weight - 2 * weights, 0, 1)[:, :, None]
+                colors = colors * (1 - share) + layer * share
+                weights = np.maximum(weights, weight)
+        assert colors is not None
+        self.texture = Texture.of(filled(colors, weights), weights)
+
+    def _layer(self, source: SourceFace) -> tuple[FloatArray, FloatArray]:
+        """A photo's texture with a fourth channel: how surely a texel is face and not hair."""
+        vertices = extended(source.mesh, **self.reach)
+        normals = vertex_normals(vertices, self.topology.triangles)
+        light = fit_light(source.image, vertices, normals)
+        size = (source.image.shape[1], source.image.shape[0])
+        surface = Surface.draw(vertices, self.topology, size)
+        likely = np.ones(size[::-1], np.float32)
+        if light is not None:
+            predicted = face_mask.predicted_skin(surface, light, normals)
+            likely = face_mask.skin_likelihood(source.image, predicted, source.height)
+        (zone,) = surface.interpolate(face_mask.hair_zone()[:, None])
+        face = 1 - zone * (1 - likely)
+        image = source.image.astype(np.float32)
+        if light is not None and source is not None:
+            change = gain(self.light, normals, light, normals)
+            image = image * np.dstack(surface.interpolate(change))
+        layered = np.dstack([image, face * np.float32(255)])
+        layered[surface.index == 0] = (*image.mean(axis=(0, 1)), 0)
+        return texture_from(layered, vertices, self.topology)
+
+
+class _LightTable:
+    """The smoothed light of every frame of the footage."""
+
+    def __init__(self, sights: list[Sight], light: npt.NDArray[np.float64]) -> None:
+        self._frames: dict[int, list[tuple[float, float, npt.NDArray[np.float64]]]] = {}
+        smooth = _smoothed(sights, light)
+        for sight, coefficients in zip(sights, smooth, strict=True):
+            if np.isfinite(coefficients).all():
+                entry = (sight.x, sight.y, coefficients)
+                self._frames.setdefault(sight.frame, []).append(entry)
+
+    def of(self, request: FaceRequest) -> npt.NDArray[np.float64] | None:
+        known = self._frames.get(request.source_frame)
+        if not known:
+            return None
+        x, y = request.box.center
+        nearest = min(known, key=lambda p: (p[0] - x) ** 2 + (p[1] - y) ** 2)
+        if np.hypot(nearest[0] - x, nearest[1] - y) > 0.5 * request.box.height:
+            return None
+        return nearest[2]
+
+
+def _smoothed(sights: list[Sight], light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Gaussian over time inside a shot, over the frames in which the light was found."""
+    out = light.copy()
+    frames = np.array([s.frame for s in sights])
+    shots = np.array([s.shot for s in sights])
+    centers = np.array([(s.x, s.y) for s in sights]).reshape(-1, 2)
+    heights = np.array([s.height for s in sights])
+    found = np.isfinite(light).all(axis=(1, 2)) if len(sights) else np.zeros(0, bool)
+    reach = int(3 * _LIGHT_SIGMA_FRAMES)
+    for i in range(len(sights)):
+        low = int(np.searchsorted(frames, frames[i] - reach))
+        high = int(np.searchsorted(frames, frames[i] + reach, side="right"))
+        near = slice(low, high)
+        away = np.hypot(*(centers[near] - centers[i]).T)
+        use = found[near] & (shots[near] == shots[i]) & (away < 2 * heights[i])
+        if not use.any():
+            continue
+        distance = (frames[near][use] - frames[i]) / _LIGHT_SIGMA_FRAMES
+        weight = np.exp(-0.5 * distance**2)
+        out[i] = np.tensordot(weight / weight.sum(), light[near][use], axes=1)
+    return out
+
+
+def _learn(context: EngineContext) -> tuple[list[Sight], npt.NDArray[np.float64]]:
+    """One pass over the person's footage: what decides about frames, and the light."""
+    kept = load_sights(context.workspace / _LEARNED)
+    if kept is not None:
+        return kept
+    sights: list[Sight] = []
+    light: list[npt.NDArray[np.float64]] = []
+    surface = topology()
+    for request in context.footage():
+        context.cancel.raise_if_cancelled()
+        sights.append(look(request))
+        found = None
+        if request.mesh is not None:
+            vertices = extended(_local(request, request.mesh))
+            normals = vertex_normals(vertices, surface.triangles)
+            found = fit_light(request.crop, vertices, normals)
+        light.append(np.full((COEFFICIENTS, 3), np.nan) if found is None else found)
+    table = np.array(light).reshape(-1, COEFFICIENTS, 3)
+    save_sights(context.workspace / _LEARNED, sights, table)
+    return sights, table
+
+
+def _local(request: FaceRequest, mesh: FloatArray) -> FloatArray:
+    """The mesh in pixels of the crop."""
+    moved = mesh.astype(np.float32, copy=True)
+    moved[:, :2] -= np.asarray(request.origin, np.float32)
+    return moved
+
+
+class MeshSession:
+    """See `EngineSession`."""
+
+    def __init__(
+        self, context: EngineContext, face: _SourceLook, gate: Gate, lights: _LightTable
+    ) -> None:
+        self._settings: MeshSettings = context.settings
+        self._cancel = context.cancel
+        self._face: _SourceLook | None = face
+        self._gate = gate
+        self._lights = lights
+        self._meter = SwapMeter()
+
+    def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
+        """See `EngineSession`."""
+        if self._face is None:
+            raise EngineError("This session is closed.")
+        answers: list[EngineResult] = []
+        for request in requests:
+            self._cancel.raise_if_cancelled()
+            result = self._answer(request, self._face)
+            self._meter.count(request, result)
+            answers.append(result)
+        return answers
+
+    def report(self) -> dict[str, Any]:
+        """Frames swapped, hidden and kept, with the reasons."""
+        return self._meter.report()
+
+    def close(self) -> None:
+        """See `EngineSession`."""
+        self._face = None
+
+    def _answer(self, request: FaceRequest, face: _SourceLook) -> EngineResult:
+        decision = self._gate.decide(request)
+        patch = None
+        if decision.reason is None:
+            patch = self._swap(request, face, decision.strength)
+        if patch is not None:
+            return patch
+        if self._settings.on_doubt == "hide":
+            return hidden_face(request)
+        return decision.reason or Reason.LOW_CONFIDENCE
+
+    def _swap(self, request: FaceRequest, face: _SourceLook, strength: float) -> FacePatch | None:
+        settings = self._settings
+        assert request.mesh is not None
+        vertices = extended(request.mesh, **face.reach)
+        crop = Area(*request.origin, request.crop.shape[1], request.crop.shape[0])
+        area = masks.area_around(vertices, pad=2).clipped(
+            crop.x0, crop.y0, crop.x0 + crop.width, crop.y0 + crop.height
+        )
+        if area.width < 8 or area.height < 8:
+            return None
+        vertices[:, :2] -= np.asarray(area.origin, np.float32)
+        y, x = area.y0 - crop.y0, area.x0 - crop.x0
+        old = request.crop[y : y + area.height, x : x + area.width]
+        normals = vertex_normals(vertices, face.topology.triangles)
+        light = self._lights.of(request)
+        if light is None:
+            light = fit_light(old, vertices, normals)
+        if light is None:
+            return None
+        height = float(np.linalg.norm(vertices[10, :2] - vertices[152, :2]))
+        surface = Surface.draw(vertices, face.topology, (area.width, area.height))
+        drawn = face.texture.onto(surface, vertices, face.topology)
+        new, is_face = drawn[:, :, :3], drawn[:, :, 3] / np.float32(255)
+        if settings.color == "light":
+            change = gain(light, normals, face.light, face.normals)
+            new = new * np.dstack(surface.interpolate(change))
+
+        zone, inside = surface.interpolate(
+            np.stack([face_mask.hair_zone(), face_mask.fall_off()], axis=1)
+        )
+        skin = face_mask.skin_likelihood(
+            old, face_mask.predicted_skin(surface, light, normals), height
+        )
+        covered = (surface.index > 0).astype(np.float32)
+        alpha = np.clip(inside, 0, 1) * covered
+        alpha = alpha * alpha * (3 - 2 * alpha)
+        alpha = masks.feather_in(covered, settings.blur * height) * alpha
+        alpha = alpha * (1 - zone * (1 - skin * np.clip(is_face, 0, 1)))
+        kept = face_mask.holes(
+            area, request.mesh, eyes=True, mouth=settings.keep_mouth, width=0.008 * height
+        )
+        if kept is not None:
+            alpha = alpha * (1 - kept)
+        alpha = face_mask.spare_people_in_front(request, area, alpha)
+        if settings.color == "lab":
+            new = finish.match_lab(new, old, alpha)
+        if settings.grain:
+            wanted = finish.noise_of(old, alpha)
+            has = finish.noise_of(new, alpha)
+            missing = settings.grain * float(np.sqrt(max(0.0, wanted**2 - has**2)))
+            new = finish.add_grain(new, missing, request.source_frame)
+        alpha = np.clip(alpha * np.float32(strength), 0, 1).astype(np.float32)
+        if not alpha.any():
+            return None
+        image = np.clip(np.rint(new), 0, 255).astype(np.uint8)
+        return FacePatch(image=image, alpha=alpha, origin=area.origin)

@@ -1,0 +1,226 @@
+"""Pictures pulled over the face mesh: into a texture, and from a texture into a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.engines.swap.topology import Topology, vertex_normals
+from facepick.faces.detection import FloatArray
+
+__all__ = ["TEXTURE_SIDE", "Surface", "Texture", "texture_from"]
+
+TEXTURE_SIDE = 768
+"""The face of a close-up in 1080p is about 700 pixels high."""
+
+# A patch of skin seen at more than 80 degrees shows nothing: cos 80 = 0.17.
+_MIN_FACING = 0.17
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A mesh drawn on an area: which triangle covers each pixel, and how to interpolate on it.
+
+    Attributes:
+        index: (h, w) int32, number of the triangle + 1; 0 where there is none.
+        vertices: (n, 2) float64, the corners in pixels of the area.
+        triangles: (t, 3) int64.
+    """
+
+    index: npt.NDArray[np.int32]
+    vertices: npt.NDArray[np.float64]
+    triangles: npt.NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return f"Surface({self.index.shape[1]}x{self.index.shape[0]})"
+
+    @classmethod
+    def draw(cls, vertices: FloatArray, topology: Topology, size: tuple[int, int]) -> Surface:
+        """Rasterise a mesh; near triangles hide far ones, those seen from behind are left out.
+
+        Args:
+            vertices: (n, 3) float32 in pixels of the area.
+            topology: of the mesh.
+            size: (width, height) of the area.
+        """
+        import cv2
+
+        xy = vertices[:, :2].astype(np.float64)
+        triangles = topology.triangles
+        a, b, c = (xy[triangles[:, i]] for i in range(3))
+        turn = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+        depth = vertices[:, 2][triangles].mean(axis=1)
+        order = np.argsort(-depth, kind="stable")
+        order = order[turn[order] > 1e-6]
+        canvas = np.zeros((size[1], size[0]), np.float32)
+        corners = np.round((xy - 0.5) * 16).clip(-300_000, 300_000).astype(np.int32)[triangles]
+        for number in order:
+            cv2.fillConvexPoly(canvas, corners[number], float(number + 1), shift=4)
+        return cls(canvas.astype(np.int32), xy, triangles)
+
+    def interpolate(self, values: npt.NDArray[np.float64]) -> list[FloatArray]:
+        """Values (n, k) at the corners as k planes (h, w), linear on each triangle."""
+        corners = np.concatenate(
+            [self.vertices[self.triangles], np.ones((*self.triangles.shape, 1))], axis=2
+        )
+        # A triangle without an area is drawn nowhere; the ridge only keeps the solver quiet.
+        corners += np.eye(3) * 1e-9
+        slopes = np.linalg.solve(corners, values[self.triangles]).astype(np.float32)
+        slopes = np.concatenate([np.zeros((1, *slopes.shape[1:]), np.float32), slopes])
+        height, width = self.index.shape
+        x = np.arange(width, dtype=np.float32)[None, :] + np.float32(0.5)
+        y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
+        planes = []
+        for k in range(values.shape[1]):
+            plane = slopes[:, 0, k][self.index] * x
+            plane += slopes[:, 1, k][self.index] * y
+            plane += slopes[:, 2, k][self.index]
+            planes.append(plane)
+        return planes
+
+
+@lru_cache(maxsize=4)
+def _texture_surface(topology: Topology, side: int) -> Surface:
+    uv = np.concatenate([topology.uv * side, np.zeros((len(topology.uv), 1), np.float32)], axis=1)
+    return Surface.draw(uv.astype(np.float32), topology, (side, side))
+
+
+def pull(image: FloatArray, vertices: FloatArray, topology: Topology, side: int) -> FloatArray:
+    """The picture as seen through the texture's eyes: (side, side, c) float32.
+
+    Args:
+        image: (h, w, c) float32.
+        vertices: (n, 3) in pixels of `image`.
+    """
+    import cv2
+
+    surface = _texture_surface(topology, side)
+    at = surface.interpolate(vertices[:, :2].astype(np.float64))
+    # Display coordinates count from a pixel's corner, OpenCV from its centre.
+    map_x, map_y = at[0] - np.float32(0.5), at[1] - np.float32(0.5)
+    source = image
+    scale = _texels_per_pixel(vertices, topology, side)
+    while scale < 0.6 and min(source.shape[:2]) >= 4:
+        height, width = source.shape[:2]
+        half = (width // 2, height // 2)
+        source = np.asarray(cv2.resize(source, half, interpolation=cv2.INTER_AREA), np.float32)
+        map_x = (map_x + np.float32(0.5)) * np.float32(half[0] / width) - np.float32(0.5)
+        map_y = (map_y + np.float32(0.5)) * np.float32(half[1] / height) - np.float32(0.5)
+        scale *= 2
+    drawn = cv2.remap(source, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(drawn, np.float32)
+
+
+def _texels_per_pixel(vertices: FloatArray, topology: Topology, side: int) -> float:
+    """How many texels lie along one pixel, at the middle of the triangles."""
+
+    def areas(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        a, b, c = (points[topology.triangles[:, i]] for i in range(3))
+        cross = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (
+            c[:, 0] - a[:, 0]
+        )
+        return np.asarray(np.abs(cross) / 2)
+
+    on_screen = areas(vertices[:, :2].astype(np.float64))
+    on_texture = areas(topology.uv.astype(np.float64) * side)
+    keep = on_screen > 1e-6
+    if not keep.any():
+        return 1.0
+    return float(np.sqrt(np.median(on_texture[keep] / on_screen[keep])))
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """A face without pose and expression.
+
+    Attributes:
+        levels: (s, s, c) float32, each half the side of the one before.
+        weight: (side, side) float32, how well a texel was seen; 0 where it was filled in.
+    """
+
+    levels: tuple[FloatArray, ...]
+    weight: FloatArray
+
+    def __repr__(self) -> str:
+        return f"Texture({self.levels[0].shape[0]})"
+
+    @classmethod
+    def of(cls, image: FloatArray, weight: FloatArray) -> Texture:
+        import cv2
+
+        levels = [image]
+        while levels[-1].shape[0] > 48:
+            levels.append(np.asarray(cv2.pyrDown(levels[-1]), np.float32))
+        return cls(tuple(levels), weight)
+
+    def onto(self, surface: Surface, vertices: FloatArray, topology: Topology) -> FloatArray:
+        """The face in the pose of `surface`, (h, w, c) float32, as sharp as pixels allow."""
+        import cv2
+
+        side = self.levels[0].shape[0]
+        planes = surface.interpolate(topology.uv.astype(np.float64))
+        wanted = np.log2(max(1.0, _texels_per_pixel(vertices, topology, side)))
+        wanted = min(float(wanted), len(self.levels) - 1.001)
+        low = int(wanted)
+        mixed: FloatArray | None = None
+        for level, share in ((low, 1 - (wanted - low)), (low + 1, wanted - low)):
+            if share < 0.02:
+                continue
+            image = self.levels[level]
+            size = np.float32(image.shape[0])
+            drawn = cv2.remap(
+                image,
+                planes[0] * size - np.float32(0.5),
+                planes[1] * size - np.float32(0.5),
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            part = np.asarray(drawn, np.float32) * np.float32(share)
+            mixed = part if mixed is None else mixed + part
+        assert mixed is not None
+        return mixed
+
+
+def texture_from(
+    image: FloatArray, vertices: FloatArray, topology: Topology
+) -> tuple[FloatArray, FloatArray]:
+    """One photo's texture and how well each texel is seen.
+
+    Args:
+        image: (h, w, c) float32.
+        vertices: (n, 3) in pixels of `image`.
+
+    Returns:
+        (side, side, c) float32 and (side, side) float32 in [0, 1]: the square of the cosine
+        of the angle of view, 0 where the surface turns away or the photo ends.
+    """
+    colors = pull(image, vertices, topology, TEXTURE_SIDE)
+    surface = _texture_surface(topology, TEXTURE_SIDE)
+    facing = -vertex_normals(vertices, topology.triangles)[:, 2]
+    x, y, cosine = surface.interpolate(
+        np.concatenate([vertices[:, :2], facing[:, None]], axis=1).astype(np.float64)
+    )
+    height, width = image.shape[:2]
+    seen = (surface.index > 0) & (cosine > _MIN_FACING)
+    seen &= (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    return colors, np.where(seen, np.clip(cosine, 0, 1) ** 2, 0).astype(np.float32)
+
+
+def filled(image: FloatArray, weight: FloatArray) -> FloatArray:
+    """Texels that nobody saw take the colour of the nearest one that somebody did."""
+    import cv2
+
+    holes = (weight <= 0).astype(np.uint8)
+    if not holes.any() or holes.all():
+        return image
+    _, labels = cv2.distanceTransformWithLabels(
+        holes, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    seen = np.flatnonzero(holes.ravel() == 0)
+    owner = np.zeros(int(labels.max()) + 1, np.int64)
+    owner[labels.ravel()[seen]] = seen
+    flat = image.reshape(-1, image.shape[-1])
+    return np.ascontiguousarray(flat[owner[labels.ravel()]].reshape(image.shape))

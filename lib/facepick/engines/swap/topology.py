@@ -1,0 +1,123 @@
+"""The surface of the face mesh: triangles, texture coordinates, and a ring around the oval.
+
+The data come from ``tools/make_mesh_topology.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.masks import FACE_OVAL
+from facepick.faces.detection import FloatArray
+
+__all__ = [
+    "RING_SIDE",
+    "RING_TOP",
+    "VERTICES",
+    "HeadPose",
+    "Topology",
+    "extended",
+    "pose_of",
+    "topology",
+    "vertex_normals",
+]
+
+VERTICES = 468 + len(FACE_OVAL)
+"""The network's points and a ring of as many points as the oval has, around it."""
+
+RING_TOP, RING_SIDE = 0.30, 0.07
+"""How far the ring lies outside the oval, as a share of the way from the face's middle: at the
+top up to the hair line, elsewhere just past the jaw."""
+
+_DATA = Path(__file__).parent / "data" / "mesh_topology.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """The surface.
+
+    Attributes:
+        shape: (468, 3) float32, mean head, eye distance 1, x right, y down, z away.
+        uv: (`VERTICES`, 2) float32 texture coordinates in [0, 1].
+        triangles: (t, 3) int64, corners in clockwise order on the screen when seen from the
+            front; eyes and inner mouth are holes.
+    """
+
+    shape: FloatArray
+    uv: FloatArray
+    triangles: npt.NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return f"Topology({len(self.uv)} vertices, {len(self.triangles)} triangles)"
+
+
+@cache
+def topology() -> Topology:
+    """The surface that comes with facepick."""
+    with np.load(_DATA, allow_pickle=False) as data:
+        return Topology(
+            shape=np.asarray(data["shape"], np.float32),
+            uv=np.asarray(data["uv"], np.float32),
+            triangles=np.asarray(data["triangles"], np.int64),
+        )
+
+
+def extended(mesh: npt.ArrayLike, *, top: float = RING_TOP, side: float = RING_SIDE) -> FloatArray:
+    """The mesh (468, 3) with the ring around its oval, (`VERTICES`, 3)."""
+    points = np.asarray(mesh, np.float64)
+    oval = points[list(FACE_OVAL)]
+    center = oval.mean(axis=0)
+    steps = np.arange(len(FACE_OVAL))
+    # 0 at the top of the oval, pi at the chin.
+    angle = np.minimum(steps, len(FACE_OVAL) - steps) * (2 * math.pi / len(FACE_OVAL))
+    reach = side + (top - side) * np.clip(np.cos(angle), 0, 1) ** 2
+    outward = oval - center
+    ring = oval + reach[:, None] * outward
+    # The head curves away there, at about 45 degrees.
+    ring[:, 2] = oval[:, 2] + reach * np.hypot(outward[:, 0], outward[:, 1])
+    return np.concatenate([points, ring]).astype(np.float32)
+
+
+def vertex_normals(vertices: FloatArray, triangles: npt.NDArray[np.int64]) -> FloatArray:
+    """Unit normals (n, 3) that point out of the face (towards the camera z is negative)."""
+    a, b, c = (vertices[triangles[:, i]].astype(np.float64) for i in range(3))
+    # Clockwise on the screen with y down: the cross product points away from the camera.
+    faces = -np.cross(b - a, c - a)
+    normals = np.zeros((len(vertices), 3))
+    for corner in range(3):
+        np.add.at(normals, triangles[:, corner], faces)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.asarray(normals / np.maximum(length, 1e-9), np.float32)
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """Turn of a head in degrees: yaw to the right of the picture, pitch down, roll clockwise."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+# Points that expressions move little: temples, forehead, bridge and sides of the nose, jaw hinge.
+_RIGID = (10, 67, 297, 109, 338, 127, 356, 234, 454, 168, 6, 197, 195, 5, 133, 362, 33, 263)
+
+
+def pose_of(mesh: FloatArray) -> HeadPose:
+    """Rotation that brings the mean head onto the mesh (Kabsch), points of little motion only."""
+    target = np.asarray(mesh, np.float64)[list(_RIGID)]
+    mean = topology().shape.astype(np.float64)[list(_RIGID)]
+    target, mean = target - target.mean(axis=0), mean - mean.mean(axis=0)
+    u, _, vt = np.linalg.svd(mean.T @ target)
+    sign = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u @ sign @ vt).T
+    yaw = math.degrees(math.asin(float(np.clip(rotation[0, 2], -1, 1))))
+    pitch = math.degrees(math.atan2(float(rotation[1, 2]), float(rotation[2, 2])))
+    roll = math.degrees(math.atan2(float(rotation[1, 0]), float(rotation[0, 0])))
+    return HeadPose(-yaw, pitch, roll)
