@@ -239,7 +239,7 @@ def install(extras: Sequence[str]) -> None:
 
 def install_line(line: str) -> str:
     """What a line of pip's output is worth to a person, or nothing."""
-    found = re.match(r"\s*(?:Downloading|Using cached|Processing) (\S+)\s*(\([^)]*\))?", line)
+    found = re.match(r"\s*(?:Downloading|Using cached|Processing) (\S+)\s*(\([\d.]+ \w+\))?", line)
     if found:
         name = re.split(r"[\\/]", found.group(1).rstrip("/\\"))[-1].replace("%2B", "+")
         parts = name.split("-")
