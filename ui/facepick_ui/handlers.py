@@ -120,23 +120,30 @@ class Handlers:
         chosen, _, wanted = browser.partition("|")
         session.language = messages.language_of(wanted or chosen, self.app.host.language())
         session.watcher += 1
-        changes = self._words(session)
-        changes.update(self._everything(session))
+        changes = self._words(session, next(iter(self.page.flows()), ""))
+        for name, what in self._everything(session).items():
+            changes.setdefault(name, {}).update(what)
         return session.key, changes
 
     @explained("facts")
-    def choose_language(self, session: Session, name: Any) -> Changes:
+    def choose_language(self, session: Session, name: Any, flow: Any) -> Changes:
         """The user picks a language for this visit."""
         codes = {label: code for code, label in messages.LANGUAGES.items()}
         session.language = codes.get(str(name), str(name))
         if session.language not in messages.LANGUAGES:
             session.language = "en"
-        changes = self._words(session)
-        changes.update(self._everything(session))
+        self.sessions.save(session)
+        changes = self._words(session, str(flow))
+        for name, what in self._everything(session).items():
+            changes.setdefault(name, {}).update(what)
         return changes
 
-    def _words(self, session: Session) -> Changes:
-        return self.page.words(session.language)
+    def _words(self, session: Session, flow: str) -> Changes:
+        changes = self.page.words(session.language)
+        changes.setdefault("style", {})["choices"] = self.page.style_choices(
+            flow, session.language
+        )
+        return changes
 
     def _everything(self, session: Session) -> Changes:
         changes: Changes = {"header": shown(views.header(session.language))}
@@ -314,6 +321,12 @@ class Handlers:
             "people_note": shown(note),
             "people": {"value": self._gallery(session, sure), "visible": bool(sure)},
             "unsure_people": {"value": self._gallery(session, unsure), "visible": bool(unsure)},
+            "people_hint": {"value": views.hint("people", language), "visible": bool(sure)},
+            "unsure_hint": {
+                "value": views.hint("unsure_people", language),
+                "visible": bool(unsure),
+            },
+            "tracks_hint": {"visible": False},
             "picking": {"visible": scan is not None and bool(sure or unsure)},
             "looking": {"visible": scan is not None and bool(sure or unsure)},
             "edit": {"visible": scan is not None and bool(sure or unsure)},
@@ -467,6 +480,7 @@ class Handlers:
         changes["time"] = {"value": round(session.at_seconds, 3)}
         changes["tracks"] = {"visible": False, "value": None}
         changes["split"] = {"visible": False}
+        changes["tracks_hint"] = {"visible": False}
         session.marked = []
         return changes
 
@@ -545,6 +559,7 @@ class Handlers:
         session.marked = []
         return {
             "tracks": {"value": self._track_gallery(session, scan), "visible": True},
+            "tracks_hint": shown(views.hint("tracks", session.language)),
             "split": {"visible": True},
             "edit_note": shown(""),
         }

@@ -96,7 +96,7 @@ def marked_face(face: Image, color: str, *, picked: bool) -> Image:
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     if picked:
         cv2.rectangle(rgb, (0, 0), (FACE_PX - 1, FACE_PX - 1), (red, green, blue), 14)
-        center = (FACE_PX - 32, FACE_PX - 32)
+        center = (FACE_PX - 34, 34)
         cv2.circle(rgb, center, 25, (255, 255, 255), -1, cv2.LINE_AA)
         cv2.circle(rgb, center, 21, (red, green, blue), -1, cv2.LINE_AA)
         tick = np.array(

@@ -251,11 +251,13 @@ class _Layout:
         self.html("people_note", views.empty("people_empty", self.language))
         with self.add("people_row", "Row", equal_height=False):
             with self.add("picking", "Column", scale=2, min_width=280, visible=False):
+                self.hint("people_hint", "people")
                 self.gallery("people", "people", columns=4)
                 with self.add("pick_row", "Row"):
                     self.add("pick_all", "Button", words="pick_all", size="sm")
                     self.add("pick_none", "Button", words="pick_none", size="sm")
                 self.html("picked")
+                self.hint("unsure_hint", "unsure_people", visible=False)
                 self.gallery("unsure_people", "unsure_people", columns=6)
             with self.add("looking", "Column", scale=3, min_width=300, visible=False):
                 self.html("frame")
@@ -271,14 +273,19 @@ class _Layout:
                 self.add("show_tracks", "Button", words="tracks_show", size="sm")
                 self.add("ignore", "Button", words="ignore", size="sm")
                 self.add("undo", "Button", words="undo", size="sm")
+            self.hint("tracks_hint", "tracks", visible=False)
             self.gallery("tracks", "tracks", columns=6)
             self.add("split", "Button", words="split", visible=False)
+
+    def hint(self, name: str, key: str, *, visible: bool = True) -> None:
+        self.html(name, views.hint(key, self.language), visible=visible)
 
     def gallery(self, name: str, words: str, *, columns: int) -> None:
         self.add(
             name,
             "Gallery",
             words=words,
+            show_label=False,
             columns=columns,
             object_fit="cover",
             allow_preview=False,
@@ -432,7 +439,7 @@ class _Wiring:
         on(c["act"].click, h.act, ["message"], js=action, watch=True)
         self.plain(c["tick"].click, self._tick)
         if "language" in c:
-            on(c["language"].change, h.choose_language, ["language"], outputs=self.all)
+            on(c["language"].change, h.choose_language, ["language", "flow"], outputs=self.all)
         # Video: `upload` and `clear`, not `change`, which answers our own updates as well.
         on(c["video"].upload, h.upload, ["video"])
         on(c["video"].clear, h.upload, ["video"])

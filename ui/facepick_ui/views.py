@@ -91,6 +91,11 @@ def empty(key: str, language: str) -> str:
     )
 
 
+def hint(key: str, language: str) -> str:
+    """A quiet line above a widget."""
+    return f'<p class="facepick-hint">{html.escape(text(key, language))}</p>'
+
+
 def notice(headline: str, sentence: str = "", *, kind: str = "good") -> str:
     """A box with good (``good``) or neutral (``calm``) news."""
     rest = f"<p>{html.escape(sentence)}</p>" if sentence else ""
@@ -106,7 +111,7 @@ def facts(info: VideoInfo, language: str) -> str:
     if info.declared_frames:
         rate = f"{info.declared_frames} · {rate}"
     sound = " · ".join(
-        f"{a.codec} {a.sample_rate / 1000:g} kHz{f' {a.language}' if a.language else ''}"
+        f"{a.codec} {a.sample_rate / 1000:g} kHz {_language(a.language)}".strip()
         for a in info.audio
     )
     picture = f"{info.width} x {info.height} · {info.codec}"
@@ -125,6 +130,11 @@ def facts(info: VideoInfo, language: str) -> str:
         for key, value in rows.items()
     )
     return f'<dl class="facepick-facts">{cells}</dl>'
+
+
+def _language(code: str | None) -> str:
+    """ISO 639-2 has a code for 'undetermined', which tells nobody anything."""
+    return "" if code in (None, "und") else str(code)
 
 
 def _bytes(size: int) -> str:

@@ -156,6 +156,10 @@ class WebuiHost:
             variables["FACEPICK_MODELS"] = os.pathsep.join(map(str, folders))
         return variables
 
+    def has_queue(self) -> bool:
+        """Whether gradio's queue is on; it is off with ``--no-gradio-queue``."""
+        return not _argument("no_gradio_queue")
+
     def option(self, name: str, default: Any) -> Any:
         """A value of the WebUI's settings page."""
         opts = getattr(host_module("shared"), "opts", None)

@@ -1,0 +1,2 @@
+"""Another extension that owns a top-level package called lib."""
+OWNER = "clash"
