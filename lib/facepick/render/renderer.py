@@ -28,7 +28,7 @@ from facepick.engines.engine import (
 )
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
-from facepick.faces.detection import FloatArray
+from facepick.faces.detection import Box, FloatArray
 from facepick.media.reader import VideoReader
 from facepick.media.writer import SegmentWriter, join_segments
 from facepick.models.store import ModelStore
@@ -74,6 +74,12 @@ BACKWARD_BLOCK = 24
 
 THUMBNAIL_EVERY = 50
 """Frames between two live thumbnails."""
+
+
+NEIGHBOUR_REACH = 0.58
+"""Half the side of the square around a neighbour that is kept, as a share of the face box's height.
+The box spans brow to chin and eye corner to eye corner; against boxes drawn round whole heads, 99 %
+of 5000 faces reach 0.59 to a side and 0.58 down at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -513,13 +519,15 @@ class Renderer:
 def guarded(patch: FacePatch, request: FaceRequest) -> FacePatch:
     """The patch without the pixels that belong to somebody else.
 
-    Inside another person's face box, and outside the picked person's own, nothing is written:
+    Around another person's face, and outside the picked person's own box, nothing is written:
     a wide mask must never reach over to a neighbour.
     """
     x, y = patch.origin
     height, width = patch.alpha.shape
     alpha: FloatArray | None = None
-    for other in request.others:
+    for face in request.others:
+        (cx, cy), reach = face.center, face.height * NEIGHBOUR_REACH
+        other = Box(cx - reach, cy - reach, cx + reach, cy + reach)
         x0, y0 = max(0, int(np.floor(other.x0)) - x), max(0, int(np.floor(other.y0)) - y)
         x1, y1 = min(width, int(np.ceil(other.x1)) - x), min(height, int(np.ceil(other.y1)) - y)
         if x1 <= x0 or y1 <= y0:
