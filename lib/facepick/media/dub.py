@@ -12,34 +12,37 @@ import os
 import tempfile
 import wave
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import Speech, SpeechLine
 from facepick.errors import NoAudioError, UserInputError
-from facepick.media.audio import AudioBlock, decode_audio, fitted, read_mono
+from facepick.media.audio import AudioBlock, audio_stream, decode_audio, fitted
+from facepick.media.container import open_media
 from facepick.media.loudness import integrated_loudness
 from facepick.media.timeline import LengthMode
 from facepick.progress import CancelToken, never
 
 __all__ = [
+    "Line",
     "OriginalMode",
     "OriginalSound",
+    "analysis_original",
+    "analysis_speech",
     "lines_end_seconds",
     "mix_rate",
-    "person_speech",
     "write_mix",
 ]
 
 FloatSamples = npt.NDArray[np.float32]
 OriginalMode = Literal["keep", "duck", "replace"]
 
+_ANALYSIS_RATE = 16_000
 # Loudness that European broadcasters agree on (EBU R 128), among them the BBC, from whose
 # programmes Wav2Lip learned.
 _ANALYSIS_LUFS = -23.0
@@ -54,6 +57,26 @@ _DUCK_HOLD_SECONDS = 0.6
 _FADE_SECONDS = 0.005
 # Samples above this are bent towards full scale instead of being clipped.
 _KNEE = 0.9
+
+
+class Line(Protocol):
+    """One stretch of new speech, see `facepick.engines.engine.SpeechLine`.
+
+    Attributes:
+        path: audio or video file whose default audio stream is taken.
+        start_seconds: where it starts on the output's clock.
+        offset_seconds: how much of the file's beginning is skipped.
+        duration_seconds: how much is taken, or None for all.
+    """
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def start_seconds(self) -> float: ...
+    @property
+    def offset_seconds(self) -> float: ...
+    @property
+    def duration_seconds(self) -> float | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +96,7 @@ class OriginalSound:
     stream: int | None = None
 
 
-def lines_end_seconds(lines: Sequence[SpeechLine], *, cancel: CancelToken = never) -> Fraction:
+def lines_end_seconds(lines: Sequence[Line], *, cancel: CancelToken = never) -> Fraction:
     """When the last line is over, on the output's clock; 0 without lines.
 
     Raises:
@@ -84,32 +107,22 @@ def lines_end_seconds(lines: Sequence[SpeechLine], *, cancel: CancelToken = neve
     return max(ends, default=Fraction(0))
 
 
-def person_speech(
-    lines: Sequence[SpeechLine],
-    *,
-    seconds: Fraction | float,
-    original: OriginalSound | None = None,
-    cancel: CancelToken = never,
-) -> Speech:
-    """One person's lines as analysis wants them: mono, 16 kHz, `seconds` long.
+def analysis_speech(
+    lines: Sequence[Line], *, seconds: Fraction | float, cancel: CancelToken = never
+) -> FloatSamples:
+    """Lines as analysis wants them: (n,) float32 mono at 16 kHz, `seconds` long.
 
     Every line is brought to -23 LUFS first, so that a quiet recording moves the lips as much as
     a loud one.  Where lines overlap they are added.
 
-    Args:
-        lines: of one person.
-        seconds: length of the output.
-        original: the video's own sound, when it has some.
-
     Raises:
         NoAudioError, VideoOpenError: a line's file has no sound.
-        UserInputError: a line skips more than its file holds.
     """
-    rate = Speech.SAMPLE_RATE
+    rate = _ANALYSIS_RATE
     count = max(0, math.ceil(Fraction(seconds) * rate))
     samples = np.zeros(count, np.float32)
     for line in lines:
-        gain = _gain(_loudness(line, rate, cancel), _ANALYSIS_LUFS)
+        gain = np.float32(_gain(_loudness(line, rate, cancel), _ANALYSIS_LUFS))
         at = round(_start(line) * rate)
         for piece in _pieces(line, rate, 1, cancel):
             room = samples[at : at + len(piece)]
@@ -117,22 +130,21 @@ def person_speech(
             at += len(piece)
             if at >= count:
                 break
-    heard = None
-    if original is not None:
-        heard = np.zeros(count, np.float32)
-        try:
-            own = read_mono(
-                original.path,
-                rate=rate,
-                stream=original.stream,
-                align_to=original.start,
-                cancel=cancel,
-            )
-        except NoAudioError:
-            own = np.zeros(0, np.float32)
-        part = own[: min(count, round(original.duration * rate))]
-        heard[: len(part)] = part
-    return Speech(samples=np.clip(samples, -1, 1), lines=tuple(lines), original=heard)
+    return np.clip(samples, -1, 1)
+
+
+def analysis_original(
+    original: OriginalSound, *, seconds: Fraction | float, cancel: CancelToken = never
+) -> FloatSamples:
+    """The video's own sound likewise, at its own loudness; silence where it has none."""
+    count = max(0, math.ceil(Fraction(seconds) * _ANALYSIS_RATE))
+    heard = np.zeros(count, np.float32)
+    at = 0
+    for piece in _original_pieces(original, _ANALYSIS_RATE, 1, cancel):
+        room = heard[at : at + len(piece)]
+        room[:] = piece[: len(room), 0]
+        at += len(piece)
+    return heard
 
 
 def mix_rate(original_rate: int | None) -> int:
@@ -142,7 +154,7 @@ def mix_rate(original_rate: int | None) -> int:
 
 def write_mix(
     out: Path,
-    lines: Sequence[SpeechLine],
+    lines: Sequence[Line],
     *,
     seconds: Fraction | float,
     mode: OriginalMode,
@@ -202,7 +214,7 @@ def _end_of(spans: Sequence[tuple[int, int]], length: LengthMode) -> int | None:
 class _Voice:
     """One line, read only while it sounds."""
 
-    def __init__(self, line: SpeechLine, gain: float, rate: int) -> None:
+    def __init__(self, line: Line, gain: float, rate: int) -> None:
         self.line, self._gain, self._rate = line, gain, rate
         self.start = round(_start(line) * rate)
         self._pieces: Iterator[FloatSamples] | None = None
@@ -317,13 +329,11 @@ class _Ducking:
         return np.asarray(10 ** (_DUCK_DB * depth / 20), np.float32)
 
 
-def _start(line: SpeechLine) -> Fraction:
+def _start(line: Line) -> Fraction:
     return Fraction(line.start_seconds)
 
 
-def _pieces(
-    line: SpeechLine, rate: int, channels: int, cancel: CancelToken
-) -> Iterator[FloatSamples]:
+def _pieces(line: Line, rate: int, channels: int, cancel: CancelToken) -> Iterator[FloatSamples]:
     """The line's sound, (n, channels) float32, trimmed as it says and faded at trimmed ends.
 
     Stereo lines stay stereo.
@@ -331,7 +341,7 @@ def _pieces(
     start = Fraction(line.offset_seconds)
     stop = None if line.duration_seconds is None else start + Fraction(line.duration_seconds)
     # A line's time counts from the first sample of its file, whatever clock the container has.
-    blocks = _rebased(decode_audio(line.path, rate=rate, channels=channels, cancel=cancel))
+    blocks = _rebased(_decoded(Path(line.path), rate, channels, None, cancel))
     fade = max(1, round(_FADE_SECONDS * rate))
     at = 0
     wanted = None if stop is None else round((stop - start) * rate)
@@ -346,6 +356,29 @@ def _pieces(
         yield piece * np.clip(shape, 0, 1).astype(np.float32)[:, None]
 
 
+def _decoded(
+    path: Path, rate: int, channels: int, stream: int | None, cancel: CancelToken
+) -> Iterator[AudioBlock]:
+    """A stream in mono or stereo at the level of each of its channels.
+
+    Resamplers spread mono over two channels with 3 dB less in each; then a mono file would come
+    out softer than the same recording in stereo.
+    """
+    with open_media(path) as container:
+        layout = audio_stream(container, path, stream).codec_context.layout
+        own = len(layout.channels) if layout is not None else channels
+    if own > 2:
+        yield from decode_audio(path, rate=rate, channels=channels, stream=stream, cancel=cancel)
+        return
+    for block in decode_audio(path, rate=rate, channels=own, stream=stream, cancel=cancel):
+        samples = block.samples
+        if own < channels:
+            samples = np.repeat(samples, channels, axis=1)
+        elif own > channels:
+            samples = samples.mean(axis=1, keepdims=True, dtype=np.float32)
+        yield AudioBlock(block.start, samples)
+
+
 def _rebased(blocks: Iterator[AudioBlock]) -> Iterator[AudioBlock]:
     first: Fraction | None = None
     for block in blocks:
@@ -356,9 +389,7 @@ def _rebased(blocks: Iterator[AudioBlock]) -> Iterator[AudioBlock]:
 def _original_pieces(
     original: OriginalSound, rate: int, channels: int, cancel: CancelToken
 ) -> Iterator[FloatSamples]:
-    blocks = decode_audio(
-        original.path, rate=rate, channels=channels, stream=original.stream, cancel=cancel
-    )
+    blocks = _decoded(original.path, rate, channels, original.stream, cancel)
     stop = original.start + original.duration
     try:
         yield from fitted(blocks, rate=rate, start=original.start, stop=stop)
@@ -366,13 +397,13 @@ def _original_pieces(
         return
 
 
-def _length(line: SpeechLine, cancel: CancelToken) -> Fraction:
+def _length(line: Line, cancel: CancelToken) -> Fraction:
     """Seconds of sound of a line.
 
     Raises:
         UserInputError: its file ends before it begins.
     """
-    rate = Speech.SAMPLE_RATE
+    rate = _ANALYSIS_RATE
     count = sum(len(piece) for piece in _pieces(line, rate, 1, cancel))
     if count == 0:
         raise UserInputError(
@@ -382,7 +413,7 @@ def _length(line: SpeechLine, cancel: CancelToken) -> Fraction:
     return Fraction(count, rate)
 
 
-def _loudness(line: SpeechLine, rate: int, cancel: CancelToken) -> float | None:
+def _loudness(line: Line, rate: int, cancel: CancelToken) -> float | None:
     # As mono twice, so that a mono and a two-channel copy of one recording count alike.
     return integrated_loudness(
         (np.repeat(p, 2, axis=1) for p in _pieces(line, rate, 1, cancel)), rate
@@ -398,7 +429,7 @@ def _target(original: OriginalSound | None, rate: int, cancel: CancelToken) -> f
     return min(max(found, _QUIETEST_LUFS), _LOUDEST_LUFS)
 
 
-def _line_gain(line: SpeechLine, target: float | None, rate: int, cancel: CancelToken) -> float:
+def _line_gain(line: Line, target: float | None, rate: int, cancel: CancelToken) -> float:
     if target is None:
         return 1.0
     return _gain(_loudness(line, rate, cancel), target)
@@ -426,25 +457,20 @@ def _as_24_bit(samples: FloatSamples) -> bytes:
     return whole.reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
 
 
-class _wav:
+@contextmanager
+def _wav(path: Path, rate: int) -> Iterator[wave.Wave_write]:
     """A WAV file that gets its name when it is finished."""
-
-    def __init__(self, path: Path, rate: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        self._path, self._part = path, Path(name)
-        self._file = wave.open(name, "wb")
-        self._file.setnchannels(2)
-        self._file.setsampwidth(3)
-        self._file.setframerate(rate)
-
-    def __enter__(self) -> wave.Wave_write:
-        return self._file
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._file.close()
-        if kind is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        with wave.open(name, "wb") as file:
+            file.setnchannels(2)
+            file.setsampwidth(3)
+            file.setframerate(rate)
+            yield file
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -18,10 +18,7 @@ from facepick.compositing.masks import (
     LIPS_OUTER,
     Area,
     area_around,
-    grow,
-    mesh_region,
     polygon,
-    shrink,
 )
 from facepick.compositing.patch import BgrImage
 from facepick.faces.detection import FloatArray
@@ -83,26 +80,43 @@ def blend_mask(
     area = area.clipped(bounds.x0, bounds.y0, bounds.x0 + bounds.width, bounds.y0 + bounds.height)
     if not area.width or not area.height:
         return area, np.zeros((area.height, area.width), np.float32)
-    mask = grow(mesh_region(area, mesh, LIPS_OUTER), shape.mouth_dilate * unit)
-    face = shrink(polygon(area, np.asarray(mesh[list(FACE_OVAL), :2])), shape.face_erode * unit)
+    mask = _resized(area, lips, shape.mouth_dilate * unit)
     if not shape.only_mouth:
-        mask = np.maximum(mask, shrink(polygon(area, jaw), shape.face_erode * unit))
+        mask = np.maximum(mask, _resized(area, jaw, -shape.face_erode * unit))
     # The dilated mouth must not run over the jaw line into the neck or the background.
-    mask = np.minimum(mask, face)
-    mask = _blurred_inwards(mask, shape.blur * unit)
+    oval = mesh[list(FACE_OVAL), :2]
+    mask = np.minimum(mask, _resized(area, oval, -shape.face_erode * unit))
+    mask = _soft_inside(mask, shape.blur * unit)
     return area, _faded_at_edges(mask, area, bounds)
 
 
-def _blurred_inwards(mask: FloatArray, width: float) -> FloatArray:
+def _resized(area: Area, ring: FloatArray, by: float) -> FloatArray:
+    """The inside of a closed line, grown by `by` pixels, or shrunk by a negative number.
+
+    A thick line along the border adds or takes away what a round brush would.
+    """
+    import cv2
+
+    mask = np.rint(polygon(area, ring) * 255).astype(np.uint8)
+    thickness = round(2 * abs(by))
+    if thickness:
+        # As in `polygon`: a pixel's centre is the integer for OpenCV; 1/16 pixel is its grid.
+        local = (np.asarray(ring, np.float64)[:, :2] - (area.x0 + 0.5, area.y0 + 0.5)) * 16
+        points = [np.round(local).astype(np.int32)]
+        colour = 255 if by > 0 else 0
+        cv2.polylines(mask, points, True, colour, thickness, lineType=cv2.LINE_AA, shift=4)
+    return np.asarray(mask, np.float32) / np.float32(255)
+
+
+def _soft_inside(mask: FloatArray, width: float) -> FloatArray:
     """A soft edge of about `width` pixels that ends where the mask ended."""
     import cv2
 
     if width < 0.5:
         return mask
-    # Half the edge lies on either side of a blurred step: pull it in by half first.
-    sigma = width / 4
-    soft = cv2.GaussianBlur(shrink(mask, width / 2), (0, 0), sigma)
-    return np.asarray(np.where(soft < 1 / 512, 0, np.minimum(soft, 1)), np.float32)
+    # A blurred step is 0.5 at its place and 0.98 two sigmas (two thirds of `width`) inside.
+    soft = cv2.GaussianBlur(mask, (0, 0), width / 3)
+    return np.asarray(np.clip(2 * soft - 1, 0, 1), np.float32)
 
 
 def _faded_at_edges(mask: FloatArray, area: Area, bounds: Area) -> FloatArray:
@@ -156,8 +170,12 @@ def match_colour(
 
 def _near(mask: FloatArray) -> FloatArray:
     """1 up to an eighth of the rectangle away from the mask."""
-    reach = max(2.0, max(mask.shape) / 8)
-    return np.asarray(grow((mask > 0.02).astype(np.float32), reach), np.float32)
+    import cv2
+
+    side = 2 * max(2, round(max(mask.shape) / 8)) + 1
+    return np.asarray(
+        cv2.boxFilter((mask > 0.02).astype(np.float32), -1, (side, side)) > 1e-4, np.float32
+    )
 
 
 def match_grain(

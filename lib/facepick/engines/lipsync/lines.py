@@ -1,0 +1,248 @@
+"""Lists of spoken lines: who says what, from which file, when.
+
+JSON: a list of objects (or an object with such a list under ``lines``)::
+
+    [{"start": 1.5, "person": "P1", "file": "one.wav", "text": "Good morning."},
+     {"start": "00:00:04,200", "person": "Anna", "file": "two.wav", "offset": 0.3, "duration": 2}]
+
+SRT: a cue's first line may begin with the person and a colon, and a line ``file: NAME`` names
+the sound; what is left are the words::
+
+    1
+    00:00:01,500 --> 00:00:03,000
+    P1: Good morning.
+    file: one.wav
+
+Where no file is named, the stretch of the cue is taken from the one long sound file that came
+with the list, on the same clock.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facepick.engines.engine import SpeechLine
+from facepick.errors import UserInputError
+
+__all__ = ["PersonLine", "read_lines"]
+
+_MAX_BYTES = 5_000_000
+_MAX_LINES = 10_000
+_KEYS = ("start", "person", "file", "text", "offset", "duration", "end")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,6}))?")
+_CUE = re.compile(r"\s*(\S+)\s+-->\s+(\S+)")
+# A name before a colon: short, and no clock time or address.
+_WHO = re.compile(
+    r"([^\W\d][^:：/\\]{0,39}|\[[^\]:]{1,40}\])\s*(?:(?<!\d)[:：]|[:：](?!\d))\s*(.*)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class PersonLine:
+    """One line of a list.
+
+    Attributes:
+        person: id or name, or None when the list does not say.
+        line: the sound and its time.
+    """
+
+    person: str | None
+    line: SpeechLine
+
+
+def read_lines(path: Path, *, audio: Path | None = None) -> list[PersonLine]:
+    """The lines of a JSON or SRT file, in order of their start.
+
+    Args:
+        path: the list; relative files in it are relative to its folder.
+        audio: sound for lines that name no file.
+
+    Raises:
+        UserInputError: not readable, not such a list, a file that is not there, a time that is
+            none, or a line without a file; it names the entry.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UserInputError(f"{path.name} is larger than {_MAX_BYTES // 1_000_000} MB.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserInputError(f"The list {path} cannot be read: {error.strerror}.") from error
+    text = _decoded(path, data)
+    as_json = path.suffix.lower() == ".json" or text.lstrip()[:1] in ("[", "{")
+    entries = _from_json(path, text) if as_json else _from_srt(path, text)
+    if not entries:
+        raise UserInputError(
+            f"{path.name} holds no line.", hint="It must be a JSON list or an SRT file."
+        )
+    if len(entries) > _MAX_LINES:
+        raise UserInputError(f"{path.name} holds {len(entries)} lines; {_MAX_LINES} are allowed.")
+    lines = [_line(path, entry, audio) for entry in entries]
+    return sorted(lines, key=lambda item: item.line.start_seconds)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A line as the file has it; `where` names it in messages."""
+
+    where: str
+    start: float
+    person: str | None
+    file: str | None
+    text: str | None
+    offset: float
+    duration: float | None
+    stretch: float | None
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserInputError(
+            f"{path.name} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8."
+        ) from error
+
+
+def _from_json(path: Path, text: str) -> list[_Entry]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserInputError(f"{path.name} is not JSON: {error}.") from error
+    if isinstance(data, Mapping):
+        data = data.get("lines")
+    if not isinstance(data, list):
+        raise UserInputError(f"{path.name} must hold a list of lines.")
+    return [_json_entry(f"{path.name}, line {i}", item) for i, item in enumerate(data, 1)]
+
+
+def _json_entry(where: str, item: Any) -> _Entry:
+    if not isinstance(item, Mapping):
+        raise UserInputError(f"{where}: must be an object, got {item!r:.40}.")
+    unknown = [str(k) for k in item if k not in _KEYS]
+    if unknown:
+        raise UserInputError(f"{where}: unknown key {unknown[0]!r}.", hint=f"Keys: {_KEYS}.")
+    if "start" not in item:
+        raise UserInputError(f'{where}: "start" is missing.')
+    for key in ("person", "file", "text"):
+        if item.get(key) is not None and not isinstance(item[key], str):
+            raise UserInputError(f'{where}: "{key}" must be a text, got {item[key]!r:.40}.')
+    start = _seconds(where, "start", item["start"])
+    duration = _optional_seconds(where, "duration", item.get("duration"))
+    end = _optional_seconds(where, "end", item.get("end"))
+    if end is not None and end <= start:
+        raise UserInputError(f"{where}: ends at {end:g} s, before it starts at {start:g} s.")
+    if duration is not None and duration <= 0:
+        raise UserInputError(f"{where}: lasts {duration:g} s.")
+    stretch = None if end is None else end - start
+    return _Entry(
+        where=where,
+        start=start,
+        person=item.get("person") or None,
+        file=item.get("file") or None,
+        text=item.get("text") or None,
+        offset=_optional_seconds(where, "offset", item.get("offset")) or 0.0,
+        duration=duration if duration is not None else stretch,
+        stretch=stretch if stretch is not None else duration,
+    )
+
+
+def _from_srt(path: Path, text: str) -> list[_Entry]:
+    entries: list[_Entry] = []
+    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
+        rows = [r.strip() for r in block.strip().split("\n") if r.strip()]
+        if not rows:
+            continue
+        if rows[0].isdigit() and len(rows) > 1:
+            number, rows = rows[0], rows[1:]
+        else:
+            number = str(len(entries) + 1)
+        where = f"{path.name}, cue {number}"
+        times = _CUE.match(rows[0])
+        if times is None:
+            raise UserInputError(
+                f"{where}: {rows[0]!r:.60} is no time line.",
+                hint="It should read like 00:00:01,500 --> 00:00:03,000.",
+            )
+        start, stop = (_seconds(where, "time", t) for t in times.groups())
+        if stop <= start:
+            raise UserInputError(f"{where}: ends at {stop:g} s, before it starts at {start:g} s.")
+        entries.append(_srt_entry(where, start, stop, rows[1:]))
+    return entries
+
+
+def _srt_entry(where: str, start: float, stop: float, rows: list[str]) -> _Entry:
+    file: str | None = None
+    words = []
+    for row in rows:
+        if row.lower().startswith("file:"):
+            file = row[5:].strip()
+        else:
+            words.append(row)
+    text = re.sub(r"</?[biu]>|</?font[^>]*>", "", " ".join(words)).strip()
+    person: str | None = None
+    named = _WHO.fullmatch(text)
+    if named:
+        person, text = named[1].strip("[] "), named[2].strip()
+    return _Entry(where, start, person, file, text or None, 0.0, None, stop - start)
+
+
+def _line(path: Path, entry: _Entry, audio: Path | None) -> PersonLine:
+    if entry.file is not None:
+        file = path.parent / entry.file
+        offset, duration = entry.offset, entry.duration
+    elif audio is not None:
+        file = audio
+        offset, duration = entry.start + entry.offset, entry.stretch
+    else:
+        raise UserInputError(
+            f"{entry.where}: names no sound file.",
+            hint='Add "file", or give one long sound file for the whole list.',
+        )
+    if not file.is_file():
+        raise UserInputError(f"{entry.where}: there is no file {file}.")
+    return PersonLine(
+        entry.person,
+        SpeechLine(
+            path=str(file),
+            start_seconds=entry.start,
+            offset_seconds=offset,
+            duration_seconds=duration,
+            text=entry.text,
+        ),
+    )
+
+
+def _optional_seconds(where: str, key: str, value: Any) -> float | None:
+    return None if value is None else _seconds(where, key, value)
+
+
+def _seconds(where: str, key: str, value: Any) -> float:
+    """A number of seconds, or a clock time such as 01:02:03,250 or 2:03.25."""
+    seconds: float | None = None
+    if isinstance(value, str):
+        clock = _CLOCK.fullmatch(value.strip())
+        if clock:
+            hours, minutes, whole, rest = clock.groups()
+            seconds = int(hours or 0) * 3600 + int(minutes) * 60 + int(whole)
+            seconds += float(f"0.{rest or 0}")
+        else:
+            try:
+                seconds = float(value)
+            except ValueError:
+                seconds = None
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    if seconds is None or not math.isfinite(seconds) or not 0 <= seconds < 1e6:
+        raise UserInputError(
+            f'{where}: "{key}" is {value!r:.40}, which is no time.',
+            hint="Give seconds, such as 1.5, or a clock time, such as 00:00:01,500.",
+        )
+    return seconds
