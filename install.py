@@ -6,6 +6,7 @@ Packages that would bring a second OpenCV into the one folder ``cv2/`` are insta
 requirements, which are then added one by one.  When nothing is missing, it looks and ends.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -161,10 +162,9 @@ def failed_before():
 
 def remember(failed):
     state = {"python": fingerprint(), "time": time.time(), "failed": sorted(failed)}
-    try:
+    # Where the Python is not ours to write to, the next start tries again.
+    with contextlib.suppress(OSError):
         STATE.write_text(json.dumps(state), encoding="utf-8")
-    except OSError:
-        pass  # A Python that is not ours to write to: the next start tries again.
 
 
 def main():

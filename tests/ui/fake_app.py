@@ -6,6 +6,7 @@ count frames.  Everything it hands out is of the core's own types.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import threading
@@ -224,7 +225,7 @@ def ground_truth_scan(video: Any, truth: Mapping[str, Any], folder: Path) -> Sca
                 screen_time=len(per_person[key]) / fps,
                 confidence=0.97,
                 thumbnails=(name,),
-            )  # fmt: skip
+            )
         )
     return Scan(
         video=video, content_hash="0" * 64, pts=np.arange(count, dtype=np.int64) * step,
@@ -236,7 +237,7 @@ def ground_truth_scan(video: Any, truth: Mapping[str, Any], folder: Path) -> Sca
 def _shots(truth: Mapping[str, Any], count: int) -> list[dict[str, int]]:
     cuts = [int(c) for c in truth.get("cuts", ())]
     edges = sorted({0, count, *(c for c in cuts if 0 < c < count)})
-    return [{"start": a, "stop": b} for a, b in zip(edges, edges[1:], strict=False)]
+    return [{"start": a, "stop": b} for a, b in itertools.pairwise(edges)]
 
 
 def _faces(truth: Mapping[str, Any]) -> Any:

@@ -6,14 +6,14 @@ import logging
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facepick.errors import PackageMissing, ToolError
 
 if TYPE_CHECKING:
     from facepick.app import App
 
-__all__ = ["asset", "launch", "standalone_host"]
+__all__ = ["asset", "launch"]
 
 log = logging.getLogger("facepick_ui.app")
 
@@ -37,19 +37,6 @@ def asset(name: str) -> Path:
     return found if found.is_file() else places.get(name, found)
 
 
-def standalone_host(*, public: bool) -> Any:
-    """The host of the standalone app.
-
-    On this machine alone, the user may name any file below the home folder; as soon as others
-    can reach the page, only files below the app's own ``inputs`` folder.
-    """
-    from facepick.home import home_dir
-    from facepick.host.standalone import StandaloneHost
-
-    inputs = home_dir() / "inputs"
-    return StandaloneHost(roots=(inputs,) if public else (inputs, Path.home()))
-
-
 def launch(
     app: App | None = None,
     *,
@@ -61,8 +48,8 @@ def launch(
     """Serve the tab and, if `block`, keep serving until the process is stopped.
 
     Args:
-        app: the core; None for one with a host of its own.
-        host: address to listen on; anything but this machine's own makes the page public.
+        app: the core; None for the standalone one.
+        host: address to listen on; anything but this machine's own lets others reach the page.
         port: None for the first free one from `FIRST_PORT` on.
         open_browser: whether to show it.
         block: whether to wait.
@@ -89,7 +76,7 @@ def launch(
     if app is None:
         from facepick.app import App
 
-        app = App(standalone_host(public=not _is_loopback(host)))
+        app = App()
     outputs = app.host.outputs()
     own = app.host.home() / "ui"
     for folder in (outputs, own):
@@ -107,7 +94,6 @@ def launch(
         server_port=chosen,
         inbrowser=open_browser,
         prevent_thread_lock=not block,
-        quiet=True,
         share=False,
         show_api=False,
         footer_links=[],
@@ -120,10 +106,6 @@ def launch(
     log.info("facepick is at %s", address)
     demo.launch(**options)
     return address
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _free_port(host: str, port: int | None) -> int:

@@ -140,9 +140,7 @@ class Handlers:
 
     def _words(self, session: Session, flow: str) -> Changes:
         changes = self.page.words(session.language)
-        changes.setdefault("style", {})["choices"] = self.page.style_choices(
-            flow, session.language
-        )
+        changes.setdefault("style", {})["choices"] = self.page.style_choices(flow, session.language)
         return changes
 
     def _everything(self, session: Session) -> Changes:

@@ -326,7 +326,7 @@ class _Layout:
             label = specs[0].spec.label if specs else ""
             hint = messages.engine_help(label, help_text, self.language)
             self.html("style_help", f'<p class="facepick-hint">{hint}</p>')
-            with self.add("speech_inputs", "Column", visible=False):
+            with self.add("speech_inputs", "Column", visible=False):  # noqa: SIM117
                 with self.add("speech_row", "Row"):
                     self.add(
                         "speech", "Audio", words="speech", sources=["upload"],

@@ -24,6 +24,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
+def say(line):
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def load_module(path):
     spec = importlib.util.spec_from_file_location(os.path.basename(path), path)
     module = importlib.util.module_from_spec(spec)
@@ -65,7 +70,7 @@ def load_scripts(kind, extensions):
                 else:
                     sys.path.remove(str(extension))
                     sys.path.insert(0, str(extension))
-            print(f"LOADED {script.name} {1000 * (time.perf_counter() - started):.0f} ms")
+            say(f"LOADED {script.name} {1000 * (time.perf_counter() - started):.0f} ms")
 
 
 def build_page():
@@ -76,7 +81,7 @@ def build_page():
         callback()
     started = time.perf_counter()
     tabs = [tab for callback in script_callbacks.tabs for tab in callback()]
-    print(f"BUILT {1000 * (time.perf_counter() - started):.0f} ms")
+    say(f"BUILT {1000 * (time.perf_counter() - started):.0f} ms")
 
     def walk(block):
         for child in getattr(block, "children", ()):
@@ -86,12 +91,12 @@ def build_page():
 
     for blocks, _, _ in tabs:
         walk(blocks)
-    with gr.Blocks(title="Stable Diffusion", analytics_enabled=False) as demo:
-        with gr.Tabs(elem_id="tabs"):
-            for blocks, title, name in tabs:
-                with gr.TabItem(title, id=name, elem_id=f"tab_{name}"):
-                    blocks.render()
-    print(f"OPTIONS {sorted(shared.opts.data_labels)}")
+    page = gr.Blocks(title="Stable Diffusion", analytics_enabled=False)
+    with page as demo, gr.Tabs(elem_id="tabs"):
+        for blocks, title, name in tabs:
+            with gr.TabItem(title, id=name, elem_id=f"tab_{name}"):
+                blocks.render()
+    say(f"OPTIONS {sorted(shared.opts.data_labels)}")
     return demo
 
 
@@ -122,7 +127,7 @@ def add_page_files(extensions):
 def main():
     extensions = [
         Path(value).absolute()
-        for flag, value in zip(sys.argv, sys.argv[1:])  # noqa: B905, RUF007 - Python 3.10
+        for flag, value in zip(sys.argv, sys.argv[1:])  # noqa: B905 - Python 3.10
         if flag == "--extension"
     ]
     chosen = arguments(extensions)
@@ -146,7 +151,7 @@ def main():
     add_page_files(extensions)
     if not chosen.no_gradio_queue:
         demo.queue(64)
-    print("SERVING", flush=True)
+    say("SERVING")
     demo.launch(
         server_port=chosen.port,
         allowed_paths=[str(data), *map(str, extensions)],
@@ -159,8 +164,9 @@ def use_fake_app(options):
     """Puts the tests' fake in the place of the core before the extension is loaded."""
     root = Path(options["root"])
     sys.path[:0] = [str(root / "lib"), str(root / "tests" / "ui")]
-    import facepick.app
     from fake_app import FakeApp
+
+    import facepick.app
 
     def make(host):
         return FakeApp(

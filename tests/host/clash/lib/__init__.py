@@ -1,2 +1,3 @@
 """Another extension that owns a top-level package called lib."""
+
 OWNER = "clash"
