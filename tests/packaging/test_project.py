@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from facepick import doctor
+from facepick.models.catalog import all_specs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +63,15 @@ def test_the_oldest_constraints_are_the_lower_ends() -> None:
     for requirement in PROJECT["project"]["dependencies"]:
         name, lowest = requirement.split(">=")
         assert pins[name].startswith(lowest), requirement
+
+
+def test_every_model_is_documented_with_its_licence_for_commerce() -> None:
+    table = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    for spec in all_specs():
+        row = next((r for r in table.splitlines() if r.startswith(f"| `{spec.id}`")), "")
+        assert all(name in row for name in (spec.file, *spec.aliases)), spec.id
+        if spec.homepage in row:
+            assert ("**no**" in row) != spec.commercial_use, spec.id
 
 
 def test_torch_is_pinned_for_the_tests() -> None:
