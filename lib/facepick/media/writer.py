@@ -593,8 +593,7 @@ def _sounds(
         assert audio.source is not None
         if target.holds_audio(stream.codec):
             copy = _AudioCopy(made, audio.source, stream, clock, stop, cancel)
-            if not first:
-                _not_default(copy.stream)
+            _mark_default(copy.stream, first if audio.tracks else stream.is_default)
             sounds.append(copy.packets())
         else:
             log.info("%s audio is re-encoded: %s cannot hold it", stream.codec, target.name)
@@ -602,16 +601,24 @@ def _sounds(
                 samples=audio.source, rate=stream.sample_rate, language=stream.language
             )
             made_track = _NewTrack(
-                made, target, track, clock, stop, cancel, default=first, stream=stream
+                made,
+                target,
+                track,
+                clock,
+                stop,
+                cancel,
+                default=first if audio.tracks else stream.is_default,
+                stream=stream,
             )
             sounds.append(made_track.packets())
         first = False
     return sounds
 
 
-def _not_default(stream: Any) -> None:
+def _mark_default(stream: Any, default: bool) -> None:
+    """Whether players take this track unasked.  PyAV before 14 cannot say; the first is taken."""
     if hasattr(stream, "disposition"):
-        stream.disposition = 0
+        stream.disposition = int(default)
 
 
 class _AudioCopy:
@@ -716,8 +723,7 @@ class _NewTrack:
             self.stream.metadata["language"] = track.language
         if track.title:
             self.stream.metadata["title"] = track.title
-        if not default:
-            _not_default(self.stream)
+        _mark_default(self.stream, default)
 
     def _blocks(self) -> Iterator[AudioBlock]:
         track, clock = self._track, self._clock

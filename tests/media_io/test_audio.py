@@ -1,0 +1,280 @@
+"""Reading sound from anything, and mixing speech into it."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from facepick.errors import Cancelled, FfmpegFailed, NoAudioError, VideoOpenError
+from facepick.media import ffmpeg
+from facepick.media.audio import AudioBlock, decode_audio, fitted, read_audio, read_mono
+from facepick.media.ffmpeg import SpokenLine, loudness, mix
+from facepick.media.probe import probe
+from facepick.progress import CancelToken
+
+Odd = Callable[[str], Path]
+Samples = npt.NDArray[np.float32]
+
+
+def _wav(path: Path, samples: Samples, rate: int) -> Path:
+    """A 16-bit WAV, which is what people upload."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
+    return path
+
+
+def _float_wav(path: Path, samples: Samples, rate: int) -> Path:
+    """A float WAV, which alone can hold NaN and what is beyond full scale."""
+    import struct
+
+    data = samples.astype("<f4").tobytes()
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 3, 1,
+                       rate, rate * 4, 4, 32)  # fmt: skip
+    path.write_bytes(head + struct.pack("<4sI", b"data", len(data)) + data)
+    return path
+
+
+def _tone(seconds: float, rate: int, hertz: float = 440.0, level: float = 0.3) -> Samples:
+    time = np.arange(round(seconds * rate)) / rate
+    return (level * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "channels", "seconds"),
+    [
+        ("de_9s_48k24bit.wav", 48000, 2, 9.343),
+        ("en_jfk.mp3", 44100, 2, 11.0),
+        ("en_jfk_m_11s_44k.flac", 44100, 2, 11.0),
+        ("en_espeak_synthetic.wav", 22050, 1, 6.768),
+        ("zh_3s_48k.wav", 48000, 2, 3.376),
+    ],
+)
+def test_files_as_they_are_and_as_speech(
+    name: str, rate: int, channels: int, seconds: float, shared_media: Path
+) -> None:
+    path = shared_media / "speech" / name
+    samples, own_rate = read_audio(path)
+    assert (own_rate, samples.shape[1], samples.dtype) == (rate, channels, np.float32)
+    assert len(samples) / rate == pytest.approx(seconds, abs=0.002)
+    mono = read_mono(path)
+    assert mono.shape == (pytest.approx(seconds * 16000, abs=40),)
+    assert 0.01 < np.abs(mono).max() <= 1.0
+
+
+def test_low_rate_comes_out_at_the_right_pitch(tmp_path: Path) -> None:
+    path = _wav(tmp_path / "phone.wav", _tone(1.0, 8000), 8000)
+    mono = read_mono(path)
+    assert len(mono) == pytest.approx(16000, abs=32)
+    assert np.argmax(np.abs(np.fft.rfft(mono[:16000]))) == pytest.approx(440, abs=1)
+    assert np.abs(mono[1000:-1000]).max() == pytest.approx(0.3, abs=0.01)
+
+
+def test_surround_is_mixed_down(odd: Odd) -> None:
+    samples, rate = read_audio(odd("surround_5.1.mp4"))
+    assert samples.shape[1] == 6
+    stereo, _ = read_audio(odd("surround_5.1.mp4"), channels=2)
+    assert len(stereo) == len(samples)
+    plain = read_mono(odd("base_640x360.mp4"))
+    mixed = read_mono(odd("surround_5.1.mp4"))
+    assert np.corrcoef(plain[:80000], mixed[:80000])[0, 1] > 0.99
+
+
+def test_nan_and_clipping_are_made_harmless(tmp_path: Path) -> None:
+    samples = _tone(0.5, 16000, level=3.0)
+    samples[100:200] = np.nan
+    samples[300] = np.inf
+    read, _ = read_audio(_float_wav(tmp_path / "bad.wav", samples, 16000))
+    assert np.isfinite(read).all()
+    assert np.abs(read).max() == 1.0
+    assert (read[100:200] == 0).all()
+
+
+def test_silence_stays_silent(shared_media: Path) -> None:
+    assert not read_mono(shared_media / "speech" / "silence_3s.wav").any()
+
+
+def test_second_track_and_missing_track(odd: Odd) -> None:
+    path = odd("two_audio_tracks.mkv")
+    first, second = probe(path).audio
+    assert second.language == "deu"
+    one, two = read_mono(path, stream=first.index), read_mono(path, stream=second.index)
+    assert len(one) == len(two)
+    assert np.abs(one - two).max() > 0.05
+    with pytest.raises(NoAudioError, match="no audio stream 7"):
+        read_mono(path, stream=7)
+
+
+def test_no_sound(odd: Odd) -> None:
+    for name in ("no_audio.mp4", "anim.gif"):
+        with pytest.raises(NoAudioError, match="no sound") as caught:
+            read_mono(odd(name))
+        assert caught.value.hint
+    with pytest.raises(VideoOpenError):
+        read_mono(odd("text_file.mp4"))
+
+
+def test_alignment_with_the_picture(odd: Odd) -> None:
+    """The picture starts 0.85 s late: sample 0 is then what is heard at 0.85 s."""
+    path = odd("video_starts_0.85s_late.mp4")
+    start = probe(path).start_seconds
+    assert start == Fraction(85, 100)
+    whole = read_mono(path)
+    aligned = read_mono(path, align_to=start)
+    assert np.array_equal(aligned, whole[round(start * 16000) :])
+    early = read_mono(path, align_to=Fraction(-1, 2))
+    assert not early[:8000].any()
+    assert np.array_equal(early[8000:], whole)
+
+
+def test_part(shared_media: Path) -> None:
+    path = shared_media / "speech" / "en_espeak_synthetic.wav"
+    whole, rate = read_audio(path)
+    part, _ = read_audio(path, offset=Fraction(2), duration=Fraction(3, 2))
+    assert np.array_equal(part, whole[2 * rate : 2 * rate + rate * 3 // 2])
+    behind, _ = read_audio(path, offset=Fraction(100), duration=Fraction(1))
+    assert len(behind) == 0
+
+
+def test_pause_in_a_stream_becomes_silence(tmp_path: Path) -> None:
+    """Packets that were lost must not pull the rest of the sound forward."""
+    av = pytest.importorskip("av")
+    path = tmp_path / "gap.mkv"
+    with av.open(str(path), "w") as made:
+        stream = made.add_stream("pcm_s16le", rate=16000)
+        stream.codec_context.layout = "mono"
+        for at in (0, 32000):
+            frame = av.AudioFrame.from_ndarray(
+                np.full((1, 16000), 8000, np.int16), format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.pts, frame.time_base = 16000, at, Fraction(1, 16000)
+            made.mux(stream.encode(frame))
+        made.mux(stream.encode(None))
+    mono = read_mono(path)
+    assert len(mono) == pytest.approx(48000, abs=32)
+    assert not mono[16100:31900].any()
+    assert np.abs(mono[32100:47900] - 8000 / 32768).max() < 0.01
+
+
+def test_fitted_pads_and_cuts() -> None:
+    def blocks() -> list[AudioBlock]:
+        ones = np.ones((10, 1), np.float32)
+        return [AudioBlock(Fraction(1), ones), AudioBlock(Fraction(2), ones)]
+
+    def run(start: int, stop: int | None) -> list[float]:
+        limit = None if stop is None else Fraction(stop)
+        parts = list(fitted(iter(blocks()), rate=10, start=Fraction(start), stop=limit))
+        return [float(v) for part in parts for v in part[:, 0]]
+
+    assert run(0, None) == [0.0] * 10 + [1.0] * 20
+    assert run(2, None) == [1.0] * 10
+    assert run(0, 1) == [0.0] * 10
+    assert run(1, 2) == [1.0] * 10
+
+
+def test_cancel(shared_media: Path) -> None:
+    cancel = CancelToken()
+    blocks = decode_audio(shared_media / "speech" / "en_jfk.mp3", cancel=cancel)
+    next(blocks)
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        list(blocks)
+
+
+# --- mixing ------------------------------------------------------------------------------
+
+
+def test_mix_keeps_ducks_or_replaces(tmp_path: Path) -> None:
+    rate = 48000
+    bed = _wav(tmp_path / "bed.wav", _tone(4, rate, hertz=200, level=0.25), rate)
+    line = SpokenLine(samples=_tone(1, 16000, hertz=1000), rate=16000, start=Fraction(3, 2))
+
+    def level(samples: Samples, seconds: tuple[float, float], hertz: float) -> float:
+        part = samples[round(seconds[0] * rate) : round(seconds[1] * rate), 0]
+        spectrum = np.abs(np.fft.rfft(part)) * 2 / len(part)
+        return float(spectrum[round(hertz * len(part) / rate)])
+
+    for mode, during in (("keep", 0.25), ("duck", 0.25 * 10 ** (-15 / 20)), ("replace", 0.0)):
+        out = mix(
+            [line], tmp_path / f"{mode}.wav", duration=Fraction(4), original=bed,
+            mode=mode, match_loudness=False,
+        )  # fmt: skip
+        samples, out_rate = read_audio(out)
+        assert (samples.shape, out_rate) == ((4 * rate, 2), rate)
+        assert level(samples, (1.7, 2.3), 200) == pytest.approx(during, abs=0.01)
+        assert level(samples, (1.7, 2.3), 1000) == pytest.approx(0.3, abs=0.01)
+        assert level(samples, (0.1, 1.1), 1000) == pytest.approx(0, abs=0.001)
+        outside = 0.0 if mode == "replace" else 0.25
+        assert level(samples, (0.1, 1.1), 200) == pytest.approx(outside, abs=0.01)
+        assert level(samples, (3.0, 3.9), 200) == pytest.approx(outside, abs=0.01)
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".wav"] * 4
+
+
+def test_mix_matches_loudness_and_never_clips(tmp_path: Path, shared_media: Path) -> None:
+    rate = 48000
+    quiet = _wav(tmp_path / "bed.wav", _tone(6, rate, hertz=300, level=0.9), rate)
+    speech = shared_media / "speech" / "en_espeak_synthetic.wav"
+    lines = [SpokenLine(samples=speech, start=Fraction(0)) for _ in range(3)]
+    out = mix(lines, tmp_path / "out.wav", duration=Fraction(6), original=quiet, mode="keep")
+    samples, _ = read_audio(out)
+    assert 0.9 < np.abs(samples).max() <= 0.98
+    alone = mix(
+        [SpokenLine(samples=speech, start=Fraction(0))], tmp_path / "alone.wav",
+        duration=Fraction(6), original=_wav(tmp_path / "b.wav", _tone(6, rate, level=0.2), rate),
+        mode="replace",
+    )  # fmt: skip
+    assert loudness(alone) == pytest.approx(loudness(tmp_path / "b.wav"), abs=1.0)
+
+
+def test_mix_is_on_the_clock_of_the_source(tmp_path: Path, odd: Odd) -> None:
+    path = odd("video_starts_0.85s_late.mp4")
+    start = probe(path).start_seconds
+    out = mix([], tmp_path / "out.wav", duration=Fraction(2), original=path, origin=start)
+    wanted = read_mono(path, align_to=start)[:32000]
+    assert np.abs(read_mono(out)[:32000] - wanted).max() < 0.01
+
+
+def test_mix_of_nothing_is_silence(tmp_path: Path) -> None:
+    samples, rate = read_audio(mix([], tmp_path / "out.wav", duration=Fraction(1, 2)))
+    assert samples.shape == (rate // 2, 2)
+    assert not samples.any()
+
+
+def test_failed_mix_leaves_nothing(tmp_path: Path, odd: Odd) -> None:
+    line = SpokenLine(samples=odd("no_audio.mp4"), start=Fraction(0))
+    with pytest.raises(NoAudioError):
+        mix([line], tmp_path / "out.wav", duration=Fraction(1))
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        mix([], tmp_path / "out.wav", duration=Fraction(1), cancel=cancel)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ffmpeg_failure_tells_what_it_said(tmp_path: Path) -> None:
+    builder = pytest.importorskip("ffmpeg")
+    graph = builder.output(builder.input(str(tmp_path / "gone.wav")), str(tmp_path / "out.wav"))
+    with pytest.raises(FfmpegFailed) as caught:
+        ffmpeg.run(graph)
+    assert caught.value.returncode != 0
+    assert "gone.wav" in caught.value.log_tail
+
+
+def test_ffmpeg_of_the_package_when_the_system_has_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundled = pytest.importorskip("imageio_ffmpeg")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ffmpeg.ffmpeg_binary.cache_clear()
+    try:
+        assert ffmpeg.ffmpeg_binary() == Path(bundled.get_ffmpeg_exe())
+    finally:
+        ffmpeg.ffmpeg_binary.cache_clear()

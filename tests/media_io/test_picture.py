@@ -1,0 +1,217 @@
+"""Pictures: colours, and blending that touches its rectangle alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from facepick.media.picture import FORMATS, Picture, assumed_matrix, working_format
+from facepick.media.reader import VideoReader
+
+Odd = Callable[[str], Path]
+
+# One of each kind of planes: 4:2:0, 4:2:0 of odd size, 4:4:4, 10 bits, full range, turned.
+NAMES = (
+    "base_640x360.mp4",
+    "odd_321x181_vp8.webm",
+    "odd_427x241_yuv444.mp4",
+    "hevc_10bit.mp4",
+    "mjpeg_pcm.avi",
+    "rot90_meta.mp4",
+)
+
+
+def _first(path: Path) -> Picture:
+    return next(VideoReader(path).frames()).picture
+
+
+def _planes(picture: Picture) -> list[npt.NDArray[np.int32]]:
+    return [plane.astype(np.int32) for plane in picture.planes()]
+
+
+@pytest.mark.parametrize("matrix", [1, 6, 9])
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_colours_after_the_standards(format: str, full_range: bool, matrix: int) -> None:
+    """Grey has neutral chroma, and luma is the weighted sum of R'G'B' (BT.601, 709, 2020)."""
+    weights = {1: (0.2126, 0.7152, 0.0722), 6: (0.299, 0.587, 0.114), 9: (0.2627, 0.678, 0.0593)}
+    deep = format.endswith("10le")
+    for color in ((255, 255, 255), (0, 0, 0), (200, 40, 90)):
+        image = np.full((16, 16, 3), color, np.uint8)
+        picture = Picture.from_bgr(image, format=format, matrix=matrix, full_range=full_range)
+        kr, kg, kb = weights[matrix]
+        light = (kr * color[2] + kg * color[1] + kb * color[0]) / 255
+        if full_range:
+            expected = light * (1023 if deep else 255)
+        else:
+            expected = (16 + 219 * light) * (4 if deep else 1)
+        y, u, v = _planes(picture)
+        assert np.abs(y - expected).max() <= 0.51
+        if color[0] == color[1] == color[2]:
+            assert (u == (512 if deep else 128)).all()
+            assert (v == (512 if deep else 128)).all()
+        # 8-bit chroma codes are 1.8 levels of blue apart, and the crop rounds once more.
+        assert np.abs(picture.crop(0, 0, 16, 16).astype(int) - image).max() <= 3
+        assert np.abs(picture.bgr().astype(int) - image).max() <= 4
+
+
+def test_matrix_without_a_tag_goes_by_size() -> None:
+    assert assumed_matrix(2, 1280, 720) == 1
+    assert assumed_matrix(2, 720, 1280) == 1
+    assert assumed_matrix(2, 640, 360) == 6
+    assert assumed_matrix(9, 640, 360) == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [
+        ("yuv420p", (321, 181), "yuv420p"),
+        ("yuvj422p", (640, 360), "yuv422p"),
+        ("nv12", (640, 360), "yuv420p"),
+        ("p010le", (640, 360), "yuv420p10le"),
+        ("yuv411p", (640, 360), "yuv422p"),
+        ("yuv410p", (640, 360), "yuv420p"),
+        ("yuv444p12le", (640, 360), "yuv444p10le"),
+        ("gray", (640, 360), "yuv420p"),
+        ("pal8", (320, 180), "yuv420p"),
+        ("bgra", (321, 180), "yuv444p"),
+        ("gbrp10le", (640, 360), "yuv420p10le"),
+    ],
+)
+def test_nearest_working_format(name: str, size: tuple[int, int], expected: str) -> None:
+    assert working_format(name, *size) == expected
+
+
+@pytest.mark.parametrize("name", ["rgb24", "gray", "pal8", "nv12", "yuv411p", "yuva420p"])
+def test_other_formats_keep_their_colours(name: str) -> None:
+    av = pytest.importorskip("av")
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, :32] = (60, 60, 60) if name == "gray" else (40, 90, 200)
+    image[:, 32:] = (200, 200, 200)
+    frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+    if name == "pal8":
+        indices = np.repeat(np.array([[0] * 32 + [1] * 32], np.uint8), 64, axis=0)
+        palette = np.zeros((256, 4), np.uint8)
+        palette[0], palette[1] = (255, 200, 90, 40), (255, 200, 200, 200)
+        frame = av.VideoFrame.from_ndarray((indices, palette), format="pal8")
+    else:
+        frame = frame.reformat(format=name)
+    seen = Picture.from_av(frame).bgr().astype(int)
+    # The outer columns are free of the edge, over which subsampled chroma bleeds.
+    assert np.abs(seen[:, :24] - image[:, :24]).max() <= 6
+    assert np.abs(seen[:, 40:] - image[:, 40:]).max() <= 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("origin", [(33, 41), (-20, -31), (-1000, 0), None])
+def test_blend_touches_the_mask_alone(name: str, origin: tuple[int, int] | None, odd: Odd) -> None:
+    """Bit-equality against a slow computation of which samples the mask covers."""
+    picture = _first(odd(name))
+    if origin is None:  # over the far corner
+        origin = (picture.width - 30, picture.height - 25)
+    rng = np.random.default_rng(1)
+    alpha = np.zeros((61, 73), np.float32)
+    alpha[10:50, 11:60] = rng.random((40, 49), dtype=np.float32)
+    alpha[20:30, 20:33] = 0
+    image = rng.integers(0, 256, (61, 73, 3), dtype=np.uint8)
+    before = _planes(picture)
+    picture.blend(image, alpha, origin)
+    after = _planes(picture)
+
+    across, down, _ = FORMATS[picture.format]
+    rows, columns = before[1].shape
+    covered = np.zeros((rows * down, columns * across), np.float32)
+    x0, y0 = max(0, origin[0]), max(0, origin[1])
+    part = alpha[y0 - origin[1] : picture.height - origin[1], :][
+        :, x0 - origin[0] : picture.width - origin[0]
+    ]
+    covered[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
+    luma = covered[: picture.height, : picture.width]
+    assert (after[0] == before[0])[luma == 0].all()
+    chroma = covered.reshape(rows, down, columns, across).max(axis=(1, 3))
+    for new, old in zip(after[1:], before[1:], strict=True):
+        assert (new == old)[chroma == 0].all()
+    if part.size:
+        assert (after[0] != before[0])[luma > 0.2].mean() > 0.9
+        assert (after[1] != before[1])[chroma > 0.5].mean() > 0.8
+    else:
+        assert all((a == b).all() for a, b in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("box", [(100, 60, 180, 140), (101, 61, 178, 139), None])
+def test_crop_then_blend_changes_nothing_but_rounding(
+    name: str, box: tuple[int, int, int, int] | None, odd: Odd
+) -> None:
+    picture = _first(odd(name))
+    x0, y0, x1, y1 = box or (0, 0, picture.width, picture.height)
+    before = _planes(picture)
+    crop = picture.crop(x0, y0, x1, y1)
+    assert crop.shape == (y1 - y0, x1 - x0, 3)
+    picture.blend(crop, np.ones(crop.shape[:2], np.float32), (x0, y0))
+    after = _planes(picture)
+    # Colours outside of R'G'B' are clipped and come back changed: no more than one sample in
+    # 200 of this footage.  8-bit pixels are coarser than 10-bit samples: up to 4 codes.
+    levels = 4 if picture.format.endswith("10le") else 2
+    for new, old in zip(after, before, strict=True):
+        assert (np.abs(new - old) <= levels).mean() > 0.995
+
+
+def test_crop_equals_the_whole_picture_there(odd: Odd) -> None:
+    picture = _first(odd("base_640x360.mp4"))
+    whole = picture.crop(0, 0, 640, 360)
+    assert (picture.crop(33, 21, 98, 77) == whole[21:77, 33:98]).all()
+    with pytest.raises(ValueError, match="not inside"):
+        picture.crop(600, 0, 641, 10)
+    with pytest.raises(ValueError, match="empty"):
+        picture.crop(10, 10, 10, 20)
+
+
+def test_blend_mixes_by_alpha(odd: Odd) -> None:
+    picture = _first(odd("base_640x360.mp4"))
+    before = _planes(picture)
+    white = np.full((40, 40, 3), 255, np.uint8)
+    picture.blend(white, np.full((40, 40), 0.25, np.float32), (50, 50))
+    after = _planes(picture)
+    mixed = 0.75 * before[0][50:90, 50:90] + 0.25 * 235
+    assert np.abs(after[0][50:90, 50:90] - mixed).max() <= 0.501
+
+
+def test_ten_bits_keep_their_precision_outside(odd: Odd) -> None:
+    picture = _first(odd("hevc_10bit.mp4"))
+    before = _planes(picture)
+    assert (before[0] % 4 != 0).any()
+    black = np.zeros((40, 40, 3), np.uint8)
+    picture.blend(black, np.full((40, 40), 0.5, np.float32), (50, 50))
+    after = _planes(picture)
+    mixed = 0.5 * before[0][50:90, 50:90] + 0.5 * 64
+    assert np.abs(after[0][50:90, 50:90] - mixed).max() <= 0.501
+
+
+def test_small_has_the_asked_size_and_place(odd: Odd) -> None:
+    picture = _first(odd("base_640x360.mp4"))
+    small, scale = picture.small(320)
+    assert small.shape == (180, 320, 3)
+    assert scale == 0.5
+    whole = picture.bgr().astype(float)
+    mean = whole.reshape(180, 2, 320, 2, 3).mean(axis=(1, 3))
+    assert np.abs(small - mean).mean() < 2.5
+    same, one = picture.small(4000)
+    assert same.shape == (360, 640, 3)
+    assert one == 1.0
+
+
+def test_blend_leaves_the_decoder_and_copies_alone(odd: Odd) -> None:
+    """Decoders predict later frames from the very memory that pictures show."""
+    path = odd("base_640x360.mp4")
+    plain = [frame.picture.planes()[0].copy() for frame in VideoReader(path).frames()][:40]
+    black = np.zeros((200, 200, 3), np.uint8)
+    for frame, old in zip(VideoReader(path).frames(), plain, strict=False):
+        kept = frame.picture.copy()
+        assert (frame.picture.planes()[0] == old).all()
+        frame.picture.blend(black, np.ones((200, 200), np.float32), (100, 100))
+        assert (kept.planes()[0] == old).all()
