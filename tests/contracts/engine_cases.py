@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,35 @@ def _speech(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str,
     return {"speech": Speech(samples=samples, lines=(SpeechLine(path=str(path)),))}
 
 
+@cache
+def _seeded_wav2lip() -> Path:
+    """A checkpoint with the network's layout and seeded numbers, once per run."""
+    import atexit
+    import shutil
+    import tempfile
+
+    from tests.engines.lipsync.seeded import write_seeded_onnx
+
+    folder = Path(tempfile.mkdtemp(prefix="facepick-wav2lip-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return write_seeded_onnx(folder / "wav2lip_96.onnx")
+
+
+def _wav2lip(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str, Any]:
+    """The same speech, and a stand-in checkpoint."""
+    from facepick.engines.lipsync.settings import Wav2LipSettings
+
+    settings = Wav2LipSettings(checkpoint=str(_seeded_wav2lip()))
+    return {**_speech(folder, requests, media), "settings": settings}
+
+
 CASES: dict[tuple[str, str], Case] = {
     ("hide", "pixelate"): Case(),
     ("hide", "blur"): Case(),
     ("hide", "cover"): Case(),
     ("lipsync", "rewrite"): Case(extra=_speech),
+    ("lipsync", "wav2lip"): Case(extra=_wav2lip, frames=4),
+    ("lipsync", "wav2lip_gan"): Case(extra=_wav2lip, frames=4),
 }
 
 

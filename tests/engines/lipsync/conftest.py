@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-
-
-def _seeded() -> ModuleType:
-    # The test folders are no packages, so that nothing of theirs can shadow a module.
-    spec = importlib.util.spec_from_file_location(
-        "facepick_seeded", Path(__file__).with_name("seeded.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.fixture(scope="session")
 def seeded() -> ModuleType:
     """The module ``seeded.py``."""
-    return _seeded()
+    from tests.engines.lipsync import seeded
+
+    return seeded
 
 
 @pytest.fixture(scope="session")
