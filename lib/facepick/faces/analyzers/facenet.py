@@ -39,8 +39,8 @@ class FaceNetEmbedder:
 
     id = "facenet_cv"
     size = 160
-    dimension = 128
-    same_person = 0.55
+    dimension = 512
+    same_person = 0.5
     # It was trained on boxes with a margin of 44 in 182 pixels, not on tight chips.
     template = looser_template(160, 1.2)
 

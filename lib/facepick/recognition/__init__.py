@@ -1,0 +1,1 @@
+"""Recognition of known people: verify, calibrate, keep a cast, explain."""

@@ -1,0 +1,323 @@
+"""Known people in videos: who is who, and who is in which episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facepick.errors import UserInputError
+from facepick.people.identity import Identity, Scan
+from facepick.recognition.cast import Ballot, Cast, CastKey, faiss_index, vote
+from facepick.recognition.pipeline import Recognizer
+from facepick.recognition.toolbox import embedder_info
+
+__all__ = [
+    "SeriesRow",
+    "SeriesTable",
+    "add_from_scan",
+    "add_photos",
+    "key_of_scan",
+    "match",
+    "name_people",
+    "series_table",
+]
+
+# Brute force takes 1.3 ms for 10 000 faces of 128 numbers and 13 ms for 100 000 (numpy on one
+# core); FAISS is no faster below that, see benchmarks/recognition.py search.
+FAISS_FROM_FACES = 100_000
+
+
+def key_of_scan(scan: Scan) -> CastKey:
+    """Which model the people of a scan were described by.
+
+    Raises:
+        UserInputError: nobody is in it, or it is a model that is not known.
+    """
+    models = {person.exemplar_model for person in scan.people if len(person.exemplars)}
+    if len(models) != 1:
+        raise UserInputError(
+            f"{scan.video.path.name} has no faces that could be compared.",
+            hint="Scan it with more accuracy.",
+        )
+    (model,) = models
+    return key_of_model(model)
+
+
+def key_of_model(model: str) -> CastKey:
+    """The key of a scan's embedder, whose faces are always aligned by five points."""
+    from facepick.models.catalog import SFACE
+
+    if model == "sface":
+        return CastKey("sface", SFACE.sha256[:12], "five")
+    return CastKey(embedder_info(model).id, "", "five")
+
+
+def add_photos(cast: Cast, name: str, photos: Sequence[Path | str], recognizer: Recognizer) -> int:
+    """Add the main face of each photo; returns how many were new.
+
+    Raises:
+        UserInputError: a photo cannot be read, or the cast is of another model.
+        NoFacesFound: nobody is in one of them; nothing is added then.
+    """
+    key = CastKey(recognizer.embedder.id, recognizer.version, recognizer.alignment)
+    target = Cast(cast.path, key=key)
+    seen = [recognizer.describe(photo) for photo in photos]
+    return target.add(
+        name,
+        np.stack([embedding for _, embedding in seen]),
+        qualities=[face.quality.value for face, _ in seen],
+        sources=[str(photo) for photo in photos],
+        thumbnails=[_jpeg(face.chip) for face, _ in seen],
+    )
+
+
+def _jpeg(chip: np.ndarray[Any, Any]) -> bytes:
+    import cv2
+
+    _, data = cv2.imencode(".jpg", chip, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return data.tobytes()
+
+
+def add_from_scan(cast: Cast, name: str, scan: Scan, person: str) -> int:
+    """Add the best faces of a person of a scanned video; returns how many were new.
+
+    Raises:
+        SelectionError: there is no such person.
+        UserInputError: the person has no face good enough, or the cast is of another model.
+    """
+    found = scan.person(person)
+    if not len(found.exemplars):
+        raise UserInputError(
+            f"{found.id} of {scan.video.path.name} has no face good enough to be recognised by.",
+            hint="Add photos of the person instead.",
+        )
+    target = Cast(cast.path, key=key_of_model(found.exemplar_model))
+    pictures: list[bytes | None] = [None] * len(found.exemplars)
+    if found.thumbnails and scan.folder:
+        path = Path(scan.folder) / found.thumbnails[0]
+        if path.is_file():
+            pictures[0] = path.read_bytes()
+    source = f"{scan.video.path}:{found.id}"
+    return target.add(
+        name,
+        found.exemplars,
+        # The finder keeps only the best faces of a track.
+        qualities=[max(0.5, found.confidence)] * len(found.exemplars),
+        sources=[source] * len(found.exemplars),
+        thumbnails=pictures,
+    )
+
+
+def match(scan: Scan, cast: Cast) -> dict[str, tuple[str, float]]:
+    """Who of the cast is in a video.
+
+    People marked as unsure are left nameless.  Two people who are on screen at the same time
+    never get one name: the surer one keeps it.
+
+    Returns:
+        Name and confidence by person id, of those who were recognised.
+
+    Raises:
+        UserInputError: the cast is of another model than the scan.
+    """
+    people = [p for p in scan.people if len(p.exemplars) and not p.unsure]
+    if not people or not cast.members():
+        return {}
+    checked = Cast(cast.path, key=key_of_scan(scan))
+    matrix, names, weights = checked.vectors()
+    threshold = checked.threshold()
+    index = faiss_index(matrix) if len(matrix) >= FAISS_FROM_FACES and _has_faiss() else None
+    ballots = {
+        person.id: vote(
+            person.exemplars,
+            matrix,
+            names,
+            weights,
+            threshold,
+            neighbours=Cast.NEIGHBOURS,
+            accept=Cast.ACCEPT,
+            index=index,
+        )
+        for person in people
+    }
+    return _one_at_a_time(scan, people, ballots)
+
+
+def _has_faiss() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("faiss") is not None
+
+
+def _frames_of(scan: Scan, person: Identity) -> set[int]:
+    wanted = set(person.track_ids)
+    return {int(f) for track in scan.tracks if track.id in wanted for f in track.frames}
+
+
+def _one_at_a_time(
+    scan: Scan, people: Sequence[Identity], ballots: dict[str, Ballot]
+) -> dict[str, tuple[str, float]]:
+    by_name: dict[str, list[Identity]] = {}
+    for person in people:
+        name = ballots[person.id].name
+        if name is not None:
+            by_name.setdefault(name, []).append(person)
+    result: dict[str, tuple[str, float]] = {}
+    for name, claimants in by_name.items():
+        claimants.sort(key=lambda p: -ballots[p.id].confidence)
+        taken: set[int] = set()
+        for person in claimants:
+            frames = _frames_of(scan, person) if len(claimants) > 1 else set()
+            if taken & frames:
+                continue
+            taken |= frames
+            result[person.id] = (name, ballots[person.id].confidence)
+    return {p.id: result[p.id] for p in people if p.id in result}
+
+
+def name_people(scan: Scan, cast: Cast) -> Scan:
+    """The scan with the names of known people; a name that the user gave stays.
+
+    Raises:
+        UserInputError: the cast is of another model than the scan.
+    """
+    known = match(scan, cast)
+    taken = {p.name for p in scan.people if p.name}
+    people = tuple(
+        replace(p, name=known[p.id][0])
+        if p.id in known and p.name is None and known[p.id][0] not in taken
+        else p
+        for p in scan.people
+    )
+    return replace(scan, people=people)
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """One person over all episodes.
+
+    Attributes:
+        name: from the cast, or ``new 1``, ``new 2``, ... for people who are not in it.
+        known: is in the cast.
+        people: for each episode the ids of the people who are this one.
+        seconds: for each episode the time on screen.
+    """
+
+    name: str
+    known: bool
+    people: tuple[tuple[str, ...], ...]
+    seconds: tuple[Fraction, ...]
+
+    @property
+    def total(self) -> Fraction:
+        return sum(self.seconds, Fraction(0))
+
+
+@dataclass(frozen=True)
+class SeriesTable:
+    """Person x episode.
+
+    Attributes:
+        episodes: the videos, in the order given.
+        rows: known people by name first, then the others, each kind by time on screen.
+    """
+
+    episodes: tuple[Path, ...]
+    rows: tuple[SeriesRow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": "facepick-series/1",
+            "episodes": [str(path) for path in self.episodes],
+            "people": [
+                {
+                    "name": row.name,
+                    "known": row.known,
+                    "seconds": [round(float(s), 3) for s in row.seconds],
+                    "ids": [list(ids) for ids in row.people],
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def series_table(scans: Sequence[Scan], cast: Cast) -> SeriesTable:
+    """Everybody over a series: the cast's people by name, and strangers linked from one episode
+    to the next by the same vote.
+
+    Raises:
+        UserInputError: the cast is of another model than a scan.
+    """
+    seconds: dict[str, list[Fraction]] = {}
+    ids: dict[str, list[list[str]]] = {}
+    strangers: list[str] = []
+    memory: list[tuple[str, np.ndarray[Any, Any]]] = []
+    count = len(scans)
+
+    def note(name: str, episode: int, person: Identity) -> None:
+        seconds.setdefault(name, [Fraction(0)] * count)[episode] += person.screen_time
+        ids.setdefault(name, [[] for _ in range(count)])[episode].append(person.id)
+
+    for episode, scan in enumerate(scans):
+        known = match(scan, cast)
+        usable = [p for p in scan.people if len(p.exemplars) and not p.unsure]
+        threshold = (
+            Cast(cast.path, key=key_of_scan(scan)).threshold() if usable and cast.members() else
+            _threshold_of(scan) if usable else None
+        )
+        fresh: list[tuple[str, np.ndarray[Any, Any]]] = []
+        for person in usable:
+            given = person.name or known.get(person.id, (None, 0.0))[0]
+            if given is not None:
+                note(given, episode, person)
+                continue
+            name = None
+            if memory and threshold is not None:
+                rows = np.concatenate([m[1] for m in memory])
+                owners = [m[0] for m in memory for _ in range(len(m[1]))]
+                ballot = vote(
+                    person.exemplars,
+                    np.asarray(rows, np.float32),
+                    owners,
+                    np.ones(len(rows), np.float32),
+                    threshold,
+                    neighbours=Cast.NEIGHBOURS,
+                    accept=Cast.ACCEPT,
+                )
+                name = ballot.name
+            if name is None:
+                name = f"new {len(strangers) + 1}"
+                strangers.append(name)
+            note(name, episode, person)
+            fresh.append((name, person.exemplars))
+        # Only after the episode: its own people were told apart by the finder already.
+        memory.extend(fresh)
+    rows = [
+        SeriesRow(
+            name,
+            name not in strangers,
+            tuple(tuple(per) for per in ids[name]),
+            tuple(seconds[name]),
+        )
+        for name in seconds
+    ]
+    rows.sort(key=lambda r: (not r.known, -r.total, r.name))
+    return SeriesTable(tuple(scan.video.path for scan in scans), tuple(rows))
+
+
+def _threshold_of(scan: Scan) -> Any:
+    from facepick.recognition.thresholds import find_threshold
+
+    key = key_of_scan(scan)
+    return find_threshold(
+        detector="yunet",
+        alignment=key.alignment,
+        model=key.model,
+        version=key.version,
+        metric="cosine",
+    )
