@@ -157,7 +157,7 @@ class Renderer:
         self.cancel = cancel
         stop = scan.frames if plan.stop is None else min(plan.stop, scan.frames)
         self.part = (plan.start, stop)
-        self.sound: Sound = prepare_sound(plan, scan, self.part)
+        self.sound: Sound = prepare_sound(plan, scan, self.part, cancel=cancel)
         self.sources = self.sound.source_frames
         """(n,) int64: for every output frame the source frame whose picture it shows."""
         self.segments = segments_of(scan, self.sources)
@@ -463,7 +463,7 @@ class Renderer:
             info=self.scan.video,
             pts=self.sound.pts,
             duration_pts=self.sound.last_duration_pts,
-            audio=self.sound.audio,
+            audio=self.sound.audio(self.workspace, cancel=self.cancel),
             metadata=container_metadata(self.plan, pairs),
             origin=self.sound.origin,
             stop=self.sound.stop,
@@ -512,6 +512,7 @@ class Renderer:
 
     def _clean(self) -> None:
         shutil.rmtree(self.workspace / "segments", ignore_errors=True)
+        (self.workspace / "mix.wav").unlink(missing_ok=True)
         for folder in self.workspace.glob("[0-9][0-9]-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
