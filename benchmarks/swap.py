@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -193,10 +194,10 @@ def run_pair(
             footage=lambda: iter(target),
         )  # fmt: skip
         session = engine.open(context)
-    started = time.process_time()
-    results = session.process(target)
-    cpu = (time.process_time() - started) * 1000 / len(target)
-    session.close()
+        started = time.process_time()
+        results = session.process(target)
+        cpu = (time.process_time() - started) * 1000 / len(target)
+        session.close()
     pairs = [
         (r, pasted(r, p)) for r, p in zip(target, results, strict=True) if isinstance(p, FacePatch)
     ]
@@ -229,7 +230,7 @@ def run_pair(
     return Row(
         pair=pair,
         source_mean=float(src.mean()), source_worst=float(src.min()), target_mean=float(tgt.mean()),
-        nearer=float((src > tgt).mean()), over=float((src > judge.embedder.same_person).mean()),
+        nearer=float((src > tgt).mean()), over=float((src > 0.363).mean()),
         mouth=float(np.corrcoef(opened[:, 0], opened[:, 1])[0, 1]),
         eyes=float(np.corrcoef(opened[:, 2], opened[:, 3])[0, 1]),
         landmarks=float(np.mean(errors)), pose=float(np.mean(turns)),
@@ -239,32 +240,41 @@ def run_pair(
 
 def flow_ratio(pairs: list[tuple[FaceRequest, np.ndarray]], every: int) -> float:
     """What motion does not explain, over the same in the original; motion is the original's."""
-    flow_of = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     ratios = []
-    for (a, new_a), (b, new_b) in list(zip(pairs, pairs[1:], strict=False))[::every]:
-        x0, y0 = max(a.origin[0], b.origin[0]), max(a.origin[1], b.origin[1])
-        x1 = min(a.origin[0] + a.crop.shape[1], b.origin[0] + b.crop.shape[1])
-        y1 = min(a.origin[1] + a.crop.shape[0], b.origin[1] + b.crop.shape[0])
-
-        def cut(r: FaceRequest, image: np.ndarray) -> np.ndarray:
-            gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-            top, left = y0 - r.origin[1], x0 - r.origin[0]
-            return np.ascontiguousarray(gray[top : top + y1 - y0, left : left + x1 - x0])
-
-        old_a, old_b = cut(a, a.crop), cut(b, b.crop)
+    for (a, new_a), (b, new_b) in list(pairwise(pairs))[::every]:
+        common = _common(a, b)
+        old_a, old_b = _gray(a, a.crop, common), _gray(b, b.crop, common)
+        after_a, after_b = _gray(a, new_a, common), _gray(b, new_b, common)
         flow = flow_of.calc(old_b, old_a, None)
         grid = np.dstack(np.meshgrid(np.arange(old_a.shape[1]), np.arange(old_a.shape[0])))
         maps = (grid + flow).astype(np.float32)
-        inside = cv2.absdiff(cut(b, new_b), old_b) > 0
-        if not inside.any():
-            continue
-
-        def rest(first: np.ndarray, second: np.ndarray) -> float:
-            moved = cv2.remap(first, maps, None, cv2.INTER_LINEAR)
-            return float(cv2.absdiff(moved, second)[inside].mean())
-
-        ratios.append(rest(cut(a, new_a), cut(b, new_b)) / max(rest(old_a, old_b), 1e-6))
+        inside = cv2.absdiff(after_b, old_b) > 0
+        if inside.any():
+            rest = _unexplained(after_a, after_b, maps, inside)
+            ratios.append(rest / max(_unexplained(old_a, old_b, maps, inside), 1e-6))
     return float(np.mean(ratios))
+
+
+def _common(a: FaceRequest, b: FaceRequest) -> tuple[int, int, int, int]:
+    """The rectangle that both crops show, display pixels."""
+    ends = [(r.origin[0] + r.crop.shape[1], r.origin[1] + r.crop.shape[0]) for r in (a, b)]
+    x0, y0 = max(a.origin[0], b.origin[0]), max(a.origin[1], b.origin[1])
+    return x0, y0, min(e[0] for e in ends), min(e[1] for e in ends)
+
+
+def _gray(r: FaceRequest, image: np.ndarray, area: tuple[int, int, int, int]) -> np.ndarray:
+    x0, y0, x1, y1 = area
+    left, top = x0 - r.origin[0], y0 - r.origin[1]
+    part = image[top : top + y1 - y0, left : left + x1 - x0]
+    return np.ascontiguousarray(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY))
+
+
+def _unexplained(
+    first: np.ndarray, second: np.ndarray, maps: np.ndarray, inside: np.ndarray
+) -> float:
+    moved = cv2.remap(first, maps, None, cv2.INTER_LINEAR)
+    return float(cv2.absdiff(moved, second)[inside].mean())
 
 
 def sheet(path: Path, source: FaceRequest, pairs: list[tuple[FaceRequest, np.ndarray]]) -> None:

@@ -7,12 +7,9 @@ same whichever frame a render starts at.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest, Reason
 from facepick.engines.swap.settings import SwapSettings
@@ -159,19 +156,3 @@ def _strength(reasons: list[Reason | None], i: int) -> float:
         if any(r is not None for r in near):
             return distance / (_RAMP_FRAMES + 1)
     return 1.0
-
-
-def save_sights(path: Path, sights: list[Sight], light: npt.NDArray[np.float64]) -> None:
-    """Keep what was learned; the file appears whole or not at all."""
-    rows = [list(vars(s).values()) for s in sights]
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps({"sights": rows, "light": light.tolist()}), encoding="utf-8")
-    part.replace(path)
-
-
-def load_sights(path: Path) -> tuple[list[Sight], npt.NDArray[np.float64]] | None:
-    """What `save_sights` kept, or None."""
-    if not path.is_file():
-        return None
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return [Sight(*row) for row in data["sights"]], np.array(data["light"], np.float64)

@@ -15,7 +15,16 @@ from facepick.engines.swap.surface import Surface
 from facepick.engines.swap.topology import VERTICES, topology
 from facepick.faces.detection import Box, FloatArray
 
-__all__ = ["fall_off", "hair_zone", "holes", "skin_likelihood", "spare_people_in_front"]
+__all__ = [
+    "beard_points",
+    "fall_off",
+    "hair_zone",
+    "holes",
+    "predicted_skin",
+    "rim_zone",
+    "skin_likelihood",
+    "spare_people_in_front",
+]
 
 # Log colours of skin differ from the light's prediction by about 0.1 from pores, blush and shade.
 _SKIN_SIGMA = 0.12
@@ -27,15 +36,45 @@ _SKIN_NEAR, _SKIN_FAR = 2.5, 5.0
 def hair_zone() -> npt.NDArray[np.float64]:
     """(`VERTICES`,) 1 where hair may hang over a face (forehead, temples, sides), else 0."""
     shape = topology().shape
-    brow_top = float(shape[list(masks.RIGHT_BROW + masks.LEFT_BROW), 1].min())
+    brows = shape[list(masks.RIGHT_BROW + masks.LEFT_BROW), :2]
+    brows = brows[np.argsort(brows[:, 0])]
     mouth = float(shape[[61, 291], 1].mean())
-    half = float(np.abs(shape[:, 0]).max())
+    # Above the brows' upper edge, and beside their outer ends down to the mouth.
+    tops = [brows[np.abs(brows[:, 0] - x) < 0.1, 1].min() for x in brows[:, 0]]
+    upper = np.interp(shape[:, 0], brows[:, 0], tops)
+    outer = float(np.abs(brows[:, 0]).max())
     zone = np.zeros(VERTICES)
-    zone[:468] = shape[:, 1] < brow_top - 0.08
-    zone[:468] = np.maximum(zone[:468], (np.abs(shape[:, 0]) > 0.82 * half) & (shape[:, 1] < mouth))
+    zone[:468] = shape[:, 1] < upper - 0.06
+    beside = (np.abs(shape[:, 0]) > outer + 0.04) & (shape[:, 1] < mouth)
+    zone[:468] = np.maximum(zone[:468], beside)
     ring_y = shape[list(masks.FACE_OVAL), 1]
     zone[468:] = ring_y < mouth
     return zone
+
+
+@cache
+def rim_zone() -> npt.NDArray[np.float64]:
+    """(`VERTICES`,) 1 at the oval's edge all around, where hair of the photo may hang, else 0."""
+    zone = hair_zone().copy()
+    zone[list(masks.FACE_OVAL)] = 1.0
+    zone[468:] = 1.0
+    return zone
+
+
+@cache
+def beard_points() -> tuple[int, ...]:
+    """Points of chin and lower cheeks, inside the oval and off the lips: where a beard grows."""
+    shape = topology().shape
+    mouth = float(shape[[61, 291], 1].mean())
+    lips = shape[list(masks.LIPS_OUTER), :2]
+    edge = shape[list(masks.FACE_OVAL), :2]
+    chosen = []
+    for i, point in enumerate(shape[:, :2]):
+        off_lips = float(np.min(np.hypot(*(lips - point).T))) > 0.08
+        off_edge = float(np.min(np.hypot(*(edge - point).T))) > 0.10
+        if point[1] > mouth and off_lips and off_edge:
+            chosen.append(i)
+    return tuple(chosen)
 
 
 @cache
@@ -77,7 +116,7 @@ def holes(
     area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float
 ) -> FloatArray | None:
     """Alpha of the parts that stay as filmed, with a soft edge of `width` pixels, or None."""
-    rings = []
+    rings: list[tuple[int, ...]] = []
     if eyes:
         rings += [masks.RIGHT_EYE, masks.LEFT_EYE]
     if mouth:

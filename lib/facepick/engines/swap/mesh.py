@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
 from facepick.engines.swap import face_mask, finish
-from facepick.engines.swap.doubt import Gate, Sight, load_sights, look, save_sights
+from facepick.engines.swap.doubt import Gate
 from facepick.engines.swap.hidden import hidden_face
-from facepick.engines.swap.light import COEFFICIENTS, fit_light, gain
+from facepick.engines.swap.learned import Learned, learn
+from facepick.engines.swap.light import fit_light, gain
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.source import SourceFace, load_sources
@@ -32,10 +32,6 @@ from facepick.errors import EngineError, UserInputError
 from facepick.faces.detection import FloatArray
 
 __all__ = ["MeshSession", "MeshSwapEngine"]
-
-# Light changes slowly, its estimate jumps with every blink: 4 frames are 0.16 s at 25 a second.
-_LIGHT_SIGMA_FRAMES = 4.0
-_LEARNED = "learned.json"
 
 
 class MeshSwapEngine:
@@ -63,8 +59,8 @@ class MeshSwapEngine:
             context.source, context.models, face=settings.face, cancel=context.cancel
         )
         face = _SourceLook(sources, settings)
-        sights, light = _learn(context)
-        return MeshSession(context, face, Gate(settings, sights), _LightTable(sights, light))
+        learned = learn(context)
+        return MeshSession(context, face, Gate(settings, learned.sights), learned)
 
 
 class _SourceLook:
@@ -98,112 +94,49 @@ class _SourceLook:
         self.texture = Texture.of(filled(colors, weights), weights)
 
     def _layer(self, source: SourceFace) -> tuple[FloatArray, FloatArray]:
-        """A photo's texture with a fourth channel: how surely a texel is face and not hair."""
+        """A photo's texture in the light of the best photo, hair over the face taken off."""
+        import cv2
+
         vertices = extended(source.mesh, **self.reach)
         normals = vertex_normals(vertices, self.topology.triangles)
         light = fit_light(source.image, vertices, normals)
         size = (source.image.shape[1], source.image.shape[0])
         surface = Surface.draw(vertices, self.topology, size)
-        likely = np.ones(size[::-1], np.float32)
+        image = source.image.astype(np.float32)
         if light is not None:
             predicted = face_mask.predicted_skin(surface, light, normals)
             likely = face_mask.skin_likelihood(source.image, predicted, source.height)
-        (zone,) = surface.interpolate(face_mask.hair_zone()[:, None])
-        face = 1 - zone * (1 - likely)
-        image = source.image.astype(np.float32)
-        if light is not None and source is not None:
+            # Hair's soft edge is half skin: the hair is widened by 3 % of the face.
+            likely = masks.shrink(likely, 0.03 * source.height)
+            likely = cv2.GaussianBlur(likely, (0, 0), 0.01 * source.height)
+            zone, rim = surface.interpolate(
+                np.stack([face_mask.hair_zone(), face_mask.rim_zone()], axis=1)
+            )
+            rows = np.clip(vertices[:468, 1].astype(int), 0, size[1] - 1)
+            columns = np.clip(vertices[:468, 0].astype(int), 0, size[0] - 1)
+            beard = list(face_mask.beard_points())
+            bearded = float(np.mean(likely[rows[beard], columns[beard]])) < 0.5
+            # Hair over the face's edge becomes plain skin; a beard there stays a beard.
+            hair = (zone if bearded else np.maximum(zone, rim)) * (1 - likely)
+            plain = np.exp(np.dstack(predicted)) - np.float32(4)
+            image = image + hair[:, :, None] * (plain - image)
             change = gain(self.light, normals, light, normals)
             image = image * np.dstack(surface.interpolate(change))
-        layered = np.dstack([image, face * np.float32(255)])
-        layered[surface.index == 0] = (*image.mean(axis=(0, 1)), 0)
-        return texture_from(layered, vertices, self.topology)
-
-
-class _LightTable:
-    """The smoothed light of every frame of the footage."""
-
-    def __init__(self, sights: list[Sight], light: npt.NDArray[np.float64]) -> None:
-        self._frames: dict[int, list[tuple[float, float, npt.NDArray[np.float64]]]] = {}
-        smooth = _smoothed(sights, light)
-        for sight, coefficients in zip(sights, smooth, strict=True):
-            if np.isfinite(coefficients).all():
-                entry = (sight.x, sight.y, coefficients)
-                self._frames.setdefault(sight.frame, []).append(entry)
-
-    def of(self, request: FaceRequest) -> npt.NDArray[np.float64] | None:
-        known = self._frames.get(request.source_frame)
-        if not known:
-            return None
-        x, y = request.box.center
-        nearest = min(known, key=lambda p: (p[0] - x) ** 2 + (p[1] - y) ** 2)
-        if np.hypot(nearest[0] - x, nearest[1] - y) > 0.5 * request.box.height:
-            return None
-        return nearest[2]
-
-
-def _smoothed(sights: list[Sight], light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Gaussian over time inside a shot, over the frames in which the light was found."""
-    out = light.copy()
-    frames = np.array([s.frame for s in sights])
-    shots = np.array([s.shot for s in sights])
-    centers = np.array([(s.x, s.y) for s in sights]).reshape(-1, 2)
-    heights = np.array([s.height for s in sights])
-    found = np.isfinite(light).all(axis=(1, 2)) if len(sights) else np.zeros(0, bool)
-    reach = int(3 * _LIGHT_SIGMA_FRAMES)
-    for i in range(len(sights)):
-        low = int(np.searchsorted(frames, frames[i] - reach))
-        high = int(np.searchsorted(frames, frames[i] + reach, side="right"))
-        near = slice(low, high)
-        away = np.hypot(*(centers[near] - centers[i]).T)
-        use = found[near] & (shots[near] == shots[i]) & (away < 2 * heights[i])
-        if not use.any():
-            continue
-        distance = (frames[near][use] - frames[i]) / _LIGHT_SIGMA_FRAMES
-        weight = np.exp(-0.5 * distance**2)
-        out[i] = np.tensordot(weight / weight.sum(), light[near][use], axes=1)
-    return out
-
-
-def _learn(context: EngineContext) -> tuple[list[Sight], npt.NDArray[np.float64]]:
-    """One pass over the person's footage: what decides about frames, and the light."""
-    kept = load_sights(context.workspace / _LEARNED)
-    if kept is not None:
-        return kept
-    sights: list[Sight] = []
-    light: list[npt.NDArray[np.float64]] = []
-    surface = topology()
-    for request in context.footage():
-        context.cancel.raise_if_cancelled()
-        sights.append(look(request))
-        found = None
-        if request.mesh is not None:
-            vertices = extended(_local(request, request.mesh))
-            normals = vertex_normals(vertices, surface.triangles)
-            found = fit_light(request.crop, vertices, normals)
-        light.append(np.full((COEFFICIENTS, 3), np.nan) if found is None else found)
-    table = np.array(light).reshape(-1, COEFFICIENTS, 3)
-    save_sights(context.workspace / _LEARNED, sights, table)
-    return sights, table
-
-
-def _local(request: FaceRequest, mesh: FloatArray) -> FloatArray:
-    """The mesh in pixels of the crop."""
-    moved = mesh.astype(np.float32, copy=True)
-    moved[:, :2] -= np.asarray(request.origin, np.float32)
-    return moved
+        image[surface.index == 0] = image.mean(axis=(0, 1))
+        return texture_from(image, vertices, self.topology)
 
 
 class MeshSession:
     """See `EngineSession`."""
 
     def __init__(
-        self, context: EngineContext, face: _SourceLook, gate: Gate, lights: _LightTable
+        self, context: EngineContext, face: _SourceLook, gate: Gate, learned: Learned
     ) -> None:
         self._settings: MeshSettings = context.settings
         self._cancel = context.cancel
         self._face: _SourceLook | None = face
         self._gate = gate
-        self._lights = lights
+        self._learned = learned
         self._meter = SwapMeter()
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
@@ -225,6 +158,7 @@ class MeshSession:
     def close(self) -> None:
         """See `EngineSession`."""
         self._face = None
+        self._learned.close()
 
     def _answer(self, request: FaceRequest, face: _SourceLook) -> EngineResult:
         decision = self._gate.decide(request)
@@ -239,8 +173,10 @@ class MeshSession:
 
     def _swap(self, request: FaceRequest, face: _SourceLook, strength: float) -> FacePatch | None:
         settings = self._settings
-        assert request.mesh is not None
-        vertices = extended(request.mesh, **face.reach)
+        mesh, light = self._learned.of(request)
+        if mesh is None:
+            return None
+        vertices = extended(mesh, **face.reach)
         crop = Area(*request.origin, request.crop.shape[1], request.crop.shape[0])
         area = masks.area_around(vertices, pad=2).clipped(
             crop.x0, crop.y0, crop.x0 + crop.width, crop.y0 + crop.height
@@ -251,15 +187,13 @@ class MeshSession:
         y, x = area.y0 - crop.y0, area.x0 - crop.x0
         old = request.crop[y : y + area.height, x : x + area.width]
         normals = vertex_normals(vertices, face.topology.triangles)
-        light = self._lights.of(request)
         if light is None:
             light = fit_light(old, vertices, normals)
         if light is None:
             return None
         height = float(np.linalg.norm(vertices[10, :2] - vertices[152, :2]))
         surface = Surface.draw(vertices, face.topology, (area.width, area.height))
-        drawn = face.texture.onto(surface, vertices, face.topology)
-        new, is_face = drawn[:, :, :3], drawn[:, :, 3] / np.float32(255)
+        new = face.texture.onto(surface, vertices, face.topology)
         if settings.color == "light":
             change = gain(light, normals, face.light, face.normals)
             new = new * np.dstack(surface.interpolate(change))
@@ -274,9 +208,9 @@ class MeshSession:
         alpha = np.clip(inside, 0, 1) * covered
         alpha = alpha * alpha * (3 - 2 * alpha)
         alpha = masks.feather_in(covered, settings.blur * height) * alpha
-        alpha = alpha * (1 - zone * (1 - skin * np.clip(is_face, 0, 1)))
+        alpha = alpha * (1 - zone * (1 - skin))
         kept = face_mask.holes(
-            area, request.mesh, eyes=True, mouth=settings.keep_mouth, width=0.008 * height
+            area, mesh, eyes=True, mouth=settings.keep_mouth, width=0.008 * height
         )
         if kept is not None:
             alpha = alpha * (1 - kept)

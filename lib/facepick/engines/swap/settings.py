@@ -59,7 +59,7 @@ class SwapSettings:
         advanced=True,
     )
     margin: float = setting(
-        0.07,
+        0.11,
         label="Mask margin",
         help="How far the new face reaches past the outline of the face, as a share of its size.",
         min=0.0,
@@ -86,9 +86,9 @@ class SwapSettings:
         advanced=True,
     )
     grain: float = setting(
-        0.5,
+        0.0,
         label="Grain",
-        help="How much of the footage's noise is put onto the new face, which has less.",
+        help="How much of the footage's noise is put onto the new face, if that has less.",
         min=0.0,
         max=1.0,
         step=0.05,

@@ -1,0 +1,146 @@
+"""What a session learns from the person's own footage before the first frame."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import FaceRequest
+from facepick.engines.engine import EngineContext
+from facepick.engines.swap.doubt import Sight, look
+from facepick.engines.swap.light import COEFFICIENTS, fit_light
+from facepick.engines.swap.steady import MeshSteadier
+from facepick.engines.swap.topology import extended, topology, vertex_normals
+from facepick.faces.detection import FloatArray
+
+__all__ = ["Learned", "learn"]
+
+# Light changes slowly, its estimate jumps with every blink: 4 frames are 0.16 s at 25 a second.
+_LIGHT_SIGMA_FRAMES = 4.0
+_FACTS, _MESHES = "swap_learned.json", "swap_meshes.f32"
+_MESH_FLOATS = 468 * 3
+
+
+class Learned:
+    """Steady meshes and smoothed light of every frame of the footage.
+
+    Meshes stay in a file (5.6 kB a frame), so that memory is flat in the video's length.
+
+    Attributes:
+        sights: in time order.
+    """
+
+    def __init__(
+        self, sights: list[Sight], light: npt.NDArray[np.float64], meshes: Path | None
+    ) -> None:
+        self.sights = sights
+        self._light = _smoothed(sights, light)
+        self._meshes: FloatArray | None = None
+        if meshes is not None and sights:
+            self._meshes = np.memmap(
+                meshes, dtype=np.float32, mode="r", shape=(len(sights), 468, 3)
+            )
+        self._rows: dict[int, list[int]] = {}
+        for row, sight in enumerate(sights):
+            self._rows.setdefault(sight.frame, []).append(row)
+
+    def of(self, request: FaceRequest) -> tuple[FloatArray | None, npt.NDArray[np.float64] | None]:
+        """Mesh (468, 3) in display pixels and light (4, 3) of a request, each None if unknown.
+
+        A request that the footage did not hold keeps its own mesh.
+        """
+        row = self._row(request)
+        if row is None or self._meshes is None:
+            return request.mesh, None
+        light = self._light[row]
+        mesh = np.array(self._meshes[row])
+        return (
+            mesh if np.isfinite(mesh).all() else request.mesh,
+            light if np.isfinite(light).all() else None,
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._meshes = None
+
+    def _row(self, request: FaceRequest) -> int | None:
+        rows = self._rows.get(request.source_frame)
+        if not rows:
+            return None
+        x, y = request.box.center
+
+        def away(row: int) -> float:
+            return float(np.hypot(self.sights[row].x - x, self.sights[row].y - y))
+
+        nearest = min(rows, key=away)
+        return nearest if away(nearest) < 0.05 * request.box.height else None
+
+
+def learn(context: EngineContext) -> Learned:
+    """One pass over the person's footage, or what an interrupted job kept of it.
+
+    Raises:
+        Cancelled: nothing is kept then.
+    """
+    facts, meshes = context.workspace / _FACTS, context.workspace / _MESHES
+    if facts.is_file() and meshes.is_file():
+        data = json.loads(facts.read_text(encoding="utf-8"))
+        kept = [Sight(*row) for row in data["sights"]]
+        if meshes.stat().st_size == len(kept) * _MESH_FLOATS * 4:
+            light = np.array(data["light"], np.float64).reshape(-1, COEFFICIENTS, 3)
+            return Learned(kept, light, meshes)
+    sights: list[Sight] = []
+    lights: list[npt.NDArray[np.float64]] = []
+    surface = topology()
+    steadier = MeshSteadier()
+    with open(meshes, "wb") as stream:
+        for request in context.footage():
+            context.cancel.raise_if_cancelled()
+            sights.append(look(request))
+            mesh = steadier.push(request)
+            found = None
+            if mesh is not None:
+                local = mesh.copy()
+                local[:, :2] -= np.asarray(request.origin, np.float32)
+                vertices = extended(local)
+                normals = vertex_normals(vertices, surface.triangles)
+                found = fit_light(request.crop, vertices, normals)
+            lights.append(np.full((COEFFICIENTS, 3), np.nan) if found is None else found)
+            blank = np.full((468, 3), np.nan, np.float32)
+            stream.write((blank if mesh is None else mesh).tobytes())
+    table = np.array(lights).reshape(-1, COEFFICIENTS, 3)
+    # The facts are written last and at once: their file says that the meshes are whole.
+    part = facts.with_suffix(".part")
+    rows = [astuple(s) for s in sights]
+    part.write_text(json.dumps({"sights": rows, "light": table.tolist()}), encoding="utf-8")
+    part.replace(facts)
+    return Learned(sights, table, meshes)
+
+
+def _smoothed(sights: list[Sight], light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Gaussian over time inside a shot, over the frames in which the light was found."""
+    out = light.copy()
+    if not sights:
+        return out
+    frames = np.array([s.frame for s in sights])
+    shots = np.array([s.shot for s in sights])
+    centers = np.array([(s.x, s.y) for s in sights])
+    heights = np.array([s.height for s in sights])
+    found = np.isfinite(light.reshape(len(sights), -1)).all(axis=1)
+    reach = int(3 * _LIGHT_SIGMA_FRAMES)
+    for i in range(len(sights)):
+        low = int(np.searchsorted(frames, frames[i] - reach))
+        high = int(np.searchsorted(frames, frames[i] + reach, side="right"))
+        near = slice(low, high)
+        away = np.hypot(*(centers[near] - centers[i]).T)
+        use = found[near] & (shots[near] == shots[i]) & (away < 2 * heights[i])
+        if not use.any():
+            continue
+        distance = (frames[near][use] - frames[i]) / _LIGHT_SIGMA_FRAMES
+        weight = np.exp(-0.5 * distance**2)
+        out[i] = np.tensordot(weight / weight.sum(), light[near][use], axes=1)
+    return out
