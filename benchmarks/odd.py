@@ -37,9 +37,7 @@ def check(clip: Path, out: Path) -> str:
         after = [f.time.seconds for f in y.frames()]
     if len(before) != len(after):
         return f"{len(before)} frames became {len(after)}"
-    shift = max(
-        abs((p - before[0]) - (q - after[0])) for p, q in zip(before, after, strict=True)
-    )
+    shift = max(abs((p - before[0]) - (q - after[0])) for p, q in zip(before, after, strict=True))
     # Matroska and WebM count in milliseconds.
     if shift > (0 if out.suffix in (".mp4", ".mov") else 0.001):
         return f"times moved by {float(shift) * 1000:.2f} ms"

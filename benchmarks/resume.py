@@ -1,6 +1,6 @@
 """kill -9 in the middle of a render, resume, and compare every frame with an uninterrupted run.
 
-    python benchmarks/resume.py VIDEO [--at 10 50 90]
+python benchmarks/resume.py VIDEO [--at 10 50 90]
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ def killed_at(share: float, video: Path, out: Path) -> str:
     for line in child.stdout:
         event = json.loads(line)
         job = event.get("job", job)
-        if event["event"] == "progress" and event["stage"] == "render" and (
-            event["done"] >= share * event["total"] > 0
+        if (
+            event["event"] == "progress"
+            and event["stage"] == "render"
+            and (event["done"] >= share * event["total"] > 0)
         ):
             child.send_signal(signal.SIGKILL)
             break

@@ -314,7 +314,11 @@ class App:
 
         path = Path(result)
         report = read_report(path)
-        video = path if not path.name.endswith(".facepick.json") else path.with_suffix("").with_suffix("")
+        video = (
+            path
+            if not path.name.endswith(".facepick.json")
+            else path.with_suffix("").with_suffix("")
+        )
         unchanged: bool | None = None
         if video.is_file():
             unchanged = sha256_of(video) == report["result"]["sha256"]

@@ -159,9 +159,7 @@ def _given(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
 
     values = vars(options)
     return {
-        f.name: values[f"setting_{f.name}"]
-        for f in fields_of(cls)
-        if f"setting_{f.name}" in values
+        f.name: values[f"setting_{f.name}"] for f in fields_of(cls) if f"setting_{f.name}" in values
     }
 
 
@@ -175,10 +173,14 @@ def _scan_options(parser: argparse.ArgumentParser, taken: set[str]) -> None:
 def _people_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("video", metavar="VIDEO", nargs="+", help="one or several videos")
     parser.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="write the result as JSON (- = stdout)"
+        "--json", nargs="?", const="-", metavar="FILE", help="write JSON (- = standard output)"
     )
-    parser.add_argument("--gallery", metavar="DIR", help="write thumbnails and one overview picture")
-    edits = parser.add_argument_group("correcting the result (kept, and applied again after a re-scan)")
+    parser.add_argument(
+        "--gallery", metavar="DIR", help="write thumbnails and one overview picture"
+    )
+    edits = parser.add_argument_group(
+        "correcting the result (kept, and applied again after a re-scan)"
+    )
     edits.add_argument("--merge", metavar="P1,P3", action="append", help="these are one person")
     edits.add_argument(
         "--split", metavar="P2:T5,T7", action="append", help="these tracks are somebody else"
@@ -320,7 +322,11 @@ def _ui_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     parser.add_argument(
-        "--allow", metavar="DIR", action="append", default=[], help="folder whose files may be picked"
+        "--allow",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="folder whose files may be picked",
     )
     parser.add_argument("--language", choices=("en", "zh"), help="default: the browser's")
     parser.set_defaults(handler=_ui)
@@ -496,10 +502,15 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
             print(f"# {scan.video.path}")
         for person in scan.people:
             marks = [m for m, on in (("unsure", person.unsure), ("ignored", person.ignored)) if on]
-            print(
-                f"{person.id}\t{float(person.screen_time):.1f} s\t{person.frames} frames\t"
-                f"confidence {person.confidence:.2f}\t{person.name or '-'}\t{' '.join(marks)}".rstrip()
+            fields = (
+                person.id,
+                f"{float(person.screen_time):.1f} s",
+                f"{person.frames} frames",
+                f"confidence {person.confidence:.2f}",
+                person.name or "-",
+                " ".join(marks),
             )
+            print("\t".join(fields).rstrip())
         if not scan.people:
             print(f"Nobody was found in {scan.video.path.name}.", file=sys.stderr)
         if scan.decode_failures:
@@ -555,8 +566,9 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
         raise UserInputError("No flow is given.", hint=f"Give one: --flow {flows}.")
     engine_id = options.engine or app.registry.of_flow(options.flow)[0].spec.id
     engine = app.registry.get(options.flow, engine_id)
+    settings = _engine_settings(options, engine.spec.settings)
     if options.lines:
-        return _line_assignments(options, engine_id)
+        return _line_assignments(options, engine_id, settings)
     speech = tuple(
         SpeechLine(
             path=str(Path(path).absolute()),
@@ -573,7 +585,7 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
             ),
             flow=options.flow,
             engine=engine_id,
-            settings=_engine_settings(options, engine.spec.settings),
+            settings=settings,
             speech=speech,
             source=tuple(str(Path(path).absolute()) for path in options.source),
             consent=options.consent,
@@ -581,8 +593,40 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
     ]
 
 
-def _line_assignments(options: argparse.Namespace, engine_id: str) -> list[Assignment]:
-    raise UserInputError("--lines is not available yet.", hint="Use --plan with several speeches.")
+def _line_assignments(
+    options: argparse.Namespace, engine_id: str, settings: dict[str, Any]
+) -> list[Assignment]:
+    """One assignment for everybody who speaks in the list of lines."""
+    from facepick.engines.engine import SpeechLine
+    from facepick.engines.lipsync.lines import read_lines
+    from facepick.people.selection import Selection
+    from facepick.render.plan import Assignment
+
+    picked = [i for text in options.person for i in _ids(text)]
+    audio = Path(options.audio[0]).absolute() if options.audio else None
+    speakers: dict[str, list[SpeechLine]] = {}
+    for item in read_lines(Path(options.lines).absolute(), audio=audio):
+        if item.person is None and len(picked) != 1:
+            raise UserInputError(
+                f"A line at {item.line.start_seconds:g} s of {options.lines} does not say who "
+                "speaks.",
+                hint="Name the person in the list, or give one --person.",
+            )
+        who = item.person or picked[0]
+        if not picked or who in picked:
+            speakers.setdefault(who, []).append(item.line)
+    if not speakers:
+        raise UserInputError(f"Nobody of {', '.join(picked)} speaks in {options.lines}.")
+    return [
+        Assignment(
+            selection=Selection((who,), options.include_unsure),
+            flow=options.flow,
+            engine=engine_id,
+            settings=settings,
+            speech=tuple(lines),
+        )
+        for who, lines in speakers.items()
+    ]
 
 
 def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
@@ -648,9 +692,7 @@ def _do_job(app: App, workspace: Any, progress: str) -> int:
         try:
             record = app.run(workspace, progress=sink, cancel=token)
         except Cancelled:
-            raise Cancelled(
-                f"Stopped. Go on with: facepick jobs resume {workspace.id}"
-            ) from None
+            raise Cancelled(f"Stopped. Go on with: facepick jobs resume {workspace.id}") from None
     _tell_result(record, progress)
     return 0
 
@@ -841,12 +883,10 @@ def _ui(options: argparse.Namespace) -> int:
 
     if importlib.util.find_spec("gradio") is None:
         raise PackageMissing("gradio", needed_for="the app", extra="ui")
-    from facepick_ui.app import launch  # type: ignore[import-not-found]
+    from facepick_ui.app import launch
 
     host = StandaloneHost(
         roots=tuple(Path(p).absolute() for p in options.allow), language_name=options.language
     )
-    launch(
-        App(host), host=options.host, port=options.port, open_browser=not options.no_browser
-    )
+    launch(App(host), host=options.host, port=options.port, open_browser=not options.no_browser)
     return 0

@@ -54,6 +54,8 @@ def add_routes(server: Any, app: App) -> None:
 
     router = APIRouter(prefix=PREFIX, tags=["facepick"])
 
+    body = Body(default={})
+
     def answer(call: Callable[[], Any]) -> Any:
         try:
             return call()
@@ -65,7 +67,7 @@ def add_routes(server: Any, app: App) -> None:
         return str(request.headers.get("content-type", "")).startswith("application/json")
 
     def post(path: str, work: Callable[[dict[str, Any]], Any]) -> None:
-        def handler(request, payload=Body(default={})):  # type: ignore[no-untyped-def]
+        def handler(request, payload=body):  # type: ignore[no-untyped-def]
             if not is_json(request):
                 return JSONResponse({"error": "Send application/json."}, status_code=415)
             if not isinstance(payload, dict):

@@ -45,7 +45,11 @@ def test_version_and_help_need_nothing(capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "code", "words"),
     [
         (("people", "nothing.mp4"), 2, "nothing.mp4"),
-        (("render", "nothing.mp4", "-o", "x.mp4", "--person", "P1", "--flow", "hide"), 2, "nothing"),
+        (
+            ("render", "nothing.mp4", "-o", "x.mp4", "--person", "P1", "--flow", "hide"),
+            2,
+            "nothing",
+        ),
         (("jobs", "show", "20260101-000000-0000"), 2, "no job"),
         (("models", "fetch", "no_such_model"), 2, "no_such_model"),
         (("inspect", "nothing.mp4"), 2, "report"),
@@ -141,9 +145,7 @@ def test_a_plan_with_two_flows_in_one_encode(home: Path, clip: Path) -> None:
     assert all(p["frames_changed"] > 50 for p in report["people"])
 
 
-def test_corrections_are_kept(
-    home: Path, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_corrections_are_kept(home: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("people", clip, "--rename", "P1=Anna") == 0
     assert "Anna" in capsys.readouterr().out
     assert run("people", clip) == 0

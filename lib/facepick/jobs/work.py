@@ -115,7 +115,9 @@ def render(
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
     found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
-    result = _renderer(workspace, plan, found, toolbox, progress, cancel).run(Path(record.out or ""))
+    result = _renderer(workspace, plan, found, toolbox, progress, cancel).run(
+        Path(record.out or "")
+    )
     return {
         "out": str(result.path),
         "report": None if result.report is None else str(result.report),

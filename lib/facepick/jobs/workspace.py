@@ -197,8 +197,6 @@ class Workspaces:
         return removed
 
 
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -248,9 +248,7 @@ class PersonFootage:
                     return
                 cancel.raise_if_cancelled()
                 i = frame.index
-                yield from self.requests(
-                    i, frame.picture, output_frame=i, time=self.time_of(i)
-                )
+                yield from self.requests(i, frame.picture, output_frame=i, time=self.time_of(i))
 
     def models(self) -> Sequence[str]:
         """Ids of the models this footage itself uses."""

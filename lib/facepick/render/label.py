@@ -48,6 +48,7 @@ class Label:
         import cv2
 
         words = cv2.imdecode(np.fromfile(self._file, np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert words is not None
         short = min(width, height)
         card_height = max(8, round(short * HEIGHT_SHARE / LETTER_SHARE))
         card_width = min(width, round(words.shape[1] * card_height / words.shape[0]))

@@ -111,13 +111,18 @@ def side_by_side(
     except BaseException:
         writer.abort()
         raise
+    sound = AudioOut.none()
+    if probe(after).audio:
+        sound = AudioOut.replace(AudioTrack(samples=after))
     join_segments(
         [segment],
         out=out,
         info=info,
         pts=pts,
         duration_pts=scan.duration_pts,
-        audio=AudioOut.replace(AudioTrack(samples=after)) if probe(after).audio else AudioOut.none(),
+        audio=AudioOut.replace(AudioTrack(samples=after))
+        if probe(after).audio
+        else AudioOut.none(),
         origin=pts[0] * video.time_base,
         cancel=cancel,
     )

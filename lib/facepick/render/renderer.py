@@ -35,7 +35,7 @@ from facepick.models.store import ModelStore
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
-from facepick.render.footage import PersonFootage
+from facepick.render.footage import PersonFootage, crop_region
 from facepick.render.geometry import FaceState
 from facepick.render.label import LABEL_SECONDS, Label
 from facepick.render.pipeline import BackgroundConsumer, prefetched
@@ -250,9 +250,7 @@ class Renderer:
         mesh = FaceMesh(self.models)
 
         def locate(picture: Picture, state: FaceState) -> tuple[FloatArray, float] | None:
-            # The mesh network looks at 1.5 x the face, rotated: 0.75 on each side holds its corners.
-            from facepick.render.footage import crop_region
-
+            # The mesh network looks at 1.5 times the face, rotated: 0.75 on each side holds that.
             region = crop_region(state.box, 0.75, picture.width, picture.height)
             if region is None:
                 return None
@@ -287,13 +285,12 @@ class Renderer:
         self, segment: Segment, work: Sequence[_Work], meter: ProgressMeter
     ) -> None:
         notes: list[dict[str, Any]] = []
-        writer = SegmentWriter(
-            self._video_file(segment), info=self.scan.video, encode=self._encode
-        )
+        writer = SegmentWriter(self._video_file(segment), info=self.scan.video, encode=self._encode)
         try:
-            with BackgroundConsumer(
-                lambda item: writer.write(item[0], item[1]), depth=MAX_BATCH
-            ) as encoder:
+            encoding: BackgroundConsumer[tuple[Picture, int]] = BackgroundConsumer(
+                lambda item: writer.write(*item), depth=MAX_BATCH
+            )
+            with encoding as encoder:
                 for batch in self._batches(segment):
                     self.cancel.raise_if_cancelled()
                     for item in work:
@@ -399,7 +396,7 @@ class Renderer:
                 engine=item.engine.spec.id,
                 done=box is not None,
                 reason=None if box is not None else _reason([results[i] for i in mine]),
-                box=None if box is None else tuple(int(round(v)) for v in box),  # type: ignore[arg-type]
+                box=None if box is None else whole_box(box),
                 guessed=bool(mine) and all(requests[i].seen == BRIDGED for i in mine),
                 note=" ".join(p.note for p in patches if p.note),
             )
@@ -546,6 +543,10 @@ def guarded(patch: FacePatch, request: FaceRequest) -> FacePatch:
     return FacePatch(image=patch.image, alpha=alpha, origin=patch.origin, note=patch.note)
 
 
+def whole_box(box: Box) -> tuple[int, int, int, int]:
+    return round(box.x0), round(box.y0), round(box.x1), round(box.y1)
+
+
 def _reason(results: Sequence[EngineResult]) -> str:
     if not results:
         return Reason.ABSENT.value
@@ -585,5 +586,3 @@ def segments_of(scan: Scan, sources: np.ndarray[Any, Any]) -> tuple[Segment, ...
         found.append(Segment(len(found), start, stop))
         start = stop
     return tuple(found)
-
-
