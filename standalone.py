@@ -34,6 +34,9 @@ VENV = ROOT / ".venv"
 OLDEST = (3, 10)
 NEWEST_TESTED = (3, 13)
 
+# What looks at faces wants the default models; the first three cannot do without.
+FETCH_FOR = ("demo", "ui", "test", "people", "render", "preview")
+
 EXIT_MISSING = 3
 EXIT_STOPPED = 4
 
@@ -75,7 +78,9 @@ def main(arguments: Sequence[str]) -> int:
     extras = {"ui": ["ui"], "test": ["test"]}.get(verb, [])
     try:
         check_python(sys.version_info[:2])
-        python = prepare(extras, recreate=recreate, need_models=verb in ("demo", "test", "ui"))
+        python, missing_models = prepare(extras, recreate=recreate)
+        if missing_models and verb in FETCH_FOR:
+            fetch_models(python, required=verb in FETCH_FOR[:3])
     except SetupError as error:
         print(f"facepick: {error}", file=sys.stderr)
         return EXIT_MISSING
@@ -103,8 +108,11 @@ def check_python(version: tuple[int, ...]) -> None:
 # ------------------------------------------------------------------------------- the set-up
 
 
-def prepare(extras: Sequence[str], *, recreate: bool, need_models: bool) -> str:
-    """The Python of a complete .venv with these extras; builds or repairs it when needed."""
+def prepare(extras: Sequence[str], *, recreate: bool) -> tuple[str, list[str]]:
+    """The Python of a complete .venv with these extras, and the default models that are missing.
+
+    Builds or repairs .venv when needed.
+    """
     state = None if recreate else healthy(extras)
     if state is None:
         with only_one(ROOT / ".venv.lock"):
@@ -121,10 +129,7 @@ def prepare(extras: Sequence[str], *, recreate: bool, need_models: bool) -> str:
                 f"{VENV} does not work although the installation succeeded. Look into "
                 f"{VENV / 'facepick-install.log'}."
             )
-    python = str(venv_python())
-    if state["models"]:
-        fetch_models(python, required=need_models)
-    return python
+    return str(venv_python()), state["models"]
 
 
 def healthy(extras: Sequence[str]) -> dict[str, Any] | None:

@@ -314,11 +314,7 @@ class App:
 
         path = Path(result)
         report = read_report(path)
-        video = (
-            path
-            if not path.name.endswith(".facepick.json")
-            else path.with_suffix("").with_suffix("")
-        )
+        video = path.with_name(path.name.removesuffix(".facepick.json"))
         unchanged: bool | None = None
         if video.is_file():
             unchanged = sha256_of(video) == report["result"]["sha256"]

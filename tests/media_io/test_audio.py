@@ -79,7 +79,7 @@ def test_low_rate_comes_out_at_the_right_pitch(tmp_path: Path) -> None:
 
 
 def test_surround_is_mixed_down(odd: Odd) -> None:
-    samples, rate = read_audio(odd("surround_5.1.mp4"))
+    samples, _ = read_audio(odd("surround_5.1.mp4"))
     assert samples.shape[1] == 6
     stereo, _ = read_audio(odd("surround_5.1.mp4"), channels=2)
     assert len(stereo) == len(samples)
@@ -102,15 +102,37 @@ def test_silence_stays_silent(shared_media: Path) -> None:
     assert not read_mono(shared_media / "speech" / "silence_3s.wav").any()
 
 
-def test_second_track_and_missing_track(odd: Odd) -> None:
-    path = odd("two_audio_tracks.mkv")
-    first, second = probe(path).audio
-    assert second.language == "deu"
-    one, two = read_mono(path, stream=first.index), read_mono(path, stream=second.index)
-    assert len(one) == len(two)
-    assert np.abs(one - two).max() > 0.05
+def _two_tracks(path: Path) -> Path:
+    """Matroska with 1 s of a 300 Hz tone and 1 s of a 700 Hz tone."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as made:
+        streams = [made.add_stream("pcm_s16le", rate=16000) for _ in range(2)]
+        for stream, hertz in zip(streams, (300, 700), strict=True):
+            stream.codec_context.layout = "mono"
+            codes = np.rint(_tone(1.0, 16000, hertz=hertz) * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(codes[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+            made.mux([*stream.encode(frame), *stream.encode(None)])
+    return path
+
+
+def test_second_track_and_missing_track(tmp_path: Path) -> None:
+    path = _two_tracks(tmp_path / "two.mkv")
+    for index, hertz in ((None, 300), (0, 300), (1, 700)):
+        heard = read_mono(path, stream=index)
+        assert np.argmax(np.abs(np.fft.rfft(heard))) == hertz
     with pytest.raises(NoAudioError, match="no audio stream 7"):
         read_mono(path, stream=7)
+
+
+def test_mixing_channels_keeps_the_level(tmp_path: Path) -> None:
+    """What is the same on both sides is as loud in mono, and mono as loud on both sides."""
+    tone = _tone(0.5, 16000, level=0.9)
+    stereo = _wav(tmp_path / "stereo.wav", np.stack([tone, tone], axis=1), 16000)
+    mono = _wav(tmp_path / "mono.wav", tone, 16000)
+    assert np.abs(read_mono(stereo) - tone).max() < 1e-3
+    both, _ = read_audio(mono, channels=2)
+    assert np.abs(both - tone[:, None]).max() < 1e-3
 
 
 def test_no_sound(odd: Odd) -> None:

@@ -316,14 +316,17 @@ def test_cancel_leaves_what_was_there(odd: Odd, tmp_path: Path) -> None:
 
 def test_aborted_segment_leaves_nothing(odd: Odd, tmp_path: Path) -> None:
     reader = VideoReader(odd("base_640x360.mp4"))
-    frame = next(reader.frames())
-    with (
-        pytest.raises(KeyError),
-        SegmentWriter(tmp_path / "a.nut", info=reader.info, encode=FAST) as writer,
-    ):
-        writer.write(frame.picture, 0)
-        assert [p.name for p in tmp_path.iterdir()] == ["a.nut.part"]
-        raise KeyError
+
+    def fail_midway() -> None:
+        with SegmentWriter(tmp_path / "a.nut", info=reader.info, encode=FAST, threads=1) as writer:
+            for frame in reader.frames():
+                writer.write(frame.picture, frame.time.pts)
+                if frame.index == 20:
+                    assert [p.name for p in tmp_path.iterdir()] == ["a.nut.part"]
+                    raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_midway()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -372,12 +375,11 @@ def test_refusals(odd: Odd, tmp_path: Path) -> None:
 def test_writer_refuses_what_would_go_wrong(odd: Odd, tmp_path: Path) -> None:
     reader = VideoReader(odd("base_640x360.mp4"))
     picture = next(reader.frames()).picture
-    with (
-        pytest.raises(ValueError, match="rise"),
-        SegmentWriter(tmp_path / "a.nut", info=reader.info, encode=FAST) as writer,
-    ):
+    writer = SegmentWriter(tmp_path / "a.nut", info=reader.info, encode=FAST)
+    writer.write(picture, 5)
+    with pytest.raises(ValueError, match="rise"):
         writer.write(picture, 5)
-        writer.write(picture, 5)
+    writer.abort()
     with pytest.raises(RenderError, match="no frames"):
         SegmentWriter(tmp_path / "a.nut", info=reader.info).close()
     small = Picture.from_bgr(np.zeros((181, 321, 3), np.uint8))

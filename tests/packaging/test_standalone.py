@@ -239,6 +239,7 @@ def test_missing_models_stop_the_demo_but_not_the_rest(ready: Folder) -> None:
         done = ready.start("people")
         assert done.returncode == 0
         assert "Going on without them" in done.stdout
+        assert ready.start("--version").stdout.startswith("RAN --version")
     finally:
         (ready.home / "offline").unlink()
     assert "RAN demo" in ready.start("demo").stdout

@@ -84,8 +84,8 @@ def decode_audio(
     Args:
         path: audio or video file.
         rate: samples per second wanted; None keeps the stream's.
-        channels: 1, 2, 6 or 8; None keeps the stream's.  Surround is mixed down by the
-            weights of the stream's layout.
+        channels: 1, 2, 6 or 8; None keeps the stream's.  Surround is mixed down after ITU-R
+            BS.775, scaled so that it cannot clip; a mono stream becomes the same on both sides.
         stream: index among the file's streams; None takes the default audio stream.
         cancel: looked at for every packet.
 
@@ -125,6 +125,8 @@ class _Track:
         self._rate = rate
         self._channels = channels
         self._resampler: Any = None
+        self._resampled_channels = 0
+        self._mixing: FloatSamples | None = None
         self._in_rate = 0
         self._taken = 0  # samples given to the resampler, at its input rate
         self._given = 0  # samples that came out of it
@@ -136,9 +138,13 @@ class _Track:
         if self._resampler is None:
             self._in_rate = frame.sample_rate
             self._rate = self._rate or frame.sample_rate
-            channels = self._channels or len(frame.layout.channels)
-            self._channels = channels
-            layout = _LAYOUTS.get(channels, frame.layout.name)
+            given = len(frame.layout.channels)
+            wanted = self._channels or given
+            layout = frame.layout.name
+            self._mixing = _mixing(layout, given, wanted)
+            if self._mixing is None and wanted != given:
+                layout, given = _LAYOUTS[wanted], wanted
+            self._resampled_channels = given
             self._resampler = av.AudioResampler(format="flt", layout=layout, rate=self._rate)
             self.start = Fraction(0)
             if frame.pts is not None:
@@ -184,14 +190,40 @@ class _Track:
 
     def _blocks(self, frames: list[Any]) -> Iterator[AudioBlock]:
         assert self._rate is not None
-        assert self._channels is not None
         for frame in frames:
-            samples = frame.to_ndarray().reshape(-1, self._channels).astype(np.float32)
+            samples = frame.to_ndarray().reshape(-1, self._resampled_channels).astype(np.float32)
             np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
             np.clip(samples, -1.0, 1.0, out=samples)
+            if self._mixing is not None:
+                samples = samples @ self._mixing
             assert self.start is not None
             yield AudioBlock(self.start + Fraction(self._given, self._rate), samples)
             self._given += len(samples)
+
+
+def _mixing(layout: str, given: int, wanted: int) -> FloatSamples | None:
+    """(given, wanted) weights of the channels, or None where FFmpeg's own are as good.
+
+    FFmpeg adds stereo up to mono without room for the sum, and makes mono 3 dB quieter in
+    stereo; both would change how loud speech seems.
+    """
+    side = 0.5**0.5  # BS.775: centre and surround at -3 dB
+    if (given, wanted) == (1, 2):
+        weights = np.array([[1.0, 1.0]])
+    elif given == 2 and wanted == 1:
+        weights = np.array([[1.0], [1.0]])
+    elif wanted in (1, 2) and layout.startswith("5.1") and given == 6:
+        # FL FR FC LFE and two surrounds; the LFE is left out.
+        weights = np.array([[1, 0], [0, 1], [side, side], [0, 0], [side, 0], [0, side]])
+    elif wanted in (1, 2) and layout.startswith("7.1") and given == 8:
+        pairs = [[1, 0], [0, 1], [side, side], [0, 0], [side, 0], [0, side], [side, 0], [0, side]]
+        weights = np.array(pairs)
+    else:
+        return None
+    if wanted == 1 and weights.shape[1] == 2:
+        weights = weights.sum(axis=1, keepdims=True)
+    # The loudest that can come out is full scale.
+    return np.asarray(weights / max(1.0, weights.sum(axis=0).max()), np.float32)
 
 
 def _tail(frame: Any, skip: int) -> Any:

@@ -189,13 +189,11 @@ def _av1(s: EncodeSettings, threads: int) -> dict[str, str]:
 
 
 def _vp9(s: EncodeSettings, threads: int) -> dict[str, str]:
-    options = {
-        "crf": _quality_63(s),
-        "b": "0",
-        "deadline": "good",
-        "cpu-used": str(_preset_number(s, 5, 0)),
-        "row-mt": "1",
-    }
+    options = {"crf": _quality_63(s), "b": "0", "row-mt": "1"}
+    if s.preset in ("ultrafast", "superfast"):
+        options.update({"deadline": "realtime", "cpu-used": "8"})
+    else:
+        options.update({"deadline": "good", "cpu-used": str(_preset_number(s, 6, 0))})
     return {**options, "threads": str(threads)} if threads else options
 
 

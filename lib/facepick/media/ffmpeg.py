@@ -141,6 +141,7 @@ def store_aspect(path: Path, result: Path, *, format: str, aspect: Fraction) -> 
     """
     argv = [str(ffmpeg_binary()), "-hide_banner", "-nostdin", "-copyts", "-i", file_url(path)]
     argv += ["-map", "0", "-c", "copy", "-aspect:v", f"{aspect.numerator}:{aspect.denominator}"]
+    argv += ["-avoid_negative_ts", "disabled"]
     _run_argv([*argv, "-f", format, "-y", file_url(result)], never)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -50,6 +50,7 @@ class TrackEvidence:
         value: (k,) float32, quality of each exemplar in [0, 1].
         eye_distance: (k,) float32, in display pixels.
         off_frontal: (k,) float32, in degrees.
+        sharpness: (k,) float32 in [0, 1].
         thumbnails: best first.
         mesh_score: how sure the mesh network is that the best picture shows a face.
         stillness: how rigid the face is, see `facepick.people.stillness`; None when the track
@@ -63,6 +64,7 @@ class TrackEvidence:
     value: FloatArray
     eye_distance: FloatArray
     off_frontal: FloatArray
+    sharpness: FloatArray
     thumbnails: tuple[Thumbnail, ...] = ()
     mesh_score: float = 1.0
     stillness: float | None = None
@@ -76,14 +78,45 @@ class TrackEvidence:
         """Quality of the best exemplar."""
         return float(self.value.max()) if len(self.value) else 0.0
 
+    @property
+    def clear(self) -> bool:
+        """Whether some exemplar is large and sharp enough for a person to recognise somebody
+        by, whatever way the head is turned."""
+        return bool(np.any((self.sharpness >= 0.35) & (self.eye_distance >= 14.0)))
+
+    @property
+    def profile(self) -> bool:
+        """Whether no exemplar shows more than the side of the face."""
+        return bool(np.all(self.off_frontal > 45.0))
+
+    def part(self, start: int, stop: int) -> TrackEvidence:
+        """What of it was taken in frames ``start <= i < stop``."""
+        rows = (self.frames >= start) & (self.frames < stop)
+        return replace(
+            self,
+            frames=self.frames[rows],
+            embeddings=self.embeddings[rows],
+            value=self.value[rows],
+            eye_distance=self.eye_distance[rows],
+            off_frontal=self.off_frontal[rows],
+            sharpness=self.sharpness[rows],
+            thumbnails=tuple(t for t in self.thumbnails if start <= t.frame < stop),
+        )
+
 
 def track_confidence(
     score: FloatArray, origin: npt.NDArray[np.uint8], evidence: TrackEvidence
 ) -> float:
-    """How sure a track is a face: the detector's score, the share of frames in which it was
-    really seen, and what the mesh network says of its best picture."""
+    """How sure a track is a face, in [0, 1].
+
+    The detector's mean score, times the share of frames in which the face was really seen
+    (half counts for nothing lost), times what the mesh network says of its best picture.  The
+    mesh network knows no profiles: of them it is only asked for a little.
+    """
     seen = float(np.mean(origin != BRIDGED))
-    return float(np.clip(np.mean(score) * (0.5 + 0.5 * seen) * (0.6 + 0.4 * evidence.mesh_score), 0, 1))
+    mesh = max(evidence.mesh_score, 0.75) if evidence.profile else evidence.mesh_score
+    value = float(np.mean(score)) * (0.5 + 0.5 * seen) * (0.5 + 0.5 * mesh)
+    return float(np.clip(value, 0.0, 1.0))
 
 
 class _FrameSource(Protocol):
@@ -143,6 +176,13 @@ class _Bins:
         return [self._best[key] for key in sorted(self._best)]
 
 
+def _spread(samples: list[_Sample], wanted: int) -> list[_Sample]:
+    """The best sample of each of `wanted` equal stretches, so that a track which changes hands
+    half-way shows both."""
+    parts = np.array_split(np.arange(len(samples)), min(wanted, len(samples)))
+    return [max((samples[i] for i in part), key=lambda s: s.quality.value) for part in parts]
+
+
 class Collector:
     """Cuts out good faces while the tracks of one shot grow.
 
@@ -190,10 +230,7 @@ class Collector:
         # Embedding a face costs as much as decoding ten frames, and the same head in the same
         # shot looks much the same: two views for up to 2 s, 3 from there, 4 from 6 s, 5 from 18.
         wanted = 2 + int(np.log(max(1.0, 1.5 * length / self._rate)) / np.log(3))
-        chosen = sorted(
-            sorted(samples, key=lambda s: -s.quality.value)[: min(wanted, 6)],
-            key=lambda s: s.frame,
-        )
+        chosen = _spread(samples, min(wanted, 6))
         embeddings = embedder.embed(np.stack([s.chip for s in chosen]))
         thumbnails, mesh_score = self._thumbnails(samples, mesher)
         return TrackEvidence(
@@ -202,6 +239,7 @@ class Collector:
             value=np.array([s.quality.value for s in chosen], np.float32),
             eye_distance=np.array([s.quality.eye_distance for s in chosen], np.float32),
             off_frontal=np.array([s.quality.pose.off_frontal for s in chosen], np.float32),
+            sharpness=np.array([s.quality.sharpness for s in chosen], np.float32),
             thumbnails=thumbnails,
             mesh_score=mesh_score,
             stillness=bins.probe.stillness(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,12 @@ from facepick.faces.alignment import align
 from facepick.faces.analyzer import FaceDetector, FaceEmbedder, FaceMesher
 from facepick.faces.detection import Box, FaceBatch, FloatArray
 from facepick.models.store import ModelStore
-from facepick.people.clustering import ClusterOptions, group_tracks
+from facepick.people.clustering import ClusterOptions, group_tracks, split_changed
 from facepick.people.evidence import Collector, TrackEvidence, track_confidence
 from facepick.people.identity import Identity, Scan
 from facepick.people.store import load_scan, save_scan, scan_folder
-from facepick.people.track import BRIDGED, FaceTrack
-from facepick.people.tracker import Observation, RawTrack, ShotTracker, TrackerOptions
+from facepick.people.track import FaceTrack
+from facepick.people.tracker import RawTrack, ShotTracker, TrackerOptions
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.settings import setting, to_mapping
 from facepick.shots.detect import ShotDetector
@@ -442,27 +442,24 @@ class _Scanner:
         folder: Path,
     ) -> tuple[Scan, dict[str, bytes]]:
         """The scan and its thumbnails by file name."""
-        tracks: list[FaceTrack] = []
-        evidence: list[TrackEvidence] = []
-        ordered = sorted(
-            self._evidence, key=lambda item: (item[0].first.frame, float(item[0].first.box[0]))
+        options = ClusterOptions.for_embedder(
+            self._embedder, strictness=self._settings.strictness, rate=self._rate
         )
-        for number, (raw, shot, found) in enumerate(ordered, 1):
+        pieces: list[tuple[FaceTrack, TrackEvidence]] = []
+        for raw, shot, found in self._evidence:
             frames, boxes, landmarks, score, origin = raw.arrays()
-            tracks.append(
-                FaceTrack(
-                    f"T{number}",
-                    shot,
-                    frames,
-                    boxes,
-                    landmarks,
-                    score,
-                    origin,
-                    confidence=track_confidence(score, origin, found),
-                )
+            whole = FaceTrack("T0", shot, frames, boxes, landmarks, score, origin)
+            pieces.extend(split_changed(whole, found, link=options.link))
+        pieces.sort(key=lambda piece: (piece[0].start, float(piece[0].boxes[0][0])))
+        evidence = [found for _, found in pieces]
+        tracks = [
+            replace(
+                track,
+                id=f"T{number}",
+                confidence=track_confidence(track.score, track.origin, found),
             )
-            evidence.append(found)
-        options = ClusterOptions.for_embedder(self._embedder, self._settings.strictness)
+            for number, (track, found) in enumerate(pieces, 1)
+        ]
         groups = group_tracks(tracks, evidence, options)
         if not self._settings.keep_unsure:
             groups = [g for g in groups if not g.unsure]

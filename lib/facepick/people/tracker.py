@@ -251,6 +251,7 @@ class ShotTracker:
             and t.last.frame - t.first.frame + 1 >= wanted
         ]
         self._done = []
+        kept = _without_doubles(kept)
         return sorted(kept, key=lambda t: (t.first.frame, float(t.first.box[0])))
 
     # ------------------------------------------------------------------ one sample
@@ -491,7 +492,21 @@ class ShotTracker:
         return track
 
     def _left_between(self, before: Observation, after: Observation) -> bool:
-        """Whether a face that was missed for a while went out of the picture meanwhile."""
+        """Whether a face that was missed for a while went out of the picture meanwhile.
+
+        A face that is leaving is seen as a narrower and narrower one at the edge, so that
+        touching the same side on both ends of the gap says as much as lying outside.
+        """
+        width = float(self._source.width)
+        touch = 0.08
+        for at_left in (True, False):
+            sides = []
+            for o in (before, after):
+                x0, x1 = float(o.box[0]), float(o.box[2])
+                reach = touch * (x1 - x0)
+                sides.append(x0 < reach if at_left else x1 > width - reach)
+            if all(sides):
+                return True
         return any(self._outside(o.box) > self.LEAVING_SHARE for o in (before, after))
 
     def _outside(self, box: FloatArray) -> float:
@@ -518,6 +533,29 @@ class _Pairing:
     before: dict[int, list[Observation]] = field(default_factory=dict)
     before_new: dict[int, list[Observation]] = field(default_factory=dict)
     whole: bool = False
+
+
+def _without_doubles(tracks: list[RawTrack]) -> list[RawTrack]:
+    """Tracks, less those that follow a face which a longer one follows already."""
+    kept: list[RawTrack] = []
+    for track in sorted(tracks, key=lambda t: -len(t.observations)):
+        frames, boxes, *_ = track.arrays()
+        double = False
+        for other in kept:
+            other_frames, other_boxes, *_ = other.arrays()
+            shared, mine, theirs = np.intersect1d(frames, other_frames, return_indices=True)
+            if len(shared) < 0.5 * len(frames):
+                continue
+            overlaps = [
+                Box(*map(float, boxes[a])).iou(Box(*map(float, other_boxes[b])))
+                for a, b in zip(mine, theirs, strict=True)
+            ]
+            if float(np.mean(overlaps)) > 0.4:
+                double = True
+                break
+        if not double:
+            kept.append(track)
+    return kept
 
 
 def _without_nested(found: FaceBatch) -> FaceBatch:

@@ -120,9 +120,7 @@ def side_by_side(
         info=info,
         pts=pts,
         duration_pts=scan.duration_pts,
-        audio=AudioOut.replace(AudioTrack(samples=after))
-        if probe(after).audio
-        else AudioOut.none(),
+        audio=sound,
         origin=pts[0] * video.time_base,
         cancel=cancel,
     )

@@ -18,7 +18,6 @@ from facepick.engines.engine import Speech, SpeechLine
 from facepick.engines.lipsync.rewrite.acoustic import (
     HOP_SECONDS,
     PHONES,
-    SAMPLE_RATE,
     band_levels,
     phone_scores,
 )
@@ -31,7 +30,7 @@ from facepick.engines.lipsync.rewrite.phones import (
     pronounce,
 )
 
-__all__ = ["Curves", "curves_of", "sampled"]
+__all__ = ["Curves", "curves_of", "sampled", "slowed"]
 
 Array = npt.NDArray[np.float32]
 
@@ -53,10 +52,13 @@ REST = 0.05
 OPENING = np.array([_LIPS.get(p, (REST, 0.0))[0] for p in PHONES], np.float32)
 WIDTH = np.array([_LIPS.get(p, (REST, 0.0))[1] for p in PHONES], np.float32)
 BILABIAL = [INDEX[p] for p in CLOSED]
+SHUT = [INDEX[p] for p in "T D K G N NG P B M DH TH V F CH JH".split()]
 LABIODENTAL = [INDEX[p] for p in ("F", "V")]
 
-COARTICULATION_SECONDS = 0.035
-CLOSURE_SECONDS = 0.018
+COARTICULATION_SECONDS = 0.045
+CLOSURE_SECONDS = 0.026
+"""Sigmas.  Shorter ones follow the words no better (r 0.95 from 35 to 45 ms) and make the lips
+flutter: the second difference is 1.4 times the clip's own at 35 and 18 ms, 1.06 times at these."""
 FRAME_SECONDS = 0.04
 
 
@@ -108,7 +110,9 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
     samples = speech.samples
     scores = phone_scores(samples)
     posteriors = phone_posteriors(scores)
-    aligned, route, notes = 0, "", []
+    aligned, route = 0, ""
+    notes: list[str] = []
+    known = np.zeros(len(scores), bool)
     with_text = [line for line in speech.lines if line.text and line.text.strip()]
     for line in with_text:
         first, last = _columns(line, speech.lines, len(scores))
@@ -122,9 +126,12 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
             notes.append(f"The words of the line at {line.start_seconds:g} s do not fit its sound.")
             continue
         posteriors[first:last] = found.posteriors(last - first)
+        known[first:last] = True
         aligned += 1
         route = said.route
-    opening, width, closure = lips_of(posteriors, samples)
+    dips = stop_dips(samples)
+    dips[known] = 0.0
+    opening, width, closure = lips_of(posteriors, dips)
     kinds = {(True, True): "words and sound", (True, False): "words"}
     return Curves(
         opening=opening,
@@ -147,17 +154,40 @@ def _columns(line: SpeechLine, lines: Sequence[SpeechLine], count: int) -> tuple
     return max(0, min(first, count)), max(0, min(last, count))
 
 
-def lips_of(posteriors: Array, samples: Array) -> tuple[Array, Array, Array]:
-    """Opening, width and closure (t,) for phone posteriors (t, 42)."""
-    voiced = 1.0 - posteriors[:, SILENCE]
+def lips_of(posteriors: Array, dips: Array | None = None) -> tuple[Array, Array, Array]:
+    """Opening, width and closure (t,) for phone posteriors (t, 42).
+
+    Args:
+        dips: what `stop_dips` found, where the phones are guessed from the sound.
+    """
     opening = smooth(posteriors @ OPENING, COARTICULATION_SECONDS)
     width = smooth(posteriors @ WIDTH, COARTICULATION_SECONDS * 1.3)
     closure = posteriors[:, BILABIAL].sum(axis=1)
-    half = posteriors[:, LABIODENTAL].sum(axis=1)
-    closure = np.maximum(smooth(closure, CLOSURE_SECONDS), 0.6 * smooth(half, CLOSURE_SECONDS))
-    closure = np.minimum(1.0, 1.3 * closure)
-    del voiced
+    if dips is not None:
+        # In a dip somebody's lips or tongue are shut; how likely it is the lips follows from the
+        # phones around.  Guessed phones alone spread a short "p" over its neighbours.
+        near = smooth(closure, 0.03)
+        share = np.sqrt(np.clip(near / (smooth(posteriors[:, SHUT].sum(axis=1), 0.03) + 0.1), 0, 1))
+        closure = np.maximum(0.8 * closure, np.minimum(1.0, dips * (0.3 + share)))
+    teeth = posteriors[:, LABIODENTAL].sum(axis=1)
+    closure = np.minimum(1.0, 1.3 * smooth(closure, CLOSURE_SECONDS))
+    closure = np.maximum(closure, 0.6 * smooth(teeth, CLOSURE_SECONDS))
     return opening * (1.0 - closure), width, closure
+
+
+def stop_dips(samples: Array) -> Array:
+    """(t,) float32 in [0, 1]: how surely the sound is shut off between two louder moments.
+
+    The level of the bands from 1.9 to 6.8 kHz is compared with its peaks within 100 ms before
+    and after; in a stop or a nasal it falls by 15 dB and more.
+    """
+    level = band_levels(samples)[:, 13:].mean(axis=1)
+    reach, n = 10, len(level)
+    padded = np.pad(level, reach, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach)
+    before, after = windows[:n].max(axis=1), windows[reach + 1 : reach + 1 + n].max(axis=1)
+    depth = np.minimum(before, after) - level
+    return np.asarray(1.0 / (1.0 + np.exp(-(depth - 16.0) / 2.0)), dtype=np.float32)
 
 
 def sampled(curve: Array, seconds: npt.NDArray[np.float64], *, low: bool = False) -> Array:
@@ -170,3 +200,16 @@ def sampled(curve: Array, seconds: npt.NDArray[np.float64], *, low: bool = False
     columns = (seconds[:, None] + offsets) / HOP_SECONDS
     values = np.interp(columns, np.arange(len(curve)), curve)
     return np.asarray(values.min(axis=1) if low else values.mean(axis=1), dtype=np.float32)
+
+
+def slowed(opening: Array, step: float) -> Array:
+    """The opening changed by at most `step` a frame, by lowering what is between closures.
+
+    Closures keep their depth: they are what the eye looks for.
+    """
+    out = opening.copy()
+    for i in range(1, len(out)):
+        out[i] = min(out[i], out[i - 1] + step)
+    for i in range(len(out) - 2, -1, -1):
+        out[i] = min(out[i], out[i + 1] + step)
+    return out
