@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -332,12 +333,36 @@ def _ui_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=_ui)
 
 
+def _recognition_parser(name: str) -> Callable[[argparse.ArgumentParser], None]:
+    """The options of a command of `facepick.recognition.commands`."""
+
+    def build(parser: argparse.ArgumentParser) -> None:
+        from facepick.recognition import commands
+
+        builders = {
+            "cast": commands.build_cast_parser,
+            "evaluate": commands.build_evaluate_parser,
+            "verify-faces": commands.build_verify_parser,
+            "explain": commands.build_explain_parser,
+        }
+        builders[name](parser, commands.Tools(app=_app, watch=_watched))
+
+    return build
+
+
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "people": ("scan videos and list the people in them", _people_parser),
     "render": ("change the picked person", _render_parser),
     "preview": ("a few seconds before and after, side by side", _preview_parser),
     "jobs": ("list, show, resume and cancel jobs", _jobs_parser),
     "models": ("list, fetch and verify model files", _models_parser),
+    "cast": ("people known by name, over a whole series", _recognition_parser("cast")),
+    "verify-faces": (
+        "say whether two photos show one person",
+        _recognition_parser("verify-faces"),
+    ),
+    "explain": ("show every step of comparing two photos", _recognition_parser("explain")),
+    "evaluate": ("measure how well people are told apart", _recognition_parser("evaluate")),
     "inspect": ("read back what was changed in a result", _inspect_parser),
     "doctor": ("say what is there, what is missing, and what to do", _doctor_parser),
     "demo": ("do the main job on the bundled clip", _demo_parser),
@@ -425,6 +450,16 @@ def _app() -> App:
     from facepick.app import App
 
     return App()
+
+
+@contextmanager
+def _watched(mode: str) -> Iterator[tuple[ProgressSink, CancelToken]]:
+    """Progress shown the way that was asked for, and a token that Ctrl-C sets."""
+    from facepick.jobs.runner import cancel_on_signals
+
+    token = CancelToken()
+    with _Show(mode) as sink, cancel_on_signals(token):
+        yield sink, token
 
 
 # --- people -------------------------------------------------------------------------------------
