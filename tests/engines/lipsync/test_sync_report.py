@@ -1,0 +1,124 @@
+"""The report on faces whose lips are known to follow the sound, or not to."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.contracts.face_footage import face_requests
+
+from facepick.compositing.patch import FaceRequest
+from facepick.engines.engine import Speech, SpeechLine
+from facepick.engines.lipsync.sync_report import SyncMeter, mouth_opening, write_report
+
+
+@pytest.fixture(scope="module")
+def speech(shared_media: Path) -> Speech:
+    path = shared_media / "speech" / "en_katie_f_18s_16k.wav"
+    with wave.open(str(path)) as file:
+        samples = np.frombuffer(file.readframes(16_000 * 8), "<i2").astype(np.float32) / 32768
+    return Speech(samples=samples, lines=(SpeechLine(path=str(path), duration_seconds=8.0),))
+
+
+@pytest.fixture(scope="module")
+def face(odd: Callable[[str], Path]) -> FaceRequest:
+    return face_requests(odd("base_640x360.mp4"), (0,), margin=0.5, mesh=True)[0]
+
+
+def opened(face: FaceRequest, opening: float, frame: int) -> FaceRequest:
+    """The face with its lips so far apart, in distances of the outer eye corners."""
+    assert face.mesh is not None
+    mesh = face.mesh.copy()
+    eyes = float(np.linalg.norm(mesh[33] - mesh[263]))
+    for upper, lower in ((13, 14), (82, 87), (312, 317)):
+        mesh[lower] = mesh[upper] + np.float32([0, opening * eyes, 0])
+    return replace(face, mesh=mesh, frame=frame, time=Fraction(frame, 25))
+
+
+def wanted_opening(speech: Speech) -> np.ndarray:
+    from facepick.engines.lipsync.rewrite.targets import curves_of
+
+    curves = curves_of(speech, language="en-us")
+    return np.asarray(curves.opening * (1 - curves.closure), np.float64)
+
+
+def measured(speech: Speech, face: FaceRequest, curve: np.ndarray, late: float) -> SyncMeter:
+    meter = SyncMeter(speech)
+    for frame in range(195):
+        value = float(np.interp(frame / 25 - late, np.arange(len(curve)) * 0.01, curve))
+        meter.add(opened(face, 0.3 * value, frame))
+    return meter
+
+
+def test_opening_in_eye_distances(face: FaceRequest) -> None:
+    assert mouth_opening(opened(face, 0.17, 0).mesh) == pytest.approx(0.17, rel=1e-3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("late", [0.0, 0.08])
+def test_lips_that_follow_the_phones(
+    speech: Speech, face: FaceRequest, late: float, tmp_path: Path
+) -> None:
+    meter = measured(speech, face, wanted_opening(speech), late)
+    report = meter.report()
+    assert report["openness"]["best_r"] > 0.85
+    assert report["openness"]["best_lag_ms"] == pytest.approx(1000 * late, abs=20)
+    assert report["openness"]["wrong_sound_r"] < 0.4
+    if not late:
+        assert report["closures"]["met"] > 0.9
+        assert report["closures"]["met"] > report["closures"]["by_chance"] + 0.2
+    assert report["share_made"] == 1.0
+    (line,) = report["lines"]
+    assert (line["start"], line["stop"]) == (0.0, 8.0)
+    write_report(report, tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+    meter.plot(tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_lips_that_follow_other_sound(speech: Speech, face: FaceRequest) -> None:
+    report = measured(speech, face, wanted_opening(speech)[::-1], 0.0).report()
+    assert report["openness"]["r"] < 0.35
+    assert report["closures"]["met"] < report["closures"]["by_chance"] + 0.25
+
+
+def test_reasons_are_counted_and_too_little_is_said(speech: Speech, face: FaceRequest) -> None:
+    meter = SyncMeter(speech)
+    for frame in range(6):
+        meter.add(opened(face, 0.1, frame), reason="silence" if frame % 2 else None)
+    meter.add(replace(face, mesh=None, mesh_score=0.0), reason="occluded")
+    report = meter.report()
+    assert report["frames"] == {"made": 3, "occluded": 1, "silence": 3}
+    assert report["share_made"] == pytest.approx(3 / 7, abs=1e-3)
+    assert report["openness"] is None
+    assert report["sharpness_ratio"] is None
+
+
+def test_a_blurred_mouth_and_a_hard_edge_show(speech: Speech, face: FaceRequest) -> None:
+    import cv2
+
+    assert face.mesh is not None
+    lips = face.local(face.mesh[[61, 291, 0, 17]])
+    (x0, y0), (x1, y1) = lips.min(0).astype(int) - 6, lips.max(0).astype(int) + 6
+    soft = face.crop.copy()
+    soft[y0:y1, x0:x1] = cv2.GaussianBlur(soft[y0:y1, x0:x1], (0, 0), 2)
+    block = face.crop.copy()
+    jaw = face.local(face.mesh[[152, 234, 454]])
+    bottom, left, right = int(jaw[0, 1]) - 4, int(jaw[1, 0]), int(jaw[2, 0])
+    block[y0:bottom, left:right] = np.clip(block[y0:bottom, left:right].astype(int) + 40, 0, 255)
+
+    def numbers(crop: np.ndarray) -> tuple[float, float]:
+        meter = SyncMeter(speech)
+        meter.add(replace(face, crop=crop), original=face)
+        report = meter.report()
+        return report["sharpness_ratio"], report["seam_contrast"]
+
+    same = numbers(face.crop.copy())
+    assert same == (1.0, 0.0)
+    assert numbers(soft)[0] < 0.5
+    assert numbers(block)[1] > 5 * max(numbers(soft)[1], 0.01)
