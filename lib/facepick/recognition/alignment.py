@@ -19,6 +19,7 @@ from facepick.errors import SettingsError
 from facepick.faces.alignment import ARCFACE_112, similarity, template
 from facepick.faces.analyzer import FaceEmbedder, FaceMesher
 from facepick.faces.detection import Box, FloatArray
+from facepick.faces.five_points import five_of_mesh
 
 __all__ = [
     "ALIGNMENTS",
@@ -32,11 +33,14 @@ __all__ = [
     "mesh_for",
 ]
 
-Alignment = Literal["none", "eyes", "five", "mesh68", "mesh468"]
+Alignment = Literal["none", "eyes", "five", "five_mesh", "mesh68", "mesh468"]
 
-ALIGNMENTS: tuple[Alignment, ...] = ("none", "eyes", "five", "mesh68", "mesh468")
+ALIGNMENTS: tuple[Alignment, ...] = ("none", "eyes", "five", "five_mesh", "mesh68", "mesh468")
 """none: the detector's box.  eyes: the box turned until the eyes are level.  five: the similarity
-of eyes, nose tip and mouth corners.  mesh68, mesh468: that of 68 or all points of the mesh."""
+of the detector's eyes, nose tip and mouth corners.  five_mesh: the same of the mesh's.  mesh68,
+mesh468: the similarity of 68 or all points of the mesh."""
+
+_BY_MESH = ("five_mesh", "mesh68", "mesh468")
 
 # Vertices of the mesh at the 68 places of iBUG 300-W: jaw 17, brows 10, nose 9, eyes 12,
 # mouth 20; found by their names in MediaPipe's drawing of the canonical face.
@@ -101,9 +105,11 @@ def chip_matrix(
     """
     if alignment == "five":
         return similarity(landmarks5, target)
-    if alignment in ("mesh68", "mesh468"):
+    if alignment in _BY_MESH:
         if mesh is None:
             raise ValueError(f"the alignment {alignment} needs the mesh")
+        if alignment == "five_mesh":
+            return similarity(five_of_mesh(mesh), target)
         # The mean mesh follows its five points into the chip of this embedder.
         to_chip = similarity(ARCFACE_112, target)
         mean = mean_mesh() @ to_chip[:, :2].T + to_chip[:, 2]
@@ -151,7 +157,7 @@ def mesh_for(
     mesher: FaceMesher | None,
 ) -> FloatArray | None:
     """The mesh if `alignment` needs one and the network sees a face, else None."""
-    if alignment not in ("mesh68", "mesh468") or mesher is None:
+    if alignment not in _BY_MESH or mesher is None:
         return None
     mesh, presence = mesher.locate(image, landmarks5)
     return mesh if presence >= 0.5 else None

@@ -116,7 +116,7 @@ class Recognizer:
         """Cut one face out of a photo."""
         size, alignment = self.embedder.size, self.alignment
         mesh = mesh_for(alignment, image, landmarks5, self._mesher)
-        if alignment in ("mesh68", "mesh468") and mesh is None:
+        if mesh is None and alignment not in ("none", "eyes"):
             # Nothing for the mesh to hold on to, as in a profile: five points are next best.
             alignment = "five"
         matrix = chip_matrix(

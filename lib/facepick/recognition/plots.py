@@ -56,7 +56,7 @@ def _axes(
     canvas = np.full((height, width, 3), 255, np.uint8)
     x0, y0, x1, y1 = 70, 46, width - 24, height - 56
     cv2.rectangle(canvas, (x0, y0), (x1, y1), _INK, 1)
-    put_text(canvas, title, (x0, 28), size=0.5, bold=False)
+    put_text(canvas, title, (x0, 18), size=0.5)
     put_text(canvas, x_label, ((x0 + x1) // 2 - 4 * len(x_label), height - 14))
     put_text(canvas, y_label, (8, y0 - 8))
     return canvas, (x0, y0, x1, y1)

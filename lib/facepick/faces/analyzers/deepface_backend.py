@@ -30,7 +30,7 @@ import numpy.typing as npt
 from facepick.errors import EngineError, MissingModelError, ModelMismatchError, PackageMissing
 from facepick.faces.alignment import template
 from facepick.faces.analyzer import FaceMesher
-from facepick.faces.analyzers._five_points import batch_of, five_points
+from facepick.faces.five_points import batch_of, five_points
 from facepick.faces.analyzers.facenet import looser_template
 from facepick.faces.detection import Box, FaceBatch, FloatArray
 from facepick.home import home_dir

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from facepick.errors import MissingModelError, PackageMissing
 from facepick.faces.analyzer import FaceMesher
-from facepick.faces.analyzers._five_points import batch_of, five_points
+from facepick.faces.five_points import batch_of, five_points
 from facepick.faces.analyzers._opencv import opencv_path
 from facepick.faces.detection import Box, FaceBatch, FloatArray
 
