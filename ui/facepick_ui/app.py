@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from facepick.app import App
 
 __all__ = ["asset", "launch"]
-
-log = logging.getLogger("facepick_ui.app")
 
 FIRST_PORT, LAST_PORT = 7870, 7899
 """Beside the WebUI's 7860, so that both can run."""
@@ -86,7 +84,7 @@ def launch(
         "head": f"<script>{asset('facepick.js').read_text(encoding='utf-8')}</script>",
         "theme": theme(),
     }
-    demo = build_tab(app, standalone=True, **look)
+    demo = build_tab(app, standalone=True, **look).blocks
     compat.set_queue(demo)
     chosen = _free_port(host, port)
     options = compat.launch_options(
@@ -94,6 +92,7 @@ def launch(
         server_port=chosen,
         inbrowser=open_browser,
         prevent_thread_lock=not block,
+        quiet=True,
         share=False,
         show_api=False,
         footer_links=[],
@@ -103,7 +102,8 @@ def launch(
         **look,
     )
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}"
-    log.info("facepick is at %s", address)
+    sys.stdout.write(f"facepick is at {address} (Ctrl-C stops it)\n")
+    sys.stdout.flush()
     demo.launch(**options)
     return address
 

@@ -132,7 +132,7 @@ def _track_face(key: _Key, track_id: str) -> Image:
     track = key.scan.track(track_id)
     row = int(np.argmax(track.score))
     with VideoReader(key.scan.video.path) as reader:
-        for found in reader.frames(start=int(track.frames[row]), pts=key.scan.pts):
+        for found in reader.frames(start=int(track.frames[row]), pts=key.scan.pts.tolist()):
             picture = found.picture
             x0, y0, x1, y1 = track.boxes[row]
             # Half a face more on each side shows hair and chin.
@@ -168,7 +168,7 @@ def _frame_uri(key: _Key, frame: int) -> str:
     from facepick.media.reader import VideoReader
 
     with VideoReader(key.scan.video.path) as reader:
-        for found in reader.frames(start=frame, pts=key.scan.pts):
+        for found in reader.frames(start=frame, pts=key.scan.pts.tolist()):
             small, _ = found.picture.small(FRAME_PX)
             return data_uri(small)
     raise AssertionError(f"frame {frame} is not in {key.scan}")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from facepick.errors import FacepickError
 from facepick.people.identity import Scan
 from facepick.render.plan import Assignment
 
@@ -150,7 +151,7 @@ class SessionStore:
             session.restore(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, FacepickError):
             # Written by another version or by hand: the user starts with an empty page, and the
             # jobs are still listed, because they do not lie in this file.
             fresh = Session(key=session.key)

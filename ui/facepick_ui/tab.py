@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +22,7 @@ from facepick_ui.messages import text
 if TYPE_CHECKING:
     from facepick.app import App
 
-__all__ = ["TAB_ID", "Page", "build_tab", "failed_tab"]
-
-log = logging.getLogger("facepick_ui.tab")
-
-TAB_ID = "facepick"
+__all__ = ["Page", "Tab", "build_tab"]
 
 VIDEO_HEIGHT_PX = 300
 
@@ -107,8 +102,23 @@ class Page:
         return dict(zip(self.plan_names(), values, strict=True))
 
 
-def build_tab(app: App, *, standalone: bool = False, queue: bool = True, **look: Any) -> Any:
-    """The tab as a `gr.Blocks`.
+@dataclass(frozen=True, eq=False)
+class Tab:
+    """A tab that was built.
+
+    Attributes:
+        blocks: gradio's.
+        page: what it was built with.
+        handlers: what answers it.
+    """
+
+    blocks: Any
+    page: Page
+    handlers: Handlers
+
+
+def build_tab(app: App, *, standalone: bool = False, queue: bool = True, **look: Any) -> Tab:
+    """Build the tab.
 
     Args:
         app: the core.
@@ -119,13 +129,12 @@ def build_tab(app: App, *, standalone: bool = False, queue: bool = True, **look:
     """
     language = app.host.language() or "en"
     page = Page(app=app, language=language, demo=_demo_clip())
-    with compat.blocks(title="facepick", **look) as demo:
+    with compat.blocks(title="facepick", **look) as blocks:
         state = gr.State(None)
-        layout = _Layout(page, standalone=standalone, queue=queue)
-        layout.build()
+        _Layout(page, standalone=standalone, queue=queue).build()
         handlers = Handlers(app, page)
         _Wiring(page, handlers, state, queue=queue).connect()
-    return demo
+    return Tab(blocks, page, handlers)
 
 
 def _demo_clip() -> Path | None:
@@ -133,13 +142,6 @@ def _demo_clip() -> Path | None:
 
     path = Path(facepick.__file__).parent / "data" / "demo" / "two_people.mp4"
     return path if path.is_file() else None
-
-
-def failed_tab(reason: str) -> Any:
-    """A tab that says why facepick could not start."""
-    with compat.blocks(title="facepick") as demo:
-        build("HTML", value=reason, elem_id="facepick_failed", label="")
-    return demo
 
 
 class _Layout:
@@ -562,7 +564,6 @@ class _Wiring:
         return {
             components[name]: compat.as_update(components[name], what)
             for name, what in changes.items()
-            if name in components
         }
 
 

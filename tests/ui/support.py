@@ -1,0 +1,54 @@
+"""Helpers of the tests of the page."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CLIP = ROOT / "lib" / "facepick" / "data" / "demo" / "two_people.mp4"
+TRUTH = ROOT / "tests" / "media" / "two_people.json"
+
+
+def upload(tab: Any, key: str, folder: Path) -> Any:
+    """The clip as gradio hands an upload over: a copy in a temporary folder."""
+    place = folder / "gradio" / "upload"
+    place.mkdir(parents=True, exist_ok=True)
+    copy = place / CLIP.name
+    if not copy.exists():
+        shutil.copyfile(CLIP, copy)
+    return tab.handlers.upload(key, str(copy))
+
+
+def scan_values(tab: Any) -> list[Any]:
+    return [w.field.default for w in tab.page.scan_widgets]
+
+
+def plan_values(tab: Any, **changed: Any) -> list[Any]:
+    """What the widgets of the plan hold after the page has opened, with changes by name."""
+    defaults = {w.name: w.field.default for w in tab.page.widgets()}
+    flow = tab.page.flows()[0]
+    defaults |= {
+        "flow": flow,
+        "style": tab.page.specs(flow)[0].id,
+        "speech": None,
+        "speech_start": 0,
+        "source": None,
+        "consent": False,
+        "preview_seconds": 3,
+    }
+    unknown = set(changed) - set(defaults)
+    assert not unknown
+    defaults |= changed
+    return [defaults[name] for name in tab.page.plan_names()]
+
+
+def run(tab: Any, key: str, first: Any) -> dict[str, dict[str, Any]]:
+    """The state of the page after the handler and the watcher that follows it."""
+    page: dict[str, dict[str, Any]] = {}
+    for changes in (first, *tab.handlers.watch(key)):
+        assert set(changes) <= set(tab.page.components), changes.keys()
+        for name, what in changes.items():
+            page.setdefault(name, {}).update(what)
+    return page

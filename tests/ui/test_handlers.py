@@ -1,0 +1,409 @@
+"""What the handlers do, on the bundled clip and a core without models."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ui.support import plan_values, run, scan_values, upload
+
+
+def pick(tab: Any, key: str, index: int) -> Any:
+    return tab.handlers.pick_index(key, index, False)
+
+
+def test_upload_shows_the_facts_and_offers_the_scan(
+    tab: Any, new_user: Callable[[str], str], tmp_path: Path
+) -> None:
+    changes = upload(tab, new_user("anna"), tmp_path)
+    assert "1280 x 720" in changes["facts"]["value"]
+    assert "two_people.mp4" in changes["facts"]["value"]
+    assert changes["scan"]["interactive"] is True
+
+
+def test_an_upload_that_is_no_video_says_what_to_do(
+    tab: Any, new_user: Callable[[str], str], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "note.mp4"
+    wrong.write_text("this is no video")
+    changes = tab.handlers.upload(new_user("anna"), str(wrong))
+    assert set(changes) == {"facts"}
+    assert "facepick-problem" in changes["facts"]["value"]
+    assert "This is not a video that can be read" in changes["facts"]["value"]
+
+
+def test_scan_fills_gallery_timeline_and_picture(tab: Any, scanned: str) -> None:
+    changes = tab.handlers.restore(scanned)
+    captions = [caption for _, caption in changes["people"]["value"]]
+    scan = tab.handlers.session(scanned).scan
+    assert captions == [f"{p.id} - {float(p.screen_time):.1f} s" for p in scan.people]
+    assert [c.split(" - ")[0] for c in captions] == ["P1", "P2"]
+    assert changes["timeline"]["value"].count("<rect") >= 5
+    assert "data:image/jpeg;base64," in changes["frame"]["value"]
+    assert changes["time"]["maximum"] == pytest.approx(354 / 25, abs=0.01)
+
+
+def test_clicking_a_thumbnail_picks_and_lets_go(tab: Any, scanned: str) -> None:
+    first = pick(tab, scanned, 0)
+    assert tab.handlers.session(scanned).picked == ["P1"]
+    assert first["render"]["interactive"] is True
+    assert "P1" in first["picked"]["value"]
+    pick(tab, scanned, 1)
+    assert tab.handlers.session(scanned).picked == ["P1", "P2"]
+    last = pick(tab, scanned, 0)
+    assert tab.handlers.session(scanned).picked == ["P2"]
+    assert last["render"]["interactive"] is True
+    none = pick(tab, scanned, 1)
+    assert none["render"]["interactive"] is False
+    assert none["what"]["visible"] is False
+
+
+def test_picking_somebody_off_screen_moves_the_picture_to_them(tab: Any, scanned: str) -> None:
+    session = tab.handlers.session(scanned)
+    session.at_seconds = 5.0  # shot 2, frames 100 to 174: only the first person
+    person = next(
+        p for p in session.scan.people
+        if all(t.position(125) is None for t in session.scan.tracks_of(p.id))
+    )  # fmt: skip
+    index = [p.id for p in session.scan.people].index(person.id)
+    changes = pick(tab, scanned, index)
+    frame = round(changes["time"]["value"] * 25)
+    assert any(t.position(frame) is not None for t in session.scan.tracks_of(person.id))
+
+
+def test_the_click_on_the_timeline_moves_the_slider(tab: Any, scanned: str) -> None:
+    changes = tab.handlers.act(scanned, "seek:7.25")
+    assert changes["time"]["value"] == 7.25
+    assert "frame 181" in changes["frame"]["value"]
+
+
+@pytest.mark.parametrize(
+    "action", ["", "nonsense", "seek:x", "seek:nan", "drop:9", "drop:-1", "pick:P99", "pick:"]
+)
+def test_actions_nobody_offered_do_nothing(tab: Any, scanned: str, action: str) -> None:
+    before = tab.handlers.session(scanned).to_json()
+    tab.handlers.act(scanned, action)
+    assert tab.handlers.session(scanned).to_json() == before
+
+
+def test_render_goes_to_its_end_and_shows_result_and_report(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    page = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    assert "Done" in page["progress"]["value"]
+    assert Path(page["result"]["value"]).is_file()
+    assert page["original"]["value"] == tab.handlers.session(scanned).served
+    assert page["download"]["value"] == page["result"]["value"]
+    assert "not on screen" in page["report"]["value"]
+    assert page["stop"]["interactive"] is False
+    assert page["render"]["interactive"] is True
+
+
+def test_the_plan_is_what_the_page_shows(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 1)
+    values = (
+        plan_values(tab, style="blur", encode_quality=24)
+        if ("encode_quality" in tab.page.components)
+        else plan_values(tab, style="blur")
+    )
+    tab.handlers.render(scanned, *values)
+    plan = tab.page.app.jobs()[0].request["plan"]
+    assert [a["people"] for a in plan["assignments"]] == [["P2"]]
+    assert plan["assignments"][0]["flow"] == "hide"
+    assert plan["assignments"][0]["engine"] == "blur"
+
+
+def test_two_people_get_two_treatments_in_one_render(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    kept = tab.handlers.keep(scanned, *plan_values(tab))
+    assert "drop:0" in kept["assignments"]["value"]
+    assert tab.handlers.session(scanned).picked == []
+    pick(tab, scanned, 1)
+    tab.handlers.render(scanned, *plan_values(tab, style="blur"))
+    plan = tab.page.app.jobs()[0].request["plan"]
+    assert [(a["people"], a["engine"]) for a in plan["assignments"]] == [
+        (["P1"], "pixelate"),
+        (["P2"], "blur"),
+    ]
+
+
+def test_an_assignment_can_be_removed(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    tab.handlers.keep(scanned, *plan_values(tab))
+    changes = tab.handlers.act(scanned, "drop:0")
+    assert changes["assignments"]["value"] == ""
+    assert changes["render"]["interactive"] is False
+
+
+def test_a_double_click_starts_one_job(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    barrier = threading.Barrier(6)
+
+    def click() -> None:
+        barrier.wait()
+        tab.handlers.render(scanned, *plan_values(tab))
+
+    threads = [threading.Thread(target=click) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tab.page.app.starts["render"] == 1
+
+
+def test_stop_and_resume(tab: Any, scanned: str) -> None:
+    tab.page.app.seconds_per_job = 5.0
+    pick(tab, scanned, 0)
+    tab.handlers.render(scanned, *plan_values(tab))
+    tab.handlers.stop(scanned)
+    tab.page.app.seconds_per_job = 0.1
+    page = run(tab, scanned, {})
+    assert "Stopped" in page["progress"]["value"]
+    job = tab.page.app.jobs()[0]
+    assert f"resume:{job.id}" in page["jobs"]["value"]
+    page = run(tab, scanned, tab.handlers.act(scanned, f"resume:{job.id}"))
+    assert Path(page["result"]["value"]).is_file()
+    assert tab.page.app.starts["render"] == 1
+
+
+def test_two_users_see_nothing_of_each_other(
+    tab: Any, scanned: str, new_user: Callable[[str], str]
+) -> None:
+    pick(tab, scanned, 0)
+    run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    job = tab.page.app.jobs()[0]
+    other = new_user("berta")
+    assert other != scanned
+    page = tab.handlers.restore(other)
+    assert "No video yet" in page["facts"]["value"]
+    assert job.id not in page["jobs"]["value"]
+    for verb in ("show", "resume", "stop"):
+        answer = tab.handlers.act(other, f"{verb}:{job.id}")
+        assert set(answer) == {"progress"}
+        assert "That job is gone" in answer["progress"]["value"]
+    session = tab.handlers.session(scanned)
+    assert other[:16] not in str(job.out)
+    assert session.key[:16] in str(job.out)
+
+
+def test_the_page_comes_back_after_a_reload_and_a_restart(
+    tab: Any, scanned: str, fake_app: Any
+) -> None:
+    from facepick_ui.tab import build_tab
+
+    pick(tab, scanned, 0)
+    run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    again = build_tab(fake_app)
+    key, page = again.handlers.hello(f"{'anna':x<24}|en-US")
+    assert key == scanned
+    assert again.handlers.session(key).picked == ["P1"]
+    assert len(page["people"]["value"]) == 2
+    assert Path(page["result"]["value"]).is_file()
+    assert Path(page["video"]["value"]).is_file()
+
+
+def test_a_running_job_is_taken_up_by_a_page_that_opens_later(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    tab.handlers.render(scanned, *plan_values(tab))
+    tab.handlers.hello(f"{'anna':x<24}|en-US")
+    page = run(tab, scanned, {})
+    assert "Done" in page["progress"]["value"]
+
+
+def test_only_one_watcher_stays(tab: Any, scanned: str) -> None:
+    tab.page.app.seconds_per_job = 30.0
+    pick(tab, scanned, 0)
+    tab.handlers.render(scanned, *plan_values(tab))
+    first = tab.handlers.watch(scanned)
+    next(first)
+    second = tab.handlers.watch(scanned)
+    next(second)
+    assert list(first) == []
+    tab.handlers.stop(scanned)
+
+
+def test_a_preview_is_asked_for_at_the_moment_shown_or_at_the_hardest(
+    tab: Any, scanned: str
+) -> None:
+    pick(tab, scanned, 0)
+    tab.handlers.look_at(scanned, 4.5)
+    page = run(tab, scanned, tab.handlers.preview(scanned, False, *plan_values(tab)))
+    assert tab.page.app.jobs()[0].request["at"] == 4.5
+    assert page["preview_video"]["visible"] is True
+    run(tab, scanned, tab.handlers.preview(scanned, True, *plan_values(tab)))
+    assert tab.page.app.jobs()[0].request["at"] is None
+
+
+def test_nothing_starts_without_a_video_a_scan_or_a_person(
+    tab: Any, new_user: Callable[[str], str], scanned: str
+) -> None:
+    key = new_user("berta")
+    answer = tab.handlers.scan(key, *scan_values(tab))
+    assert "Open a video first" in answer["scan_progress"]["value"]
+    answer = tab.handlers.render(key, *plan_values(tab))
+    assert "Open a video first" in answer["progress"]["value"]
+    answer = tab.handlers.render(scanned, *plan_values(tab))
+    assert "Pick the person to change first" in answer["progress"]["value"]
+    assert tab.page.app.starts == {"scan": 1, "render": 0, "preview": 0}
+
+
+def test_a_setting_out_of_range_is_refused_before_a_job_is_made(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    spec = tab.page.specs("hide")[0]
+    name = next(
+        w.name for p in tab.page.panels if p.spec is spec for w in p.widgets
+        if w.field.ui.max is not None
+    )  # fmt: skip
+    answer = tab.handlers.render(scanned, *plan_values(tab, **{name: 1e9}))
+    assert "A setting is out of range" in answer["progress"]["value"]
+    assert tab.page.app.starts["render"] == 0
+
+
+def test_a_swap_needs_source_and_statement(tab: Any, scanned: str, tmp_path: Path) -> None:
+    if "swap" not in tab.page.flows():
+        pytest.fail("the registry has no face swap")
+    pick(tab, scanned, 0)
+    style = tab.page.specs("swap")[0].id
+    answer = tab.handlers.render(scanned, *plan_values(tab, flow="swap", style=style))
+    assert "Add a photo" in answer["progress"]["value"]
+    face = tmp_path / "face.jpg"
+    face.write_bytes(b"\xff\xd8\xff\xd9")
+    values = plan_values(tab, flow="swap", style=style, source=str(face))
+    answer = tab.handlers.render(scanned, *values)
+    assert "Tick the statement" in answer["progress"]["value"]
+    assert tab.page.app.starts["render"] == 0
+    values = plan_values(tab, flow="swap", style=style, source=str(face), consent=True)
+    tab.handlers.render(scanned, *values)
+    assignment = tab.page.app.jobs()[0].request["plan"]["assignments"][0]
+    assert "right to use both faces" in assignment["consent"]
+    assert Path(assignment["source"][0]).read_bytes() == face.read_bytes()
+
+
+def test_lip_sync_needs_speech(tab: Any, scanned: str, tmp_path: Path) -> None:
+    if "lipsync" not in tab.page.flows():
+        pytest.fail("the registry has no lip sync")
+    pick(tab, scanned, 0)
+    style = tab.page.specs("lipsync")[0].id
+    answer = tab.handlers.render(scanned, *plan_values(tab, flow="lipsync", style=style))
+    assert "Add the new speech" in answer["progress"]["value"]
+    sound = tmp_path / "speech.wav"
+    sound.write_bytes(b"RIFF")
+    values = plan_values(tab, flow="lipsync", style=style, speech=str(sound), speech_start=1.5)
+    tab.handlers.render(scanned, *values)
+    line = tab.page.app.jobs()[0].request["plan"]["assignments"][0]["speech"][0]
+    assert line["start"] == 1.5
+    assert Path(line["file"]).name == "speech.wav"
+
+
+def test_choosing_a_flow_shows_its_panels_only(tab: Any, scanned: str) -> None:
+    for flow in tab.page.flows():
+        changes = tab.handlers.choose_flow(scanned, flow)
+        visible = [p.spec for p in tab.page.panels if changes[p.name]["visible"]]
+        assert visible == [tab.page.specs(flow)[0]]
+        assert changes["consent"]["visible"] is (flow == "swap")
+        assert [value for _, value in changes["style"]["choices"]] == [
+            s.id for s in tab.page.specs(flow)
+        ]
+
+
+def test_paths_outside_the_allowed_folders_are_refused(
+    tab: Any, new_user: Callable[[str], str], clip_path: Path, tmp_path: Path
+) -> None:
+    key = new_user("anna")
+    allowed = tmp_path / "allowed"
+    inside = allowed / "clip.mp4"
+    inside.write_bytes(clip_path.read_bytes())
+    door = allowed / "door.mp4"
+    door.symlink_to(clip_path)
+    for name in (str(clip_path), "../home/x", str(door), "/etc/passwd", "", "\0", "missing.mp4"):
+        answer = tab.handlers.open_path(key, name)
+        assert "no file that may be opened here" in answer["facts"]["value"], name
+        assert tab.handlers.session(key).video is None
+    answer = tab.handlers.open_path(key, "clip.mp4")
+    assert "1280 x 720" in answer["facts"]["value"]
+    assert Path(answer["video"]["value"]).is_relative_to(tmp_path / "home" / "ui")
+
+
+def test_names_are_shown_as_text(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    name = "<img src=x onerror=alert(1)>"
+    changes = tab.handlers.rename(scanned, name)
+    for place in ("picked", "timeline", "frame", "for_people"):
+        assert "<img src=x" not in changes[place]["value"]
+    assert "&lt;img src=x" in changes["picked"]["value"]
+
+
+def test_corrections_need_the_right_number_of_people(tab: Any, scanned: str) -> None:
+    for handler in (tab.handlers.merge, tab.handlers.ignore, tab.handlers.show_tracks):
+        assert "first" in handler(scanned)["edit_note"]["value"]
+    assert "first" in tab.handlers.rename(scanned, "Anna")["edit_note"]["value"]
+    assert "first" in tab.handlers.split(scanned)["edit_note"]["value"]
+
+
+def test_ignored_people_leave_the_gallery(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    changes = tab.handlers.ignore(scanned)
+    assert len(changes["people"]["value"]) == 1
+    assert tab.handlers.session(scanned).picked == []
+
+
+def test_every_appearance_can_be_shown_and_marked(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    changes = tab.handlers.show_tracks(scanned)
+    scan = tab.handlers.session(scanned).scan
+    assert len(changes["tracks"]["value"]) == len(scan.tracks_of("P1"))
+    tab.handlers.mark_track(scanned, 1)
+    assert tab.handlers.session(scanned).marked == [scan.tracks_of("P1")[1].id]
+
+
+def test_a_new_video_starts_anew(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    changes = tab.handlers.upload(scanned, None)
+    session = tab.handlers.session(scanned)
+    assert (session.video, session.scan, session.picked) == (None, None, [])
+    assert "Nobody to show yet" in changes["people_note"]["value"]
+
+
+def test_a_page_without_a_key_gets_a_session_of_its_own(tab: Any) -> None:
+    for key in (None, "", "../../etc", 5):
+        assert tab.handlers.session(key).key not in (None, "", key)
+
+
+def test_the_secret_of_a_browser_is_stored_nowhere(tab: Any, tmp_path: Path) -> None:
+    secret = "0123456789abcdef-top-secret"
+    key, _ = tab.handlers.hello(f"{secret}|en")
+    tab.handlers.sessions.save(tab.handlers.session(key))
+    for path in (tmp_path / "home").rglob("*"):
+        assert secret not in str(path)
+        if path.is_file():
+            assert secret not in path.read_text(errors="replace")
+
+
+def test_a_broken_session_file_gives_an_empty_page(tab: Any, fake_app: Any) -> None:
+    from facepick_ui.tab import build_tab
+
+    key, _ = tab.handlers.hello(f"{'carl':x<24}|en")
+    folder = fake_app.host.home() / "ui" / key
+    folder.mkdir(parents=True)
+    for text in ("{", "[]", json.dumps({"kept": [{"flow": 3}], "video": "/x"})):
+        (folder / "session.json").write_text(text)
+        again = build_tab(fake_app).handlers
+        _, page = again.hello(f"{'carl':x<24}|en")
+        assert "No video yet" in page["facts"]["value"]
+
+
+@pytest.mark.logs_errors
+def test_a_fault_of_ours_is_told_in_words(
+    tab: Any, scanned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr(type(tab.page.app), "start_render", broken)
+    pick(tab, scanned, 0)
+    answer = tab.handlers.render(scanned, *plan_values(tab))
+    assert "facepick doctor" in answer["progress"]["value"]
+    assert "boom" not in answer["progress"]["value"]

@@ -1,0 +1,161 @@
+"""What the page holds, in the words of gradio's own configuration."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facepick.errors import FacepickError
+from facepick.settings import fields_of
+from facepick_ui import compat, messages
+from facepick_ui.messages import _WORDS, LANGUAGES
+
+FIXED_IDS = {
+    "facepick_video", "facepick_scan", "facepick_people", "facepick_flow", "facepick_style",
+    "facepick_render", "facepick_stop", "facepick_progress", "facepick_result",
+}  # fmt: skip
+
+
+def element_ids(tab: Any) -> set[str]:
+    config = tab.blocks.get_config_file()
+    return {
+        c["props"]["elem_id"] for c in config["components"] if c.get("props", {}).get("elem_id")
+    }
+
+
+def test_the_ids_others_rely_on_are_there(tab: Any) -> None:
+    assert element_ids(tab) >= FIXED_IDS
+
+
+def test_every_id_is_ours(tab: Any) -> None:
+    assert [i for i in element_ids(tab) if not i.startswith("facepick_")] == []
+
+
+def test_no_id_is_used_twice(tab: Any) -> None:
+    config = tab.blocks.get_config_file()
+    ids = [c["props"]["elem_id"] for c in config["components"] if c["props"].get("elem_id")]
+    assert sorted(set(ids)) == sorted(ids)
+
+
+def test_every_setting_of_every_engine_has_a_widget_with_its_default(tab: Any) -> None:
+    for engine in tab.page.app.registry.all():
+        spec = engine.spec
+        for field in fields_of(spec.settings):
+            component = tab.page.components[f"{spec.flow}_{spec.id}_{field.name}"]
+            assert component.label.startswith(field.ui.label)
+            if field.kind == "file":
+                continue
+            assert (component.value or "") == (field.default or ""), field.name
+
+
+def test_flows_without_engines_are_absent(fake_app: Any) -> None:
+    from facepick.engines.registry import EngineRegistry
+    from facepick_ui.tab import build_tab
+
+    hide = fake_app.registry.of_flow("hide")
+    fake_app.registry = EngineRegistry(hide)
+    page = build_tab(fake_app).page
+    assert page.flow_choices("en") == [("Hide", "hide")]
+    assert [p.spec.flow for p in page.panels] == ["hide"] * len(hide)
+
+
+def test_the_page_holds_no_state_but_the_key_of_the_session(tab: Any) -> None:
+    config = tab.blocks.get_config_file()
+    states = [c for c in config["components"] if c["type"] == "state"]
+    assert [c["props"].get("value") for c in states] == [None]
+
+
+def test_no_handler_is_a_public_endpoint(tab: Any) -> None:
+    named = tab.blocks.get_api_info()["named_endpoints"]
+    assert named == {}
+
+
+def test_the_catalogue_is_whole_in_every_language() -> None:
+    for key, words in _WORDS.items():
+        assert len(words) == len(LANGUAGES), key
+        assert all(word.strip() for word in words), key
+        holes = [sorted(re.findall(r"{(\w+)}", word)) for word in words]
+        assert holes[0] == holes[1], key
+
+
+def test_every_word_used_is_in_the_catalogue(tab: Any) -> None:
+    for _, _, key in tab.page.labelled:
+        assert messages.has(key)
+
+
+def test_every_error_of_the_core_has_a_headline() -> None:
+    def classes(cls: type[FacepickError]) -> list[type[FacepickError]]:
+        return [cls, *(c for sub in cls.__subclasses__() for c in classes(sub))]
+
+    for cls in classes(FacepickError):
+        if not cls.__module__.startswith("facepick."):
+            continue
+        assert any(messages.has(f"error_{base.__name__}") for base in cls.__mro__), cls
+
+
+def test_every_setting_and_engine_has_chinese_words(tab: Any) -> None:
+    missing = set()
+    for widget in tab.page.widgets():
+        ui = widget.field.ui
+        if messages.setting_label(ui.label, "zh") == ui.label:
+            missing.add(f"setting {ui.label!r}: {ui.help}")
+        for choice in ui.choices:
+            if messages.choice_label(choice, "zh") == messages.choice_label(choice, "en"):
+                missing.add(f"choice {choice!r} of {ui.label!r}")
+    for panel in tab.page.panels:
+        if messages.engine_help(panel.spec.label, panel.spec.help, "zh") == panel.spec.help:
+            missing.add(f"engine {panel.spec.label!r}: {panel.spec.help}")
+    assert sorted(missing) == []
+
+
+def test_hello_speaks_the_browsers_language(tab: Any) -> None:
+    _, changes = tab.handlers.hello("zh-user-0123456789abcdef|zh-CN")
+    assert changes["render"]["value"] == "生成视频"
+    assert ("遮挡", "hide") in changes["flow"]["choices"]
+    assert "还没有视频" in changes["facts"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        ("/a/b.mp4", "/a/b.mp4"),
+        ({"path": "/a/b.mp4"}, "/a/b.mp4"),
+        ({"name": "/a/b.mp4", "is_file": True}, "/a/b.mp4"),
+        ({"video": {"path": "/a/b.mp4"}, "subtitles": None}, "/a/b.mp4"),
+        (["/a/b.mp4"], "/a/b.mp4"),
+        ([], None),
+        ("", None),
+    ],
+)
+def test_an_upload_is_a_path_however_it_is_wrapped(given: Any, expected: str | None) -> None:
+    assert compat.path_of(given) == expected
+
+
+def test_a_tempfile_wrapper_is_a_path(tmp_path: Path) -> None:
+    with open(tmp_path / "x.bin", "wb") as wrapper:
+        assert compat.path_of(wrapper) == str(tmp_path / "x.bin")
+
+
+def test_components_get_only_what_their_gradio_knows() -> None:
+    component = compat.build("Gallery", no_such_argument=1, columns=3, label="x")
+    assert component.label == "x"
+    assert component.do_not_save_to_config is True
+
+
+def test_widgets_words_change_with_the_language(tab: Any, new_user: Callable[[str], str]) -> None:
+    key = new_user("anna")
+    changes = tab.handlers.choose_language(key, "zh", "hide")
+    assert set(changes) <= set(tab.page.components)
+    assert changes["stop"]["value"] == "停止"
+    english = tab.handlers.choose_language(key, "en", "hide")
+    assert english["stop"]["value"] == "Stop"
+
+
+def test_the_catalogue_is_json_safe() -> None:
+    json.dumps(_WORDS)
