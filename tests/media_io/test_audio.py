@@ -107,8 +107,9 @@ def _two_tracks(path: Path) -> Path:
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as made:
         streams = [made.add_stream("pcm_s16le", rate=16000) for _ in range(2)]
-        for stream, hertz in zip(streams, (300, 700), strict=True):
+        for stream in streams:
             stream.codec_context.layout = "mono"
+        for stream, hertz in zip(streams, (300, 700), strict=True):
             codes = np.rint(_tone(1.0, 16000, hertz=hertz) * 32767).astype(np.int16)
             frame = av.AudioFrame.from_ndarray(codes[None], format="s16", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
@@ -248,12 +249,11 @@ def test_mix_matches_loudness_and_never_clips(tmp_path: Path, shared_media: Path
     out = mix(lines, tmp_path / "out.wav", duration=Fraction(6), original=quiet, mode="keep")
     samples, _ = read_audio(out)
     assert 0.9 < np.abs(samples).max() <= 0.98
-    alone = mix(
-        [SpokenLine(samples=speech, start=Fraction(0))], tmp_path / "alone.wav",
-        duration=Fraction(6), original=_wav(tmp_path / "b.wav", _tone(6, rate, level=0.2), rate),
-        mode="replace",
-    )  # fmt: skip
-    assert loudness(alone) == pytest.approx(loudness(tmp_path / "b.wav"), abs=1.0)
+    tone = _tone(6, rate, level=0.2)
+    bed = _wav(tmp_path / "b.wav", np.stack([tone, tone], axis=1), rate)
+    line = SpokenLine(samples=speech, start=Fraction(0))
+    alone = mix([line], tmp_path / "alone.wav", duration=Fraction(6), original=bed, mode="replace")
+    assert loudness(alone) == pytest.approx(loudness(bed), abs=1.0)
 
 
 def test_mix_is_on_the_clock_of_the_source(tmp_path: Path, odd: Odd) -> None:

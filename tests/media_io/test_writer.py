@@ -95,6 +95,7 @@ def test_other_containers(
     odd: Odd,
     copy_video: Callable[..., Any],
     shift_of_sound: Callable[..., float],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     copy = copy_video(odd(name), suffix=suffix)
     source = copy.source
@@ -106,7 +107,11 @@ def test_other_containers(
     for time, pts in zip(times, copy.pts, strict=True):
         slack = 0 if suffix == ".mov" else Fraction(1, 1000)
         assert abs(time - shift - pts * source.time_base) <= slack
-    assert reader.info.sample_aspect_ratio == source.sample_aspect_ratio
+    if suffix == ".webm" and source.sample_aspect_ratio != 1:
+        assert "sample aspect ratio 4/3 is lost" in caplog.text
+    else:
+        assert reader.info.sample_aspect_ratio == source.sample_aspect_ratio
+        assert not caplog.records
     assert abs(shift_of_sound(source, reader.info)) <= 0.001
     codecs = CONTAINERS[suffix]
     assert reader.info.codec in codecs.video

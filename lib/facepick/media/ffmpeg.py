@@ -28,7 +28,7 @@ from facepick.errors import FfmpegFailed, FfmpegMissing, NoAudioError, PackageMi
 from facepick.media.audio import AudioBlock, decode_audio, fitted
 from facepick.progress import CancelToken, never
 
-__all__ = ["MixMode", "SpokenLine", "ffmpeg_binary", "loudness", "mix", "run", "store_aspect"]
+__all__ = ["MixMode", "SpokenLine", "ffmpeg_binary", "loudness", "mix", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -129,20 +129,6 @@ def _run_argv(argv: Sequence[str], cancel: CancelToken) -> str:
 def file_url(path: Path) -> str:
     """A file name that ffmpeg takes as such, whatever is in it."""
     return f"file:{path}"
-
-
-def store_aspect(path: Path, result: Path, *, format: str, aspect: Fraction) -> None:
-    """Copy a video file and give it a display aspect ratio (width : height as shown).
-
-    VP9 has no field for it, only the container has, and PyAV cannot write that one.
-
-    Raises:
-        FfmpegMissing, FfmpegFailed.
-    """
-    argv = [str(ffmpeg_binary()), "-hide_banner", "-nostdin", "-copyts", "-i", file_url(path)]
-    argv += ["-map", "0", "-c", "copy", "-aspect:v", f"{aspect.numerator}:{aspect.denominator}"]
-    argv += ["-avoid_negative_ts", "disabled"]
-    _run_argv([*argv, "-f", format, "-y", file_url(result)], never)
 
 
 def loudness(path: Path, *, cancel: CancelToken = never) -> float | None:

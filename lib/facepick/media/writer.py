@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.errors import FfmpegMissing, RenderError, UserInputError
+from facepick.errors import RenderError, UserInputError
 from facepick.media.audio import AudioBlock, decode_audio, fitted
 from facepick.media.container import codec_name, open_media, stream_time_base
 from facepick.media.encode import (
@@ -39,7 +39,6 @@ from facepick.media.encode import (
     encoder_named,
     native_format,
 )
-from facepick.media.ffmpeg import store_aspect
 from facepick.media.picture import Picture, recoded
 from facepick.media.video import AudioInfo, VideoInfo
 from facepick.progress import CancelToken, never
@@ -402,7 +401,7 @@ def join_segments(
             ):
                 cancel.raise_if_cancelled()
                 made.mux(stream_packets)
-        _store_aspect(part, target, info, video.codec)
+        _warn_of_aspect(out, target, info, video.codec)
         _publish(part, out)
     except (av.error.FFmpegError, OSError) as error:
         raise RenderError(
@@ -420,20 +419,13 @@ def _keyed(
         yield time, order, packet
 
 
-def _store_aspect(part: Path, target: Container, info: VideoInfo, codec: str) -> None:
-    """Matroska and WebM say how wide a pixel is where VP9 and AV1 do not."""
+def _warn_of_aspect(out: Path, target: Container, info: VideoInfo, codec: str) -> None:
+    """VP9 and AV1 leave it to the container how wide a pixel is, and PyAV cannot write it there."""
     aspect = info.sample_aspect_ratio
-    if target.exact_times or aspect == 1 or codec not in ("vp9", "av1"):
-        return
-    copy = part.with_name(part.name + ".aspect")
-    try:
-        shown = aspect * Fraction(info.width, info.height)
-        store_aspect(part, copy, format=target.name, aspect=shown)
-        os.replace(copy, part)
-    except FfmpegMissing:
-        log.warning("the sample aspect ratio %s is lost: there is no ffmpeg program", aspect)
-    finally:
-        copy.unlink(missing_ok=True)
+    if not target.exact_times and aspect != 1 and codec in ("vp9", "av1"):
+        log.warning(
+            "%s: the sample aspect ratio %s is lost in %s; .mp4 keeps it", out.name, aspect, codec
+        )
 
 
 def _refuse_source(out: Path, source: Path) -> None:
