@@ -32,8 +32,10 @@ _UNDER_NOSE = (205, 203, 97, 2, 326, 423, 425)
 
 # Colour is matched on a picture this small: only what changes over a quarter of the face counts.
 _COLOUR_SIDE = 48
-# More than this (of 255) is not light but something that covers the skin on one side.
-_COLOUR_LIMIT = 40.0
+# A larger factor is not light but something that covers the skin on one side.
+_COLOUR_LIMIT = 1.6
+# Grey levels added to both sides of the ratio: in the dark it says nothing.
+_COLOUR_FLOOR = 8.0
 _GRAIN_LIMIT = 12.0
 
 
@@ -134,9 +136,11 @@ def match_colour(
 ) -> FloatArray:
     """`new` with the light of `old`, as the skin around the mask tells it.
 
-    The difference between both pictures is taken where the mask begins and just outside it, on
-    the face only, and carried inwards as a smooth field (a normalised convolution, Knutsson and
-    Westin 1993).  Inside, where the mouth is meant to differ, nothing is compared.
+    Both pictures are averaged where the mask begins and just outside it, on the face only, and
+    the averages are carried inwards as smooth fields (normalised convolution, Knutsson and
+    Westin 1993); `new` is multiplied by their ratio, channel by channel.  A factor, not an
+    offset: light falls on lips and skin alike, and the dark between the lips stays dark.  Inside,
+    where the mouth is meant to differ, nothing is compared.
 
     Args:
         new, old: (h, w, 3) float32 BGR in [0, 255].
@@ -146,26 +150,25 @@ def match_colour(
     import cv2
 
     height, width = mask.shape
-    scale = _COLOUR_SIDE / max(height, width)
-    if scale < 1:
-        size = (max(2, round(width * scale)), max(2, round(height * scale)))
-    else:
-        size = (width, height)
+    scale = min(1.0, _COLOUR_SIDE / max(height, width))
+    size = (max(2, round(width * scale)), max(2, round(height * scale)))
     ring = face * np.clip(1 - mask, 0, 1) * _near(mask)
     weight = np.asarray(cv2.resize(ring, size, interpolation=cv2.INTER_AREA), np.float32)
     if float(weight.sum()) < 4:
         return new
-    difference = cv2.resize((old - new) * ring[:, :, None], size, interpolation=cv2.INTER_AREA)
-    sigma = 0.18 * max(size)
-    spread = cv2.GaussianBlur(difference, (0, 0), sigma)
-    total = cv2.GaussianBlur(weight, (0, 0), sigma)
-    everywhere = difference.sum((0, 1)) / weight.sum()
-    # Far from the ring the field fades into the mean difference.
+    total = cv2.GaussianBlur(weight, (0, 0), 0.18 * max(size))
+    # Far from the ring the fields fade into the mean over all of it.
     floor = 0.02 * float(total.max())
-    field = (spread + floor * everywhere) / (total + floor)[:, :, None]
-    field = np.clip(field, -_COLOUR_LIMIT, _COLOUR_LIMIT)
-    wide = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(new + wide, np.float32)
+
+    def field(picture: FloatArray) -> FloatArray:
+        seen = cv2.resize(picture * ring[:, :, None], size, interpolation=cv2.INTER_AREA)
+        spread = cv2.GaussianBlur(seen, (0, 0), 0.18 * max(size))
+        mean = seen.sum((0, 1)) / weight.sum()
+        return np.asarray((spread + floor * mean) / (total + floor)[:, :, None], np.float32)
+
+    ratio = (field(old) + _COLOUR_FLOOR) / (field(new) + _COLOUR_FLOOR)
+    ratio = np.clip(ratio, 1 / _COLOUR_LIMIT, _COLOUR_LIMIT)
+    return np.asarray(new * cv2.resize(ratio, (width, height)), np.float32)
 
 
 def _near(mask: FloatArray) -> FloatArray:
