@@ -1,0 +1,200 @@
+"""The gallery picture: one row per person with faces, name, time on screen and when."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.people.identity import Identity, Scan
+
+__all__ = ["draw_gallery", "write_gallery"]
+
+Bgr = npt.NDArray[np.uint8]
+
+# Okabe and Ito's palette, which colour-blind people can tell apart, as BGR; on a dark ground.
+_COLORS = (
+    (233, 180, 86),
+    (0, 159, 230),
+    (115, 158, 0),
+    (66, 228, 240),
+    (167, 121, 204),
+    (0, 94, 213),
+    (178, 114, 0),
+)
+_GROUND, _PANEL, _TEXT, _FAINT, _STRIP = 24, 34, (236, 236, 236), (150, 150, 150), (58, 58, 58)
+_UNSURE = (140, 140, 140)
+
+_WIDTH, _MARGIN, _FACE, _GAP = 1280, 20, 104, 8
+_FACES = 4
+_ROW = _FACE + 20
+_TITLE = 64
+_MAX_ROWS = 60
+
+
+def draw_gallery(scan: Scan) -> Bgr:
+    """One row per person, sure ones first.
+
+    Returns:
+        (h, 1280, 3) uint8 BGR.
+    """
+    import cv2
+
+    people = [p for p in scan.people if not p.ignored][:_MAX_ROWS]
+    unsure_from = next((i for i, p in enumerate(people) if p.unsure), len(people))
+    heading = 30 if unsure_from < len(people) else 0
+    height = _TITLE + _ROW * max(1, len(people)) + heading + _MARGIN
+    canvas = np.full((height, _WIDTH, 3), _GROUND, np.uint8)
+    seconds = _duration(scan)
+    _write(canvas, scan.video.path.name, (_MARGIN, 30), 0.7, _TEXT)
+    sure = unsure_from
+    summary = f"{sure} {'person' if sure == 1 else 'people'}"
+    if unsure_from < len(people):
+        summary += f" and {len(people) - unsure_from} unsure"
+    summary += f"   {len(scan.shots)} {'shot' if len(scan.shots) == 1 else 'shots'}"
+    _write(canvas, f"{summary}   {seconds:.1f} s", (_MARGIN, 54), 0.45, _FAINT)
+    if not people:
+        _write(canvas, "Nobody was found.", (_MARGIN, _TITLE + 40), 0.6, _FAINT)
+    top = _TITLE
+    for number, person in enumerate(people):
+        if number == unsure_from:
+            _write(
+                canvas,
+                "Unsure: faces kept apart, untouched unless you include them",
+                (_MARGIN, top + 20),
+                0.45,
+                _FAINT,
+            )
+            top += heading
+        color = _UNSURE if person.unsure else _COLORS[number % len(_COLORS)]
+        cv2.rectangle(
+            canvas,
+            (_MARGIN - 8, top + 3),
+            (_WIDTH - _MARGIN + 8, top + _ROW - 3),
+            (_PANEL,) * 3,
+            -1,
+        )
+        cv2.rectangle(canvas, (_MARGIN - 8, top + 3), (_MARGIN - 4, top + _ROW - 3), color, -1)
+        _row(canvas, scan, person, top + 10, color)
+        top += _ROW
+    return canvas
+
+
+def write_gallery(scan: Scan, folder: Path) -> tuple[Path, ...]:
+    """The picture as ``gallery.jpg`` and every thumbnail, into `folder`.
+
+    Returns:
+        The files written, the gallery first.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    import cv2
+
+    folder.mkdir(parents=True, exist_ok=True)
+    done, data = cv2.imencode(".jpg", draw_gallery(scan), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    if not done:
+        raise OSError("the gallery picture could not be encoded")
+    written = [folder / "gallery.jpg"]
+    _replace(written[0], bytes(data))
+    for person in scan.people:
+        for name in person.thumbnails:
+            source = Path(scan.folder) / Path(name).name
+            if source.is_file():
+                written.append(folder / source.name)
+                _replace(written[-1], source.read_bytes())
+    return tuple(written)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    work = path.with_name(f".{path.name}.part")
+    work.write_bytes(data)
+    os.replace(work, path)
+
+
+def _row(
+    canvas: Bgr, scan: Scan, person: Identity, top: int, color: tuple[int, int, int]
+) -> None:
+    import cv2
+
+    x = _MARGIN + 4
+    for face in _faces(scan, person):
+        canvas[top : top + _FACE, x : x + _FACE] = face
+        x += _FACE + _GAP
+    x = _MARGIN + 4 + _FACES * (_FACE + _GAP) + 12
+    _write(canvas, _ascii(person), (x, top + 26), 0.75, _TEXT, weight=2)
+    share = float(person.screen_time) / max(_duration(scan), 1e-9)
+    tracks = len(person.track_ids)
+    _write(
+        canvas,
+        f"{float(person.screen_time):.1f} s   {min(1.0, share):.0%} of the video   "
+        f"{tracks} {'appearance' if tracks == 1 else 'appearances'}   "
+        f"confidence {person.confidence:.0%}",
+        (x, top + 50),
+        0.45,
+        _FAINT,
+    )
+    left, right, y0, y1 = x, _WIDTH - _MARGIN - 8, top + 66, top + 92
+    cv2.rectangle(canvas, (left, y0), (right, y1), _STRIP, -1)
+    on = np.zeros(right - left, bool)
+    for start, stop in _spans(scan, person):
+        a = round(start * len(on) / max(1, scan.frames))
+        b = round(stop * len(on) / max(1, scan.frames))
+        on[a : max(b, a + 1)] = True
+    strip = canvas[y0:y1, left:right]
+    strip[:, on] = color
+    for shot in scan.shots[1:]:
+        column = min(len(on) - 1, round(shot.start * len(on) / max(1, scan.frames)))
+        strip[-6:, column] = _TEXT
+
+
+def _faces(scan: Scan, person: Identity) -> Sequence[Bgr]:
+    """The person's thumbnails as squares; files that are gone or broken are left out."""
+    import cv2
+
+    faces: list[Bgr] = []
+    for name in person.thumbnails[:_FACES]:
+        path = Path(scan.folder) / Path(name).name
+        if not path.is_file():
+            continue
+        # By imdecode: imread cannot open every file name on Windows.
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        if image is not None:
+            face = cv2.resize(image, (_FACE, _FACE), interpolation=cv2.INTER_AREA)
+            faces.append(np.asarray(face, np.uint8))
+    return faces
+
+
+def _spans(scan: Scan, person: Identity) -> list[tuple[int, int]]:
+    return [(t.start, t.stop) for t in scan.tracks if t.id in set(person.track_ids)]
+
+
+def _duration(scan: Scan) -> float:
+    if not scan.frames:
+        return 0.0
+    return float((int(scan.pts[-1] - scan.pts[0]) + scan.duration_pts) * scan.video.time_base)
+
+
+def _ascii(person: Identity) -> str:
+    """The name where OpenCV's strokes can write it, and the id."""
+    if person.name and person.name.isascii():
+        return f"{person.name}  {person.id}"
+    return person.id
+
+
+def _write(
+    canvas: Bgr,
+    text: str,
+    at: tuple[int, int],
+    size: float,
+    color: tuple[int, int, int],
+    *,
+    weight: int = 1,
+) -> None:
+    import cv2
+
+    plain = "".join(c if c.isascii() else "?" for c in text)
+    cv2.putText(canvas, plain, at, cv2.FONT_HERSHEY_SIMPLEX, size, color, weight, cv2.LINE_AA)
