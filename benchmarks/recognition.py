@@ -38,7 +38,7 @@ def mean_mesh(options: argparse.Namespace) -> None:
             for frame in reader.frames():
                 if frame.index % options.every:
                     continue
-                small, scale = frame.picture.small(960)
+                small, _ = frame.picture.small(960)
                 found = detector.detect(small)
                 for i in range(len(found)):
                     pose = head_pose(found.landmarks5[i])
@@ -195,9 +195,7 @@ def voting(options: argparse.Namespace) -> None:
         rows = {}
         for photo, person in zip(data.photos, data.person, strict=True):
             seen, code = recognizer.describe(photo)
-            rows.setdefault(person, []).append(
-                (code / np.linalg.norm(code), seen.quality.value)
-            )
+            rows.setdefault(person, []).append((code / np.linalg.norm(code), seen.quality.value))
         threshold = threshold_of(recognizer, "cosine")
         known = {name: r for name, r in rows.items() if len(r) >= 4}
         strangers = [code for name, r in rows.items() if name not in known for code, _ in r]

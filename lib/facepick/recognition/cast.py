@@ -286,9 +286,7 @@ class Cast:
             (person,) = base.execute(
                 "SELECT id FROM person WHERE folded = ?", (name.casefold(),)
             ).fetchone()
-            for row, weight, origin, picture in zip(
-                rows, weights, origins, pictures, strict=True
-            ):
+            for row, weight, origin, picture in zip(rows, weights, origins, pictures, strict=True):
                 blob = row.astype("<f4").tobytes()
                 known = base.execute(
                     "SELECT 1 FROM face WHERE person = ? AND embedding = ?", (person, blob)
@@ -462,9 +460,7 @@ class Cast:
         with self._open() as base:
             extra = base.execute("SELECT source, thumbnail FROM face ORDER BY id").fetchall()
         people: dict[str, list[dict[str, Any]]] = {}
-        for row, name, weight, (source, picture) in zip(
-            matrix, names, weights, extra, strict=True
-        ):
+        for row, name, weight, (source, picture) in zip(matrix, names, weights, extra, strict=True):
             entry: dict[str, Any] = {
                 "embedding": base64.b64encode(row.astype("<f4").tobytes()).decode("ascii"),
                 "quality": round(float(weight), 4),

@@ -81,8 +81,9 @@ class Dataset:
             raise ValueError("every photo needs a person")
         kinds = {pair.same for pair in self.pairs}
         if kinds != {True, False}:
+            lacking = "two people" if True in kinds else "one person"
             raise UserInputError(
-                f"{self.name} has no pairs of {'one person' if True not in kinds else 'two people'}.",
+                f"{self.name} has no pairs of {lacking}.",
                 hint="At least two people are needed, one of them with two photos.",
             )
 
@@ -200,9 +201,7 @@ def read_pairs(path: Path, *, images: Path | None = None) -> Dataset:
             pairs.append(Pair(a, b, words[0] == words[2], fold))
         else:
             raise UserInputError(f"{path.name}, line {line}: 3 or 4 words are needed.")
-    return Dataset(
-        name=path.stem, photos=tuple(places), person=tuple(people), pairs=tuple(pairs)
-    )
+    return Dataset(name=path.stem, photos=tuple(places), person=tuple(people), pairs=tuple(pairs))
 
 
 def _photo(root: Path, name: str, number: int) -> Path:

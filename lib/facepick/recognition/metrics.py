@@ -29,9 +29,7 @@ def check_metric(name: str) -> Metric:
     )
 
 
-def paired_distances(
-    a: npt.ArrayLike, b: npt.ArrayLike, metric: Metric
-) -> npt.NDArray[np.float64]:
+def paired_distances(a: npt.ArrayLike, b: npt.ArrayLike, metric: Metric) -> npt.NDArray[np.float64]:
     """Distance of each row of `a` from the same row of `b`.
 
     Args:

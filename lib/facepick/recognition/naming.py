@@ -267,8 +267,11 @@ def series_table(scans: Sequence[Scan], cast: Cast) -> SeriesTable:
         known = match(scan, cast)
         usable = [p for p in scan.people if len(p.exemplars) and not p.unsure]
         threshold = (
-            Cast(cast.path, key=key_of_scan(scan)).threshold() if usable and cast.members() else
-            _threshold_of(scan) if usable else None
+            Cast(cast.path, key=key_of_scan(scan)).threshold()
+            if usable and cast.members()
+            else _threshold_of(scan)
+            if usable
+            else None
         )
         fresh: list[tuple[str, np.ndarray[Any, Any]]] = []
         for person in usable:
@@ -297,7 +300,7 @@ def series_table(scans: Sequence[Scan], cast: Cast) -> SeriesTable:
             fresh.append((name, person.exemplars))
         # Only after the episode: its own people were told apart by the finder already.
         memory.extend(fresh)
-    rows = [
+    made = [
         SeriesRow(
             name,
             name not in strangers,
@@ -306,8 +309,8 @@ def series_table(scans: Sequence[Scan], cast: Cast) -> SeriesTable:
         )
         for name in seconds
     ]
-    rows.sort(key=lambda r: (not r.known, -r.total, r.name))
-    return SeriesTable(tuple(scan.video.path for scan in scans), tuple(rows))
+    made.sort(key=lambda r: (not r.known, -r.total, r.name))
+    return SeriesTable(tuple(scan.video.path for scan in scans), tuple(made))
 
 
 def _threshold_of(scan: Scan) -> Any:

