@@ -120,7 +120,8 @@ def ort_session(
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; its warnings are about graph optimisations
-    # Idle threads sleep instead of spinning: decoding and encoding run on the same cores.
+    # Idle threads sleep instead of spinning, as decoding and encoding run on the same cores: on two
+    # cores SFace takes 27 ms of CPU time a face instead of 54.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if "DmlExecutionProvider" in wanted:
         options.enable_mem_pattern = False  # DirectML demands both
