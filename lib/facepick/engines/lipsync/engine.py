@@ -292,7 +292,7 @@ def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -
         if checkpoint.variant == variant:
             log.info("%s was recognised by its content", checkpoint.path)
             return checkpoint
-    spec = specs[0]
+    spec = specs[-1]
     raise MissingModelError(
         f"There is no {variant} checkpoint on this machine (licence: {spec.licence}).",
         hint=f"Put {spec.file} into {models.fetch_dir}, or name it with --checkpoint FILE; "
