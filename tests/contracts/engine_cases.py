@@ -75,6 +75,28 @@ def _wav2lip(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str
     return {**_speech(folder, requests, media), "settings": settings}
 
 
+def _source(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str, Any]:
+    """A photo of the other person of the clip, and stand-ins for the swap networks."""
+    import cv2
+    from tests.contracts.face_footage import faces_in, frames_of, request_for
+    from tests.engines.swap import standins
+
+    photo = folder / "source.png"
+    if not photo.is_file():
+        (image,) = frames_of(media / "odd" / "base_640x360.mp4", (0,))
+        box, points = faces_in(image)[1]
+        cv2.imwrite(str(photo), request_for(image, box, points, margin=0.8).crop)
+    return {"source": (str(photo),), "models": standins.store_in(folder / "models")}
+
+
+def _half_source(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str, Any]:
+    """The same at the network's own size: half precision is slow without a graphics card."""
+    from facepick.engines.swap.settings import InswapperSettings
+
+    settings = InswapperSettings(pixel_boost="128")
+    return {**_source(folder, requests, media), "settings": settings}
+
+
 CASES: dict[tuple[str, str], Case] = {
     ("hide", "pixelate"): Case(),
     ("hide", "blur"): Case(),
@@ -82,6 +104,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("lipsync", "rewrite"): Case(extra=_speech),
     ("lipsync", "wav2lip"): Case(extra=_wav2lip, frames=4),
     ("lipsync", "wav2lip_gan"): Case(extra=_wav2lip, frames=4),
+    ("swap", "mesh"): Case(extra=_source),
+    ("swap", "inswapper_128"): Case(extra=_source, frames=4),
+    ("swap", "inswapper_128_fp16"): Case(extra=_half_source, frames=4),
+    ("swap", "ghost"): Case(extra=_source, frames=4),
 }
 
 

@@ -78,13 +78,28 @@ def with_mesh(request: FaceRequest) -> FaceRequest:
 def face_requests(
     path: Path, indices: tuple[int, ...], *, margin: float, mesh: bool = False, place: int = 0
 ) -> list[FaceRequest]:
-    """Requests of the `place`-th face from the left at these frames."""
+    """Requests of the `place`-th face from the left at these frames; each call has its own."""
+    return [
+        replace(
+            r,
+            crop=r.crop.copy(),
+            landmarks5=r.landmarks5.copy(),
+            mesh=None if r.mesh is None else r.mesh.copy(),
+        )
+        for r in _found(path, indices, margin, mesh, place)
+    ]
+
+
+@lru_cache(maxsize=32)
+def _found(
+    path: Path, indices: tuple[int, ...], margin: float, mesh: bool, place: int
+) -> tuple[FaceRequest, ...]:
     requests = []
     for index, image in zip(indices, frames_of(path, indices), strict=True):
         box, points = faces_in(image)[place]
         request = request_for(image, box, points, margin=margin, frame=index)
         requests.append(with_mesh(request) if mesh else request)
-    return requests
+    return tuple(requests)
 
 
 def moved(request: FaceRequest, dx: float, dy: float, scale: float) -> FaceRequest:

@@ -59,6 +59,7 @@ def default_registry() -> EngineRegistry:
     from facepick.engines.lipsync.engine import Wav2LipEngine, Wav2LipGanEngine
     from facepick.engines.lipsync.rewrite.engine import RewriteEngine
     from facepick.engines.swap.mesh import MeshSwapEngine
+    from facepick.engines.swap.neural import GhostEngine, InswapperEngine
 
     return EngineRegistry(
         (
@@ -69,5 +70,8 @@ def default_registry() -> EngineRegistry:
             Wav2LipEngine(),
             Wav2LipGanEngine(),
             MeshSwapEngine(),
+            InswapperEngine(),
+            InswapperEngine.half(),
+            GhostEngine(),
         )
     )

@@ -130,7 +130,7 @@ def _smoothed(sights: list[Sight], light: npt.NDArray[np.float64]) -> npt.NDArra
     shots = np.array([s.shot for s in sights])
     centers = np.array([(s.x, s.y) for s in sights])
     heights = np.array([s.height for s in sights])
-    found = np.isfinite(light.reshape(len(sights), -1)).all(axis=1)
+    found = np.array([bool(np.isfinite(row).all()) for row in light])
     reach = int(3 * _LIGHT_SIGMA_FRAMES)
     for i in range(len(sights)):
         low = int(np.searchsorted(frames, frames[i] - reach))

@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from facepick.engines.restore.restorer import RESTORERS
 from facepick.settings import setting
 
-__all__ = ["InswapperSettings", "MeshSettings", "SwapSettings"]
+__all__ = [
+    "GhostSettings",
+    "InswapperSettings",
+    "MeshSettings",
+    "NeuralSettings",
+    "SwapSettings",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +123,9 @@ class MeshSettings(SwapSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InswapperSettings(SwapSettings):
-    """Settings of the engines that run a network."""
+class NeuralSettings(SwapSettings):
+    """Shared by the engines that run a network."""
 
-    pixel_boost: Literal["128", "256", "512", "1024"] = setting(
-        "256",
-        label="Pixel boost",
-        help="Resolution of the new face; each doubling takes four times as long.",
-        choices=("128", "256", "512", "1024"),
-    )
     color: Literal["off", "lab", "light"] = setting(
         "off",
         label="Colour match",
@@ -140,4 +141,43 @@ class InswapperSettings(SwapSettings):
         label="Keep teeth",
         help="Keep the inside of the mouth as filmed.",
         advanced=True,
+    )
+    restorer: str = setting(
+        "none",
+        label="Face restoration",
+        help="Improves the new face's detail; all but sharpen need a model file.",
+        choices=RESTORERS,
+    )
+    fidelity: float = setting(
+        0.75,
+        label="CodeFormer fidelity",
+        help="1 stays close to the swapped face, 0 trusts the restorer.",
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        only_when=("restorer", ("CodeFormer",)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InswapperSettings(NeuralSettings):
+    """Settings of `InswapperEngine`."""
+
+    pixel_boost: Literal["128", "256", "512", "1024"] = setting(
+        "256",
+        label="Pixel boost",
+        help="Resolution of the new face; each doubling takes four times as long.",
+        choices=("128", "256", "512", "1024"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GhostSettings(NeuralSettings):
+    """Settings of `GhostEngine`."""
+
+    pixel_boost: Literal["256", "512", "1024"] = setting(
+        "256",
+        label="Pixel boost",
+        help="Resolution of the new face; each doubling takes four times as long.",
+        choices=("256", "512", "1024"),
     )

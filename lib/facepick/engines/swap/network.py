@@ -1,0 +1,266 @@
+"""Swap networks as the engine sees them: an aligned chip and an identity in, a chip out."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.errors import ModelMismatchError
+from facepick.faces.detection import FloatArray
+
+__all__ = ["ArcFaceEmbedder", "EmbeddingConverter", "SwapNetwork", "last_square_initializer"]
+
+EMBEDDING = 512
+
+
+class ArcFaceEmbedder:
+    """ArcFace w600k_r50: an aligned face of 112 pixels -> 512 numbers (not normalised).
+
+    Deng et al., *ArcFace: Additive Angular Margin Loss for Deep Face Recognition*, CVPR 2019;
+    input RGB, (value - 127.5) / 127.5.
+
+    Raises:
+        ModelMismatchError: the file's inputs or outputs are others.
+    """
+
+    SIDE = 112
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        from facepick.models.device import ort_session
+
+        self._session = ort_session(path, device)
+        (first, *more) = self._session.get_inputs()
+        if more or not _fits(first.shape, (None, 3, self.SIDE, self.SIDE)):
+            raise _mismatch(path, f"one input (n, 3, {self.SIDE}, {self.SIDE})")
+        self._name, self._type = first.name, _dtype_of(first.type)
+        self._path = path
+
+    def embed(self, chip: npt.NDArray[np.uint8]) -> FloatArray:
+        """(112, 112, 3) uint8 BGR -> (512,) float32."""
+        blob = (chip[:, :, ::-1].astype(np.float32) - 127.5) / 127.5
+        blob = np.ascontiguousarray(blob.transpose(2, 0, 1)[None], self._type)
+        answer = np.asarray(self._session.run(None, {self._name: blob})[0], np.float32).ravel()
+        if answer.shape != (EMBEDDING,) or not np.isfinite(answer).all():
+            raise _mismatch(self._path, f"{EMBEDDING} numbers a face")
+        return answer
+
+
+class EmbeddingConverter:
+    """A network from one embedding of 512 numbers to another."""
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        from facepick.models.device import ort_session
+
+        self._session = ort_session(path, device)
+        (first, *more) = self._session.get_inputs()
+        if more or not _fits(first.shape, (None, EMBEDDING)):
+            raise _mismatch(path, f"one input (n, {EMBEDDING})")
+        self._name, self._type = first.name, _dtype_of(first.type)
+
+    def convert(self, embedding: FloatArray) -> FloatArray:
+        """(512,) -> (512,) float32."""
+        blob = embedding.reshape(1, EMBEDDING).astype(self._type)
+        return np.asarray(self._session.run(None, {self._name: blob})[0], np.float32).ravel()
+
+
+@dataclass(frozen=True)
+class ChipRange:
+    """How a network codes colours: value = (c / 255 - mean) / scale."""
+
+    mean: float
+    scale: float
+
+
+class SwapNetwork:
+    """inswapper, ghost and their like.
+
+    Args:
+        path: the ONNX file; inputs are a picture (1, 3, side, side) and an identity (1, 512).
+        side: of the chip in pixels.
+        colors: how colours are coded, RGB in and out.
+
+    Raises:
+        ModelMismatchError: the file's inputs or outputs are others.
+    """
+
+    def __init__(
+        self, path: Path, *, side: int, colors: Literal["unit", "signed"], device: str = "auto"
+    ) -> None:
+        from facepick.models.device import ort_session
+
+        self._session: Any = ort_session(path, device)
+        self.side = side
+        self._range = ChipRange(0.0, 1.0) if colors == "unit" else ChipRange(0.5, 0.5)
+        self._path = path
+        inputs = self._session.get_inputs()
+        pictures = [i for i in inputs if _fits(i.shape, (1, 3, side, side))]
+        identities = [i for i in inputs if _fits(i.shape, (1, EMBEDDING))]
+        if len(inputs) != 2 or len(pictures) != 1 or len(identities) != 1:
+            raise _mismatch(path, f"inputs (1, 3, {side}, {side}) and (1, {EMBEDDING})")
+        self._picture, self._identity = pictures[0].name, identities[0].name
+        self._types = {i.name: _dtype_of(i.type) for i in inputs}
+
+    def swap(self, chip: npt.NDArray[np.uint8], identity: FloatArray) -> npt.NDArray[np.uint8]:
+        """The face in `chip` (side, side, 3) uint8 BGR with another identity (512,)."""
+        unit = chip[:, :, ::-1].astype(np.float32) / np.float32(255)
+        blob = ((unit - self._range.mean) / self._range.scale).transpose(2, 0, 1)[None]
+        feed = {
+            self._picture: np.ascontiguousarray(blob, self._types[self._picture]),
+            self._identity: identity.reshape(1, EMBEDDING).astype(self._types[self._identity]),
+        }
+        answer = np.asarray(self._session.run(None, feed)[0], np.float32)
+        if answer.shape != (1, 3, self.side, self.side):
+            raise _mismatch(self._path, f"an output (1, 3, {self.side}, {self.side})")
+        if not np.isfinite(answer).all():
+            raise ModelMismatchError(
+                f"{self._path.name} gives numbers that are no colours.",
+                hint="Half-precision files need a device that supports them; use the full one.",
+            )
+        rgb = answer[0].transpose(1, 2, 0) * self._range.scale + self._range.mean
+        return np.ascontiguousarray(
+            np.clip(np.rint(rgb[:, :, ::-1] * 255), 0, 255).astype(np.uint8)
+        )
+
+
+def boosted(
+    network: SwapNetwork, chip: npt.NDArray[np.uint8], identity: FloatArray
+) -> npt.NDArray[np.uint8]:
+    """A chip of a multiple of the network's side, through the network in interleaved parts.
+
+    Every k-th pixel of every k-th row makes one part; the k * k parts are k * k nearly equal
+    pictures of the whole face, each shifted by one pixel, and go back where they came from.
+    """
+    times = chip.shape[0] // network.side
+    if times == 1:
+        return network.swap(chip, identity)
+    out = np.empty_like(chip)
+    for row in range(times):
+        for column in range(times):
+            part = np.ascontiguousarray(chip[row::times, column::times])
+            out[row::times, column::times] = network.swap(part, identity)
+    return out
+
+
+def last_square_initializer(path: Path, side: int = EMBEDDING) -> FloatArray:
+    """The last matrix (side, side) among the constants of an ONNX file, as float32.
+
+    inswapper keeps there the map from ArcFace's space to its own.  The file is walked as protocol
+    buffers (ModelProto.graph = 7, GraphProto.initializer = 5, TensorProto: dims = 1, data_type = 2,
+    float_data = 4, raw_data = 9), so that half a gigabyte need not be loaded twice.
+
+    Raises:
+        ModelMismatchError: the file is no ONNX file or holds no such matrix.
+    """
+    problem = _mismatch(path, f"a constant matrix ({side}, {side}) in its graph")
+    try:
+        with (
+            open(path, "rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            found: tuple[int, int] | None = None
+            for number, start, stop in _fields(data, 0, len(data)):
+                if number != 7:
+                    continue
+                for inner, first, last in _fields(data, start, stop):
+                    if inner == 5 and _dims(data, first, last) == (side, side):
+                        found = first, last
+            if found is None:
+                raise problem
+            matrix = _values(data, *found, count=side * side)
+    except (OSError, ValueError, IndexError) as error:
+        raise problem from error
+    if matrix is None or not np.isfinite(matrix).all():
+        raise problem
+    return matrix.reshape(side, side)
+
+
+def _varint(data: Any, at: int, stop: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= stop or shift > 63:
+            raise ValueError("broken varint")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _fields(data: Any, at: int, stop: int) -> Any:
+    """(number, first byte, past the last byte) of every length-delimited field of a message;
+    a plain varint is given as (number, value, -1)."""
+    while at < stop:
+        key, at = _varint(data, at, stop)
+        number, kind = key >> 3, key & 7
+        if kind == 0:
+            value, at = _varint(data, at, stop)
+            yield number, value, -1
+        elif kind == 1:
+            at += 8
+        elif kind == 5:
+            at += 4
+        elif kind == 2:
+            length, at = _varint(data, at, stop)
+            if at + length > stop:
+                raise ValueError("a field reaches past its message")
+            yield number, at, at + length
+            at += length
+        else:
+            raise ValueError(f"unknown wire type {kind}")
+
+
+def _dims(data: Any, start: int, stop: int) -> tuple[int, ...]:
+    dims: list[int] = []
+    for number, first, last in _fields(data, start, stop):
+        if number == 1 and last == -1:
+            dims.append(first)
+        elif number == 1:
+            at = first
+            while at < last:
+                value, at = _varint(data, at, last)
+                dims.append(value)
+    return tuple(dims)
+
+
+def _values(data: Any, start: int, stop: int, *, count: int) -> FloatArray | None:
+    kind, raw, floats = 0, b"", b""
+    for number, first, last in _fields(data, start, stop):
+        if number == 2 and last == -1:
+            kind = first
+        elif number == 9:
+            raw = data[first:last]
+        elif number == 4:
+            floats += data[first:last]
+    # TensorProto.DataType: 1 float, 10 float16, 11 double.
+    dtype = {1: "<f4", 10: "<f2", 11: "<f8"}.get(kind)
+    body = raw or floats
+    if dtype is None or len(body) != count * np.dtype(dtype).itemsize:
+        return None
+    return np.frombuffer(body, dtype).astype(np.float32)
+
+
+def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:
+    """Whether a graph's shape (numbers, names or None for free axes) allows `wanted`."""
+    if len(shape) != len(wanted):
+        return False
+    return all(
+        not isinstance(have, int) or want is None or have == want
+        for have, want in zip(shape, wanted, strict=True)
+    )
+
+
+def _dtype_of(name: str) -> Any:
+    return np.float16 if name == "tensor(float16)" else np.float32
+
+
+def _mismatch(path: Path, wanted: str) -> ModelMismatchError:
+    return ModelMismatchError(
+        f"{path.name} is not the network that its name says: it should have {wanted}.",
+        hint="Replace the file; `facepick models list` says where it comes from.",
+    )

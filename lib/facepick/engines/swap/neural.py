@@ -1,0 +1,375 @@
+"""Face swap by a network: inswapper and ghost."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing import masks
+from facepick.compositing.masks import Area
+from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
+from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
+from facepick.engines.restore.restorer import Restorer, open_restorer
+from facepick.engines.swap import face_mask, finish
+from facepick.engines.swap.doubt import Gate
+from facepick.engines.swap.hidden import hidden_face
+from facepick.engines.swap.learned import Learned, learn
+from facepick.engines.swap.measure import SwapMeter
+from facepick.engines.swap.network import (
+    ArcFaceEmbedder,
+    EmbeddingConverter,
+    SwapNetwork,
+    boosted,
+    last_square_initializer,
+)
+from facepick.engines.swap.settings import GhostSettings, InswapperSettings
+from facepick.engines.swap.source import SourceFace, load_sources
+from facepick.engines.swap.surface import Surface
+from facepick.engines.swap.topology import extended, topology
+from facepick.errors import EngineError
+from facepick.faces.alignment import ARCFACE_112, align, similarity
+from facepick.faces.detection import FloatArray
+from facepick.models.catalog import (
+    GHOST,
+    GHOST_CONVERTER,
+    INSWAPPER_128,
+    INSWAPPER_128_FP16,
+    W600K_R50,
+)
+from facepick.models.spec import ModelSpec
+
+__all__ = ["GhostEngine", "InswapperEngine", "NeuralSession"]
+
+# The outer 8 % of a chip fade out: a network knows least about its border.
+_CHIP_FADE = 0.08
+
+
+# inswapper: the template for 112 pixels, shifted right by 8, in a chip of 128.
+_INSWAPPER_POINTS = (ARCFACE_112 + np.array([8.0, 0.0], np.float32)) / np.float32(128)
+# ghost: the tighter template of the first ArcFace release, given for 112 pixels.
+_GHOST_POINTS = np.array(
+    [[39.73, 51.138], [72.27, 51.138], [56.0, 68.493], [42.463, 87.01], [69.537, 87.01]],
+    np.float32,
+) / np.float32(112)
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """A network ready to swap.
+
+    Attributes:
+        identity: (512,) float32, of the source, as the network wants it.
+        side: of the chip in pixels, a multiple of the network's.
+        template: (5, 2) float32, where the five points lie in the chip.
+    """
+
+    network: SwapNetwork
+    identity: FloatArray
+    side: int
+    template: FloatArray
+
+
+class _NeuralEngine(ABC):
+    """What both engines share."""
+
+    spec: EngineSpec
+
+    @abstractmethod
+    def _load(self, context: EngineContext) -> _Loaded:
+        """Models and the source's identity."""
+
+    def open(self, context: EngineContext) -> NeuralSession:
+        """See `Engine`."""
+        loaded = self._load(context)
+        return NeuralSession(context, loaded, learn(context))
+
+
+def embedding_of(sources: list[SourceFace], embedder: ArcFaceEmbedder) -> FloatArray:
+    """Mean of the photos' embeddings, (512,) float32; each photo counts the same."""
+    rows = [
+        embedder.embed(align(s.image, s.landmarks5, size=ArcFaceEmbedder.SIDE)) for s in sources
+    ]
+    lengths = [max(float(np.linalg.norm(r)), 1e-9) for r in rows]
+    units = [r / n for r, n in zip(rows, lengths, strict=True)]
+    mean = np.mean(units, axis=0)
+    # Converters were trained on embeddings of their natural length.
+    scale = float(np.mean(lengths)) / max(float(np.linalg.norm(mean)), 1e-9)
+    return np.asarray(mean * scale, np.float32)
+
+
+class InswapperEngine(_NeuralEngine):
+    """inswapper_128: 128-pixel chips, sharper with pixel boost.
+
+    Args:
+        model, embedder: which files.
+    """
+
+    spec = EngineSpec(
+        id="inswapper_128",
+        flow="swap",
+        label="inswapper 128",
+        help="A network swaps the face; takes its model files from you. Not for commercial use.",
+        settings=InswapperSettings,
+        models=(INSWAPPER_128, W600K_R50),
+        needs_mesh=True,
+        needs_source=True,
+        margin=0.8,
+        covers_gaps=True,
+        licence=INSWAPPER_128.licence,
+        commercial_use=False,
+    )
+
+    SIDE = 128
+
+    def __init__(
+        self, *, model: ModelSpec = INSWAPPER_128, embedder: ModelSpec = W600K_R50
+    ) -> None:
+        self._model, self._embedder = model, embedder
+        if model is not INSWAPPER_128:
+            self.spec = replace(
+                self.spec, id=model.id, label=model.id.replace("_", " "), models=(model, embedder)
+            )
+
+    @classmethod
+    def half(cls) -> InswapperEngine:
+        """The same network in half precision, for graphics cards."""
+        return cls(model=INSWAPPER_128_FP16)
+
+    def _load(self, context: EngineContext) -> _Loaded:
+        settings: InswapperSettings = context.settings
+        path = context.models.require(self._model)
+        embedder = ArcFaceEmbedder(context.models.require(self._embedder), context.device)
+        sources = load_sources(
+            context.source, context.models, face=settings.face, cancel=context.cancel
+        )
+        embedding = embedding_of(sources, embedder)
+        # The identity is the unit embedding in the network's own space.
+        unit = embedding / max(float(np.linalg.norm(embedding)), 1e-9)
+        identity = np.asarray(unit @ last_square_initializer(path), np.float32)
+        network = SwapNetwork(path, side=self.SIDE, colors="unit", device=context.device)
+        side = int(settings.pixel_boost)
+        return _Loaded(network, identity, side, _INSWAPPER_POINTS * np.float32(side))
+
+
+class GhostEngine(_NeuralEngine):
+    """GHOST: 256-pixel chips, weights under Apache-2.0.
+
+    Groshev et al., *GHOST: A New Face Swap Approach for Image and Video Domains*, IEEE Access 10,
+    2022.  Its own ArcFace is reached from w600k_r50 through a small converter network.
+    """
+
+    spec = EngineSpec(
+        id="ghost",
+        flow="swap",
+        label="GHOST 256",
+        help="A network swaps the face at 256 pixels; takes its model files from you.",
+        settings=GhostSettings,
+        models=(GHOST, GHOST_CONVERTER, W600K_R50),
+        needs_mesh=True,
+        needs_source=True,
+        margin=0.8,
+        covers_gaps=True,
+        licence="Apache-2.0; its embedder InsightFace, non-commercial research",
+        commercial_use=False,
+    )
+
+    SIDE = 256
+
+    def _load(self, context: EngineContext) -> _Loaded:
+        settings: GhostSettings = context.settings
+        path, converter, embedder = (context.models.require(s) for s in self.spec.models)
+        sources = load_sources(
+            context.source, context.models, face=settings.face, cancel=context.cancel
+        )
+        embedding = embedding_of(sources, ArcFaceEmbedder(embedder, context.device))
+        identity = EmbeddingConverter(converter, context.device).convert(embedding)
+        network = SwapNetwork(path, side=self.SIDE, colors="signed", device=context.device)
+        side = int(settings.pixel_boost)
+        return _Loaded(network, identity, side, _GHOST_POINTS * np.float32(side))
+
+
+class NeuralSession:
+    """See `EngineSession`."""
+
+    def __init__(self, context: EngineContext, loaded: _Loaded, learned: Learned) -> None:
+        self._settings = context.settings
+        self._cancel = context.cancel
+        self._loaded: _Loaded | None = loaded
+        self._learned = learned
+        self._gate = Gate(context.settings, learned.sights)
+        self._restorer: Restorer | None = None
+        if self._settings.restorer != "none":
+            self._restorer = open_restorer(
+                self._settings.restorer,
+                models=context.models,
+                device=context.device,
+                host_restorers=context.host_restorers,
+            )
+        self._meter = SwapMeter()
+
+    def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
+        """See `EngineSession`."""
+        if self._loaded is None:
+            raise EngineError("This session is closed.")
+        answers: list[EngineResult] = []
+        for request in requests:
+            self._cancel.raise_if_cancelled()
+            result = self._answer(request, self._loaded)
+            self._meter.count(request, result)
+            answers.append(result)
+        return answers
+
+    def report(self) -> dict[str, Any]:
+        """Frames swapped, hidden and kept, with the reasons."""
+        return self._meter.report()
+
+    def close(self) -> None:
+        """See `EngineSession`."""
+        self._loaded = None
+        self._learned.close()
+        if self._restorer is not None:
+            self._restorer.close()
+            self._restorer = None
+
+    def _answer(self, request: FaceRequest, loaded: _Loaded) -> EngineResult:
+        decision = self._gate.decide(request)
+        patch = None
+        if decision.reason is None:
+            patch = self._swap(request, loaded, decision.strength)
+        if patch is not None:
+            return patch
+        if self._settings.on_doubt == "hide":
+            return hidden_face(request)
+        return decision.reason or Reason.LOW_CONFIDENCE
+
+    def _swap(self, request: FaceRequest, loaded: _Loaded, strength: float) -> FacePatch | None:
+        mesh, _ = self._learned.of(request)
+        points = request.local(request.landmarks5)
+        if mesh is None or float(np.ptp(points, axis=0).max()) < 4:
+            return None
+        matrix = similarity(points, loaded.template)
+        chip = _cut(request.crop, matrix, loaded.side)
+        swapped = boosted(loaded.network, chip, loaded.identity)
+        self._cancel.raise_if_cancelled()
+
+        crop = Area(*request.origin, request.crop.shape[1], request.crop.shape[0])
+        settings = self._settings
+        vertices = extended(mesh, top=settings.forehead, side=settings.margin)
+        area = masks.area_around(vertices, pad=2).clipped(
+            crop.x0, crop.y0, crop.x0 + crop.width, crop.y0 + crop.height
+        )
+        if area.width < 8 or area.height < 8:
+            return None
+        new, inside = _uncut(swapped, matrix, area, crop)
+        alpha = self._alpha(request, mesh, vertices, area) * inside
+        y, x = area.y0 - crop.y0, area.x0 - crop.x0
+        old = request.crop[y : y + area.height, x : x + area.width]
+        new = self._finished(new, old, alpha, request, area)
+        alpha = np.clip(alpha * np.float32(strength), 0, 1).astype(np.float32)
+        if not alpha.any():
+            return None
+        image = np.clip(np.rint(new), 0, 255).astype(np.uint8)
+        return FacePatch(image=image, alpha=alpha, origin=area.origin)
+
+    def _alpha(
+        self, request: FaceRequest, mesh: FloatArray, vertices: FloatArray, area: Area
+    ) -> FloatArray:
+        settings = self._settings
+        local = vertices.copy()
+        local[:, :2] -= np.asarray(area.origin, np.float32)
+        height = float(np.linalg.norm(mesh[10, :2] - mesh[152, :2]))
+        surface = Surface.draw(local, topology(), (area.width, area.height))
+        (fall,) = surface.interpolate(face_mask.fall_off()[:, None])
+        # Eyes and mouth are holes of the surface, but not of this mask.
+        covered = masks.outline(area, mesh)
+        alpha = np.maximum(np.clip(fall, 0, 1) * (surface.index > 0), covered)
+        alpha = alpha * alpha * (3 - 2 * alpha)
+        whole = np.maximum((surface.index > 0).astype(np.float32), covered)
+        alpha = masks.feather_in(whole, settings.blur * height) * alpha
+        kept = face_mask.holes(
+            area,
+            mesh,
+            eyes=settings.keep_eyes,
+            mouth=settings.keep_mouth,
+            width=0.008 * height,
+        )
+        if kept is not None:
+            alpha = alpha * (1 - kept)
+        return face_mask.spare_people_in_front(request, area, alpha)
+
+    def _finished(
+        self,
+        new: FloatArray,
+        old: BgrImage,
+        alpha: FloatArray,
+        request: FaceRequest,
+        area: Area,
+    ) -> FloatArray:
+        """Restorer, colour and grain, as the settings say."""
+        settings = self._settings
+        if self._restorer is not None:
+            points = request.landmarks5 - np.asarray(area.origin, np.float32)
+            face = np.clip(np.rint(new), 0, 255).astype(np.uint8)
+            restored = self._restorer.restore(face, points, fidelity=settings.fidelity)
+            new = restored.astype(np.float32)
+        if settings.color == "lab":
+            new = finish.match_lab(new, old, alpha)
+        elif settings.color == "light":
+            new = finish.match_low_frequencies(new, old, alpha)
+        if settings.grain:
+            wanted, has = finish.noise_of(old, alpha), finish.noise_of(new, alpha)
+            missing = settings.grain * float(np.sqrt(max(0.0, wanted**2 - has**2)))
+            new = finish.add_grain(new, missing, request.source_frame)
+        return new
+
+
+def _cut(image: BgrImage, matrix: npt.NDArray[np.float64], side: int) -> BgrImage:
+    """The chip; the picture is reduced by area first where it is larger than the chip."""
+    import cv2
+
+    warp = matrix.copy()
+    scale = float(np.sqrt(abs(np.linalg.det(warp[:, :2]))))
+    while scale < 0.6 and min(image.shape[:2]) >= 4:
+        height, width = image.shape[:2]
+        half = (width // 2, height // 2)
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
+        ratio = np.array([width / half[0], height / half[1]])
+        warp[:, 2] += warp[:, :2] @ (0.5 * ratio - 0.5)
+        warp[:, :2] = warp[:, :2] * ratio
+        scale *= 2
+    chip = cv2.warpAffine(
+        image, warp, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(chip, np.uint8)
+
+
+def _uncut(
+    chip: BgrImage, matrix: npt.NDArray[np.float64], area: Area, crop: Area
+) -> tuple[FloatArray, FloatArray]:
+    """The chip back in the picture's pixels: (h, w, 3) float32, and where it is, (h, w)."""
+    import cv2
+
+    side = chip.shape[0]
+    # Area pixel -> crop pixel -> chip pixel; both count from pixel centres.
+    back = matrix.copy()
+    back[:, 2] += matrix[:, :2] @ np.array([area.x0 - crop.x0, area.y0 - crop.y0], np.float64)
+    size = (area.width, area.height)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    new = cv2.warpAffine(
+        chip.astype(np.float32), back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    edge = np.minimum(np.arange(side) + 0.5, side - np.arange(side) - 0.5) / (_CHIP_FADE * side)
+    fade = np.clip(np.minimum.outer(edge, edge), 0, 1).astype(np.float32)
+    inside = cv2.warpAffine(
+        fade,
+        back,
+        size,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
+    return np.asarray(np.clip(new, 0, 255), np.float32), np.asarray(inside, np.float32)

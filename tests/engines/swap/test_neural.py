@@ -1,0 +1,237 @@
+"""inswapper and ghost, proven around stand-in networks whose exact answer is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from tests.contracts.engine_cases import context_for
+from tests.contracts.face_footage import face_requests
+from tests.engines.swap import standins
+
+from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.engines.engine import Engine
+from facepick.engines.swap.network import SwapNetwork, boosted, last_square_initializer
+from facepick.engines.swap.neural import GhostEngine, InswapperEngine
+from facepick.errors import MissingModelError, ModelMismatchError
+from facepick.faces.alignment import align
+from facepick.models.store import ModelStore
+from facepick.progress import never
+
+ENGINES = {
+    "inswapper_128": InswapperEngine(),
+    "inswapper_128_fp16": InswapperEngine.half(),
+    "ghost": GhostEngine(),
+}
+
+
+@pytest.fixture(scope="module")
+def request_(shared_media: Path) -> FaceRequest:
+    """The left face of a 640x360 clip, about 115 pixels wide, with its mesh."""
+    clip = shared_media / "odd" / "base_640x360.mp4"
+    (request,) = face_requests(clip, (0,), margin=0.8, mesh=True)
+    return request
+
+
+@pytest.fixture
+def photo(tmp_path: Path, request_: FaceRequest) -> str:
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), request_.crop)
+    return str(path)
+
+
+def swap(
+    engine: Engine, request: FaceRequest, photo: str, folder: Path, kind: str, **settings: Any
+) -> FacePatch:
+    store = standins.store_in(folder / "models", kind=kind)
+    context = context_for(
+        engine, folder, [request], cancel=never, models=store, source=(photo,),
+        settings=engine.spec.settings(**settings),
+    )  # fmt: skip
+    session = engine.open(context)
+    (patch,) = session.process([request])
+    session.close()
+    assert isinstance(patch, FacePatch)
+    return patch
+
+
+def under(request: FaceRequest, patch: FacePatch) -> np.ndarray:
+    """The crop's pixels under the patch."""
+    x, y = patch.origin[0] - request.origin[0], patch.origin[1] - request.origin[1]
+    return request.crop[y : y + patch.alpha.shape[0], x : x + patch.alpha.shape[1]]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_identity_network_gives_the_frame_back(
+    name: str, request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    """Cut out, through the network and back: only what resampling twice takes may be missing."""
+    patch = swap(ENGINES[name], request_, photo, tmp_path, "identity", pixel_boost="512")
+    sure = patch.alpha > 0.9
+    assert sure.sum() > 3000
+    difference = cv2.absdiff(patch.image, under(request_, patch))[sure]
+    # Half a pixel of misplacement would give 3.4 grey levels on this face.
+    assert difference.mean() < 0.8
+
+
+def test_half_a_pixel_of_misplacement_would_be_seen(request_: FaceRequest) -> None:
+    """What the tolerance above is measured against."""
+    matrix = np.array([[1, 0, 0.5], [0, 1, 0.5]])
+    crop = request_.crop
+    moved = cv2.warpAffine(crop, matrix, crop.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+    box = request_.box
+    x0, y0 = int(box.x0 - request_.origin[0]), int(box.y0 - request_.origin[1])
+    part = (slice(y0, y0 + int(box.height)), slice(x0, x0 + int(box.width)))
+    assert cv2.absdiff(moved, crop)[part].mean() > 1.6
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_network_gets_red_first(
+    name: str, request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    """A network that keeps channel 0 alone must leave red, the last channel of BGR."""
+    patch = swap(ENGINES[name], request_, photo, tmp_path, "red", pixel_boost="256")
+    sure = patch.alpha > 0.9
+    blue, green, red = (float(patch.image[sure][:, c].mean()) for c in range(3))
+    # ghost codes 0 as the middle of the range: channels that are 0 come out as 128.
+    empty = 128 if name == "ghost" else 0
+    assert blue == pytest.approx(empty, abs=1)
+    assert green == pytest.approx(empty, abs=1)
+    assert red == pytest.approx(float(under(request_, patch)[sure][:, 2].mean()), abs=3)
+
+
+def test_the_identity_is_the_unit_embedding_times_the_map_in_the_graph(
+    request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    """The stand-in paints with the identity's last three numbers, so the whole way is seen."""
+    patch = swap(ENGINES["inswapper_128"], request_, photo, tmp_path, "source")
+    from facepick.engines.swap.source import load_sources
+    from facepick.models.store import default_store
+
+    (face,) = load_sources([photo], default_store())
+    chip = align(face.image, face.landmarks5, size=112)
+    means = (chip[:, :, ::-1].astype(np.float32).mean(axis=(0, 1)) - 127.5) / 127.5
+    embedding = means @ standins.projection()
+    identity = embedding / np.linalg.norm(embedding) @ standins.emap()
+    wanted = np.clip(np.rint(identity[-3:][::-1] * 255), 0, 255)
+    sure = patch.alpha > 0.9
+    assert np.allclose(patch.image[sure].mean(axis=0), wanted, atol=1)
+    assert wanted.max() > 0, "all numbers clipped to black would prove nothing"
+
+
+def test_the_ghost_identity_goes_through_the_converter(
+    request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    engine = GhostEngine()
+    store = standins.store_in(tmp_path / "models")
+    context = context_for(engine, tmp_path, [request_], cancel=never, models=store, source=(photo,))
+    loaded = engine._load(context)
+    again = InswapperEngine()._load(
+        dataclasses.replace(context, settings=InswapperEngine.spec.settings())
+    )
+    unit = (again.identity @ np.linalg.inv(standins.emap())).astype(np.float32)
+    assert np.linalg.norm(unit) == pytest.approx(1, abs=1e-4)
+    direction = loaded.identity / np.linalg.norm(loaded.identity)
+    assert np.allclose(direction, unit, atol=1e-4)
+    # Twice the embedding, at its own length: the converter's input is not normalised.
+    assert np.linalg.norm(loaded.identity) > 2.5
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_pixel_boost_puts_every_pixel_back(tmp_path: Path, times: int) -> None:
+    path = standins.swapper(tmp_path / "net.onnx")
+    network = SwapNetwork(path, side=128, colors="unit", device="cpu")
+    rng = np.random.default_rng(5)
+    chip = rng.integers(0, 256, (128 * times, 128 * times, 3), dtype=np.uint8)
+    assert np.array_equal(boosted(network, chip, np.zeros(512, np.float32)), chip)
+
+
+def test_pixel_boost_is_sharper(request_: FaceRequest, photo: str, tmp_path: Path) -> None:
+    errors = []
+    for boost in ("128", "512"):
+        patch = swap(
+            ENGINES["inswapper_128"], request_, photo, tmp_path, "identity", pixel_boost=boost
+        )
+        errors.append(cv2.absdiff(patch.image, under(request_, patch))[patch.alpha > 0.9].mean())
+    assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize("dtype", [standins.FLOAT, standins.HALF])
+def test_the_map_is_read_without_loading_the_graph(tmp_path: Path, dtype: int) -> None:
+    path = standins.swapper(tmp_path / "net.onnx", dtype=dtype)
+    assert np.array_equal(last_square_initializer(path), standins.emap())
+
+
+def test_the_map_is_found_when_its_numbers_are_not_stored_raw(tmp_path: Path) -> None:
+    path = standins.swapper(tmp_path / "net.onnx")
+    model = onnx.load(str(path))
+    tensor = model.graph.initializer[-1]
+    tensor.float_data.extend(standins.emap().ravel().tolist())
+    tensor.ClearField("raw_data")
+    onnx.save(model, str(path))
+    assert np.array_equal(last_square_initializer(path), standins.emap())
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 5000])
+def test_a_damaged_or_foreign_file_is_one_clear_error(tmp_path: Path, cut: int) -> None:
+    path = standins.swapper(tmp_path / "net.onnx")
+    path.write_bytes(path.read_bytes()[:cut] if cut != 1 else b"\xff" * 4000)
+    with pytest.raises(ModelMismatchError, match=r"net\.onnx"):
+        last_square_initializer(path)
+    with pytest.raises(ModelMismatchError):
+        SwapNetwork(path, side=128, colors="unit", device="cpu")
+
+
+def test_a_network_of_another_size_is_refused(tmp_path: Path) -> None:
+    path = standins.swapper(tmp_path / "net.onnx", side=256)
+    with pytest.raises(ModelMismatchError, match="128, 128"):
+        SwapNetwork(path, side=128, colors="unit", device="cpu")
+
+
+def test_numbers_that_are_no_colours_are_an_error(
+    request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelMismatchError, match="no colours"):
+        swap(ENGINES["inswapper_128"], request_, photo, tmp_path, "broken")
+
+
+def test_a_missing_file_is_named(request_: FaceRequest, photo: str, tmp_path: Path) -> None:
+    engine = ENGINES["inswapper_128"]
+    context = context_for(
+        engine, tmp_path, [request_], cancel=never, source=(photo,),
+        models=ModelStore([tmp_path], tmp_path),
+    )  # fmt: skip
+    with pytest.raises(MissingModelError, match="inswapper"):
+        engine.open(context)
+
+
+def test_eyes_and_teeth_are_kept_when_asked(
+    request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    full = swap(ENGINES["inswapper_128"], request_, photo, tmp_path, "source")
+    kept = swap(
+        ENGINES["inswapper_128"], request_, photo, tmp_path, "source",
+        keep_eyes=True, keep_mouth=True,
+    )  # fmt: skip
+    assert request_.mesh is not None
+    x, y = (request_.mesh[[159, 145], :2].mean(axis=0) - kept.origin).astype(int)
+    assert full.alpha[y, x] > 0.95
+    assert kept.alpha[y, x] < 0.05
+    assert np.all(kept.alpha <= full.alpha + 1e-6)
+
+
+def test_a_face_without_a_mesh_is_left_alone(
+    request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    engine = ENGINES["inswapper_128"]
+    bare = dataclasses.replace(request_, mesh=None, mesh_score=0.0)
+    context = context_for(
+        engine, tmp_path, [bare], cancel=never, source=(photo,),
+        models=standins.store_in(tmp_path / "models"),
+    )  # fmt: skip
+    assert engine.open(context).process([bare]) == [Reason.LOW_CONFIDENCE]
