@@ -83,7 +83,9 @@ def matches(found: Any, true: Any) -> bool:
         return True
     cx, cy = (found[0] + found[2]) / 2, (found[1] + found[3]) / 2
     w, h = true[2] - true[0], true[3] - true[1]
-    centred = abs(cx - (true[0] + true[2]) / 2) < w / 3 and abs(cy - (true[1] + true[3]) / 2) < h / 3
+    centred = (
+        abs(cx - (true[0] + true[2]) / 2) < w / 3 and abs(cy - (true[1] + true[3]) / 2) < h / 3
+    )
     return centred and 0.4 < (found[3] - found[1]) / h < 2.5
 
 
@@ -118,13 +120,17 @@ def score_frames(result: dict[str, Any], truth: dict[str, Any]) -> Score:
             name = score.pairs.get(face["id"])
             rows = boxes.get(i, [])
             hit = [
-                k for k, (p, b) in enumerate(rows) if p is not None and p == name and matches(b, face["box"])
+                k
+                for k, (p, b) in enumerate(rows)
+                if p is not None and p == name and matches(b, face["box"])
             ]
             used.update(hit)
             if not care:
                 # Whoever is held to be here is neither right nor wrong.
                 used.update(
-                    k for k, (_, b) in enumerate(rows) if overlap(b, face["box"]) > 0.1
+                    k
+                    for k, (_, b) in enumerate(rows)
+                    if overlap(b, face["box"]) > 0.1
                     and (rows[k][0] == name or rows[k][0] not in sure)
                 )
                 continue
@@ -179,7 +185,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="folder for the scans and JSON files")
     args = parser.parse_args(argv)
     store = default_store()
-    head = f"{'clip':24}{'sure/true':>10}{'unsure':>7}{'prec':>8}{'recall':>8}{'tracks':>7}{'shots':>6}{'cpu/decode':>11}{'x real':>7}"
+    head = (
+        f"{'clip':24}{'sure/true':>10}{'unsure':>7}{'prec':>8}{'recall':>8}{'tracks':>7}"
+        f"{'shots':>6}{'cpu/decode':>11}{'x real':>7}"
+    )
     lines = [head]
     with tempfile.TemporaryDirectory() as temporary:
         keep = args.keep or Path(temporary)

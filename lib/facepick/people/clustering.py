@@ -31,6 +31,9 @@ class ClusterOptions:
             two people up to 0.38; photos years apart still above 0.41 but for sunglasses.
         poor_penalty: what a pair of groups must agree more when one of them was never seen well:
             small, blurred and turned faces are all alike to the network.
+        near_miss: two groups may agree less by this, when they agree with nobody else nearly as
+            much: by `margin`.
+        margin: see `near_miss`.
         unsure_extra: what faces that nobody could recognise must agree more.
         continuity: what two tracks may agree less when the second begins in the same shot where
             the first ended.
@@ -41,6 +44,8 @@ class ClusterOptions:
 
     link: float = 0.43
     poor_penalty: float = 0.12
+    near_miss: float = 0.03
+    margin: float = 0.18
     unsure_extra: float = 0.12
     continuity: float = 0.2
     continuity_seconds: float = 2.0
@@ -117,6 +122,7 @@ def group_tracks(
     min_frames = min(options.min_frames, max(1, total // 2))
     affinity = _Affinity(tracks, evidence, options)
     groups = _agglomerate([[i] for i in range(n) if evidence[i].clear], affinity, options.link)
+    groups = _join_outstanding(groups, affinity, options)
     unsure: list[list[int]] = []
     for i in range(n):
         if evidence[i].clear:
@@ -190,7 +196,8 @@ class _Affinity:
         worse = min(max(self._best[i] for i in a), max(self._best[i] for i in b))
         penalty = self._poor_penalty * max(0.0, 1.0 - worse / 0.5)
         bonus = float(self._bonus[np.ix_(a, b)].max())
-        return self.cosine(a, b) - penalty + bonus
+        # Where the place speaks for one person the poor view no longer speaks against it.
+        return self.cosine(a, b) + (bonus or -penalty)
 
 
 def _continues(before: FaceTrack, after: FaceTrack, options: ClusterOptions) -> bool:
@@ -230,6 +237,31 @@ def _agglomerate(groups: list[list[int]], affinity: _Affinity, link: float) -> l
     return [g for g in groups if g]
 
 
+def _join_outstanding(
+    groups: list[list[int]], affinity: _Affinity, options: ClusterOptions
+) -> list[list[int]]:
+    """Join groups that are a little less alike, where nobody else comes near either of them.
+
+    Both must be each other's nearest by a wide margin over everybody else - and over 0.2, what
+    two strangers reach when they are the only ones there.
+    """
+    while len(groups) > 1:
+        count = len(groups)
+        table = np.full((count, count), -np.inf)
+        for x in range(count):
+            for y in range(x + 1, count):
+                table[x, y] = table[y, x] = affinity.of(groups[x], groups[y])
+        x, y = divmod(int(np.argmax(table)), count)
+        value = float(table[x, y])
+        others = [table[g, k] for g in (x, y) for k in range(count) if k not in (x, y)]
+        rival = max([0.2, *others])
+        if value < options.link - options.near_miss or value - rival < options.margin:
+            return groups
+        x, y = min(x, y), max(x, y)
+        groups = [*groups[:x], groups[x] + groups[y], *groups[x + 1 : y], *groups[y + 1 :]]
+    return groups
+
+
 def _home(
     i: int, groups: list[list[int]], affinity: _Affinity, options: ClusterOptions
 ) -> list[int] | None:
@@ -261,9 +293,7 @@ def _is_picture(
 ) -> bool:
     """Whether a person is only ever seen as a photograph: rigid, for long enough to tell."""
     measured = [
-        (value, len(tracks[i]))
-        for i in members
-        if (value := evidence[i].stillness) is not None
+        (value, len(tracks[i])) for i in members if (value := evidence[i].stillness) is not None
     ]
     frames = sum(length for _, length in measured)
     if frames < STILL_SECONDS * options.rate:

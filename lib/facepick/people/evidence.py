@@ -260,10 +260,8 @@ class Collector:
                 raise FacepickError("A thumbnail could not be read back.")
             area = self._area(sample.box, grow=0.45)
             ratio = np.array([image.shape[1] / area.width, image.shape[0] / area.height])
-            points = (sample.landmarks5 - np.float32([area.x0, area.y0])) * ratio
-            mesh, score = mesher.locate(
-                np.asarray(image, np.uint8), np.asarray(points, np.float32)
-            )
+            points = (sample.landmarks5 - np.array([area.x0, area.y0])) * ratio
+            mesh, score = mesher.locate(np.asarray(image, np.uint8), np.asarray(points, np.float32))
             mesh_score = max(mesh_score, score)
             # Eyes count as open from a lid distance of 0.2 eye widths on.
             opened = float(np.clip((eye_openness(mesh) - 0.1) / 0.12, 0.0, 1.0))

@@ -9,7 +9,6 @@ not grow with the video's length but for those.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.faces.alignment import align
 from facepick.faces.analyzer import FaceDetector, FaceEmbedder, FaceMesher
-from facepick.faces.detection import Box, FaceBatch, FloatArray
+from facepick.faces.detection import Box, FaceBatch
 from facepick.models.store import ModelStore
-from facepick.people.clustering import ClusterOptions, group_tracks, split_changed
+from facepick.people.clustering import ClusterOptions, Group, group_tracks, split_changed
 from facepick.people.evidence import Collector, TrackEvidence, track_confidence
 from facepick.people.identity import Identity, Scan
 from facepick.people.store import load_scan, save_scan, scan_folder
@@ -111,7 +109,7 @@ def content_hash(path: Path, *, cancel: CancelToken = never) -> str:
 
 def find_people(
     path: Path | str,
-    settings: ScanSettings = ScanSettings(),  # noqa: B008 - frozen
+    settings: ScanSettings = ScanSettings(),
     *,
     models: ModelStore,
     cache: Path,
@@ -352,6 +350,7 @@ class _Scanner:
         self._effort = _EFFORT[settings.accuracy]
         self._evidence: list[tuple[RawTrack, int, TrackEvidence]] = []
         self._shots: tuple[Shot, ...] = ()
+        self._shot = 0
 
     def run(
         self, path: Path, *, progress: ProgressSink, cancel: CancelToken
@@ -382,54 +381,43 @@ class _Scanner:
             )
             self._rate = max(1.0, min(120.0, float(rate)))
             cuts = ShotDetector()
-            walk = self._walk(footage, cuts)
-            next(walk)
+            self._open_shot(footage, 0)
             for frame in reader.frames():
                 cancel.raise_if_cancelled()
                 pts.append(frame.time.pts)
                 duration = frame.duration
                 cuts.push(frame.index, footage.add(frame.index, frame.picture))
-                walk.send(cuts.settled)
+                self._follow(footage, cuts, cuts.settled, ended=False)
                 meter.update(frame.index + 1)
             self._shots = cuts.finish()
-            walk.send(len(pts))
-            walk.close()
+            self._follow(footage, cuts, len(pts), ended=True)
             meter.update(len(pts), force=True)
             return np.array(pts, np.int64), max(1, int(duration)), reader.decode_failures
 
-    def _walk(self, footage: _Footage, cuts: ShotDetector) -> Iterator[Any]:
-        """Tracks shot after shot; is sent how many frames have got their shot."""
-        start, shot = 0, 0
-        tracker, collector = self._open_shot(footage, start)
-        settled = yield
-        while True:
-            edges = [c for c in cuts.cuts if start < c < settled]
-            if edges:
-                tracker.advance(edges[0] - 1, final=True)
-                self._close_shot(tracker, collector, shot)
-                start, shot = edges[0], shot + 1
-                tracker, collector = self._open_shot(footage, start)
-                footage.forget_before(start)
-                continue
-            ended = settled == cuts.pushed and bool(self._shots)
-            if settled > start:
-                tracker.advance(settled - 1, final=ended)
-            if ended:
-                self._close_shot(tracker, collector, shot)
-                yield
-                return
-            footage.forget_before(tracker.needed_from)
-            settled = yield
+    def _follow(self, footage: _Footage, cuts: ShotDetector, settled: int, *, ended: bool) -> None:
+        """Track on through the frames whose shot is known; the last frame is there if `ended`."""
+        for cut in cuts.cuts[self._shot :]:
+            if cut < settled:
+                self._tracker.advance(cut - 1, final=True)
+                self._close_shot()
+                self._shot += 1
+                self._open_shot(footage, cut)
+        if settled > self._shot_start:
+            self._tracker.advance(settled - 1, final=ended)
+        if ended:
+            self._close_shot()
+        else:
+            footage.forget_before(self._tracker.needed_from)
 
-    def _open_shot(self, footage: _Footage, start: int) -> tuple[ShotTracker, Collector]:
-        collector = Collector(footage, rate=self._rate)
-        tracker = ShotTracker(footage, start, self._options, on_seen=collector.seen)
-        return tracker, collector
+    def _open_shot(self, footage: _Footage, start: int) -> None:
+        self._shot_start = start
+        self._collector = Collector(footage, rate=self._rate)
+        self._tracker = ShotTracker(footage, start, self._options, on_seen=self._collector.seen)
 
-    def _close_shot(self, tracker: ShotTracker, collector: Collector, shot: int) -> None:
-        for track in tracker.finish():
-            evidence = collector.evidence(track, self._embedder, self._mesher)
-            self._evidence.append((track, shot, evidence))
+    def _close_shot(self) -> None:
+        for track in self._tracker.finish():
+            evidence = self._collector.evidence(track, self._embedder, self._mesher)
+            self._evidence.append((track, self._shot, evidence))
 
     def result(
         self,
@@ -466,13 +454,17 @@ class _Scanner:
         shown = np.append(np.diff(pts), duration)
         people: list[Identity] = []
         jpegs: dict[str, bytes] = {}
-        ranked: list[tuple[bool, Fraction, int, Any, npt.NDArray[np.intp]]] = []
+        for track, found in zip(tracks, evidence, strict=True):
+            # Whoever splits a person needs a picture of each part.
+            for thumbnail in found.thumbnails[:1]:
+                jpegs[f"{track.id}.jpg"] = thumbnail.jpeg
+        ranked: list[tuple[bool, Fraction, int, Group, int]] = []
         for group in groups:
-            frames = np.unique(np.concatenate([tracks[i].frames for i in group.members]))
-            seconds = Fraction(int(shown[frames].sum())) * info.time_base
-            ranked.append((group.unsure, -seconds, int(frames[0]), group, frames))
+            on = np.unique(np.concatenate([tracks[i].frames for i in group.members]))
+            seconds = Fraction(int(shown[on].sum())) * info.time_base
+            ranked.append((group.unsure, -seconds, int(on[0]), group, len(on)))
         ranked.sort(key=lambda item: item[:3])
-        for number, (_, minus_seconds, _, group, frames) in enumerate(ranked, 1):
+        for number, (_, minus_seconds, _, group, count) in enumerate(ranked, 1):
             person = f"P{number}"
             names = []
             for k, jpeg in enumerate(group.thumbnails(evidence), 1):
@@ -484,7 +476,7 @@ class _Scanner:
                     track_ids=tuple(tracks[i].id for i in group.members),
                     exemplars=group.exemplars(evidence),
                     exemplar_model=self._embedder.id,
-                    frames=len(frames),
+                    frames=count,
                     screen_time=-minus_seconds,
                     confidence=group.confidence,
                     unsure=group.unsure,

@@ -115,9 +115,7 @@ def _replace(path: Path, data: bytes) -> None:
     os.replace(work, path)
 
 
-def _row(
-    canvas: Bgr, scan: Scan, person: Identity, top: int, color: tuple[int, int, int]
-) -> None:
+def _row(canvas: Bgr, scan: Scan, person: Identity, top: int, color: tuple[int, int, int]) -> None:
     import cv2
 
     x = _MARGIN + 4

@@ -74,9 +74,7 @@ def save_scan(folder: Path, scan: Scan, jpegs: Mapping[str, bytes]) -> None:
         "decode_failures": scan.decode_failures,
         "settings": scan.settings,
         "shots": [[s.start, s.stop] for s in scan.shots],
-        "tracks": [
-            {"id": t.id, "shot": t.shot, "confidence": t.confidence} for t in scan.tracks
-        ],
+        "tracks": [{"id": t.id, "shot": t.shot, "confidence": t.confidence} for t in scan.tracks],
         "people": [
             {
                 "id": p.id,

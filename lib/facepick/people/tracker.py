@@ -96,7 +96,9 @@ class Observation:
 class RawTrack:
     """A face that is being followed."""
 
-    def __init__(self, first: Observation) -> None:
+    def __init__(self, first: Observation, *, trust: float = 0.0) -> None:
+        # A face that left the picture and came back is still the face that was found before.
+        self._trust = trust
         self.observations: list[Observation] = [first]
         self.missed: list[int] = []
         # Correlation of the patch with the one before, and where it was weakest.
@@ -115,7 +117,7 @@ class RawTrack:
 
     @property
     def best_score(self) -> float:
-        return max(o.score for o in self.observations)
+        return max(self._trust, max(o.score for o in self.observations))
 
     def add(self, seen: Observation, *, correlation: float) -> None:
         self.observations.append(seen)
@@ -140,9 +142,7 @@ class RawTrack:
 
     def arrays(
         self,
-    ) -> tuple[
-        npt.NDArray[np.int32], FloatArray, FloatArray, FloatArray, npt.NDArray[np.uint8]
-    ]:
+    ) -> tuple[npt.NDArray[np.int32], FloatArray, FloatArray, FloatArray, npt.NDArray[np.uint8]]:
         """frames, boxes, landmarks5, score and origin for every frame from first to last."""
         seen = np.array([o.frame for o in self.observations])
         frames = np.arange(seen[0], seen[-1] + 1)
@@ -338,7 +338,7 @@ class ShotTracker:
             return float("inf")
         (ax, ay), (bx, by) = a.center, b.center
         shift = float(np.hypot(ax - bx, ay - by)) / ((size_a + size_b) / 2)
-        overlap = a.iou(b)
+        overlap = float(a.iou(b))
         if overlap < self.MIN_IOU and shift > self.MAX_SHIFT * patient:
             return float("inf")
         return 1.0 - overlap + 0.25 * shift
@@ -396,9 +396,7 @@ class ShotTracker:
             since = range((start if self._whole is None else self._whole) + 1, stop)
             pairing.before_new[n] = self._backwards(seen, since, pairing, but=None)
 
-    def _forwards(
-        self, track: RawTrack, between: range, pairing: _Pairing
-    ) -> list[Observation]:
+    def _forwards(self, track: RawTrack, between: range, pairing: _Pairing) -> list[Observation]:
         """A face that is gone at the next sample: until when it was there."""
         found: list[Observation] = []
         for frame in between:
@@ -420,10 +418,7 @@ class ShotTracker:
             near = (found[-1] if found else seen).box.astype(np.float64)
             earlier = self._look(frame, near, self._others(frame, pairing, but=but), near=near)
             last = found[-1] if found else seen
-            if (
-                earlier is None
-                or patch_correlation(earlier.patch, last.patch) < self.OTHER_PATCH
-            ):
+            if earlier is None or patch_correlation(earlier.patch, last.patch) < self.OTHER_PATCH:
                 break
             found.append(earlier)
         return found[::-1]
@@ -483,9 +478,10 @@ class ShotTracker:
         adjacent = seen.frame - track.last.frame == 1
         missed = bool(track.missed) and track.missed[-1] > track.last.frame
         other = adjacent and correlation < self.OTHER_PATCH
-        if other or (missed and self._left_between(track.last, seen)):
+        left = missed and self._left_between(track.last, seen)
+        if other or left:
             self._done.append(track)
-            track = RawTrack(seen)
+            track = RawTrack(seen, trust=0.0 if other else track.best_score)
         else:
             track.add(seen, correlation=correlation)
         self._on_seen(track, seen)

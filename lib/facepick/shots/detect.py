@@ -128,10 +128,7 @@ class ShotDetector:
         if not self._pushed:
             return ()
         edges = [0, *self._cuts, self._pushed]
-        return tuple(
-            Shot(i, start, stop)
-            for i, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True))
-        )
+        return tuple(Shot(i, edges[i], edges[i + 1]) for i in range(len(edges) - 1))
 
     def _judge(self, before: int) -> None:
         ready = sorted(p for p in self._proposed if p < before)
