@@ -1,8 +1,9 @@
 """What a user corrects: merge, split, move, rename, ignore, include.
 
-A correction is stored apart from the scan, and says which faces it is about by where and when
+An edit names people and tracks by their ids in the scan that the user sees.  What is stored of
+it, a correction, is stored apart from the scan, and says which faces it is about by where and when
 they are on screen - not by ``P2``, which may be somebody else after a scan with other settings.
-`apply_edits` finds the tracks that cover the same frames and places, and replays the log.
+`apply_edits` finds the tracks that cover the same frames and places, and replays the list.
 """
 
 from __future__ import annotations
@@ -16,33 +17,37 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
-from facepick.errors import SelectionError
+from facepick.errors import SelectionError, UserInputError
 from facepick.faces.detection import Box
 from facepick.people.identity import Identity, Scan
+from facepick.people.store import load_scan
 from facepick.people.track import FaceTrack
 
 __all__ = [
+    "Correction",
     "Edit",
-    "EditLog",
+    "Ignore",
+    "Include",
     "Mark",
+    "Merge",
+    "Move",
+    "Rename",
+    "Split",
+    "add_edit",
     "apply_edits",
-    "ignore",
-    "include",
-    "merge",
-    "move",
-    "rename",
-    "split",
-    "unignore",
+    "load_edits",
+    "undo_edit",
 ]
 
 log = logging.getLogger("facepick.people.edits")
 
-Action = Literal["merge", "split", "move", "rename", "ignore", "unignore", "include"]
-_ACTIONS = ("merge", "split", "move", "rename", "ignore", "unignore", "include")
+Action = Literal["merge", "split", "move", "rename", "ignore", "unignore", "include", "exclude"]
+_ACTIONS = get_args(Action)
+_VERSION = 1
 _MAX_NAME = 80
 
 
@@ -88,8 +93,58 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit:
-    """One correction.
+class Merge:
+    """These are one person; the first keeps id and name."""
+
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """These appearances (track ids) are somebody else than the rest of `person`."""
+
+    person: str
+    tracks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """These appearances, of whomever or of nobody, are `to`."""
+
+    tracks: tuple[str, ...]
+    to: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rename:
+    """Call a person something; None or an empty name takes the name away."""
+
+    person: str
+    name: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ignore:
+    """Leave a person out of the gallery, or show them again."""
+
+    person: str
+    ignored: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Include:
+    """An unsure person is one after all, or a sure one is not."""
+
+    person: str
+    unsure: bool = False
+
+
+Edit = Merge | Split | Move | Rename | Ignore | Include
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction:
+    """An edit as it is stored.
 
     Attributes:
         action: what is done.
@@ -103,48 +158,105 @@ class Edit:
     tracks: tuple[Mark, ...] = ()
     name: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.action not in _ACTIONS:
-            raise ValueError(f"unknown action {self.action!r}")
+
+def load_edits(cache: Path, content_hash: str) -> tuple[Correction, ...]:
+    """The corrections of a video, oldest first; none when there are none that can be read."""
+    try:
+        plain = json.loads(_path(cache, content_hash).read_text(encoding="utf-8"))
+        if plain["version"] != _VERSION or plain["content_hash"] != content_hash:
+            raise ValueError("it is of another video or version")
+        return tuple(_from_json(entry) for entry in plain["edits"])
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        log.warning("The corrections of %s cannot be read: %s", content_hash[:16], error)
+        return ()
 
 
-def merge(scan: Scan, people: Sequence[str]) -> Edit:
-    """These are one person; the first keeps the name.
+def add_edit(cache: Path, scan: Scan, edit: Edit) -> Scan:
+    """Store an edit and apply it.
+
+    Args:
+        cache: folder of stored scans.
+        scan: as the user sees it, with all earlier edits applied.
+        edit: names people and tracks of `scan`.
 
     Raises:
-        SelectionError: fewer than two, unknown, or two of them are on screen together.
+        SelectionError: the edit names somebody who is not there, would make two people of the
+            same frame one, or gives a name that cannot be; nothing is stored.
     """
-    found = _people(scan, people, at_least=2)
+    correction = _recorded(scan, edit)
+    _store(cache, scan.content_hash, (*load_edits(cache, scan.content_hash), correction))
+    return apply_edits(scan, (correction,))
+
+
+def undo_edit(cache: Path, scan: Scan) -> Scan:
+    """Take the newest edit back; the same scan when there is none.
+
+    Raises:
+        UserInputError: the scan as it was before all edits is no longer stored.
+    """
+    edits = load_edits(cache, scan.content_hash)
+    if not edits:
+        return scan
+    before = load_scan(Path(scan.folder), info=scan.video, content_hash=scan.content_hash)
+    if before is None:
+        raise UserInputError(
+            f"The stored scan of {scan.video.path.name} is gone.",
+            hint="Scan the video again, then undo.",
+        )
+    _store(cache, scan.content_hash, edits[:-1])
+    return apply_edits(before, edits[:-1])
+
+
+def _recorded(scan: Scan, edit: Edit) -> Correction:
+    if isinstance(edit, Merge):
+        return _merge(scan, edit.people)
+    if isinstance(edit, Split):
+        return _split(scan, edit.person, edit.tracks)
+    if isinstance(edit, Move):
+        return _move(scan, edit.tracks, edit.to)
+    owner = scan.person(edit.person)
+    about = (_marks(scan, owner),)
+    if isinstance(edit, Rename):
+        return Correction(action="rename", people=about, name=_checked_name(scan, owner, edit.name))
+    if isinstance(edit, Ignore):
+        return Correction(action="ignore" if edit.ignored else "unignore", people=about)
+    return Correction(action="exclude" if edit.unsure else "include", people=about)
+
+
+def _merge(scan: Scan, people: Sequence[str]) -> Correction:
+    found = list({p.id: p for p in (scan.person(key) for key in people)}.values())
+    if len(found) < 2:
+        raise SelectionError("Two different people are needed to make one of.")
     for i, a in enumerate(found):
         for b in found[i + 1 :]:
             frame = _together(scan, a, b)
             if frame is not None:
                 raise SelectionError(
                     f"{a.label} and {b.label} are both on screen in frame {frame}.",
-                    hint="Nobody is in two places: move the wrong appearance away first.",
+                    hint="Nobody is in two places: split the wrong appearance off first.",
                 )
-    return Edit(action="merge", people=tuple(_marks(scan, p) for p in found))
+    return Correction(action="merge", people=tuple(_marks(scan, p) for p in found))
 
 
-def split(scan: Scan, person: str, tracks: Sequence[str]) -> Edit:
-    """These appearances are somebody else than the rest of `person`.
-
-    Raises:
-        SelectionError: none, all, or not theirs.
-    """
+def _split(scan: Scan, person: str, tracks: Sequence[str]) -> Correction:
     owner = scan.person(person)
-    chosen = _tracks(scan, owner, tracks)
+    strange = set(tracks) - set(owner.track_ids)
+    if strange or not tracks:
+        raise SelectionError(
+            f"{owner.label} has no track {', '.join(sorted(strange)) or '(none was named)'}.",
+            hint=f"Their tracks: {', '.join(owner.track_ids)}.",
+        )
+    chosen = [t for t in scan.tracks if t.id in set(tracks)]
     if len(chosen) == len(owner.track_ids):
         raise SelectionError(f"Nothing would be left of {owner.label}.")
-    return Edit(action="split", people=(_marks(scan, owner),), tracks=tuple(map(Mark.of, chosen)))
+    return Correction(
+        action="split", people=(_marks(scan, owner),), tracks=tuple(map(Mark.of, chosen))
+    )
 
 
-def move(scan: Scan, tracks: Sequence[str], to: str) -> Edit:
-    """These appearances, of whomever or nobody, are `to`.
-
-    Raises:
-        SelectionError: unknown, or `to` is on screen at the same time.
-    """
+def _move(scan: Scan, tracks: Sequence[str], to: str) -> Correction:
     target = scan.person(to)
     chosen = []
     for key in tracks:
@@ -161,102 +273,50 @@ def move(scan: Scan, tracks: Sequence[str], to: str) -> Edit:
         chosen.append(track)
     if not chosen:
         raise SelectionError("No track is named.")
-    return Edit(action="move", people=(_marks(scan, target),), tracks=tuple(map(Mark.of, chosen)))
+    return Correction(
+        action="move", people=(_marks(scan, target),), tracks=tuple(map(Mark.of, chosen))
+    )
 
 
-def rename(scan: Scan, person: str, name: str | None) -> Edit:
-    """Call a person something.
-
-    Raises:
-        SelectionError: the name is another's, looks like an id, is too long, or not printable.
-    """
-    owner = scan.person(person)
-    text = (name or "").strip() or None
-    if text is not None:
-        if len(text) > _MAX_NAME or not text.isprintable():
-            raise SelectionError(f"A name has at most {_MAX_NAME} printable letters.")
-        if re.fullmatch(r"[PpTt]\d+", text):
-            raise SelectionError(f"{text!r} looks like an id.", hint="Take another name.")
-        for other in scan.people:
-            if other.id != owner.id and (other.name or "").lower() == text.lower():
-                raise SelectionError(
-                    f"{other.id} is called {text!r} already.", hint="Merge them if they are one."
-                )
-    return Edit(action="rename", people=(_marks(scan, owner),), name=text)
+def _checked_name(scan: Scan, owner: Identity, name: str | None) -> str | None:
+    text = (name or "").strip()
+    if not text:
+        return None
+    if len(text) > _MAX_NAME or not text.isprintable():
+        raise SelectionError(f"A name has at most {_MAX_NAME} printable letters.")
+    if re.fullmatch(r"[PpTt]\d+", text):
+        raise SelectionError(f"{text!r} looks like an id.", hint="Take another name.")
+    for other in scan.people:
+        if other.id != owner.id and (other.name or "").lower() == text.lower():
+            raise SelectionError(
+                f"{other.id} is called {text!r} already.", hint="Merge them if they are one."
+            )
+    return text
 
 
-def ignore(scan: Scan, person: str) -> Edit:
-    """Leave a person out of the gallery."""
-    return Edit(action="ignore", people=(_marks(scan, scan.person(person)),))
+def _path(cache: Path, content_hash: str) -> Path:
+    return Path(cache) / f"{content_hash[:16]}.edits.json"
 
 
-def unignore(scan: Scan, person: str) -> Edit:
-    """Show a person again."""
-    return Edit(action="unignore", people=(_marks(scan, scan.person(person)),))
+def _store(cache: Path, content_hash: str, edits: Sequence[Correction]) -> None:
+    path = _path(cache, content_hash)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = {
+        "version": _VERSION,
+        "content_hash": content_hash,
+        "edits": [asdict(edit) for edit in edits],
+    }
+    handle, name = tempfile.mkstemp(prefix=".edits-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(plain, file)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
-def include(scan: Scan, person: str) -> Edit:
-    """An unsure person is one after all."""
-    return Edit(action="include", people=(_marks(scan, scan.person(person)),))
-
-
-class EditLog:
-    """The corrections of one video, oldest first, in a JSON file.
-
-    Args:
-        folder: where the logs of all videos lie.
-        content_hash: of the video.
-    """
-
-    VERSION = 1
-
-    def __init__(self, folder: Path, content_hash: str) -> None:
-        self.path = Path(folder) / f"{content_hash[:16]}.edits.json"
-        self._hash = content_hash
-
-    def read(self) -> tuple[Edit, ...]:
-        """The corrections; none when there is no log, or it cannot be read."""
-        try:
-            plain = json.loads(self.path.read_text(encoding="utf-8"))
-            if plain["version"] != self.VERSION or plain["content_hash"] != self._hash:
-                raise ValueError("it is of another video or version")
-            return tuple(_edit_from(entry) for entry in plain["edits"])
-        except FileNotFoundError:
-            return ()
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            log.warning("The corrections %s cannot be read: %s", self.path, error)
-            return ()
-
-    def append(self, edit: Edit) -> None:
-        """Add a correction; the file is replaced in one step."""
-        self._write((*self.read(), edit))
-
-    def undo(self) -> Edit | None:
-        """Take the newest correction back; None when there is none."""
-        edits = self.read()
-        if not edits:
-            return None
-        self._write(edits[:-1])
-        return edits[-1]
-
-    def _write(self, edits: Sequence[Edit]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        plain = {
-            "version": self.VERSION,
-            "content_hash": self._hash,
-            "edits": [asdict(edit) for edit in edits],
-        }
-        handle, name = tempfile.mkstemp(prefix=".edits-", dir=self.path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(plain, file)
-            os.replace(name, self.path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-
-
-def apply_edits(scan: Scan, edits: Sequence[Edit]) -> Scan:
+def apply_edits(scan: Scan, edits: Sequence[Correction]) -> Scan:
     """The scan with every correction, in order.
 
     What a correction is about and cannot be found again is passed over.  People keep their ids
@@ -271,7 +331,7 @@ def apply_edits(scan: Scan, edits: Sequence[Edit]) -> Scan:
     return replace(scan, people=(*sure, *(p for p in people if p.unsure)))
 
 
-def _applied(scan: Scan, people: list[Identity], edit: Edit) -> list[Identity]:
+def _applied(scan: Scan, people: list[Identity], edit: Correction) -> list[Identity]:
     found = [_owner(scan, people, marks) for marks in edit.people]
     if not found or found[0] is None:
         log.info("A correction (%s) is about nobody in this scan.", edit.action)
@@ -324,6 +384,7 @@ def _applied(scan: Scan, people: list[Identity], edit: Edit) -> list[Identity]:
         "ignore": {"ignored": True},
         "unignore": {"ignored": False},
         "include": {"unsure": False},
+        "exclude": {"unsure": True},
     }
     changes = every[edit.action]
     return [replace(p, **changes) if p.id == first.id else p for p in people]
@@ -364,24 +425,6 @@ def _counted(scan: Scan, person: Identity) -> Identity:
     )
 
 
-def _people(scan: Scan, keys: Sequence[str], *, at_least: int) -> list[Identity]:
-    found = list({p.id: p for p in (scan.person(key) for key in keys)}.values())
-    if len(found) < at_least:
-        raise SelectionError(f"{at_least} different people are needed.")
-    return found
-
-
-def _tracks(scan: Scan, owner: Identity, keys: Sequence[str]) -> list[FaceTrack]:
-    wanted = set(keys)
-    strange = wanted - set(owner.track_ids)
-    if strange or not wanted:
-        raise SelectionError(
-            f"{owner.label} has the tracks {', '.join(owner.track_ids)}; "
-            f"asked for {', '.join(sorted(wanted)) or 'none'}."
-        )
-    return [t for t in scan.tracks if t.id in wanted]
-
-
 def _marks(scan: Scan, person: Identity) -> tuple[Mark, ...]:
     return tuple(Mark.of(t) for t in scan.tracks if t.id in set(person.track_ids))
 
@@ -400,7 +443,7 @@ def _number(identifier: str) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _edit_from(entry: Any) -> Edit:
+def _from_json(entry: Any) -> Correction:
     def mark(plain: Any) -> Mark:
         rows = tuple((int(row[0]), *(float(v) for v in row[1:5])) for row in plain["at"])
         if not rows or any(len(row) != 5 for row in rows):
@@ -411,7 +454,7 @@ def _edit_from(entry: Any) -> Edit:
     name = entry.get("name")
     if action not in _ACTIONS or not (name is None or isinstance(name, str)):
         raise ValueError(f"unknown correction {action!r}")
-    return Edit(
+    return Correction(
         action=cast(Action, action),
         people=tuple(tuple(mark(m) for m in person) for person in entry["people"]),
         tracks=tuple(mark(m) for m in entry.get("tracks", ())),

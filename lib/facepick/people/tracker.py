@@ -341,7 +341,7 @@ class ShotTracker:
         overlap = float(a.iou(b))
         if overlap < self.MIN_IOU and shift > self.MAX_SHIFT * patient:
             return float("inf")
-        return 1.0 - overlap + 0.25 * shift
+        return float(1.0 - overlap + 0.25 * shift)
 
     def _look(
         self,
