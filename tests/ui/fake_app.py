@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from facepick.engines.registry import EngineRegistry, default_registry
-from facepick.errors import JobNotFound, SelectionError, UserInputError
+from facepick.errors import JobNotFound, UserInputError
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs.job import JobRecord
+from facepick.people.edits import apply_edits
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import FaceTrack
 from facepick.progress import Progress
@@ -91,17 +92,14 @@ class FakeApp:
             raise UserInputError(f"{path.name} has no ground truth.", hint="Take another clip.")
         folder = self.folder / "cache" / truth.stem
         scan = ground_truth_scan(self.probe(path), json.loads(truth.read_text()), folder)
-        for edit in self._edits.get(scan.content_hash, ()):
-            scan = _apply(scan, edit)
-        return scan
+        return apply_edits(scan, self._edits.get(scan.content_hash, ()))
 
     def scan_of_job(self, job_id: str) -> Scan:
         return self._scan(self.job(job_id).video)
 
     def edit_people(self, scan: Scan, edit: Any) -> Scan:
-        changed = _apply(scan, edit)
         self._edits.setdefault(scan.content_hash, []).append(edit)
-        return changed
+        return self._scan(scan.video.path)
 
     def undo_edit(self, scan: Scan) -> Scan:
         edits = self._edits.get(scan.content_hash)
@@ -267,18 +265,6 @@ def _thumbnail(video: Path, track: FaceTrack, path: Path, step: int) -> None:
                 ]
                 cv2.imwrite(str(path), part)
                 return
-
-
-def _apply(scan: Scan, edit: Any) -> Scan:
-    kind = type(edit).__name__
-    people = list(scan.people)
-    if kind == "Rename":
-        people = [replace(p, name=edit.name or None) if p.id == edit.person else p for p in people]
-    elif kind == "Ignore":
-        people = [replace(p, ignored=True) if p.id == edit.person else p for p in people]
-    else:
-        raise SelectionError(f"The fake cannot {kind}.", hint="Use the real App.")
-    return replace(scan, people=tuple(people))
 
 
 def _write_report(record: JobRecord, scan: Scan) -> None:

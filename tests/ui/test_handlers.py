@@ -350,6 +350,31 @@ def test_ignored_people_leave_the_gallery(tab: Any, scanned: str) -> None:
     assert tab.handlers.session(scanned).picked == []
 
 
+def test_hidden_people_can_be_shown_again(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    assert tab.handlers.ignore(scanned)["unignore"]["visible"] is True
+    changes = tab.handlers.unignore(scanned)
+    assert len(changes["people"]["value"]) == 2
+    assert changes["unignore"]["visible"] is False
+
+
+def test_an_appearance_can_be_split_off_and_taken_back(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    tab.handlers.show_tracks(scanned)
+    tab.handlers.mark_track(scanned, 0)
+    changes = tab.handlers.split(scanned)
+    assert [caption[:2] for _, caption in changes["people"]["value"]] == ["P1", "P2", "P3"]
+    changes = tab.handlers.undo(scanned)
+    assert len(changes["people"]["value"]) == 2
+
+
+def test_two_on_screen_together_cannot_be_one_person(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    pick(tab, scanned, 1)
+    answer = tab.handlers.merge(scanned)
+    assert "both on screen" in answer["edit_note"]["value"]
+
+
 def test_every_appearance_can_be_shown_and_marked(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
     changes = tab.handlers.show_tracks(scanned)

@@ -325,6 +325,7 @@ class Handlers:
                 "visible": bool(unsure),
             },
             "tracks_hint": {"visible": False},
+            "unignore": {"visible": scan is not None and any(p.ignored for p in scan.people)},
             "picking": {"visible": scan is not None and bool(sure or unsure)},
             "looking": {"visible": scan is not None and bool(sure or unsure)},
             "edit": {"visible": scan is not None and bool(sure or unsure)},
@@ -353,7 +354,7 @@ class Handlers:
             (
                 pictures.marked_face(
                     pictures.face_thumbnail(scan, p),
-                    views.color_of(scan, p.id),
+                    views.color_of(p.id),
                     picked=p.id in session.picked,
                 ),
                 f"{p.label} - "
@@ -515,29 +516,42 @@ class Handlers:
 
     @explained("edit_note")
     def rename(self, session: Session, name: Any) -> Changes:
-        from facepick.people.edits import Rename
+        from facepick.people import edits
 
-        return self._edited(
-            session, Rename(person=self._one(session), name=str(name or "").strip())
-        )
+        scan = self._scan_or_say(session)
+        wanted = str(name or "").strip() or None
+        return self._edited(session, edits.rename(scan, self._one(session), wanted))
 
     @explained("edit_note")
     def merge(self, session: Session) -> Changes:
-        from facepick.people.edits import Merge
+        from facepick.people import edits
 
+        scan = self._scan_or_say(session)
         if len(session.picked) < 2:
             raise _Say("two_needed")
-        return self._edited(session, Merge(people=tuple(session.picked)))
+        return self._edited(session, edits.merge(scan, session.picked))
 
     @explained("edit_note")
     def ignore(self, session: Session) -> Changes:
-        from facepick.people.edits import Ignore
+        """Hide the picked people from the list."""
+        from facepick.people import edits
 
+        self._scan_or_say(session)
         if not session.picked:
             raise _Say("some_needed")
         changes: Changes = {}
         for person in list(session.picked):
-            changes = self._edited(session, Ignore(person=person))
+            changes = self._edited(session, edits.ignore(self._scan_or_say(session), person))
+        return changes
+
+    @explained("edit_note")
+    def unignore(self, session: Session) -> Changes:
+        """Show everybody again who was hidden from the list."""
+        from facepick.people import edits
+
+        changes: Changes = {}
+        for person in [p.id for p in self._scan_or_say(session).people if p.ignored]:
+            changes = self._edited(session, edits.unignore(self._scan_or_say(session), person))
         return changes
 
     @explained("edit_note")
@@ -569,7 +583,7 @@ class Handlers:
             (
                 pictures.marked_face(
                     pictures.track_face(scan, track),
-                    views.color_of(scan, person),
+                    views.color_of(person),
                     picked=track.id in session.marked,
                 ),
                 views.clock(times[track.start]) + " - " + views.clock(times[track.stop - 1]),
@@ -591,11 +605,12 @@ class Handlers:
 
     @explained("edit_note")
     def split(self, session: Session) -> Changes:
-        from facepick.people.edits import Split
+        from facepick.people import edits
 
+        scan = self._scan_or_say(session)
         if not session.marked:
             raise _Say("marks_needed")
-        return self._edited(session, Split(person=self._one(session), tracks=tuple(session.marked)))
+        return self._edited(session, edits.split(scan, self._one(session), session.marked))
 
     # --- 3 what to do ---------------------------------------------------------------------
 
@@ -1027,17 +1042,14 @@ class Handlers:
         except UserInputError:
             return ""
         people = []
-        for number, entry in enumerate(report["people"]):
+        for entry in report["people"]:
             spec = self.app.registry.get(entry["flow"], entry["engine"]).spec
             label = messages.engine_label(spec.label, session.language)
-            color = views.PALETTE[number % len(views.PALETTE)]
-            if session.scan is not None and session.video == record.video:
-                color = views.color_of(session.scan, entry["id"])
             people.append(
                 {
                     "label": entry["name"] or entry["id"],
                     "what": f"{messages.text('flow_' + entry['flow'], session.language)} · {label}",
-                    "color": color,
+                    "color": views.color_of(entry["id"]),
                     "changed": entry["frames_changed"],
                     "left": entry["frames_left"],
                 }

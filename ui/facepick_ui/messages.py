@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from facepick import errors
+from facepick_ui import chinese
 
 __all__ = [
     "LANGUAGES",
@@ -98,6 +99,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "rename": ("Rename", "重命名"),
     "merge": ("These are one person", "他们是同一个人"),
     "ignore": ("Hide from the list", "从列表中隐藏"),
+    "unignore": ("Show hidden people again", "重新显示隐藏的人物"),
     "tracks_show": ("Show every appearance", "显示每次出现"),
     "tracks": ("Appearances: click those of somebody else", "每次出现：点击属于另一个人的"),
     "split": ("The marked ones are somebody else", "标记的是另一个人"),
@@ -264,30 +266,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "error_FacepickError": ("That did not work", "操作失败"),
 }
 
-_SETTINGS_ZH: dict[str, tuple[str, str]] = {
-    "Original sound": ("原声", "有新语音的地方如何处理原声：保留、压低或替换。"),
-    "When the speech is longer": (
-        "语音更长时",
-        "cut：随视频结束；loop、bounce、freeze：延长视频；silence：保持视频时长。",
-    ),
-    "Write provenance": ("写入来源标记", "在元数据中注明经过编辑，并在旁边写入报告。"),
-    "Show an AI label": ("显示 AI 标识", "前两秒在角落显示标识，高度为短边的 5 %。"),
-    "Label text": ("标识文字", "AI 标识上的文字。"),
-}
-"""English label -> Chinese label and help."""
-
-_CHOICES_ZH = {
-    "keep": "保留",
-    "duck": "压低",
-    "replace": "替换",
-    "cut": "截断",
-    "loop": "循环",
-    "bounce": "往返",
-    "freeze": "定格",
-    "silence": "静音",
-    "auto": "自动",
-}
-
 
 def language_of(browser: str | None, host: str | None) -> str:
     """``zh`` or ``en``: what the host says, else what the browser asks for first."""
@@ -309,43 +287,36 @@ def has(key: str) -> bool:
 
 def setting_label(label: str, language: str, unit: str = "") -> str:
     """The label of a setting, with its unit."""
-    words = _SETTINGS_ZH.get(label, (label, ""))[0] if language == "zh" else label
+    words = chinese.SETTINGS.get(label, (label, ""))[0] if language == "zh" else label
     return f"{words} ({unit})" if unit else words
 
 
 def setting_help(label: str, english: str, language: str) -> str:
     """The help of the setting called `label`."""
-    if language == "zh" and label in _SETTINGS_ZH:
-        return _SETTINGS_ZH[label][1] or english
+    if language == "zh" and label in chinese.SETTINGS:
+        return chinese.SETTINGS[label][1] or english
     return english
 
 
 def choice_label(choice: str, language: str) -> str:
     """How a choice of a setting is shown."""
     if language == "zh":
-        return _CHOICES_ZH.get(choice, choice)
+        return chinese.CHOICES.get(choice, choice)
     return choice.replace("_", " ")
 
 
 def engine_label(label: str, language: str) -> str:
     """How an engine is shown."""
     if language == "zh":
-        return _ENGINES_ZH.get(label, (label, ""))[0]
+        return chinese.ENGINES.get(label, (label, ""))[0]
     return label
 
 
 def engine_help(label: str, english: str, language: str) -> str:
     """What an engine does."""
-    if language == "zh" and label in _ENGINES_ZH:
-        return _ENGINES_ZH[label][1]
+    if language == "zh" and label in chinese.ENGINES:
+        return chinese.ENGINES[label][1]
     return english
-
-
-_ENGINES_ZH: dict[str, tuple[str, str]] = {
-    "Pixelate": ("马赛克", "用方块遮住人脸。"),
-    "Blur": ("模糊", "使人脸无法辨认。"),
-    "Cover": ("覆盖", "用颜色或图片盖住人脸。"),
-}
 
 
 def error_html(error: BaseException, language: str) -> str:

@@ -53,12 +53,17 @@ def file_uri(path: Path, *, limit_bytes: int = 400_000) -> str | None:
 
 
 def face_thumbnail(scan: Scan, person: Identity) -> Image:
-    """(FACE_PX, FACE_PX, 3) uint8 BGR: the person's best face, or a grey square without one."""
+    """(FACE_PX, FACE_PX, 3) uint8 BGR: the person's best face.
+
+    Raises:
+        VideoOpenError: it must be cut out of the video, and the file is gone.
+    """
     for name in person.thumbnails:
         path = Path(scan.folder) / name
         if path.is_file():
             return _read_square(str(path), path.stat().st_mtime_ns)
-    return np.full((FACE_PX, FACE_PX, 3), 120, np.uint8)
+    # Somebody who was split off has no thumbnails of their own yet.
+    return track_face(scan, max(scan.tracks_of(person.id), key=len))
 
 
 @lru_cache(maxsize=256)
@@ -174,18 +179,9 @@ def _frame_uri(key: _Key, frame: int) -> str:
     raise AssertionError(f"frame {frame} is not in {key.scan}")
 
 
-@lru_cache(maxsize=256)
-def _face_uri(path: str, changed: int) -> str:
+def face_uri(scan: Scan, person: Identity) -> str:
+    """A tiny face for tables.  Raises what `face_thumbnail` raises."""
     import cv2
 
-    face = _read_square(path, changed)
+    face = face_thumbnail(scan, person)
     return data_uri(np.asarray(cv2.resize(face, (64, 64), interpolation=cv2.INTER_AREA), np.uint8))
-
-
-def face_uri(scan: Scan, person: Identity) -> str:
-    """A tiny face for tables."""
-    for name in person.thumbnails:
-        path = Path(scan.folder) / name
-        if path.is_file():
-            return _face_uri(str(path), path.stat().st_mtime_ns)
-    return data_uri(np.full((64, 64, 3), 120, np.uint8))

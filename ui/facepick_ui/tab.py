@@ -274,6 +274,7 @@ class _Layout:
                 self.add("merge", "Button", words="merge", size="sm")
                 self.add("show_tracks", "Button", words="tracks_show", size="sm")
                 self.add("ignore", "Button", words="ignore", size="sm")
+                self.add("unignore", "Button", words="unignore", size="sm", visible=False)
                 self.add("undo", "Button", words="undo", size="sm")
             self.hint("tracks_hint", "tracks", visible=False)
             self.gallery("tracks", "tracks", columns=6)
@@ -457,7 +458,7 @@ class _Wiring:
         on(c["pick_all"].click, h.pick_everyone)
         on(c["pick_none"].click, h.pick_nobody)
         on(c["time"].release, h.look_at, ["time"])
-        for name in ("rename", "merge", "ignore", "undo", "show_tracks", "split"):
+        for name in ("rename", "merge", "ignore", "unignore", "undo", "show_tracks", "split"):
             inputs = ["name"] if name == "rename" else []
             on(c[name].click, getattr(h, name), inputs)
         on(c["flow"].change, h.choose_flow, ["flow"])
@@ -569,6 +570,7 @@ class _Wiring:
 
 _LIVE_LABELLED = {
     "video", "demo", "scan", "scan_stop", "people", "unsure_people", "tracks", "split", "edit",
+    "unignore",
     "time", "name", "flow", "style", "consent", "preview", "preview_hard", "render", "stop",
     "preview_video", "original", "result", "download",
 }  # fmt: skip

@@ -43,10 +43,10 @@ PALETTE = (
 Row = dict[str, Any]
 
 
-def color_of(scan: Scan, person_id: str) -> str:
-    """The colour of a person: the same on thumbnails, timeline and picture."""
-    ids = [p.id for p in scan.people]
-    return PALETTE[ids.index(person_id) % len(PALETTE)] if person_id in ids else "#7a8694"
+def color_of(person_id: str) -> str:
+    """The colour of a person: the same on thumbnails, timeline and picture, whatever is edited."""
+    digits = person_id[1:]
+    return PALETTE[(int(digits) - 1) % len(PALETTE)] if digits.isdigit() else "#7a8694"
 
 
 def clock(seconds: float) -> str:
@@ -150,12 +150,12 @@ def people_chips(scan: Scan, picked: Sequence[str], language: str) -> str:
     """The picked people with colour, screen time and how sure the scan is."""
     if not picked:
         return f'<p class="facepick-hint">{html.escape(text("pick_hint", language))}</p>'
-    chips = "".join(_chip(scan, scan.person(key), language) for key in picked)
+    chips = "".join(_chip(scan.person(key), language) for key in picked)
     count = text("picked_count", language, n=len(picked))
     return f'<div class="facepick-chips"><span>{html.escape(count)}</span>{chips}</div>'
 
 
-def _chip(scan: Scan, person: Identity, language: str) -> str:
+def _chip(person: Identity, language: str) -> str:
     sure = (
         text("unsure", language)
         if person.unsure
@@ -163,7 +163,7 @@ def _chip(scan: Scan, person: Identity, language: str) -> str:
     )
     seconds = text("seconds", language, s=f"{float(person.screen_time):.1f}")
     return (
-        f'<span class="facepick-chip" style="--c:{color_of(scan, person.id)}">'
+        f'<span class="facepick-chip" style="--c:{color_of(person.id)}">'
         f"<i></i><b>{html.escape(person.label)}</b> {html.escape(seconds)} · {html.escape(sure)}"
         "</span>"
     )
@@ -184,7 +184,7 @@ def timeline(
     )
     bars = []
     for number, person in enumerate(rows):
-        color = color_of(scan, person.id)
+        color = color_of(person.id)
         faded = "" if not picked or person.id in picked else ' opacity=".38"'
         for start, stop in _spans(scan, person):
             x0 = left + width * times[start] / length
@@ -196,8 +196,7 @@ def timeline(
             )
     cursor = min(1.0, max(0.0, at_seconds / length))
     names = "".join(
-        f'<span style="--c:{color_of(scan, p.id)}"><i></i>{html.escape(p.label)}</span>'
-        for p in rows
+        f'<span style="--c:{color_of(p.id)}"><i></i>{html.escape(p.label)}</span>' for p in rows
     )
     ticks = "".join(
         f'<span style="left:{100 * t / length:.2f}%">{clock(t)}</span>' for t in _ticks(length)
@@ -273,7 +272,7 @@ def frame_view(
                 continue
             chosen = person.id in picked
             seen = seen or chosen
-            color = color_of(scan, person.id)
+            color = color_of(person.id)
             w, h = box.x1 - box.x0, box.y1 - box.y0
             style = (
                 f'stroke="{color}" stroke-width="{stroke * 1.4:.1f}"'

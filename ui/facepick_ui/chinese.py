@@ -1,0 +1,157 @@
+"""Chinese words for what the core describes in English: settings, their choices, engines."""
+
+from __future__ import annotations
+
+__all__ = ["CHOICES", "ENGINES", "NAMES", "SETTINGS"]
+
+SETTINGS: dict[str, tuple[str, str]] = {
+    # Hide.
+    "Shape": ("形状", "遮挡范围：包住头部正面的椭圆、人脸矩形，或人脸轮廓（找不到轮廓时用椭圆）。"),
+    "Margin": ("边距", "遮挡范围向人脸四周多出的部分，占人脸大小的比例。"),
+    "Soft edge": ("柔和边缘", "遮挡范围外柔和边缘的宽度，占人脸宽度的比例。"),
+    "Blocks": ("马赛克格数", "人脸宽度上的格数，越少遮得越彻底。"),
+    "Strength": ("强度", "模糊程度：0 在人脸上保留 6 个采样点，1 保留 2.5 个。"),
+    "Colour": ("颜色", "盖住人脸的颜色。"),
+    "Picture": ("图片", "盖在人脸上的 PNG、JPEG 或 WebP 图片，会随人脸转动和缩放。"),
+    "Picture size": ("图片大小", "图片的大小，1 表示与遮挡范围一样大。"),
+    "Under the picture": ("图片下方", "图片透明处用什么遮住人脸。"),
+    # Lip sync.
+    "When silent": ("静音时", "新语音静音时：闭上嘴，或保留原画面。"),
+    "Language of the text": (
+        "文本的语言",
+        "随语音给出的文字的语言，按 espeak-ng 的名称：en-us、de、fr、cmn。没有文字时不起作用。",
+    ),
+    "Mouth offset": ("口型偏移", "使口型比语音晚（正）或早（负）。"),
+    "Largest turn of the head": ("最大转头角度", "转头超过该角度的画面保持原样。"),
+    "Smallest face": ("最小人脸", "比这更小的人脸不处理。"),
+    "Face restoration model": ("人脸修复模型", "为重新生成的嘴部恢复细节；较慢，但只处理此人。"),
+    "Code Former fidelity": ("CodeFormer 保真度", "1 贴近网络的结果，0 让 CodeFormer 自由发挥。"),
+    "When the speech is silent": ("语音静音时", "闭嘴：原视频在说话时合上嘴；保留：画面保持原样。"),
+    "Only mouth": ("仅嘴部", "只改变嘴唇及其周围，不动下巴和脸颊。"),
+    "Mouth mask dilate": (
+        "嘴部遮罩扩张",
+        "改变范围超出嘴唇多少，以高 256 像素的人脸计，随人脸缩放。",
+    ),
+    "Face mask erode": (
+        "人脸遮罩收缩",
+        "改变范围距下颌线多远，以高 256 像素的人脸计，随人脸缩放。",
+    ),
+    "Mask blur": (
+        "遮罩模糊",
+        "柔和边缘的宽度，最好不超过嘴部遮罩扩张的两倍，以高 256 像素的人脸计。",
+    ),
+    "Pad top": ("上边距", "给网络在人脸上方多留的空间，以高 256 像素的人脸计。"),
+    "Pad bottom": ("下边距", "给网络在下巴下方多留的空间，以高 256 像素的人脸计。"),
+    "Pad left": ("左边距", "给网络在人脸左侧多留的空间，以高 256 像素的人脸计。"),
+    "Pad right": ("右边距", "给网络在人脸右侧多留的空间，以高 256 像素的人脸计。"),
+    "No smooth": ("不平滑", "按当前帧的网格裁剪人脸，而不用时间上平滑过的框。"),
+    "Match colour": ("匹配颜色", "使新嘴部的光线与周围皮肤一致。"),
+    "Keep grain": ("保留颗粒", "使新嘴部的颗粒感与周围皮肤一致。"),
+    "Checkpoint file": ("模型文件", "Wav2Lip 模型文件；留空则使用模型文件夹中的文件。"),
+    "Active debug": ("调试", "在任务文件夹中每秒保存一帧各步骤的对照图。"),
+    # Face swap.
+    "Face in the photo": (
+        "照片中的人脸",
+        "照片中有多张脸时选哪张：0 最大的，1 最左边的，2 其右边的下一张。",
+    ),
+    "In doubt": ("无法确定时", "换不好的画面怎么办：保留原脸，或遮挡（用于不能被认出的人）。"),
+    "Largest turn": ("最大转头角度", "转头超过该角度的人脸不替换。"),
+    "Least confidence": ("最低把握", "不够确定是所选人物的人脸不替换。"),
+    "Mask margin": ("遮罩边距", "新面孔超出脸部轮廓的部分，占人脸大小的比例。"),
+    "Forehead": ("额头", "新面孔向头发方向延伸多少，占人脸大小的比例。"),
+    "Grain": ("颗粒", "新面孔噪点较少时，补上多少画面噪点。"),
+    "Colour match": (
+        "颜色匹配",
+        "光照：按原脸重新打光；lab：匹配颜色的均值与方差；关闭：保留照片的颜色。",
+    ),
+    "Keep teeth": ("保留牙齿", "口腔内部保持原画面；闭嘴的照片没有牙齿。"),
+    # Scan.
+    "Accuracy": ("精度", "查找的细致程度；“彻底”能找到更小、更短暂的人脸，耗时约为“均衡”的三倍。"),
+    "Strictness": ("严格度", "越高越容易把相像的人分开，越低越容易把外貌变化大的同一人合并。"),
+    "List unsure faces": ("列出不确定的人脸", "同时列出太小、太模糊或太短暂而无法辨认的人脸。"),
+    # Result.
+    "Encoder": ("编码器", "x264 到处都能播放；hardware 使用本机第一个硬件编码器。"),
+    "Quality (CRF)": ("质量（CRF）", "越低越好、文件越大：18 视觉无损，23 为网络常用。"),
+    "Preset": ("预设", "越慢，同样质量的文件越小。"),
+    "Original sound": ("原声", "有新语音的地方如何处理原声：保留、压低或替换。"),
+    "When the speech is longer": (
+        "语音更长时",
+        "截断：语音随视频结束；循环、往返、定格：延长视频；静音：保持视频时长，语音不足处静音。",
+    ),
+    "Write provenance": ("写入来源标记", "在元数据中注明经过编辑，并在旁边写入报告。"),
+    "Visible AI label": ("可见的 AI 标识", "前两秒在角落显示中文或英文标识。"),
+}
+"""English label -> Chinese label and help."""
+
+CHOICES: dict[str, str] = {
+    "ellipse": "椭圆",
+    "rectangle": "矩形",
+    "outline": "轮廓",
+    "pixelate": "马赛克",
+    "color": "颜色",
+    "nothing": "无",
+    "none": "无",
+    "sharpen": "锐化",
+    "off": "关闭",
+    "close": "闭嘴",
+    "keep": "保留",
+    "hide": "遮挡",
+    "light": "光照",
+    "duck": "压低",
+    "replace": "替换",
+    "cut": "截断",
+    "loop": "循环",
+    "bounce": "往返",
+    "freeze": "定格",
+    "silence": "静音",
+    "auto": "自动",
+    "balanced": "均衡",
+    "thorough": "彻底",
+    "fast": "快速",
+    "hardware": "硬件",
+    "en": "英文",
+    "zh": "中文",
+}
+
+NAMES = frozenset(
+    {
+        "GFPGAN",
+        "CodeFormer",
+        "RestoreFormer",
+        "lab",
+        "x264",
+        "x265",
+        "av1",
+        "vp9",
+        "h264_nvenc",
+        "hevc_nvenc",
+        "h264_qsv",
+        "h264_videotoolbox",
+        "h264_amf",
+        "ultrafast",
+        "superfast",
+        "veryfast",
+        "faster",
+        "medium",
+        "slow",
+        "slower",
+    }
+)
+"""Choices that are called the same in every language."""
+
+ENGINES: dict[str, tuple[str, str]] = {
+    "Pixelate": ("马赛克", "用少数大方块代替人脸，无法还原。"),
+    "Blur": ("模糊", "强烈模糊人脸，无法锐化还原。"),
+    "Cover": ("覆盖", "用颜色或随人脸移动的图片盖住人脸。"),
+    "Rewrite (built in)": (
+        "重组（内置）",
+        "从视频中挑选此人自己的口型来配合新语音；无需模型文件，保持原分辨率。",
+    ),
+    "Wav2Lip": ("Wav2Lip", "用你的 Wav2Lip 模型生成新的嘴部，与声音最吻合。"),
+    "Wav2Lip GAN": ("Wav2Lip GAN", "用你的 Wav2Lip GAN 模型生成新的嘴部，更清晰，吻合度略低。"),
+    "Mesh (built in)": (
+        "网格（内置）",
+        "把照片中的脸画到视频中的脸上；无需模型文件，转头 30 度以内效果最好。",
+    ),
+}
+"""English label -> Chinese label and help."""
