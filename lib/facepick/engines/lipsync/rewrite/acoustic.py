@@ -163,7 +163,7 @@ def phone_pairs() -> Array:
     """(42, 42) float32: how likely phone j follows phone i in English; rows sum to 1."""
     with np.load(_FILE, allow_pickle=False) as file:
         pairs = np.asarray(file["pairs"], np.float32)
-    return pairs / pairs.sum(axis=1, keepdims=True)
+    return np.asarray(pairs / pairs.sum(axis=1, keepdims=True), np.float32)
 
 
 @cache

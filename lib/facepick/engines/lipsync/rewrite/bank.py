@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from facepick.engines.lipsync.rewrite.features import (
     in_head_frame,
     mouth_features,
 )
+from facepick.errors import EngineError
 from facepick.faces.detection import FloatArray
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, never
@@ -99,7 +101,11 @@ class Bank:
                 pack.seek(int(self.offsets[k]))
                 data = pack.read(int(self.offsets[k + 1] - self.offsets[k]))
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            found = Mouth(image=image, mesh=self.mesh[k, :, :2])
+            if image is None:
+                raise EngineError(
+                    f"{self.folder / PACK} is damaged.", hint="Start the job again from scratch."
+                )
+            found = Mouth(image=np.asarray(image, np.uint8), mesh=self.mesh[k, :, :2])
             if len(self._cache) >= CACHED_MOUTHS:
                 del self._cache[next(iter(self._cache))]
         self._cache[k] = found
@@ -183,7 +189,7 @@ def learn(
     part = folder / (PACK + ".part")
     part.write_bytes(b"".join(m.png for m in mouths))
     part.replace(folder / PACK)
-    table = {
+    table: dict[str, Any] = {
         "frames": np.asarray(frames, np.int64),
         "seconds": np.asarray(seconds, np.float64),
         "shots": np.asarray(shots, np.int64),

@@ -27,7 +27,8 @@ from facepick.engines.lipsync.rewrite.features import (
     in_head_frame,
     mouth_features,
 )
-from facepick.engines.lipsync.rewrite.render import EXTRA_OPENING, Layer, render
+from facepick.engines.lipsync.rewrite.own_voice import MIN_R, listen
+from facepick.engines.lipsync.rewrite.render import EXTRA_CLOSING, EXTRA_OPENING, Layer, render
 from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
 from facepick.engines.lipsync.rewrite.targets import curves_of, sampled, slowed
@@ -172,15 +173,31 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     opening = sampled(curves.opening, heard)
     closure = sampled(curves.closure, heard)
     width = sampled(curves.width, heard)
+    mean, deviation = bank.shape.mean(axis=0), np.maximum(bank.shape.std(axis=0), 1e-4)
+    own = None
+    if speech.original is not None:
+        own = listen(
+            speech.original, bank.seconds, ((bank.shape - mean) / deviation).astype(np.float32)
+        )
     quiet = action != SPEAK
     opening[quiet], closure[quiet], width[quiet] = 0.0, 1.0, 0.0
-    amount = np.clip((opening - 0.05) / 0.6, 0.0, 1.15) * settings.strength
-    wanted_opening = slowed((low + (high - low) * amount).astype(np.float32), _quickest(bank))
-    mean, deviation = bank.shape.mean(axis=0), np.maximum(bank.shape.std(axis=0), 1e-4)
+    # 0.65 is the opening of a vowel after smoothing: 19 of 20 frames of speech stay below it.
+    amount = np.clip((opening - 0.05) / 0.6, 0.0, 1.15)
     z = np.empty((n, 3), np.float32)
-    z[:, 0] = (wanted_opening - mean[0]) / deviation[0]
-    z[:, 1] = 2.5 * width * settings.strength
+    z[:, 0] = (low + (high - low) * amount - mean[0]) / deviation[0]
+    z[:, 1] = 2.5 * width
     z[:, 2] = 0.8 * z[:, 0]
+    if own is not None and own.share > 0:
+        habit = own.shapes(curves.posteriors, heard)
+        # Its openings are drawn to the mean by the little it explains; closures stay the table's.
+        habit[:, 0] /= max(own.r[0], MIN_R)
+        share = (own.share * (1.0 - closure) * ~quiet)[:, None]
+        z += share * (habit - z)
+    closed = (low - mean[0]) / deviation[0]
+    z[:, 0] = closed + (z[:, 0] - closed) * settings.strength
+    z[:, 1] *= settings.strength
+    wanted_opening = slowed((mean[0] + deviation[0] * z[:, 0]).astype(np.float32), _quickest(bank))
+    z[:, 0] = (wanted_opening - mean[0]) / deviation[0]
 
     rows = np.searchsorted(bank.frames, sources)
     rows = np.clip(rows, 0, len(bank.frames) - 1)
@@ -227,6 +244,14 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
         "notes": list(curves.notes),
         "planned_frames": int(moving.sum()),
         "jumps": int((fading >= 0).sum()),
+        "own_voice": None
+        if own is None
+        else {
+            "held_out_r": [round(v, 3) for v in own.r],
+            "table_r": round(own.table_r, 3),
+            "offset_ms": round(1000 * own.offset_seconds),
+            "share": round(own.share, 2),
+        },
         "opening_range": [round(float(low), 4), round(float(high), 4)],
     }
     return plan, facts
@@ -317,7 +342,7 @@ class RewriteSession:
     def _layer(bank: banks.Bank, k: int, wanted: float, share: float = 1.0) -> Layer:
         face = in_head_frame(bank.mesh[k], bank.reference)
         has = float(mouth_features(face)[0])
-        extra = float(np.clip(wanted - has, -min(EXTRA_OPENING, has), EXTRA_OPENING))
+        extra = float(np.clip(wanted - has, -min(EXTRA_CLOSING, has), EXTRA_OPENING))
         return Layer(mouth=bank.mouth(k), face=face, opening=extra, share=share)
 
     def report(self) -> dict[str, Any]:

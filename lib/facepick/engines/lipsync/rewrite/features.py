@@ -21,8 +21,6 @@ __all__ = [
     "head_pose",
     "in_head_frame",
     "mouth_features",
-    "normalised",
-    "smoothed",
 ]
 
 Array = npt.NDArray[np.float32]
@@ -67,7 +65,7 @@ def _axes(mesh: Array) -> tuple[Array, Array, Array, float]:
 
 def head_pose(mesh: FloatArray) -> HeadPose:
     """Pose of a face from its mesh (468, 3)."""
-    x, y, z, eyes = _axes(mesh)
+    x, _, z, eyes = _axes(mesh)
     return HeadPose(
         yaw=float(np.degrees(np.arctan2(-z[0], z[2]))),
         pitch=float(np.degrees(np.arcsin(np.clip(z[1], -1.0, 1.0)))),
@@ -105,24 +103,3 @@ def mouth_features(face: Array) -> Array:
 
     opening = (apart(13, 14) + apart(82, 87) + apart(312, 317)) / 3
     return np.array([opening, apart(61, 291), apart(2, 152)], np.float32)
-
-
-def smoothed(values: Array, runs: npt.NDArray[np.int64]) -> Array:
-    """Rows of `values` filtered .2/.6/.2 in time, inside each stretch of equal `runs`."""
-    out = values.copy()
-    same = runs[1:] == runs[:-1]
-    before, after = values.copy(), values.copy()
-    before[1:][same] = values[:-1][same]
-    after[:-1][same] = values[1:][same]
-    return np.asarray(0.2 * before + 0.6 * out + 0.2 * after, dtype=np.float32)
-
-
-def normalised(values: Array) -> tuple[Array, Array, Array]:
-    """Z-scores per column, and the mean and deviation they were made with."""
-    mean = values.mean(axis=0)
-    deviation = np.maximum(values.std(axis=0), 1e-4)
-    return (
-        np.asarray((values - mean) / deviation, np.float32),
-        np.asarray(mean, np.float32),
-        np.asarray(deviation, np.float32),
-    )

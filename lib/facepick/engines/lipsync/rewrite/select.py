@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
 
 BEAM = 64
-"""Candidates that compete in a frame; the best one by itself is among the first 20 nearly always."""
+"""Candidates that compete in a frame: those that fit it best by themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ SHAPE_WEIGHT = np.array([4.0, 1.0, 0.7], np.float32)
 POSE_STEP_DEGREES = 8.0
 POSE_WEIGHT = 1.5
 SCALE_WEIGHT = 3.0
-STRESS_WEIGHT = 6.0
+STRESS_WEIGHT = 10.0
 SKIP_COST = 0.35
 JUMP_COST = 2.5
 JUMP_CAP = 12.0
@@ -72,11 +72,11 @@ def _unary(wanted: Wanted, candidates: Candidates, rows: slice) -> Array:
     cost = (weight * difference**2).sum(axis=2)
     turned = (wanted.pose[rows, None] - candidates.pose[None]) / POSE_STEP_DEGREES
     # Roll is undone by the warp; only turns that show another side of the mouth cost in full.
-    turned[..., 2] *= 0.3
+    turned[..., 2] *= 0.7
     cost += POSE_WEIGHT * (turned**2).sum(axis=2)
     zoom = np.log(wanted.scale[rows, None] / candidates.scale[None])
     # Enlarging a small mouth blurs it, shrinking a large one does not.
-    cost += np.where(zoom > 0, 2.0, 1.0) * SCALE_WEIGHT * zoom**2
+    cost += np.where(zoom > 0, 4.0, 1.0) * SCALE_WEIGHT * zoom**2
     return np.asarray(cost + candidates.penalty, dtype=np.float32)
 
 
