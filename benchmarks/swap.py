@@ -30,6 +30,7 @@ import numpy as np
 from facepick.compositing.patch import FacePatch, FaceRequest
 from facepick.engines.engine import Engine, EngineContext
 from facepick.engines.registry import default_registry
+from facepick.engines.swap.measure import flicker, pasted
 from facepick.engines.swap.source import SourceFace, mouth_openness
 from facepick.engines.swap.topology import pose_of
 from facepick.faces.alignment import align
@@ -143,17 +144,6 @@ def best_source(requests: Iterable[FaceRequest]) -> FaceRequest:
     return max(requests, key=merit)
 
 
-def pasted(request: FaceRequest, patch: FacePatch) -> np.ndarray:
-    """The crop with the patch in it; everything outside the alpha is bit-equal."""
-    out = request.crop.copy()
-    x, y = patch.origin[0] - request.origin[0], patch.origin[1] - request.origin[1]
-    h, w = patch.alpha.shape
-    part, alpha = out[y : y + h, x : x + w], patch.alpha[:, :, None]
-    mixed = np.rint(part * (1 - alpha) + patch.image * alpha).astype(np.uint8)
-    part[:] = np.where(alpha > 0, mixed, part)
-    return out
-
-
 class Judge:
     """SFace, the mesh and optical flow."""
 
@@ -239,42 +229,9 @@ def run_pair(
 
 
 def flow_ratio(pairs: list[tuple[FaceRequest, np.ndarray]], every: int) -> float:
-    """What motion does not explain, over the same in the original; motion is the original's."""
-    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    ratios = []
-    for (a, new_a), (b, new_b) in list(pairwise(pairs))[::every]:
-        common = _common(a, b)
-        old_a, old_b = _gray(a, a.crop, common), _gray(b, b.crop, common)
-        after_a, after_b = _gray(a, new_a, common), _gray(b, new_b, common)
-        flow = flow_of.calc(old_b, old_a, None)
-        grid = np.dstack(np.meshgrid(np.arange(old_a.shape[1]), np.arange(old_a.shape[0])))
-        maps = (grid + flow).astype(np.float32)
-        inside = cv2.absdiff(after_b, old_b) > 0
-        if inside.any():
-            rest = _unexplained(after_a, after_b, maps, inside)
-            ratios.append(rest / max(_unexplained(old_a, old_b, maps, inside), 1e-6))
-    return float(np.mean(ratios))
-
-
-def _common(a: FaceRequest, b: FaceRequest) -> tuple[int, int, int, int]:
-    """The rectangle that both crops show, display pixels."""
-    ends = [(r.origin[0] + r.crop.shape[1], r.origin[1] + r.crop.shape[0]) for r in (a, b)]
-    x0, y0 = max(a.origin[0], b.origin[0]), max(a.origin[1], b.origin[1])
-    return x0, y0, min(e[0] for e in ends), min(e[1] for e in ends)
-
-
-def _gray(r: FaceRequest, image: np.ndarray, area: tuple[int, int, int, int]) -> np.ndarray:
-    x0, y0, x1, y1 = area
-    left, top = x0 - r.origin[0], y0 - r.origin[1]
-    part = image[top : top + y1 - y0, left : left + x1 - x0]
-    return np.ascontiguousarray(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY))
-
-
-def _unexplained(
-    first: np.ndarray, second: np.ndarray, maps: np.ndarray, inside: np.ndarray
-) -> float:
-    moved = cv2.remap(first, maps, None, cv2.INTER_LINEAR)
-    return float(cv2.absdiff(moved, second)[inside].mean())
+    """Mean flicker of every n-th pair of neighbouring frames."""
+    found = (flicker(a, b) for a, b in list(pairwise(pairs))[::every])
+    return float(np.mean([f for f in found if f is not None]))
 
 
 def sheet(path: Path, source: FaceRequest, pairs: list[tuple[FaceRequest, np.ndarray]]) -> None:

@@ -60,7 +60,8 @@ class MeshSwapEngine:
         )
         face = _SourceLook(sources, settings)
         learned = learn(context)
-        return MeshSession(context, face, Gate(settings, learned.sights), learned)
+        meter = SwapMeter(context, sources)
+        return MeshSession(context, face, Gate(settings, learned.sights), learned, meter)
 
 
 class _SourceLook:
@@ -130,14 +131,19 @@ class MeshSession:
     """See `EngineSession`."""
 
     def __init__(
-        self, context: EngineContext, face: _SourceLook, gate: Gate, learned: Learned
+        self,
+        context: EngineContext,
+        face: _SourceLook,
+        gate: Gate,
+        learned: Learned,
+        meter: SwapMeter,
     ) -> None:
         self._settings: MeshSettings = context.settings
         self._cancel = context.cancel
         self._face: _SourceLook | None = face
         self._gate = gate
         self._learned = learned
-        self._meter = SwapMeter()
+        self._meter = meter
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
         """See `EngineSession`."""
@@ -152,13 +158,14 @@ class MeshSession:
         return answers
 
     def report(self) -> dict[str, Any]:
-        """Frames swapped, hidden and kept, with the reasons."""
+        """What was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
         return self._meter.report()
 
     def close(self) -> None:
         """See `EngineSession`."""
         self._face = None
         self._learned.close()
+        self._meter.close()
 
     def _answer(self, request: FaceRequest, face: _SourceLook) -> EngineResult:
         decision = self._gate.decide(request)

@@ -66,12 +66,14 @@ class _Loaded:
         identity: (512,) float32, of the source, as the network wants it.
         side: of the chip in pixels, a multiple of the network's.
         template: (5, 2) float32, where the five points lie in the chip.
+        sources: the photos, best first.
     """
 
     network: SwapNetwork
     identity: FloatArray
     side: int
     template: FloatArray
+    sources: tuple[SourceFace, ...]
 
 
 class _NeuralEngine(ABC):
@@ -153,7 +155,9 @@ class InswapperEngine(_NeuralEngine):
         identity = np.asarray(unit @ last_square_initializer(path), np.float32)
         network = SwapNetwork(path, side=self.SIDE, colors="unit", device=context.device)
         side = int(settings.pixel_boost)
-        return _Loaded(network, identity, side, _INSWAPPER_POINTS * np.float32(side))
+        return _Loaded(
+            network, identity, side, _INSWAPPER_POINTS * np.float32(side), tuple(sources)
+        )
 
 
 class GhostEngine(_NeuralEngine):
@@ -190,7 +194,8 @@ class GhostEngine(_NeuralEngine):
         identity = EmbeddingConverter(converter, context.device).convert(embedding)
         network = SwapNetwork(path, side=self.SIDE, colors="signed", device=context.device)
         side = int(settings.pixel_boost)
-        return _Loaded(network, identity, side, _GHOST_POINTS * np.float32(side))
+        template = _GHOST_POINTS * np.float32(side)
+        return _Loaded(network, identity, side, template, tuple(sources))
 
 
 class NeuralSession:
@@ -210,7 +215,7 @@ class NeuralSession:
                 device=context.device,
                 host_restorers=context.host_restorers,
             )
-        self._meter = SwapMeter()
+        self._meter = SwapMeter(context, loaded.sources)
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
         """See `EngineSession`."""
@@ -225,13 +230,14 @@ class NeuralSession:
         return answers
 
     def report(self) -> dict[str, Any]:
-        """Frames swapped, hidden and kept, with the reasons."""
+        """What was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
         return self._meter.report()
 
     def close(self) -> None:
         """See `EngineSession`."""
         self._loaded = None
         self._learned.close()
+        self._meter.close()
         if self._restorer is not None:
             self._restorer.close()
             self._restorer = None
