@@ -227,7 +227,7 @@ def ground_truth_scan(video: Any, truth: Mapping[str, Any], folder: Path) -> Sca
         )
     return Scan(
         video=video, content_hash="0" * 64, pts=np.arange(count, dtype=np.int64) * step,
-        duration_pts=count * step, shots=shots, tracks=tuple(tracks), people=tuple(people),
+        duration_pts=step, shots=shots, tracks=tuple(tracks), people=tuple(people),
         folder=str(folder),
     )  # fmt: skip
 

@@ -150,10 +150,10 @@ def test_components_get_only_what_their_gradio_knows() -> None:
 
 def test_widgets_words_change_with_the_language(tab: Any, new_user: Callable[[str], str]) -> None:
     key = new_user("anna")
-    changes = tab.handlers.choose_language(key, "zh", "hide")
+    changes = tab.handlers.choose_language(key, "zh", "hide", "pixelate")
     assert set(changes) <= set(tab.page.components)
     assert changes["stop"]["value"] == "停止"
-    english = tab.handlers.choose_language(key, "en", "hide")
+    english = tab.handlers.choose_language(key, "en", "hide", "pixelate")
     assert english["stop"]["value"] == "Stop"
 
 

@@ -120,26 +120,30 @@ class Handlers:
         chosen, _, wanted = browser.partition("|")
         session.language = messages.language_of(wanted or chosen, self.app.host.language())
         session.watcher += 1
-        changes = self._words(session, next(iter(self.page.flows()), ""))
+        flow, style = self.page.first_choice()
+        changes = self._words(session, flow, style)
         for name, what in self._everything(session).items():
             changes.setdefault(name, {}).update(what)
         return session.key, changes
 
     @explained("facts")
-    def choose_language(self, session: Session, name: Any, flow: Any) -> Changes:
+    def choose_language(self, session: Session, name: Any, flow: Any, style: Any) -> Changes:
         """The user picks a language for this visit."""
         codes = {label: code for code, label in messages.LANGUAGES.items()}
         session.language = codes.get(str(name), str(name))
         if session.language not in messages.LANGUAGES:
             session.language = "en"
         self.sessions.save(session)
-        changes = self._words(session, str(flow))
+        changes = self._words(session, str(flow), str(style))
         for name, what in self._everything(session).items():
             changes.setdefault(name, {}).update(what)
         return changes
 
-    def _words(self, session: Session, flow: str) -> Changes:
+    def _words(self, session: Session, flow: str, style: str) -> Changes:
         changes = self.page.words(session.language)
+        changes.update(self._panels(session, flow, style))
+        if "language" in self.page.components:
+            changes["language"] = {"value": session.language}
         changes.setdefault("style", {})["choices"] = self.page.style_choices(flow, session.language)
         return changes
 

@@ -192,7 +192,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "state_failed": ("failed", "失败"),
     "state_stopped": ("stopped", "已停止"),
     "state_interrupted": ("interrupted", "已中断"),
-    "stage_queued": ("Waiting for its turn", "等待中"),
+    "stage_queued": ("Starting", "正在启动"),
     "stage_scan": ("Looking for people", "正在查找人物"),
     "stage_prepare": ("Preparing", "准备中"),
     "stage_render": ("Rendering", "正在生成"),

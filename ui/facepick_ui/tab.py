@@ -65,6 +65,11 @@ class Page:
     def flows(self) -> list[str]:
         return list(self.app.registry.flows())
 
+    def first_choice(self) -> tuple[str, str]:
+        """Flow and engine that a fresh page shows."""
+        flow = next(iter(self.flows()), "")
+        return flow, next((s.id for s in self.specs(flow)), "")
+
     def flow_choices(self, language: str) -> list[tuple[str, str]]:
         return [(text(f"flow_{flow}", language), flow) for flow in self.flows()]
 
@@ -256,8 +261,8 @@ class _Layout:
                 self.hint("people_hint", "people")
                 self.gallery("people", "people", columns=4)
                 with self.add("pick_row", "Row"):
-                    self.add("pick_all", "Button", words="pick_all", size="sm")
-                    self.add("pick_none", "Button", words="pick_none", size="sm")
+                    self.add("pick_all", "Button", words="pick_all", size="sm", min_width=100)
+                    self.add("pick_none", "Button", words="pick_none", size="sm", min_width=100)
                 self.html("picked")
                 self.hint("unsure_hint", "unsure_people", visible=False)
                 self.gallery("unsure_people", "unsure_people", columns=6)
@@ -367,10 +372,14 @@ class _Layout:
     def _render(self) -> None:
         self.html("render_note", visible=False)
         with self.add("render_row", "Row"):
-            self.add("preview", "Button", words="preview", interactive=False)
-            self.add("preview_hard", "Button", words="preview_hard", interactive=False)
+            self.add("preview", "Button", words="preview", interactive=False, min_width=150)
+            self.add(
+                "preview_hard", "Button", words="preview_hard", interactive=False, min_width=150
+            )
             self.add("render", "Button", words="render", variant="primary", interactive=False)
-            self.add("stop", "Button", words="stop", variant="stop", interactive=False)
+            self.add(
+                "stop", "Button", words="stop", variant="stop", interactive=False, min_width=150
+            )
         self.html("progress", visible=False)
         self.add(
             "preview_video", "Video", words="preview_video", interactive=False, visible=False,
@@ -442,7 +451,12 @@ class _Wiring:
         on(c["act"].click, h.act, ["message"], js=action, watch=True)
         self.plain(c["tick"].click, self._tick)
         if "language" in c:
-            on(c["language"].change, h.choose_language, ["language", "flow"], outputs=self.all)
+            on(
+                c["language"].change,
+                h.choose_language,
+                ["language", "flow", "style"],
+                outputs=self.all,
+            )
         # Video: `upload` and `clear`, not `change`, which answers our own updates as well.
         on(c["video"].upload, h.upload, ["video"])
         on(c["video"].clear, h.upload, ["video"])
