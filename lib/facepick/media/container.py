@@ -95,13 +95,15 @@ def open_media(path: Path | str) -> InputContainer:
     import av
 
     path = check_file(path)
+    # Metadata need not be UTF-8.  From version 19 on PyAV copes without being told.
+    coping = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
     try:
         container = av.open(
             str(path),
             mode="r",
             container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
-            metadata_errors="replace",
             timeout=IO_TIMEOUT_SECONDS,
+            **coping,
         )
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoOpenError(

@@ -9,6 +9,9 @@ from pathlib import Path
 
 __all__ = ["opencv_path", "quiet_opencv"]
 
+# cv::utils::logging::LogLevel; OpenCV 4 does not pass the name on to Python.
+_LOG_LEVEL_ERROR = 2
+
 
 def opencv_path(path: Path) -> str:
     """A spelling of `path` that OpenCV can open.
@@ -35,9 +38,10 @@ def quiet_opencv() -> Iterator[None]:
     """
     import cv2
 
-    logging = cv2.utils.logging
+    # OpenCV 5 has these two functions in a module of their own, OpenCV 4 at the top.
+    logging = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
     before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    logging.setLogLevel(_LOG_LEVEL_ERROR)
     try:
         yield
     finally:
