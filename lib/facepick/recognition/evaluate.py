@@ -136,7 +136,8 @@ def read_people(folder: Path) -> Dataset:
         Pair(a, b, people[a] == people[b], _fold(folder, photos[a], photos[b]))
         for a, b in itertools.combinations(range(len(photos)), 2)
     )
-    return Dataset(name=folder.name, photos=tuple(photos), person=tuple(people), pairs=pairs)
+    name = f"{folder.resolve().name} ({len(set(people))} people, {len(photos)} photos)"
+    return Dataset(name=name, photos=tuple(photos), person=tuple(people), pairs=pairs)
 
 
 def _fold(folder: Path, a: Path, b: Path) -> int:

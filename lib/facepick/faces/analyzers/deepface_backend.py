@@ -115,7 +115,7 @@ DEEPFACE_EMBEDDERS: tuple[DeepFaceModelInfo, ...] = (
         height=160,
         dimension=128,
         same_person=1 - 0.40,
-        margin=1.2,
+        margin=1.1,
         licence="MIT",
     ),
     DeepFaceModelInfo(
@@ -127,7 +127,7 @@ DEEPFACE_EMBEDDERS: tuple[DeepFaceModelInfo, ...] = (
         height=160,
         dimension=512,
         same_person=1 - 0.30,
-        margin=1.2,
+        margin=1.1,
         licence="MIT",
     ),
     DeepFaceModelInfo(
@@ -139,7 +139,7 @@ DEEPFACE_EMBEDDERS: tuple[DeepFaceModelInfo, ...] = (
         height=224,
         dimension=4096,
         same_person=1 - 0.68,
-        margin=1.2,
+        margin=1.1,
         licence="CC-BY-NC-4.0",
     ),
     DeepFaceModelInfo(

@@ -41,8 +41,8 @@ class FaceNetEmbedder:
     size = 160
     dimension = 512
     same_person = 0.5
-    # It was trained on boxes with a margin of 44 in 182 pixels, not on tight chips.
-    template = looser_template(160, 1.2)
+    # Trained on boxes with a margin; 1.1 is the best of 1.0, 1.1, 1.2, 1.3 and 1.5 on photos.
+    template = looser_template(160, 1.1)
 
     def __init__(self, model: Path) -> None:
         import cv2
@@ -63,9 +63,9 @@ class FaceNetEmbedder:
             raise ValueError(f"chips must be (n, 160, 160, 3), got {chips.shape}")
         rows = np.zeros((len(chips), self.dimension), np.float32)
         for i, chip in enumerate(chips):
-            x = chip[:, :, ::-1].astype(np.float64)
-            # "Prewhitening": each chip by its own mean and deviation, as in training.
-            x = (x - x.mean()) / max(float(x.std()), 1.0 / np.sqrt(x.size))
+            # The fixed standardisation of the models of 2018; with the older "prewhitening" this
+            # graph tells people apart far worse (AUC 0.947 instead of 0.9996 on the same photos).
+            x = (chip[:, :, ::-1].astype(np.float32) - 127.5) / 128.0
             self._net.setInput(np.ascontiguousarray(x.transpose(2, 0, 1)[None], np.float32))
             rows[i] = np.asarray(self._net.forward(), np.float32).reshape(-1)
         return rows
