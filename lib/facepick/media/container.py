@@ -96,9 +96,11 @@ def open_media(path: Path | str) -> InputContainer:
 
     path = check_file(path)
     # Metadata need not be UTF-8.  From version 19 on PyAV copes without being told.
-    coping = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+    coping: dict[str, Any] = {}
+    if int(av.__version__.split(".")[0]) < 19:
+        coping["metadata_errors"] = "replace"
     try:
-        container = av.open(
+        container: InputContainer = av.open(
             str(path),
             mode="r",
             container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
