@@ -202,15 +202,18 @@ class Wav2LipSession:
     def _restored(
         self, request: FaceRequest, wide: Area, new: FloatArray, mask: FloatArray
     ) -> FloatArray:
-        """The rectangle after the restorer saw the whole face with the new mouth in it."""
-        rows = slice(wide.y0, wide.y0 + wide.height)
-        columns = slice(wide.x0, wide.x0 + wide.width)
-        whole = request.crop.copy()
+        """The rectangle after the restorer saw the face with the new mouth in it."""
+        area = wide
+        if self._restorer.whole_face:
+            area = Area(0, 0, request.crop.shape[1], request.crop.shape[0])
+        rows = slice(wide.y0 - area.y0, wide.y0 - area.y0 + wide.height)
+        columns = slice(wide.x0 - area.x0, wide.x0 - area.x0 + wide.width)
+        seen = request.crop[area.y0 : area.y0 + area.height, area.x0 : area.x0 + area.width].copy()
         weight = mask[:, :, None]
-        whole[rows, columns] = uhq.rounded(whole[rows, columns] * (1 - weight) + new * weight)
+        seen[rows, columns] = uhq.rounded(seen[rows, columns] * (1 - weight) + new * weight)
         restored = self._restorer.restore(
-            whole,
-            request.local(request.landmarks5),
+            seen,
+            request.local(request.landmarks5) - np.array(area.origin, np.float32),
             fidelity=self._settings.code_former_fidelity,
         )
         return restored[rows, columns].astype(np.float32)

@@ -23,16 +23,18 @@ class Restorer(Protocol):
     """Improves one face.
 
     Attributes:
+        whole_face: whether it must see the whole face; else any part of it will do.
         unchanged: faces that came back as they were.
     """
 
+    whole_face: bool
     unchanged: int
 
     def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
         """The face with more detail.
 
         Args:
-            image: (h, w, 3) uint8 BGR with the whole face; it is not changed.
+            image: (h, w, 3) uint8 BGR with the face, see `whole_face`; it is not changed.
             landmarks5: (5, 2) float32 in pixels of `image`.
             fidelity: 1 stays close to the input, 0 trusts the model; for CodeFormer.
 
@@ -82,6 +84,7 @@ def open_restorer(
 class NoRestorer:
     """Leaves the face as it is."""
 
+    whole_face = False
     unchanged = 0
 
     def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
@@ -95,6 +98,7 @@ class NoRestorer:
 class SharpenRestorer:
     """Unsharp masking of brightness, scaled to the face."""
 
+    whole_face = False
     unchanged = 0
 
     # Twice the difference to the blurred picture, and at most this much (of 255) per pixel, so
@@ -125,6 +129,8 @@ class _HostedRestorer:
 
     Hosts give the picture itself back when their model is not there, and say nothing else.
     """
+
+    whole_face = True
 
     def __init__(self, name: str, run: HostRestorer) -> None:
         self._name, self._run = name, run

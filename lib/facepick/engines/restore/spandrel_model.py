@@ -57,6 +57,7 @@ class SpandrelRestorer:
         MissingModelError, ModelMismatchError: its file is not there, or holds another network.
     """
 
+    whole_face = True
     unchanged = 0
 
     def __init__(self, name: str, *, models: ModelStore, device: str = "auto") -> None:
