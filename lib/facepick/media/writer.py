@@ -14,10 +14,13 @@ the packet's own presentation time; the first D continue P downwards by its firs
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import logging
 import os
+import time
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -166,6 +169,11 @@ class SegmentWriter:
             raise ValueError(f"pts must rise, got {pts} after {self._last_pts}")
         if self._stream is None:
             self._open(picture)
+        if (picture.width, picture.height) != (self._stream.width, self._stream.height):
+            raise ValueError(
+                f"every picture must be {self._stream.width}x{self._stream.height}, "
+                f"got {picture.width}x{picture.height}"
+            )
         frame = recoded(picture, self._format)
         frame.pts = pts
         frame.time_base = self._info.time_base
@@ -215,6 +223,21 @@ class SegmentWriter:
             except (av.error.FFmpegError, OSError) as error:
                 log.debug("closing %s: %s", self._part, error)
         self._part.unlink(missing_ok=True)
+
+
+# A muxer that works writes several times a second: a part left alone for this long is what a
+# killed process left behind.
+_STALE_SECONDS = 600
+
+
+def _temporary(out: Path) -> Path:
+    """A hidden name beside `out`; what earlier runs left under such names is removed."""
+    # By hash: the name itself may already be as long as the file system allows.
+    stem = f".facepick-{hashlib.sha256(out.name.encode()).hexdigest()[:12]}"
+    for old in out.parent.glob(f"{stem}-*.part"):
+        if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+            old.unlink(missing_ok=True)
+    return out.with_name(f"{stem}-{uuid.uuid4().hex[:8]}.part")
 
 
 def _reason(error: Exception) -> str:
@@ -379,7 +402,7 @@ def join_segments(
     parts = [_read_segment(path) for path in segments]
     _check_segments(parts, pts)
     clock = _Clock(info, pts, duration_pts, origin)
-    part = out.with_name(f".{uuid.uuid4().hex}.part")
+    part = _temporary(out)
     try:
         with ExitStack() as stack:
             made: Any = stack.enter_context(
@@ -415,8 +438,8 @@ def join_segments(
 def _keyed(
     order: int, packets: Iterator[tuple[Fraction, Any]]
 ) -> Iterator[tuple[Fraction, int, Any]]:
-    for time, packet in packets:
-        yield time, order, packet
+    for moment, packet in packets:
+        yield moment, order, packet
 
 
 def _warn_of_aspect(out: Path, target: Container, info: VideoInfo, codec: str) -> None:
@@ -524,7 +547,10 @@ class _VideoCopy:
                 hint="Choose another encoder, or a result that ends in .mkv.",
             )
         self.stream = _copy_of(made, template)
-        self.stream.time_base = clock.time_base
+        with warnings.catch_warnings():
+            # PyAV 12 warns of its own doing: it passes the value on to the codec context.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.stream.time_base = clock.time_base
         if codec == "hevc" and target.tag_hevc:
             self.stream.codec_context.codec_tag = target.tag_hevc
         self._delay = max(int((np.arange(len(p.shown)) - p.shown).max()) for p in parts)
@@ -583,6 +609,9 @@ def _sounds(
         first = False
     for stream in audio.streams:
         assert audio.source is not None
+        if not stream.sample_rate or not stream.channels:
+            log.warning("audio stream %d is left out: its codec is unknown", stream.index)
+            continue
         if target.holds_audio(stream.codec):
             copy = _AudioCopy(made, audio.source, stream, clock, stop, cancel)
             _mark_default(copy.stream, first if audio.tracks else stream.is_default)
@@ -632,10 +661,10 @@ class _AudioCopy:
     ) -> None:
         self._source = source
         self._index = stream.index
+        self._start = stream.start_seconds
         self._clock = clock
         self._stop = stop
         self._cancel = cancel
-        self._trims = stop is not None
         with open_media(source) as container:
             template = container.streams[stream.index]
             self.stream = _copy_of(made, template)
@@ -655,29 +684,40 @@ class _AudioCopy:
             expected: int | None = None
             for packet in container.demux(stream):
                 self._cancel.raise_if_cancelled()
-                if not packet.size or packet.pts is None:
+                if not packet.size:
                     continue
-                start = packet.pts * time_base
-                length = (packet.duration or 0) * time_base
-                if self._trims:
-                    if start + length <= self._clock.origin - self._PREROLL_SECONDS:
-                        continue
-                    if self._stop is not None and start >= self._stop:
-                        return
+                start = self._time(packet, time_base, expected, base)
+                length = round((packet.duration or 0) * time_base / base) or samples
                 # Containers that round times (Matroska: 1 ms) would make the sound stutter in
                 # one that counts samples: where a time is as near to the sample count as the
                 # rounding, the count is taken.
+                slack = int(time_base / base) + 1
+                if samples and abs(length - samples) <= slack:
+                    length = samples
                 at = round((start - self._clock.origin) / base)
-                if samples and expected is not None:
-                    slack = int(time_base / base) + 1
-                    if abs(at - expected) <= slack:
-                        at = expected
-                expected = at + samples
+                if expected is not None and abs(at - expected) <= slack:
+                    at = expected
+                expected = at + length
+                if expected * base <= -self._PREROLL_SECONDS:
+                    continue
+                if self._stop is not None and start >= self._stop:
+                    return
                 packet.stream = self.stream
                 packet.time_base = base
                 packet.pts = packet.dts = at
-                packet.duration = samples or round(length / base)
+                packet.duration = length
                 yield at * base, packet
+
+    def _time(
+        self, packet: Any, time_base: Fraction, expected: int | None, base: Fraction
+    ) -> Fraction:
+        """The packet's time on the source's clock; without one it follows the one before."""
+        units = packet.pts if packet.pts is not None else packet.dts
+        if units is not None:
+            return Fraction(units * time_base)
+        if expected is not None:
+            return self._clock.origin + expected * base
+        return self._start
 
 
 class _NewTrack:
