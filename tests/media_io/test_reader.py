@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 from facepick.errors import Cancelled, VideoOpenError
+from facepick.media.ffmpeg import ffmpeg_binary
+from facepick.media.picture import Picture
 from facepick.media.probe import guarded_probe, probe
 from facepick.media.reader import Frame, VideoReader
 from facepick.progress import CancelToken
@@ -211,6 +214,75 @@ def test_seek_past_the_end_and_wrong_table(odd: Odd) -> None:
     base = VideoReader(odd("base_640x360.mp4"))
     wrong = [n * 500 + 1 for n in range(150)]
     assert next(base.frames(start=75, pts=wrong)).time.pts == 75 * 512
+
+
+def test_times_that_do_not_rise_are_repaired(tmp_path: Path) -> None:
+    """Two frames at one time: the second is moved by the least that tells them apart."""
+    av = pytest.importorskip("av")
+    path = tmp_path / "twice.ts"
+    with av.open(str(path), "w", format="mpegts") as made:
+        stream = made.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.max_b_frames = 0
+        packets = []
+        for n in range(6):
+            frame = Picture.from_bgr(np.full((48, 64, 3), n * 30, np.uint8)).to_av()
+            frame.pts, frame.time_base = n, Fraction(1, 25)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        for packet in packets:
+            if packet.pts == 3:
+                packet.pts = packet.dts = 2
+            made.mux(packet)
+    reader = VideoReader(path)
+    whole = _prints(list(reader.frames()))
+    times = [pts for _, pts, *_ in whole]
+    assert len(times) == 6
+    assert reader.time_repairs == 1
+    first, step = times[0], 3600
+    assert times == [first + t for t in (0, step, 2 * step, 2 * step + 1, 4 * step, 5 * step)]
+    for start in range(1, 6):
+        assert _prints(list(reader.frames(start=start, pts=times))) == whole[start:]
+
+
+def test_edit_list(tmp_path: Path, odd: Odd) -> None:
+    """Cut without encoding: the file keeps frames from the key frame on, the list hides them."""
+    path = tmp_path / "cut.mp4"
+    argv = [str(ffmpeg_binary()), "-v", "error", "-ss", "1.32", "-i", str(odd("base_640x360.mp4"))]
+    subprocess.run([*argv, "-c", "copy", str(path)], check=True)
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        stored = sum(1 for p in container.demux(video=0) if p.size)
+    reader = VideoReader(path)
+    whole = _prints(list(reader.frames()))
+    assert stored > len(whole) == 117
+    assert whole[0][1] == 0
+    table = [pts for _, pts, *_ in whole]
+    assert _prints(list(reader.frames(start=60, pts=table))) == whole[60:]
+
+
+def test_size_that_changes_midway(tmp_path: Path) -> None:
+    """Two streams put end to end: later frames are scaled to the size of the first."""
+    av = pytest.importorskip("av")
+    path = tmp_path / "grows.ts"
+    data = b""
+    for n, (width, height) in enumerate(((64, 48), (128, 96))):
+        part = tmp_path / f"{n}.ts"
+        with av.open(str(part), "w", format="mpegts") as made:
+            stream = made.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.options = {"tune": "zerolatency"}
+            for k in range(5):
+                frame = Picture.from_bgr(np.full((height, width, 3), 90, np.uint8)).to_av()
+                frame.pts, frame.time_base = n * 5 + k, Fraction(1, 25)
+                made.mux(stream.encode(frame))
+            made.mux(stream.encode(None))
+        data += part.read_bytes()
+    path.write_bytes(data)
+    frames = list(VideoReader(path).frames())
+    assert len(frames) == 10
+    assert {(f.picture.width, f.picture.height) for f in frames} == {(64, 48)}
+    assert np.abs(frames[-1].picture.bgr().astype(int) - 90).max() <= 4
 
 
 def test_rotation_makes_frames_upright(odd: Odd) -> None:

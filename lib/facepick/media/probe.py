@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from facepick.media.container import (
     stream_time_base,
     video_stream,
 )
-from facepick.media.video import AudioInfo, VideoInfo
+from facepick.media.video import AudioInfo, ColorInfo, VideoInfo
 
 __all__ = ["guarded_probe", "probe"]
 
@@ -65,11 +66,25 @@ def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
         average_rate=Fraction(stream.average_rate) if stream.average_rate else None,
         start_seconds=start * time_base,
         duration_seconds=_duration(stream.duration, time_base, container),
-        color=picture.color,
+        color=_color(picture.color, stream.codec_context),
         interlaced=picture.interlaced,
         container=container.format.name,
         audio=tuple(_describe_audio(s, container) for s in container.streams.audio),
         size_bytes=path.stat().st_size,
+    )
+
+
+def _color(tags: ColorInfo, context: Any) -> ColorInfo:
+    """The first frame's tags; what it leaves open the container may say."""
+
+    def known(tag: int, name: str) -> int:
+        return tag if tag != 2 else int(getattr(context, name, 2))
+
+    return replace(
+        tags,
+        primaries=known(tags.primaries, "color_primaries"),
+        transfer=known(tags.transfer, "color_trc"),
+        matrix=known(tags.matrix, "colorspace"),
     )
 
 
