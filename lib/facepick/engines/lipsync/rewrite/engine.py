@@ -176,8 +176,13 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     mean, deviation = bank.shape.mean(axis=0), np.maximum(bank.shape.std(axis=0), 1e-4)
     own = None
     if speech.original is not None:
+        # The original is on the output's clock too: a preview starts in the middle of the clip.
+        shown_first, at = np.unique(sources, return_index=True)
+        seen = np.isin(bank.frames, shown_first)
         own = listen(
-            speech.original, bank.seconds, ((bank.shape - mean) / deviation).astype(np.float32)
+            speech.original,
+            times[at[np.searchsorted(shown_first, bank.frames[seen])]],
+            ((bank.shape[seen] - mean) / deviation).astype(np.float32),
         )
     quiet = action != SPEAK
     opening[quiet], closure[quiet], width[quiet] = 0.0, 1.0, 0.0
