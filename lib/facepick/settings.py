@@ -17,7 +17,15 @@ from typing import Any, Literal, TypeVar, cast
 
 from facepick.errors import SettingsError
 
-__all__ = ["SettingField", "Ui", "fields_of", "from_mapping", "json_schema", "setting", "to_mapping"]
+__all__ = [
+    "SettingField",
+    "Ui",
+    "fields_of",
+    "from_mapping",
+    "json_schema",
+    "setting",
+    "to_mapping",
+]
 
 S = TypeVar("S")
 Kind = Literal["bool", "int", "float", "text", "choice", "color", "file"]
@@ -153,9 +161,7 @@ class SettingField:
         return value.lower()
 
     def _error(self, value: Any, wanted: str) -> SettingsError:
-        return SettingsError(
-            f"{self.option} is {value!r} but must be {wanted}.", hint=self.ui.help
-        )
+        return SettingsError(f"{self.option} is {value!r} but must be {wanted}.", hint=self.ui.help)
 
 
 _HEX = set("0123456789abcdefABCDEF")

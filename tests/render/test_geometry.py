@@ -86,7 +86,7 @@ def test_nothing_crosses_a_cut() -> None:
 
 
 def test_long_gaps_stay_open_in_the_middle() -> None:
-    scan = scan_of([track("T1", 0, list(range(0, 5))), track("T2", 0, list(range(45, 60)))])
+    scan = scan_of([track("T1", 0, list(range(5))), track("T2", 0, list(range(45, 60)))])
     (path,) = paths_of(scan, scan.people[0], cover_gaps=True)
     assert path.at(14) is not None
     assert path.at(15) is None
@@ -106,7 +106,7 @@ def test_a_leaving_face_is_followed_at_its_speed_until_it_is_gone() -> None:
 
 def test_smoothing_removes_noise_without_lag() -> None:
     rng = np.random.default_rng(0)
-    clean = track("T1", 0, list(range(0, 60)), x=100, speed=3.0)
+    clean = track("T1", 0, list(range(60)), x=100, speed=3.0)
     noisy_boxes = clean.boxes + rng.normal(0, 2, clean.boxes.shape).astype(np.float32)
     noisy = FaceTrack(
         "T1", 0, clean.frames, noisy_boxes, clean.landmarks5, clean.score, clean.origin
@@ -120,6 +120,6 @@ def test_smoothing_removes_noise_without_lag() -> None:
 
 
 def test_overlapping_tracks_of_merged_people_give_two_paths() -> None:
-    scan = scan_of([track("T1", 0, list(range(0, 30))), track("T2", 0, list(range(10, 40)), x=300)])
+    scan = scan_of([track("T1", 0, list(range(30))), track("T2", 0, list(range(10, 40)), x=300)])
     paths = paths_of(scan, scan.people[0], cover_gaps=False)
     assert sorted(p.track_ids for p in paths) == [("T1",), ("T2",)]

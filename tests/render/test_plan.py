@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.render.test_geometry import scan_of, track
 
 from facepick.engines.engine import SpeechLine
 from facepick.engines.registry import default_registry
 from facepick.errors import ConsentRequired, FacepickError, SelectionError, UserInputError
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, RenderPlan
-from tests.render.test_geometry import scan_of, track
 
 
 def hide(*people: str, **settings: object) -> Assignment:
