@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.recognition.people_footage import KEY, faces, made_up_scan
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.recognition.cast import Cast, CastKey, vote
@@ -21,7 +22,6 @@ from facepick.recognition.naming import (
     series_table,
 )
 from facepick.recognition.thresholds import Threshold
-from tests.recognition.people_footage import KEY, faces, made_up_scan
 
 
 @pytest.fixture

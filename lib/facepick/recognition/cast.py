@@ -152,7 +152,7 @@ class Cast:
     # Neighbours that vote; with fewer faces than that per person all of them do.
     NEIGHBOURS = 7
     # Share of the votes a name needs.  On the development footage a stranger's best name stays
-    # below 0.35 and a known person's is above 0.9.
+    # below 0.15 and a known person's is above 0.99.
     ACCEPT = 0.7
 
     def __init__(self, path: Path | str, *, key: CastKey | None = None) -> None:
@@ -172,7 +172,8 @@ class Cast:
     @property
     def key(self) -> CastKey | None:
         """What its embeddings have in common; None while it is empty and none was given."""
-        return self._key
+        # Another object, or another process, may have added the first face meanwhile.
+        return self._key or self._stored_key()
 
     # --- storage ---------------------------------------------------------------------------
 
@@ -420,7 +421,9 @@ class Cast:
         Raises:
             UserInputError: none is known.
         """
-        key = self._key or CastKey("", "")
+        key = self.key
+        if key is None:
+            raise UserInputError("The cast is empty.", hint="Add somebody: facepick cast add")
         return find_threshold(
             detector="yunet",
             alignment=key.alignment,
