@@ -59,6 +59,7 @@ _LUMA_WEIGHTS = {  # H.273 matrix coefficients -> (Kr, Kb)
 
 # swscale's own numbers of the matrices above (SWS_CS_*), which follow H.273 but for 6 and 10.
 _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_ANY_MATRIX = 5
 _LIMITED, _FULL = 1, 2
 
 
@@ -97,12 +98,15 @@ class _Scalers(threading.local):
     """swscale contexts, kept between frames; one set per thread because they are not shared."""
 
     def __init__(self) -> None:
-        self.by_use: dict[str, Any] = {}
+        self.by_use: dict[tuple[object, ...], Any] = {}
 
-    def get(self, use: str) -> Any:
+    def get(self, *use: object) -> Any:
+        """The context for one use; colours belong to it, as PyAV 12 does not always reset them."""
         from av.video.reformatter import VideoReformatter
 
-        return self.by_use.setdefault(use, VideoReformatter())
+        if use not in self.by_use:
+            self.by_use[use] = VideoReformatter()
+        return self.by_use[use]
 
 
 _scalers = _Scalers()
@@ -199,11 +203,13 @@ class Picture:
             was_rgb = frame.format.is_rgb or frame.format.has_palette
             full_range = full_range and not was_rgb
             range_tag = _FULL if full_range else _LIMITED
-            frame = _scalers.get("format").reformat(
+            # Between two Y'CbCr formats of one matrix it does not matter which one it is.
+            table = _SWSCALE_MATRIX[matrix] if was_rgb else _ANY_MATRIX
+            frame = _scalers.get("format", table, was_rgb, range_tag).reformat(
                 frame,
                 format=target,
-                src_colorspace=_SWSCALE_MATRIX[matrix],
-                dst_colorspace=_SWSCALE_MATRIX[matrix],
+                src_colorspace=table,
+                dst_colorspace=table,
                 src_color_range=_FULL if was_rgb else range_tag,
                 dst_color_range=range_tag,
             )
@@ -289,13 +295,24 @@ class Picture:
         return self._scaled(width, height, "small"), scale
 
     def _scaled(self, width: int, height: int, use: str) -> ByteImage:
-        frame = _scalers.get(use).reformat(
+        import cv2
+        from av.video.reformatter import Colorspace
+
+        table = _SWSCALE_MATRIX[self.matrix]
+        if table == 9 and not hasattr(Colorspace, "BT2020"):
+            # Older PyAV does not let swscale's BT.2020 table through.
+            whole = self.crop(0, 0, self.width, self.height)
+            if (width, height) == (self.width, self.height):
+                return whole
+            shrunk = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+            return np.asarray(shrunk, np.uint8)
+        frame = _scalers.get(use, table, self.full_range).reformat(
             self._frame,
             width=width,
             height=height,
             format="bgr24",
-            src_colorspace=_SWSCALE_MATRIX[self.matrix],
-            dst_colorspace=_SWSCALE_MATRIX[self.matrix],
+            src_colorspace=table,
+            dst_colorspace=table,
             interpolation="AREA" if use == "small" else "BICUBIC",
             src_color_range=_FULL if self.full_range else _LIMITED,
             dst_color_range=_FULL,
@@ -489,12 +506,12 @@ def recoded(picture: Picture, name: str) -> av.VideoFrame:
     frame = picture.to_av()
     if picture.format == name:
         return frame
-    matrix, span = _SWSCALE_MATRIX[picture.matrix], _FULL if picture.full_range else _LIMITED
-    fresh: av.VideoFrame = _scalers.get(f"encode {name}").reformat(
+    span = _FULL if picture.full_range else _LIMITED
+    fresh: av.VideoFrame = _scalers.get("encode", name, span).reformat(
         frame,
         format=name,
-        src_colorspace=matrix,
-        dst_colorspace=matrix,
+        src_colorspace=_ANY_MATRIX,
+        dst_colorspace=_ANY_MATRIX,
         src_color_range=span,
         dst_color_range=span,
     )
