@@ -60,6 +60,7 @@ class App:
             registry=self.registry,
             models=self.models,
             cache=self.cache,
+            cast=self.host.home() / "cast.sqlite",
             device=self.host.device(),
         )
 

@@ -35,6 +35,7 @@ class Toolbox:
         registry: the engines.
         models: the model files.
         cache: folder of cached scans.
+        cast: file of known people, whose names a scan gives; None for none.
         device: see `facepick.engines.engine.EngineContext`.
         host_restorers: face restorers of the host.
     """
@@ -42,6 +43,7 @@ class Toolbox:
     registry: EngineRegistry
     models: ModelStore
     cache: Path
+    cast: Path | None = None
     device: str = "auto"
     host_restorers: Mapping[str, HostRestorer] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,10 @@ from facepick.render.preview import hardest_moment, side_by_side
 from facepick.render.renderer import Renderer
 from facepick.settings import from_mapping
 
+
 __all__ = ["preview", "render", "scan", "scan_video"]
+
+log = logging.getLogger("facepick.jobs")
 
 
 def scan_video(
@@ -31,7 +35,7 @@ def scan_video(
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Scan:
-    """The people of a video with the user's edits applied; cached."""
+    """The people of a video with the user's edits and the names of known people; cached."""
     found = find_people(
         video,
         from_mapping(ScanSettings, settings),
@@ -40,7 +44,22 @@ def scan_video(
         progress=progress,
         cancel=cancel,
     )
-    return apply_edits(found, load_edits(toolbox.cache, found.content_hash))
+    corrected = apply_edits(found, load_edits(toolbox.cache, found.content_hash))
+    return _named(corrected, toolbox.cast)
+
+
+def _named(found: Scan, file: Path | None) -> Scan:
+    if file is None or not file.is_file():
+        return found
+    from facepick.recognition.cast import Cast
+    from facepick.recognition.naming import name_people
+
+    try:
+        return name_people(found, Cast(file))
+    except UserInputError as error:
+        # A cast of another model can name nobody here; the scan itself is as good without it.
+        log.warning("%s", error.sentence())
+        return found
 
 
 def scan(
