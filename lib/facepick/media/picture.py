@@ -315,7 +315,9 @@ class Picture:
             dst_colorspace=table,
             interpolation="AREA" if use == "small" else "BICUBIC",
             src_color_range=_FULL if self.full_range else _LIMITED,
-            dst_color_range=_FULL,
+            # B'G'R' has no range and swscale ignores it; PyAV 12 heeds the source's only when
+            # the two differ.
+            dst_color_range=_LIMITED if self.full_range else _FULL,
         )
         packed = _view(frame.planes[0], height, width * 3)
         return np.asarray(packed.reshape(height, width, 3), order="C")
