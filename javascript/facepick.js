@@ -84,13 +84,13 @@
     if (now - since >= limit && press("tick")) since = now;
   };
 
-  /* Greet once for every page that is built; Reload UI builds a new one. */
-  let greeted = null;
+  /* Greet every page that is built, also by Reload UI, until it answers: gradio attaches its
+   * listeners some time after the elements are there. */
+  let lastGreeting = 0;
   const greet = () => {
-    const button = find("hello");
-    if (button && button !== greeted) {
-      greeted = button;
-      // Gradio attaches its listeners after the element is there.
+    const waiting = find("hello") && !root().querySelector("[data-facepick-greeted]");
+    if (waiting && Date.now() - lastGreeting > 5000) {
+      lastGreeting = Date.now();
       setTimeout(() => press("hello"), 150);
     }
     look();

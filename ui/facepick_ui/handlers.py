@@ -124,6 +124,7 @@ class Handlers:
         changes = self._words(session, flow, style)
         for name, what in self._everything(session).items():
             changes.setdefault(name, {}).update(what)
+        changes["config"] = {"value": views.config(self.page.tick_ms, greeted=True)}
         return session.key, changes
 
     @explained("facts")

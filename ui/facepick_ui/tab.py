@@ -44,7 +44,7 @@ class Page:
         scan_widgets, encode_widgets, output_widgets: settings of scan, encoder and output.
         groups: widgets that stand together, by name, for `only_when`.
         labelled: component, property and word key, for all words that are not settings.
-        advanced: accordions called 'Advanced'.
+        tick_ms: after how long without a change the page asks for progress by itself.
     """
 
     app: App
@@ -57,6 +57,7 @@ class Page:
     output_widgets: list[Widget] = field(default_factory=list)
     groups: dict[str, list[Widget]] = field(default_factory=dict)
     labelled: list[tuple[str, str, str]] = field(default_factory=list)
+    tick_ms: int = 4000
 
     def specs(self, flow: str) -> list[EngineSpec]:
         """The engines of a flow in menu order."""
@@ -133,10 +134,10 @@ def build_tab(app: App, *, standalone: bool = False, queue: bool = True, **look:
         look: css, head and theme, for generations that take them here.
     """
     language = app.host.language() or "en"
-    page = Page(app=app, language=language, demo=_demo_clip())
+    page = Page(app=app, language=language, demo=_demo_clip(), tick_ms=4000 if queue else 1000)
     with compat.blocks(title="facepick", **look) as blocks:
         state = gr.State(None)
-        _Layout(page, standalone=standalone, queue=queue).build()
+        _Layout(page, standalone=standalone).build()
         handlers = Handlers(app, page)
         _Wiring(page, handlers, state, queue=queue).connect()
     return Tab(blocks, page, handlers)
@@ -152,11 +153,10 @@ def _demo_clip() -> Path | None:
 class _Layout:
     """Builds the widgets in the order in which they are used."""
 
-    def __init__(self, page: Page, *, standalone: bool, queue: bool) -> None:
+    def __init__(self, page: Page, *, standalone: bool) -> None:
         self.page = page
         self.language = page.language
         self.standalone = standalone
-        self.queue = queue
 
     def t(self, key: str, **values: Any) -> str:
         return text(key, self.language, **values)
@@ -419,8 +419,7 @@ class _Layout:
             self.add("message", "Textbox", label="", value="")
             for name in ("hello", "act", "tick"):
                 self.add(name, "Button", value=name)
-            tick = 4000 if self.queue else 1000
-            self.html("config", f'<i data-facepick-tick="{tick}"></i>', visible=True)
+            self.html("config", views.config(self.page.tick_ms, greeted=False), visible=True)
 
 
 class _Wiring:
@@ -432,7 +431,7 @@ class _Wiring:
         self.state = state
         self.queue = queue
         words = page.words(page.language)
-        fixed = {"root", "bridge", "message", "hello", "act", "tick", "config", "header_row"}
+        fixed = {"root", "bridge", "message", "hello", "act", "tick", "header_row"}
         settings = {w.name for w in page.widgets() if w.field.ui.only_when is None}
         self.all = [c for name, c in page.components.items() if name not in fixed]
         # A label changes only with the language: those widgets stay out of every other answer.

@@ -91,6 +91,12 @@ def empty(key: str, language: str) -> str:
     )
 
 
+def config(tick_ms: int, *, greeted: bool) -> str:
+    """What the page's JavaScript needs to know, unseen."""
+    mark = ' data-facepick-greeted="1"' if greeted else ""
+    return f'<i data-facepick-tick="{tick_ms}"{mark}></i>'
+
+
 def hint(key: str, language: str) -> str:
     """A quiet line above a widget."""
     return f'<p class="facepick-hint">{html.escape(text(key, language))}</p>'

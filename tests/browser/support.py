@@ -1,0 +1,215 @@
+"""The tab in a real browser: finding Chromium, serving, and using the page as a person would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ARTIFACTS = Path(os.environ.get("FACEPICK_ARTIFACTS", ROOT / "artifacts")) / "browser"
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox",  # a container's root has no user namespaces
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--autoplay-policy=no-user-gesture-required",
+)
+
+# Two cores that are shared with other work: generous, because nothing is measured here.
+PATIENCE_MS = 180_000
+
+
+def chromium() -> str:
+    """The browser's path.  Missing is a reason to skip at home and a failure where CI is set."""
+    named = os.environ.get("FACEPICK_CHROMIUM", "")
+    for name in (named, "chromium", "chromium-browser", "google-chrome"):
+        found = shutil.which(name) if name else None
+        if found:
+            return found
+    reason = "no chromium; install it or name it in FACEPICK_CHROMIUM"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(
+    argv: Sequence[str], port: int, log: Path, environment: Mapping[str, str], cwd: Path
+) -> Iterator[str]:
+    """Runs a server until it answers; gives its address, and stops it afterwards."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*argv], stdout=output, stderr=output, env={**os.environ, **environment}, cwd=cwd
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + PATIENCE_MS / 1000
+        while True:
+            if process.poll() is not None or time.monotonic() > until:
+                pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')}")
+            with contextlib.suppress(urllib.error.URLError, OSError):
+                urllib.request.urlopen(address, timeout=2).close()
+                break
+            time.sleep(0.3)
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_FLAGS))
+        try:
+            yield found
+        finally:
+            found.close()
+
+
+class TabPage:
+    """The tab on a page of the browser.
+
+    Args:
+        context: a browser context of playwright: one user.
+        address: where the server is.
+        name: first part of the names of the screenshots.
+    """
+
+    def __init__(self, context: Any, address: str, name: str) -> None:
+        self.page = context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.name = name
+        self.faults: list[str] = []
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        # The hosts' themes ask Google for fonts, which tests must not wait for.
+        self.page.route("**/*googleapis.com/**", lambda route: route.abort())
+        self.open(address)
+
+    def open(self, address: str) -> None:
+        self.page.goto(address)
+        self.greeted()
+
+    def greeted(self) -> None:
+        """Wait until the page has told who it is and got its state."""
+        self.page.wait_for_selector("[data-facepick-greeted]", state="attached")
+
+    def shot(self, what: str) -> Path:
+        path = ARTIFACTS / f"{self.name}_{what}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.wait_for_timeout(400)
+        self.page.screenshot(path=path, full_page=True)
+        return path
+
+    def text(self, name: str) -> str:
+        place = self.page.query_selector(f"#facepick_{name}")
+        return "" if place is None else str(place.inner_text())
+
+    def press(self, name: str) -> None:
+        self.page.click(f"button#facepick_{name}:not([disabled])")
+
+    def wait_text(self, name: str, words: str) -> None:
+        self.page.wait_for_function(
+            "([id, words]) => document.querySelector(id)?.innerText.includes(words)",
+            arg=[f"#facepick_{name}", words],
+        )
+
+    def upload(self, path: Path) -> None:
+        self.page.set_input_files("#facepick_video input[type=file]", str(path))
+
+    def scan(self) -> None:
+        self.press("scan")
+        self.page.wait_for_selector("#facepick_people .thumbnail-item")
+
+    def captions(self) -> list[str]:
+        return [e.inner_text() for e in self.page.query_selector_all(
+            "#facepick_people .thumbnail-item .caption-label"
+        )]  # fmt: skip
+
+    def pick(self, number: int) -> None:
+        before = self.text("picked")
+        self.page.click(f"#facepick_people .thumbnail-item >> nth={number}")
+        self.page.wait_for_function(
+            "before => document.querySelector('#facepick_picked').innerText !== before",
+            arg=before,
+        )
+
+    def choose(self, name: str, label: str) -> None:
+        self.page.click(f"#facepick_{name} label:has-text('{label}')")
+
+    def is_playing_file(self, name: str) -> dict[str, float]:
+        """Waits until the browser has decoded the first picture of a player's video."""
+        self.page.wait_for_selector(f"#facepick_{name} video")
+        self.page.wait_for_function(
+            "id => (document.querySelector(id)?.readyState ?? 0) >= 2",
+            arg=f"#facepick_{name} video",
+        )
+        facts = self.page.eval_on_selector(
+            f"#facepick_{name} video",
+            "v => ({seconds: v.duration, width: v.videoWidth, height: v.videoHeight})",
+        )
+        return dict(facts)
+
+    def overflow_px(self) -> int:
+        """How far the page reaches past the window's right edge."""
+        return int(
+            self.page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+        )
+
+
+def click_through(tab: TabPage) -> None:
+    """Clip, people, pick, flow, preview, render, result: what every host must be able to do."""
+    tab.shot("1_empty")
+    tab.press("demo")
+    tab.wait_text("facts", "1280 x 720")
+    tab.scan()
+    assert [c.split(" - ")[0] for c in tab.captions()] == ["P1", "P2"]
+    tab.pick(0)
+    tab.page.wait_for_selector("#facepick_frame .facepick-face")
+    tab.wait_text("for_people", "P1")
+    tab.wait_text("timeline", "P1")
+    tab.choose("style", "Blur")
+    tab.wait_text("style_help", "sharpened")
+    tab.shot("2_picked")
+    tab.press("preview")
+    tab.wait_text("progress", "The preview is ready")
+    preview = tab.is_playing_file("preview_video")
+    assert 2.5 < preview["seconds"] < 3.5
+    tab.shot("3_preview")
+    tab.press("render")
+    tab.page.wait_for_selector("#facepick_progress .facepick-progress")
+    tab.is_playing_file("result")
+    result = tab.is_playing_file("result")
+    # 355 frames at 25 per second.
+    assert abs(result["seconds"] - 14.2) < 0.1
+    assert (result["width"], result["height"]) == (1280, 720)
+    tab.is_playing_file("original")
+    tab.wait_text("report", "P1")
+    assert tab.page.query_selector("#facepick_download a, #facepick_download button")
+    tab.shot("4_result")

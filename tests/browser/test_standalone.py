@@ -1,0 +1,145 @@
+"""`facepick ui` in a real browser: the whole click-through with real models and processes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.browser.support import ROOT, TabPage, browser, click_through, free_port, serving
+
+pytestmark = pytest.mark.browser
+
+CLIP = ROOT / "lib" / "facepick" / "data" / "demo" / "two_people.mp4"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(home: Path, shared_models: Path) -> Iterator[str]:
+    """A server of its own home, with one folder that users may open files of."""
+    port = free_port()
+    argv = [
+        sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port),
+        "--allow", str(CLIP.parent),
+    ]  # fmt: skip
+    environment = {
+        "FACEPICK_HOME": str(home),
+        "FACEPICK_MODELS": str(shared_models),
+        "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}",
+    }
+    with serving(argv, port, home / "server.log", environment, home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def anna(chrome: Any) -> Any:
+    """A user of a desktop browser in light colours."""
+    return chrome.new_context(
+        viewport={"width": 1280, "height": 900}, color_scheme="light", locale="en-US"
+    )
+
+
+def test_from_the_clip_to_the_result(anna: Any, address: str, home: Path) -> None:
+    tab = TabPage(anna, address, "light")
+    click_through(tab)
+    assert tab.faults == []
+    [result] = home.glob("outputs/*/two_people_facepick_001.mp4")
+    report = json.loads(result.with_name(result.name + ".facepick.json").read_text())
+    assert report["result"]["frames"] == 355
+    [person] = report["people"]
+    assert (person["id"], person["engine"]) == ("P1", "blur")
+    tab.page.close()
+
+
+def test_a_reloaded_page_shows_what_was_there(anna: Any, address: str) -> None:
+    tab = TabPage(anna, address, "reload")
+    tab.page.wait_for_selector("#facepick_people .thumbnail-item")
+    assert "1 picked" in tab.text("picked")
+    assert tab.is_playing_file("result")["seconds"] > 14
+    assert tab.faults == []
+    tab.page.close()
+
+
+def test_one_job_for_two_clicks_and_it_outlives_the_page(
+    anna: Any, address: str, home: Path
+) -> None:
+    jobs = home / "jobs"
+    before = set(jobs.iterdir())
+    tab = TabPage(anna, address, "jobs")
+    tab.page.dblclick("button#facepick_render:not([disabled])")
+    tab.page.wait_for_selector("#facepick_progress .facepick-progress")
+    tab.page.close()
+    again = TabPage(anna, address, "jobs")
+    again.press("stop")
+    again.wait_text("progress", "Stopped")
+    assert len(set(jobs.iterdir()) - before) == 1
+    again.page.click("#facepick_earlier >> text=Earlier jobs")
+    again.page.wait_for_selector("[data-facepick-act^='resume:']")
+    again.shot("stopped")
+    again.page.click("[data-facepick-act^='resume:']")
+    again.wait_text("progress", "Done")
+    assert again.is_playing_file("result")["seconds"] > 14
+    assert again.faults == []
+    again.page.close()
+
+
+def test_another_user_sees_nothing_of_the_first(chrome: Any, address: str) -> None:
+    context = chrome.new_context(locale="en-US")
+    tab = TabPage(context, address, "other")
+    assert "No video yet" in tab.text("facts")
+    assert tab.page.query_selector("#facepick_people .thumbnail-item") is None
+    assert tab.page.query_selector("[data-facepick-act^='show:']") is None
+    tab.page.close()
+    context.close()
+
+
+def test_a_file_that_is_no_video_is_told_in_words(
+    chrome: Any, address: str, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "holiday.mp4"
+    wrong.write_bytes(b"no video at all" * 100)
+    context = chrome.new_context(locale="en-US")
+    tab = TabPage(context, address, "wrong")
+    tab.upload(wrong)
+    tab.wait_text("facts", "not a video that can be read")
+    tab.shot("file")
+    context.close()
+
+
+def test_dark_and_chinese_on_a_phone(chrome: Any, address: str) -> None:
+    context = chrome.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme="dark", locale="zh-CN",
+        has_touch=True, device_scale_factor=2,
+    )  # fmt: skip
+    tab = TabPage(context, f"{address}/?__theme=dark", "phone_dark_zh")
+    tab.wait_text("scan", "查找人物")
+    tab.page.click("#facepick_video_advanced >> text=高级设置")
+    tab.page.fill("#facepick_path textarea, #facepick_path input", "two_people.mp4")
+    tab.press("open")
+    tab.wait_text("facts", "1280 x 720")
+    tab.scan()
+    tab.pick(1)
+    tab.wait_text("for_people", "对 P2")
+    assert tab.overflow_px() <= 0
+    tab.shot("picked")
+    tab.choose("flow", "换脸")
+    tab.page.wait_for_selector("#facepick_consent")
+    tab.press("render")
+    tab.wait_text("progress", "请添加新面孔的照片")
+    tab.shot("swap")
+    assert tab.overflow_px() <= 0
+    assert tab.faults == []
+    context.close()
