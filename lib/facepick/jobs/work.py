@@ -22,7 +22,6 @@ from facepick.render.preview import hardest_moment, side_by_side
 from facepick.render.renderer import Renderer
 from facepick.settings import from_mapping
 
-
 __all__ = ["preview", "render", "scan", "scan_video"]
 
 log = logging.getLogger("facepick.jobs")
