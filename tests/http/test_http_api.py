@@ -1,0 +1,84 @@
+"""The HTTP API over a real FastAPI application."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+fastapi = pytest.importorskip("fastapi", reason="FastAPI comes with gradio, the extra `ui`")
+pytest.importorskip("httpx", reason="the test client of FastAPI needs httpx")
+
+from fastapi.testclient import TestClient  # noqa: E402
+
+from facepick.app import App  # noqa: E402
+from facepick.host.standalone import StandaloneHost  # noqa: E402
+from facepick.http_api import PREFIX, add_routes  # noqa: E402
+
+
+@pytest.fixture
+def client(tmp_path: Path, shared_media: Path, shared_models: Path, monkeypatch: Any) -> TestClient:
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+    server = fastapi.FastAPI()
+    add_routes(server, App(StandaloneHost(roots=(shared_media / "odd",))))
+    return TestClient(server)
+
+
+def wait(client: TestClient, job: str) -> dict[str, Any]:
+    for _ in range(600):
+        record: dict[str, Any] = client.get(f"{PREFIX}/jobs/{job}").json()
+        if record["state"] not in ("queued", "running"):
+            return record
+        time.sleep(0.2)
+    raise AssertionError(record)
+
+
+def test_scan_then_hide_over_http(client: TestClient, shared_media: Path) -> None:
+    video = str(shared_media / "odd" / "base_640x360.mp4")
+    job = client.post(f"{PREFIX}/scans", json={"video": video}).json()["id"]
+    assert wait(client, job)["state"] == "done"
+    people = client.get(f"{PREFIX}/jobs/{job}/people").json()
+    assert [p["id"] for p in people["people"]][:2] == ["P1", "P2"]
+    plan = {
+        "format": "facepick-plan/1",
+        "video": video,
+        "assignments": [{"people": ["P2"], "flow": "hide", "engine": "pixelate"}],
+    }
+    answer = client.post(f"{PREFIX}/renders", json={"plan": plan, "name": "out.mp4"})
+    record = wait(client, answer.json()["id"])
+    assert record["state"] == "done", record
+    assert len(client.get(f"{PREFIX}/jobs/{record['id']}/result").content) > 10_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/scans", {}, 400),
+        ("/scans", {"video": "/etc/passwd"}, 400),
+        ("/scans", {"video": "../../../etc/passwd"}, 400),
+        ("/renders", {"plan": None}, 400),
+        ("/jobs/20260101-000000-0000/cancel", {}, 404),
+    ],
+)
+def test_a_wrong_request_gets_a_sentence(
+    client: TestClient, path: str, body: dict[str, Any], status: int
+) -> None:
+    answer = client.post(PREFIX + path, json=body)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+def test_a_page_elsewhere_cannot_post_plain_text(client: TestClient) -> None:
+    answer = client.post(
+        f"{PREFIX}/scans", content='{"video": "a"}', headers={"content-type": "text/plain"}
+    )
+    assert answer.status_code in (415, 422)
+
+
+def test_engines_come_with_their_schema(client: TestClient) -> None:
+    engines = client.get(f"{PREFIX}/engines").json()
+    assert {"hide", "lipsync", "swap"} <= {e["flow"] for e in engines}
+    assert all(e["settings"]["type"] == "object" for e in engines)
