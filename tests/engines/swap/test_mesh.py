@@ -1,4 +1,4 @@
-"""The built-in swap on contracted models: the source's identity, the target's pose and expression."""
+"""The built-in swap, on contracted models: the source's identity, the target's expression."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_a_nearer_face_in_front_is_left_alone(
     target: list[FaceRequest], photo: Path, tmp_path: Path
 ) -> None:
     request = target[0]
-    x0, y0, x1, y1 = request.box
+    x0, y0, _, y1 = request.box
     front = Box(x0 - request.box.width / 2, y0, x0 + request.box.width / 2, y1 + 20)
     behind = Box(x0, y0, x0 + 60, y0 + 60)
     session = opened([request], [photo], tmp_path)

@@ -12,14 +12,16 @@ from facepick.compositing.masks import Area
 from facepick.compositing.patch import BgrImage, FaceRequest
 from facepick.engines.swap.light import basis
 from facepick.engines.swap.surface import Surface
-from facepick.engines.swap.topology import VERTICES, topology
+from facepick.engines.swap.topology import VERTICES, ring_reach, topology
 from facepick.faces.detection import Box, FloatArray
 
 __all__ = [
+    "beard_likelihood",
     "beard_points",
     "fall_off",
     "hair_zone",
     "holes",
+    "jaw_zone",
     "predicted_skin",
     "rim_zone",
     "skin_likelihood",
@@ -62,26 +64,47 @@ def rim_zone() -> npt.NDArray[np.float64]:
 
 
 @cache
+def jaw_zone() -> npt.NDArray[np.float64]:
+    """(`VERTICES`,) 1 on the oval's edge and the ring well below the mouth, else 0."""
+    shape = topology().shape
+    mouth = float(shape[[61, 291], 1].mean())
+    low = shape[list(masks.FACE_OVAL), 1] > mouth + 0.3 * (shape[152, 1] - mouth)
+    zone = np.zeros(VERTICES)
+    zone[list(masks.FACE_OVAL)] = low
+    zone[468:] = low
+    return zone
+
+
+@cache
 def beard_points() -> tuple[int, ...]:
     """Points of chin and lower cheeks, inside the oval and off the lips: where a beard grows."""
     shape = topology().shape
     mouth = float(shape[[61, 291], 1].mean())
-    lips = shape[list(masks.LIPS_OUTER), :2]
+    corner = float(np.abs(shape[[61, 291], 0]).mean())
+    under_lip = float(shape[17, 1])
     edge = shape[list(masks.FACE_OVAL), :2]
     chosen = []
-    for i, point in enumerate(shape[:, :2]):
-        off_lips = float(np.min(np.hypot(*(lips - point).T))) > 0.08
-        off_edge = float(np.min(np.hypot(*(edge - point).T))) > 0.10
-        if point[1] > mouth and off_lips and off_edge:
+    for i, (x, y, _) in enumerate(shape):
+        off_edge = float(np.min(np.hypot(*(edge - (x, y)).T))) > 0.04
+        beside = abs(x) > corner + 0.1 and y > mouth
+        if off_edge and (y > under_lip + 0.08 or beside):
             chosen.append(i)
     return tuple(chosen)
 
 
-@cache
-def fall_off() -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 on the face, 0 on the ring around it."""
+def fall_off(*, top: float, side: float) -> npt.NDArray[np.float64]:
+    """(`VERTICES`,) 1 on the face, falling to 0 where the mask ends.
+
+    That is at the ring, but below the jaw, where the ring lies further out than the mask goes,
+    halfway: negative values there put the zero in between.
+    """
     inside = np.ones(VERTICES)
-    inside[468:] = 0.0
+    reach = ring_reach(top=top, side=side)
+    # The ring starts at the top of the oval: its lower half is the middle half of its numbers.
+    count = len(reach)
+    lower = (np.arange(count) > count // 4) & (np.arange(count) < count - count // 4)
+    ends = np.where(lower, max(side, 0.01), np.maximum(reach, 0.01))
+    inside[468:] = 1 - reach / ends
     return inside
 
 
@@ -103,6 +126,40 @@ def skin_likelihood(image: BgrImage, predicted: list[FloatArray], face_height: f
     away = np.sqrt(distance / 3) / np.float32(_SKIN_SIGMA)
     t = np.clip((np.float32(_SKIN_FAR) - away) / np.float32(_SKIN_FAR - _SKIN_NEAR), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def beard_likelihood(
+    image: BgrImage, skin: FloatArray, vertices: FloatArray, face_height: float
+) -> FloatArray | None:
+    """How likely each pixel has the colour of the beard, (h, w) float32, or None without one.
+
+    Args:
+        image: (h, w, 3) uint8 BGR.
+        skin: (h, w) float32, see `skin_likelihood`.
+        vertices: (n, 3) in pixels of `image`.
+    """
+    import cv2
+
+    points = list(beard_points())
+    columns = np.clip(vertices[points, 0].astype(int), 0, image.shape[1] - 1)
+    rows = np.clip(vertices[points, 1].astype(int), 0, image.shape[0] - 1)
+    hairy = skin[rows, columns] < 0.3
+    # Lit stubble looks like skin; a shadow or a mole on a clean chin is less than a seventh of it.
+    certain = float(np.clip((hairy.mean() - 0.15) / 0.15, 0, 1))
+    if certain == 0:
+        return None
+    smooth = cv2.GaussianBlur(image, (0, 0), max(0.8, 0.01 * face_height))
+    logs = np.log(smooth.astype(np.float32) + 4.0)
+    colors = logs[rows[hairy], columns[hairy]]
+    center = np.median(colors, axis=0)
+    spread = np.maximum(1.4826 * np.median(np.abs(colors - center), axis=0), 0.12)
+    away = np.sqrt((((logs - center) / spread) ** 2).mean(axis=2))
+    like = np.clip(4 - away, 0, 1) * (1 - skin)
+    # The rim of a beard blends into skin: what lies right beside it counts as well.
+    reach = max(1, round(0.005 * face_height))
+    grown = cv2.dilate(like, np.ones((3, 3), np.uint8), iterations=reach)
+    soft = cv2.GaussianBlur(grown, (0, 0), 0.01 * face_height + 0.5)
+    return np.asarray(soft * np.float32(certain), np.float32)
 
 
 def predicted_skin(

@@ -82,6 +82,7 @@ class _SourceLook:
                 f"Too little skin is seen in {first.name}.", hint="Use a photo from the front."
             )
         self.light = light
+        self.bearded = False
         for source in sources:
             layer, weight = self._layer(source)
             if colors is None:
@@ -116,7 +117,8 @@ class _SourceLook:
             rows = np.clip(vertices[:468, 1].astype(int), 0, size[1] - 1)
             columns = np.clip(vertices[:468, 0].astype(int), 0, size[0] - 1)
             beard = list(face_mask.beard_points())
-            bearded = float(np.mean(likely[rows[beard], columns[beard]])) < 0.5
+            bearded = float(np.mean(likely[rows[beard], columns[beard]] < 0.3)) > 0.35
+            self.bearded = self.bearded or bearded
             # Hair over the face's edge becomes plain skin; a beard there stays a beard.
             hair = (zone if bearded else np.maximum(zone, rim)) * (1 - likely)
             plain = np.exp(np.dstack(predicted)) - np.float32(4)
@@ -205,14 +207,20 @@ class MeshSession:
             change = gain(light, normals, face.light, face.normals)
             new = new * np.dstack(surface.interpolate(change))
 
-        zone, inside = surface.interpolate(
-            np.stack([face_mask.hair_zone(), face_mask.fall_off()], axis=1)
-        )
+        fall = face_mask.fall_off(**face.reach)
+        zones = [face_mask.hair_zone(), fall, face_mask.jaw_zone()]
+        zone, inside, jaw = surface.interpolate(np.stack(zones, axis=1))
         skin = face_mask.skin_likelihood(
             old, face_mask.predicted_skin(surface, light, normals), height
         )
         covered = (surface.index > 0).astype(np.float32)
-        alpha = np.clip(inside, 0, 1) * covered
+        inside = np.clip(inside, 0, 1)
+        if not face.bearded:
+            # A beard's rim around a clean chin is covered as far as the ring reaches.
+            beard = face_mask.beard_likelihood(old, skin, vertices, height)
+            if beard is not None:
+                inside = np.maximum(inside, np.clip(jaw * 1.5, 0, 1) * beard)
+        alpha = inside * covered
         alpha = alpha * alpha * (3 - 2 * alpha)
         alpha = masks.feather_in(covered, settings.blur * height) * alpha
         alpha = alpha * (1 - zone * (1 - skin))

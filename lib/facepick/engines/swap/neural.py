@@ -290,7 +290,9 @@ class NeuralSession:
         local[:, :2] -= np.asarray(area.origin, np.float32)
         height = float(np.linalg.norm(mesh[10, :2] - mesh[152, :2]))
         surface = Surface.draw(local, topology(), (area.width, area.height))
-        (fall,) = surface.interpolate(face_mask.fall_off()[:, None])
+        (fall,) = surface.interpolate(
+            face_mask.fall_off(top=settings.forehead, side=settings.margin)[:, None]
+        )
         # Eyes and mouth are holes of the surface, but not of this mask.
         covered = masks.outline(area, mesh)
         alpha = np.maximum(np.clip(fall, 0, 1) * (surface.index > 0), covered)

@@ -17,6 +17,7 @@ from facepick.compositing.masks import FACE_OVAL
 from facepick.faces.detection import FloatArray
 
 __all__ = [
+    "RING_JAW",
     "RING_SIDE",
     "RING_TOP",
     "VERTICES",
@@ -24,6 +25,7 @@ __all__ = [
     "Topology",
     "extended",
     "pose_of",
+    "ring_reach",
     "topology",
     "vertex_normals",
 ]
@@ -31,9 +33,9 @@ __all__ = [
 VERTICES = 468 + len(FACE_OVAL)
 """The network's points and a ring of as many points as the oval has, around it."""
 
-RING_TOP, RING_SIDE = 0.30, 0.07
+RING_TOP, RING_SIDE, RING_JAW = 0.30, 0.11, 0.22
 """How far the ring lies outside the oval, as a share of the way from the face's middle: at the
-top up to the hair line, elsewhere just past the jaw."""
+top up to the hair line, at the sides just past the face, below the jaw as far as a beard goes."""
 
 _DATA = Path(__file__).parent / "data" / "mesh_topology.npz"
 
@@ -68,15 +70,22 @@ def topology() -> Topology:
         )
 
 
+def ring_reach(*, top: float = RING_TOP, side: float = RING_SIDE) -> npt.NDArray[np.float64]:
+    """How far each point of the ring lies outside the oval, (36,)."""
+    steps = np.arange(len(FACE_OVAL))
+    # 0 at the top of the oval, pi at the chin.
+    angle = np.minimum(steps, len(FACE_OVAL) - steps) * (2 * math.pi / len(FACE_OVAL))
+    reach = side + (top - side) * np.clip(np.cos(angle), 0, 1) ** 2
+    jaw = np.clip(-2 * np.cos(angle), 0, 1)
+    return np.asarray(reach + jaw * np.maximum(RING_JAW - side, 0))
+
+
 def extended(mesh: npt.ArrayLike, *, top: float = RING_TOP, side: float = RING_SIDE) -> FloatArray:
     """The mesh (468, 3) with the ring around its oval, (`VERTICES`, 3)."""
     points = np.asarray(mesh, np.float64)
     oval = points[list(FACE_OVAL)]
     center = oval.mean(axis=0)
-    steps = np.arange(len(FACE_OVAL))
-    # 0 at the top of the oval, pi at the chin.
-    angle = np.minimum(steps, len(FACE_OVAL) - steps) * (2 * math.pi / len(FACE_OVAL))
-    reach = side + (top - side) * np.clip(np.cos(angle), 0, 1) ** 2
+    reach = ring_reach(top=top, side=side)
     outward = oval - center
     ring = oval + reach[:, None] * outward
     # The head curves away there, at about 45 degrees.
