@@ -1,0 +1,96 @@
+"""Cuts are found to the frame, on drawn pictures and on footage with an exact cut list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from facepick.shots.detect import ShotDetector
+
+Picture = npt.NDArray[np.uint8]
+
+
+def scene(seed: int, light: float = 1.0) -> Picture:
+    """A still picture full of edges; one seed, one scene."""
+    blocks = np.random.default_rng(seed).integers(20, 230, (9, 16, 3))
+    picture = np.kron(blocks, np.ones((8, 8, 1)))
+    return np.clip(picture * light, 0, 255).astype(np.uint8)
+
+
+def cuts_of(pictures: Iterable[Picture]) -> list[int]:
+    detector = ShotDetector()
+    for index, picture in enumerate(pictures):
+        detector.push(index, picture)
+    return [shot.start for shot in detector.finish()[1:]]
+
+
+def test_quick_cuts_are_found_to_the_frame() -> None:
+    pictures = [scene(i // 15) for i in range(60)]
+    assert cuts_of(pictures) == [15, 30, 45]
+
+
+def test_a_change_of_light_is_no_cut() -> None:
+    assert cuts_of([scene(1, 1.0 if i < 20 else 0.45) for i in range(40)]) == []
+
+
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_a_flash_is_no_cut(length: int) -> None:
+    white = np.full_like(scene(1), 255)
+    pictures = [white if 20 <= i < 20 + length else scene(1) for i in range(40)]
+    assert cuts_of(pictures) == []
+
+
+def test_shots_cover_every_frame() -> None:
+    detector = ShotDetector()
+    for index in range(33):
+        detector.push(index, scene(index // 11))
+    shots = detector.finish()
+    assert [(s.start, s.stop) for s in shots] == [(0, 11), (11, 22), (22, 33)]
+
+
+def test_a_frame_is_settled_before_the_tracker_may_pass_it() -> None:
+    detector = ShotDetector()
+    for index in range(40):
+        detector.push(index, scene(0 if index < 20 else 1))
+        if detector.settled > 20:
+            assert detector.cuts == (20,)
+    assert detector.cuts == (20,)
+
+
+def test_no_frames_no_shots() -> None:
+    assert ShotDetector().finish() == ()
+
+
+def test_one_frame_is_one_shot() -> None:
+    detector = ShotDetector()
+    detector.push(0, scene(0))
+    (shot,) = detector.finish()
+    assert (shot.start, shot.stop) == (0, 1)
+
+
+def test_a_left_out_frame_is_refused() -> None:
+    detector = ShotDetector()
+    detector.push(0, scene(0))
+    with pytest.raises(ValueError, match="frame 1 was expected"):
+        detector.push(2, scene(0))
+
+
+def test_cuts_of_constructed_footage(clip: Callable[[str], Path], shared_media: Path) -> None:
+    """dev_gt4: 19 shots, six of them 0.6 s long, people who enter and leave, a gamma change."""
+    import av
+
+    truth = json.loads((shared_media / "gt" / "dev_gt4.json").read_text())
+    detector = ShotDetector()
+    with av.open(str(clip("dev_gt4"))) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index == 600:
+                break
+            small = frame.reformat(160, 90, "bgr24").to_ndarray()
+            detector.push(index, small)
+    found = [shot.start for shot in detector.finish()[1:]]
+    assert found == [cut for cut in truth["cuts"] if cut < 600]
