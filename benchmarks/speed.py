@@ -63,10 +63,10 @@ def repeated(video: Path, minutes: float, out: Path) -> None:
     times = max(1, round(minutes * 60 / length))
     listing = out.with_suffix(".txt")
     listing.write_text("".join(f"file '{video.resolve()}'\n" for _ in range(times)))
-    from facepick.media.ffmpeg import ffmpeg_path
+    from facepick.media.ffmpeg import ffmpeg_binary
 
     subprocess.run(
-        [str(ffmpeg_path()), "-v", "error", "-y", "-f", "concat", "-safe", "0", "-i", str(listing),
+        [str(ffmpeg_binary()), "-v", "error", "-y", "-f", "concat", "-safe", "0", "-i", str(listing),
          "-c", "copy", str(out)],
         check=True,
     )  # fmt: skip
