@@ -217,7 +217,8 @@ class App:
 
     def start(self, workspace: Workspace) -> JobRecord:
         """Hand a job to a child process."""
-        spawn(workspace, self.host.child_environment())
+        workspace.mark_queued()
+        workspace.mark_queued(spawn(workspace, self.host.child_environment()))
         return workspace.record()
 
     def start_scan(
@@ -285,6 +286,7 @@ class App:
                 f"Job {job_id} is {record.state} and cannot be resumed.",
                 hint="See: facepick jobs list",
             )
+        workspace.mark_queued()
         return workspace
 
     def scan_of_job(self, job_id: str) -> Scan:

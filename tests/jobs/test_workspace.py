@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from facepick.errors import JobNotFound, UserInputError
+from facepick.errors import Cancelled, JobNotFound, UserInputError
 from facepick.jobs.workspace import Workspaces
 from facepick.progress import Progress
 
@@ -63,6 +63,27 @@ def test_a_running_job_cannot_be_claimed_twice(tmp_path: Path) -> None:
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+def test_a_job_that_was_stopped_before_it_began_does_not_begin(tmp_path: Path) -> None:
+    job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    job.ask_to_cancel()
+    with pytest.raises(Cancelled):
+        job.claim()
+    assert job.record().state == "stopped"
+    job.mark_queued()
+    assert job.record().state == "queued"
+    job.claim()
+    assert job.record().state == "running"
+
+
+def test_a_child_that_ends_before_it_begins_leaves_an_interrupted_job(tmp_path: Path) -> None:
+    job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    job.mark_queued()
+    job.mark_queued(child.pid)
+    assert job.record().state == "interrupted"
 
 
 @pytest.mark.parametrize("name", ["", "..", "../../etc", "20261122-215701-4f2a", "x"])

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facepick.errors import JobNotFound, UserInputError
+from facepick.errors import Cancelled, JobNotFound, UserInputError
 from facepick.jobs.job import JobKind, JobRecord, JobState
 from facepick.progress import Progress
 from facepick.render.report import write_json
@@ -50,6 +50,9 @@ class Workspace:
         name: JobState = state.get("state", "queued")
         if name == "running" and not _is_alive(state.get("pid"), state.get("pid_started")):
             name = "interrupted"
+        if name == "queued" and "child" in state and not _is_alive(state["child"], None):
+            # The child process ended before it could claim the job.
+            name = "interrupted"
         progress = state.get("progress")
         return JobRecord(
             id=self.id,
@@ -72,6 +75,7 @@ class Workspace:
 
         Raises:
             UserInputError: another process works on it.
+            Cancelled: the user stopped it before it began.
         """
         record = self.record()
         state = _read(self.folder / "state.json")
@@ -79,7 +83,9 @@ class Workspace:
             raise UserInputError(
                 f"Job {self.id} is running.", hint=f"Stop it first: facepick jobs cancel {self.id}"
             )
-        (self.folder / "cancel").unlink(missing_ok=True)
+        if self.cancel_asked:
+            self.mark_stopped()
+            raise Cancelled
         self._write("running")
 
     def _write(self, state: JobState, **more: Any) -> None:
@@ -115,6 +121,15 @@ class Workspace:
 
     def ask_to_cancel(self) -> None:
         (self.folder / "cancel").touch()
+
+    def mark_queued(self, child: int | None = None) -> None:
+        """Let the job begin (again), in the process `child` if that is known; an earlier wish to
+        stop it is forgotten.  A worker that has claimed the job meanwhile is left alone."""
+        if child is None:
+            (self.folder / "cancel").unlink(missing_ok=True)
+            self._write("queued")
+        elif _read(self.folder / "state.json").get("state") == "queued":
+            self._write("queued", child=child)
 
     def mark_stopped(self) -> None:
         """For a job without a living worker: note that the user does not want it."""
