@@ -1,0 +1,242 @@
+"""The parts of the swap: surface, light, decisions over time, the steadier, finishing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from facepick.compositing import masks
+from facepick.compositing.patch import FaceRequest, Reason
+from facepick.engines.swap import finish
+from facepick.engines.swap.doubt import Gate, Sight
+from facepick.engines.swap.light import basis, fit_light, gain
+from facepick.engines.swap.settings import MeshSettings
+from facepick.engines.swap.steady import MeshSteadier
+from facepick.engines.swap.surface import Surface, Texture, filled, texture_from
+from facepick.engines.swap.topology import (
+    VERTICES,
+    extended,
+    pose_of,
+    topology,
+    vertex_normals,
+)
+from facepick.faces.detection import Box
+
+
+def head(scale: float = 100.0, at: tuple[float, float] = (200.0, 180.0)) -> np.ndarray:
+    """The mean head, `scale` pixels between the eyes."""
+    mesh = topology().shape * np.float32(scale)
+    mesh[:, :2] += np.asarray(at, np.float32)
+    return mesh
+
+
+def turned(mesh: np.ndarray, *, yaw: float = 0.0, roll: float = 0.0) -> np.ndarray:
+    """The head turned to the right of the picture and clockwise, in degrees."""
+    a, b = math.radians(yaw), math.radians(roll)
+    center = mesh.mean(axis=0)
+    x, y, z = (mesh - center).T
+    x, z = math.cos(a) * x - math.sin(a) * z, math.sin(a) * x + math.cos(a) * z
+    x, y = math.cos(b) * x - math.sin(b) * y, math.sin(b) * x + math.cos(b) * y
+    return (np.stack([x, y, z], axis=1) + center).astype(np.float32)
+
+
+def test_topology_is_one_sheet_with_three_holes() -> None:
+    surface = topology()
+    assert surface.uv.shape == (VERTICES, 2)
+    assert surface.uv.min() >= 0
+    assert surface.uv.max() <= 1
+    edges: dict[frozenset[int], int] = {}
+    for triangle in surface.triangles.tolist():
+        for i in range(3):
+            edge = frozenset((triangle[i], triangle[i - 1]))
+            edges[edge] = edges.get(edge, 0) + 1
+    border = {e for e, count in edges.items() if count == 1}
+    holes = (masks.LIPS_INNER, masks.RIGHT_EYE, masks.LEFT_EYE, tuple(range(468, VERTICES)))
+    rings = {
+        frozenset(pair) for ring in holes for pair in zip(ring, (*ring[1:], ring[0]), strict=True)
+    }
+    assert border == rings
+    assert max(edges.values()) == 2
+    used = set(surface.triangles.ravel().tolist())
+    # Four points of the upper lip fall into the opened mouth; the sheet does without them.
+    assert set(range(VERTICES)) - used == {42, 183, 272, 407}
+    # Euler's formula for a disc with three holes: V - E + F = 1 - 3.
+    assert len(used) - len(edges) + len(surface.triangles) == -2
+
+
+def test_normals_point_at_the_camera_and_to_the_sides() -> None:
+    normals = vertex_normals(extended(head()), topology().triangles)
+    assert normals[1, 2] < -0.7
+    assert normals[234, 0] < -0.5
+    assert normals[454, 0] > 0.5
+
+
+@pytest.mark.parametrize(("yaw", "roll"), [(0, 0), (25, 0), (-40, 10), (10, -30)])
+def test_pose_is_read_off_the_mesh(yaw: float, roll: float) -> None:
+    pose = pose_of(turned(head(), yaw=yaw, roll=roll))
+    assert pose.yaw == pytest.approx(yaw, abs=1.5)
+    assert pose.roll == pytest.approx(roll, abs=6)
+
+
+def test_a_picture_pulled_into_the_texture_and_drawn_again_is_the_same_picture() -> None:
+    """On the mesh it came from, every pixel must come back where it was."""
+    y, x = np.mgrid[:400, :400].astype(np.float32)
+    picture = np.dstack([128 + 60 * np.sin(x / 25), 128 + 60 * np.cos(y / 30), (x + y) / 4])
+    mesh = head()
+    vertices = extended(mesh)
+    colors, weight = texture_from(picture.astype(np.float32), vertices, topology())
+    texture = Texture.of(filled(colors, weight), weight)
+    surface = Surface.draw(vertices, topology(), (400, 400))
+    drawn = texture.onto(surface, vertices, topology())
+    inside = cv2.erode((surface.index > 0).astype(np.uint8), np.ones((9, 9))) > 0
+    inside &= masks.outline(masks.Area(0, 0, 400, 400), mesh) == 1
+    assert inside.sum() > 20_000
+    assert np.abs(drawn - picture)[inside].mean() < 1.0
+
+
+def test_what_faces_away_has_no_weight() -> None:
+    picture = np.full((400, 400, 3), 128, np.float32)
+    _, front = texture_from(picture, extended(head()), topology())
+    _, side = texture_from(picture, extended(turned(head(), yaw=50)), topology())
+    half = front.shape[1] // 2
+    assert front[:, :half].sum() == pytest.approx(front[:, half:].sum(), rel=0.1)
+    assert side[:, half:].sum() < 0.5 * side[:, :half].sum()
+
+
+def test_light_is_found_on_skin_that_is_partly_covered() -> None:
+    """A head painted with a known light; a third of the forehead is black."""
+    mesh = head()
+    vertices = extended(mesh)
+    normals = vertex_normals(vertices, topology().triangles)
+    truth = np.array([[4.6, 4.7, 4.9], [0.3, 0.3, 0.3], [0.1, 0.1, 0.1], [-0.2, -0.2, -0.2]])
+    surface = Surface.draw(vertices, topology(), (400, 400))
+    planes = surface.interpolate(np.exp(basis(normals) @ truth) - 4)
+    picture = np.clip(np.dstack(planes), 0, 255).astype(np.uint8)
+    picture[surface.index == 0] = 60
+    covered = picture.copy()
+    covered[60:110, 120:180] = 5
+    found = fit_light(covered, vertices, normals)
+    assert found is not None
+    factor = gain(found, normals, truth, normals)
+    assert np.median(np.abs(factor[:468] - 1)) < 0.06
+    assert fit_light(picture[:5, :5], vertices, normals) is None
+
+
+def sight(frame: int, turn: float, **changes: object) -> Sight:
+    base = Sight(
+        frame=frame, shot=0, x=100.0, y=100.0, turn=turn, height=200.0, mesh_score=1.0,
+        confidence=1.0, seen=0,
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def request_of(s: Sight) -> FaceRequest:
+    box = Box(s.x - s.height * 0.4, s.y - s.height / 2, s.x + s.height * 0.4, s.y + s.height / 2)
+    return FaceRequest(
+        frame=s.frame, time=Fraction(s.frame, 25), crop=np.zeros((8, 8, 3), np.uint8),
+        origin=(0, 0), box=box, landmarks5=np.zeros((5, 2), np.float32), source_frame=s.frame,
+    )  # fmt: skip
+
+
+def decisions(turns: list[float]) -> list[tuple[Reason | None, float]]:
+    sights = [sight(i, t) for i, t in enumerate(turns)]
+    gate = Gate(MeshSettings(max_turn=40), sights)
+    found = [gate.decide(request_of(s)) for s in sights]
+    return [(d.reason, d.strength) for d in found]
+
+
+def test_a_face_that_trembles_at_the_limit_does_not_flicker() -> None:
+    trembling = [41.0, 39.0, 41.0, 39.0, 38.0, 41.0, 39.0, 38.5, 37.0]
+    reasons = [r for r, _ in decisions([20.0] * 5 + trembling + [20.0] * 8)]
+    changes = sum(a != b for a, b in pairwise(reasons))
+    assert changes == 2
+    assert reasons[5:14] == [Reason.PROFILE] * 9
+
+
+def test_a_swap_of_three_frames_between_two_profiles_is_no_swap() -> None:
+    reasons = [r for r, _ in decisions([60.0] * 5 + [10.0] * 3 + [60.0] * 5)]
+    assert reasons == [Reason.PROFILE] * 13
+
+
+def test_the_new_face_comes_and_goes_softly_but_is_full_at_cuts() -> None:
+    strengths = [s for _, s in decisions([10.0] * 10 + [60.0] * 5 + [10.0] * 10)]
+    assert strengths[0] == 1
+    assert strengths[6:10] == [1, 0.75, 0.5, 0.25]
+    assert strengths[10:15] == [0] * 5
+    assert strengths[15:19] == [0.25, 0.5, 0.75, 1]
+
+
+def test_decisions_do_not_reach_over_a_cut() -> None:
+    sights = [sight(i, 60.0 if i < 5 else 38.0, shot=0 if i < 5 else 1) for i in range(12)]
+    gate = Gate(MeshSettings(max_turn=40), sights)
+    after = [gate.decide(request_of(s)) for s in sights[5:]]
+    assert all(d.reason is None and d.strength == 1 for d in after)
+
+
+def test_the_steadier_removes_tremble_and_follows_motion() -> None:
+    """A textured picture moves by a pixel a frame; the mesh follows it, trembling."""
+    rng = np.random.default_rng(2)
+    noise = cv2.GaussianBlur(rng.integers(0, 256, (500, 500), dtype=np.uint8), (0, 0), 3)
+    picture = np.repeat(cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)[:, :, None], 3, axis=2)
+    truth, raw, steady = [], [], []
+    steadier = MeshSteadier()
+    for i in range(30):
+        crop = np.ascontiguousarray(picture[:400, 60 - i : 460 - i])
+        mesh = head(at=(200.0 + i, 180.0))
+        trembling = mesh + rng.normal(0, 0.8, mesh.shape).astype(np.float32)
+        request = FaceRequest(
+            frame=i, time=Fraction(i, 25), crop=crop, origin=(0, 0),
+            box=Box(110.0 + i, 60, 290.0 + i, 320), landmarks5=np.zeros((5, 2), np.float32),
+            mesh=trembling, mesh_score=1.0, source_frame=i,
+        )  # fmt: skip
+        found = steadier.push(request)
+        assert found is not None
+        truth.append(mesh[:, :2])
+        raw.append(trembling[:, :2])
+        steady.append(found[:, :2])
+    before = np.std(np.array(raw[10:]) - np.array(truth[10:]))
+    after = np.std(np.array(steady[10:]) - np.array(truth[10:]))
+    assert after < 0.65 * before
+    lag = np.mean(np.array(steady[10:]) - np.array(truth[10:]), axis=(0, 1))
+    assert np.abs(lag).max() < 0.3
+
+
+def test_lab_match_takes_mean_and_spread() -> None:
+    rng = np.random.default_rng(4)
+    old = np.clip(rng.normal((90, 110, 160), 12, (60, 60, 3)), 0, 255).astype(np.uint8)
+    new = np.clip(rng.normal((160, 150, 140), 15, (60, 60, 3)), 0, 255).astype(np.float32)
+    weight = np.ones((60, 60), np.float32)
+    matched = finish.match_lab(new, old, weight)
+    assert np.allclose(matched.mean(axis=(0, 1)), old.mean(axis=(0, 1)), atol=4)
+    assert np.array_equal(finish.match_lab(new, old, 0 * weight), new)
+
+
+def test_low_frequencies_follow_a_slope_of_light_and_keep_detail() -> None:
+    x = np.linspace(0, 1, 120, dtype=np.float32)
+    old = np.repeat(np.repeat((60 + 120 * x)[None, :, None], 120, 0), 3, 2).astype(np.uint8)
+    detail = np.zeros((120, 120, 3), np.float32)
+    detail[::4] = 30
+    new = 120 + detail
+    matched = finish.match_low_frequencies(new, old, np.ones((120, 120), np.float32))
+    rows = matched.mean(axis=(0, 2))
+    assert rows[100] - rows[20] > 50
+    assert matched[60].mean() - matched[61].mean() == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize("sigma", [2.0, 6.0])
+def test_noise_is_measured_and_added(sigma: float) -> None:
+    rng = np.random.default_rng(6)
+    flat = np.full((200, 200, 3), 128, np.float32)
+    noisy = flat + rng.normal(0, sigma, (200, 200, 1)).astype(np.float32)
+    weight = np.ones((200, 200), np.float32)
+    assert finish.noise_of(noisy, weight) == pytest.approx(sigma, rel=0.1)
+    assert finish.noise_of(flat, weight) < 0.001
+    grained = finish.add_grain(flat, sigma, seed=1)
+    assert (grained - flat).std() == pytest.approx(sigma, rel=0.1)
+    assert np.array_equal(grained, finish.add_grain(flat, sigma, seed=1))
