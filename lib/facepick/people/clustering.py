@@ -270,7 +270,7 @@ def _home(
     if not ranked or ranked[0][0] < options.link:
         return None
     # Nearly as much like somebody else: nobody can tell.
-    if len(ranked) > 1 and ranked[0][0] - ranked[1][0] < options.poor_penalty:
+    if len(ranked) > 1 and ranked[0][0] - ranked[1][0] < options.margin:
         return None
     return groups[-ranked[0][1]]
 

@@ -80,9 +80,14 @@ class TrackEvidence:
 
     @property
     def clear(self) -> bool:
-        """Whether some exemplar is large and sharp enough for a person to recognise somebody
-        by, whatever way the head is turned."""
-        return bool(np.any((self.sharpness >= 0.35) & (self.eye_distance >= 14.0)))
+        """Whether somebody could be recognised by it, whatever way the head is turned.
+
+        Some exemplar is sharp and has 14 pixels between the eyes; or it is so large that the
+        mesh network is certain of it even where darkness leaves no fine detail.
+        """
+        sharp = (self.sharpness >= 0.35) & (self.eye_distance >= 14.0)
+        large = (self.eye_distance >= 35.0) & (self.off_frontal <= 45.0)
+        return bool(np.any(sharp) or (self.mesh_score >= 0.9 and np.any(large)))
 
     @property
     def profile(self) -> bool:

@@ -133,7 +133,8 @@ def _read(folder: Path, info: VideoInfo, content_hash: str) -> Scan:
     plain = json.loads((folder / _JSON).read_text(encoding="utf-8"))
     if plain["version"] != VERSION or plain["content_hash"] != content_hash:
         raise ValueError("it is of another video or version")
-    with np.load(folder / _ARRAYS, allow_pickle=False) as file:
+    # Opened here: of a damaged file, numpy forgets to close what it opened itself.
+    with (folder / _ARRAYS).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     ends = np.cumsum(arrays["track_lengths"])
     tracks = []

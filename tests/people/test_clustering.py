@@ -1,0 +1,223 @@
+"""Grouping of tracks on made-up embeddings with known owners."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from facepick.people.clustering import ClusterOptions, Group, group_tracks, split_changed
+from facepick.people.evidence import TrackEvidence
+from facepick.people.track import FaceTrack
+
+DIMENSION = 128
+OPTIONS = ClusterOptions()
+
+
+def unit(vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    length = np.linalg.norm(vector, axis=-1, keepdims=True)
+    return np.asarray(vector / length, np.float32)
+
+
+def strangers(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Directions of people, as unlike as two strangers are to a face network."""
+    return unit(np.random.default_rng(1000 + seed).normal(size=(count, DIMENSION)))
+
+
+def views(
+    center: npt.NDArray[np.float32], count: int, rng: np.random.Generator, spread: float = 0.75
+) -> npt.NDArray[np.float32]:
+    """Views of one person: with 0.75 their cosines are about 0.64."""
+    noise = unit(rng.normal(size=(count, DIMENSION)))
+    return unit(center + spread * noise)
+
+
+def made(
+    start: int, stop: int, rows: npt.NDArray[np.float32], *, shot: int = 0, x: float = 100.0,
+    value: float = 0.8, stillness: float | None = None, weakest: tuple[float, int] = (1.0, -1),
+    sharp: float = 1.0, mesh: float = 1.0, off_frontal: float = 10.0, eyes: float = 30.0,
+) -> tuple[FaceTrack, TrackEvidence]:  # fmt: skip
+    n, k = stop - start, len(rows)
+    track = FaceTrack(
+        f"T{start}",
+        shot,
+        np.arange(start, stop, dtype=np.int32),
+        np.tile(np.float32([x, 100, x + 80, 200]), (n, 1)),
+        np.zeros((n, 5, 2), np.float32),
+        np.full(n, 0.9, np.float32),
+        np.zeros(n, np.uint8),
+        confidence=0.9,
+    )
+    evidence = TrackEvidence(
+        frames=np.linspace(start, stop - 1, k).astype(np.int32),
+        embeddings=rows,
+        value=np.full(k, value, np.float32),
+        eye_distance=np.full(k, eyes, np.float32),
+        off_frontal=np.full(k, off_frontal, np.float32),
+        sharpness=np.full(k, sharp, np.float32),
+        mesh_score=mesh,
+        stillness=stillness,
+        weakest_link=weakest,
+    )
+    return track, evidence
+
+
+def grouped(
+    items: list[tuple[FaceTrack, TrackEvidence]], options: ClusterOptions = OPTIONS
+) -> list[Group]:
+    return group_tracks([t for t, _ in items], [e for _, e in items], options)
+
+
+@pytest.mark.parametrize("people", range(2, 9))
+@pytest.mark.parametrize("seed", range(3))
+def test_the_number_of_people_is_right_with_unequal_screen_time(people: int, seed: int) -> None:
+    """Person k has 2^-k of the tracks of the first: where cluster counts by inertia fail."""
+    rng = np.random.default_rng(seed)
+    centers = strangers(people, seed)
+    owners = [k for k in range(people) for _ in range(max(1, 40 >> k))]
+    rng.shuffle(owners)
+    items = [
+        made(30 * i, 30 * i + 25, views(centers[k], 3, rng), shot=i) for i, k in enumerate(owners)
+    ]
+    groups = grouped(items)
+    assert len(groups) == people
+    for group in groups:
+        assert len({owners[i] for i in group.members}) == 1
+        assert not group.unsure
+
+
+def test_one_wrong_link_does_not_merge_two_people() -> None:
+    """One track of each is nearly the same picture (cosine 0.9); the other tracks are not."""
+    rng = np.random.default_rng(1)
+    a, b = strangers(2, 1)
+    items = [made(30 * i, 30 * i + 25, views(a, 3, rng), shot=i) for i in range(4)]
+    items += [made(30 * i, 30 * i + 25, views(b, 3, rng), shot=i) for i in range(4, 8)]
+    bridge = unit(a + b)
+    items.append(made(300, 325, views(bridge, 1, rng, 0.3), shot=9))
+    items.append(made(330, 355, views(bridge, 1, rng, 0.3), shot=10))
+    groups = grouped(items)
+    for group in groups:
+        members = set(group.members)
+        assert not (members & {0, 1, 2, 3} and members & {4, 5, 6, 7})
+
+
+def test_two_tracks_of_one_frame_are_two_people_whatever_they_look_like() -> None:
+    rng = np.random.default_rng(2)
+    (twin,) = strangers(1, 2)
+    items = [
+        made(0, 50, views(twin, 3, rng, 0.1), x=100),
+        made(10, 60, views(twin, 3, rng, 0.1), x=600),
+    ]
+    assert sorted(g.members for g in grouped(items)) == [(0,), (1,)]
+
+
+def test_apart_holds_for_whole_groups() -> None:
+    """a1 and b1 share frames, a2 looks like both: it joins one of them, and only one."""
+    rng = np.random.default_rng(3)
+    (look,) = strangers(1, 3)
+    items = [
+        made(0, 50, views(look, 3, rng, 0.2), x=100),
+        made(0, 50, views(look, 3, rng, 0.2), x=600),
+        made(60, 90, views(look, 3, rng, 0.2), shot=1),
+    ]
+    groups = grouped(items)
+    assert len(groups) == 2
+    assert all(not {0, 1} <= set(g.members) for g in groups)
+
+
+def test_a_blurred_track_is_kept_apart_and_never_part_of_somebody() -> None:
+    rng = np.random.default_rng(4)
+    a, b = strangers(2, 4)
+    items = [
+        made(0, 50, views(a, 3, rng)),
+        made(60, 110, views(b, 3, rng), shot=1),
+        made(120, 160, views(unit(a + b), 2, rng), shot=2, value=0.1, sharp=0.1),
+    ]
+    groups = {g.members: g for g in grouped(items)}
+    assert groups[2,].unsure
+    assert not groups[0,].unsure
+
+
+def test_a_blurred_thing_that_no_network_takes_for_a_face_is_nobody() -> None:
+    rng = np.random.default_rng(5)
+    a, b = strangers(2, 5)
+    items = [
+        made(0, 50, views(a, 3, rng)),
+        made(120, 160, views(b, 2, rng), shot=2, value=0.1, sharp=0.0, mesh=0.02),
+    ]
+    assert [g.members for g in grouped(items)] == [(0,)]
+
+
+def test_a_picture_of_a_face_is_unsure_and_a_calm_person_is_not() -> None:
+    rng = np.random.default_rng(6)
+    a, b = strangers(2, 6)
+    items = [
+        made(0, 200, views(a, 4, rng), stillness=0.036, x=100),
+        made(0, 200, views(b, 4, rng), stillness=0.12, x=600),
+    ]
+    assert [g.unsure for g in grouped(items)] == [True, False]
+
+
+def test_a_short_look_at_a_motionless_face_says_nothing() -> None:
+    rng = np.random.default_rng(6)
+    (a,) = strangers(1, 6)
+    assert not grouped([made(0, 60, views(a, 3, rng), stillness=0.03)])[0].unsure
+
+
+def test_coming_back_to_the_same_place_counts() -> None:
+    """Cosine about 0.3: too little alone, enough where the face was lost a second before."""
+    a, other = strangers(2, 7)
+    later = unit(0.3 * a + np.sqrt(1 - 0.3**2) * (other - (other @ a) * a))
+    near = [made(0, 40, a[None]), made(60, 90, later[None])]
+    far = [made(0, 40, a[None]), made(60, 90, later[None], shot=1)]
+    assert len(grouped(near)) == 1
+    assert len(grouped(far)) == 2
+
+
+def test_strictness_moves_the_threshold() -> None:
+    a, other = strangers(2, 8)
+    alike = unit(0.45 * a + np.sqrt(1 - 0.45**2) * (other - (other @ a) * a))
+    items = [made(0, 40, a[None]), made(60, 90, alike[None], shot=1)]
+    assert len(grouped(items, ClusterOptions(link=0.3))) == 1
+    assert len(grouped(items, ClusterOptions(link=0.6))) == 2
+
+
+def test_grouping_does_not_depend_on_chance() -> None:
+    rng = np.random.default_rng(9)
+    centers = strangers(4, 9)
+    items = [made(30 * i, 30 * i + 25, views(centers[i % 4], 3, rng), shot=i) for i in range(20)]
+    first, second = grouped(items), grouped(items)
+    assert [g.members for g in first] == [g.members for g in second]
+    assert [g.confidence for g in first] == [g.confidence for g in second]
+
+
+def test_a_track_that_goes_over_to_somebody_else_is_cut_where_it_was_weakest() -> None:
+    rng = np.random.default_rng(10)
+    a, b = strangers(2, 10)
+    rows = np.concatenate([views(a, 2, rng), views(b, 2, rng)])
+    track, evidence = made(0, 100, rows, weakest=(0.4, 47))
+    (first, seen), (second, later) = split_changed(track, evidence, link=OPTIONS.link)
+    assert (first.start, first.stop, second.start, second.stop) == (0, 47, 47, 100)
+    assert len(seen.frames) == 2
+    assert len(later.frames) == 2
+
+
+def test_a_track_of_one_person_stays_whole() -> None:
+    rng = np.random.default_rng(11)
+    (a,) = strangers(1, 11)
+    track, evidence = made(0, 100, views(a, 4, rng))
+    assert len(split_changed(track, evidence, link=OPTIONS.link)) == 1
+
+
+def test_a_large_dark_face_is_somebody_though_nothing_in_it_is_sharp() -> None:
+    rng = np.random.default_rng(12)
+    (a,) = strangers(1, 12)
+    dark = {"value": 0.3, "sharp": 0.0}
+    (large,) = grouped([made(0, 50, views(a, 3, rng), eyes=80.0, **dark)])
+    (small,) = grouped([made(0, 50, views(a, 3, rng), eyes=20.0, **dark)])
+    assert not large.unsure
+    assert small.unsure
+
+
+def test_nobody() -> None:
+    assert grouped([]) == []

@@ -1,0 +1,245 @@
+"""Corrections, and that they survive a scan with other settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facepick.errors import SelectionError
+from facepick.media.video import VideoInfo
+from facepick.people.edits import (
+    Edit,
+    Ignore,
+    Include,
+    Merge,
+    Move,
+    Rename,
+    Split,
+    add_edit,
+    apply_edits,
+    load_edits,
+    undo_edit,
+)
+from facepick.people.identity import Identity, Scan
+from facepick.people.track import FaceTrack
+from facepick.shots.shot import Shot
+
+HASH = "ab" * 32
+
+
+def track(name: str, start: int, stop: int, x: float, shot: int = 0) -> FaceTrack:
+    n = stop - start
+    return FaceTrack(
+        name,
+        shot,
+        np.arange(start, stop, dtype=np.int32),
+        np.tile(np.float32([x, 100, x + 100, 220]), (n, 1)),
+        np.zeros((n, 5, 2), np.float32),
+        np.ones(n, np.float32),
+        np.zeros(n, np.uint8),
+    )
+
+
+def person(name: str, *tracks: str, unsure: bool = False) -> Identity:
+    return Identity(
+        id=name,
+        track_ids=tracks,
+        exemplars=np.zeros((1, 4), np.float32),
+        frames=1,
+        screen_time=Fraction(1),
+        unsure=unsure,
+    )
+
+
+def scan_of(tracks: tuple[FaceTrack, ...], people: tuple[Identity, ...]) -> Scan:
+    info = VideoInfo(
+        path=Path("a.mp4"), width=1280, height=720, pixel_format="yuv420p", codec="h264",
+        time_base=Fraction(1, 25),
+    )  # fmt: skip
+    return Scan(
+        video=info,
+        content_hash=HASH,
+        pts=np.arange(300, dtype=np.int64),
+        duration_pts=1,
+        shots=(Shot(0, 0, 100), Shot(1, 100, 200), Shot(2, 200, 300)),
+        tracks=tracks,
+        people=people,
+    )
+
+
+@pytest.fixture
+def scan() -> Scan:
+    tracks = (
+        track("T1", 0, 100, 100),
+        track("T2", 0, 100, 700),
+        track("T3", 100, 200, 400, 1),
+        track("T4", 200, 300, 300, 2),
+        track("T5", 200, 240, 900, 2),
+    )
+    return scan_of(
+        tracks,
+        (
+            person("P1", "T1", "T4"),
+            person("P2", "T2"),
+            person("P3", "T3"),
+            person("P4", "T5", unsure=True),
+        ),
+    )
+
+
+@pytest.fixture
+def rescan() -> Scan:
+    """The same video with other settings: boxes a little off, other ids, one track in two."""
+    tracks = (
+        track("T1", 2, 98, 706),
+        track("T2", 1, 60, 104),
+        track("T3", 62, 100, 97),
+        track("T4", 101, 200, 405, 1),
+        track("T5", 200, 299, 296, 2),
+    )
+    return scan_of(tracks, (person("P1", "T1"), person("P2", "T2", "T3", "T5"), person("P3", "T4")))
+
+
+def owner_at(scan: Scan, frame: int, x: float) -> str | None:
+    for p in scan.people:
+        for t in scan.tracks_of(p.id):
+            box = t.box_at(frame)
+            if box is not None and abs(box.x0 - x) < 20:
+                return p.id
+    return None
+
+
+def edited(scan: Scan, cache: Path, *edits: Edit) -> Scan:
+    for edit in edits:
+        scan = add_edit(cache, scan, edit)
+    return scan
+
+
+def test_merge_makes_one_of_two_and_counts_anew(scan: Scan, tmp_path: Path) -> None:
+    after = edited(scan, tmp_path, Merge(people=("P2", "P3")))
+    assert [p.id for p in after.people] == ["P1", "P2", "P4"]
+    merged = after.person("P2")
+    assert merged.track_ids == ("T2", "T3")
+    assert merged.frames == 200
+    assert merged.screen_time == Fraction(200, 25)
+
+
+def test_who_is_on_screen_together_cannot_be_merged(scan: Scan, tmp_path: Path) -> None:
+    with pytest.raises(SelectionError, match="frame 0"):
+        add_edit(tmp_path, scan, Merge(people=("P1", "P2")))
+    assert load_edits(tmp_path, HASH) == ()
+
+
+def test_split_gives_a_new_person_the_next_id(scan: Scan, tmp_path: Path) -> None:
+    after = edited(scan, tmp_path, Split(person="P1", tracks=("T4",)))
+    assert after.person("P1").track_ids == ("T1",)
+    assert after.person("P5").track_ids == ("T4",)
+    with pytest.raises(SelectionError, match="Nothing would be left"):
+        add_edit(tmp_path, scan, Split(person="P2", tracks=("T2",)))
+    with pytest.raises(SelectionError, match="no track T3"):
+        add_edit(tmp_path, scan, Split(person="P2", tracks=("T3",)))
+
+
+def test_move_takes_a_track_to_another(scan: Scan, tmp_path: Path) -> None:
+    after = edited(scan, tmp_path, Move(tracks=("T4",), to="P2"))
+    assert after.person("P2").track_ids == ("T2", "T4")
+    assert after.person("P1").track_ids == ("T1",)
+    with pytest.raises(SelectionError, match="elsewhere"):
+        add_edit(tmp_path, scan, Move(tracks=("T1",), to="P2"))
+
+
+def test_rename_ignore_include(scan: Scan, tmp_path: Path) -> None:
+    after = edited(
+        scan,
+        tmp_path,
+        Rename(person="P1", name=" Anna "),
+        Ignore(person="P2"),
+        Include(person="P4"),
+    )
+    assert after.person("anna").id == "P1"
+    assert after.person("P2").ignored
+    assert not after.person("P4").unsure
+    assert not edited(after, tmp_path, Ignore(person="P2", ignored=False)).person("P2").ignored
+
+
+@pytest.mark.parametrize("name", ["P3", "t12", "x" * 81, "a\nb"])
+def test_names_that_cannot_be(scan: Scan, tmp_path: Path, name: str) -> None:
+    with pytest.raises(SelectionError):
+        add_edit(tmp_path, scan, Rename(person="P1", name=name))
+
+
+def test_a_name_is_one_persons(scan: Scan, tmp_path: Path) -> None:
+    named = edited(scan, tmp_path, Rename(person="P1", name="Anna"))
+    with pytest.raises(SelectionError, match="called"):
+        add_edit(tmp_path, named, Rename(person="P2", name="ANNA"))
+
+
+def test_corrections_survive_a_scan_with_other_settings(
+    scan: Scan, rescan: Scan, tmp_path: Path
+) -> None:
+    edited(
+        scan,
+        tmp_path,
+        Rename(person="P1", name="Anna"),
+        Split(person="P1", tracks=("T4",)),
+        Merge(people=("P2", "P3")),
+        Ignore(person="P2"),
+    )
+    after = apply_edits(rescan, load_edits(tmp_path, HASH))
+    anna = after.person("Anna")
+    assert owner_at(after, 50, 100) == anna.id
+    assert owner_at(after, 80, 100) == anna.id
+    assert owner_at(after, 250, 300) != anna.id
+    both = owner_at(after, 50, 700)
+    assert both is not None
+    assert owner_at(after, 150, 400) == both
+    assert after.person(both).ignored
+
+
+def test_a_correction_about_nobody_is_passed_over(scan: Scan, tmp_path: Path) -> None:
+    edited(scan, tmp_path, Rename(person="P4", name="Zoe"))
+    bare = scan_of(scan.tracks[:2], (person("P1", "T1"), person("P2", "T2")))
+    after = apply_edits(bare, load_edits(tmp_path, HASH))
+    assert [p.name for p in after.people] == [None, None]
+
+
+def test_replaying_the_stored_list_gives_the_same(scan: Scan, tmp_path: Path) -> None:
+    after = edited(scan, tmp_path, Merge(people=("P3", "P2")), Split(person="P1", tracks=("T4",)))
+    again = apply_edits(scan, load_edits(tmp_path, HASH))
+    assert [(p.id, p.track_ids, p.frames) for p in again.people] == [
+        (p.id, p.track_ids, p.frames) for p in after.people
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"version": 1}', '{"version": 9, "content_hash": "x", "edits": []}', "\x00"],
+)
+def test_a_damaged_list_counts_as_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / f"{HASH[:16]}.edits.json").write_text(text)
+    assert load_edits(tmp_path, HASH) == ()
+
+
+def test_undo_on_a_real_scan(scanned: Callable[[str], Scan], cache: Path) -> None:
+    scan = scanned("no_audio.mp4")
+    first = scan.people[0].track_ids[-1]
+    after = add_edit(cache, scan, Split(person="P1", tracks=(first,)))
+    assert [p.id for p in after.people] == ["P1", "P2", "P3"]
+    assert after.person("P3").thumbnails == (f"{first}.jpg",)
+    named = add_edit(cache, after, Rename(person="P3", name="Somebody"))
+    back = undo_edit(cache, named)
+    assert back.person("P3").name is None
+    whole = undo_edit(cache, back)
+    assert [p.track_ids for p in whole.people] == [p.track_ids for p in scan.people]
+    assert undo_edit(cache, whole) is whole
+
+
+def test_a_scan_in_another_place_is_not_changed(scan: Scan, tmp_path: Path) -> None:
+    edited(scan, tmp_path, Rename(person="P1", name="Anna"))
+    other = replace(scan, content_hash="cd" * 32)
+    assert load_edits(tmp_path, other.content_hash) == ()
