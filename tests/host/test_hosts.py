@@ -1,0 +1,124 @@
+"""The extension under the two hosts' gradio and pins, in a stand-in of their loaders."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.browser.support import ROOT, TabPage, browser, click_through
+from tests.host.support import CLASH, freeze, host_python, run_install, stand_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+KINDS = ("a1111", "forge")
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """A host whose Python has facepick's needs, added by install.py."""
+    python = host_python(request.param)
+    before = freeze(python)
+    done = run_install(python)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "could not" not in done.stdout, done.stdout
+    after = freeze(python)
+    moved = {name: (v, after.get(name)) for name, v in before.items() if after.get(name) != v}
+    assert moved == {}
+    assert [n for n in after if n.startswith("opencv")] == ["opencv-python"]
+    assert "torch" not in after
+    return str(request.param)
+
+
+def test_a_second_install_has_nothing_to_do(kind: str) -> None:
+    # No index to ask, and no answer on stdout: it has only looked.
+    python = host_python(kind)
+    done = run_install(python, {"PIP_NO_INDEX": "1", "PIP_INDEX_URL": "http://127.0.0.1:9/"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_whole_click_through(
+    kind: str, chrome: Any, tmp_path: Path, shared_models: Path
+) -> None:
+    data = tmp_path / "data"
+    models = data / "models" / "facepick"
+    models.mkdir(parents=True)
+    for file in shared_models.glob("*.onnx"):
+        (models / file.name).symlink_to(file)
+    with stand_in(kind, data) as (address, log):
+        said = log.read_text()
+        assert "CLASH IMPORTED ITS OWN" in said
+        assert "could not start" not in said
+        context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+        tab = TabPage(context, address, kind)
+        assert tab.page.query_selector("#tab_facepick #facepick_root")
+        click_through(tab)
+        assert [f for f in tab.faults if "fetch" not in f] == []
+        context.close()
+    [result] = (data / "outputs" / "facepick").glob("*/two_people_facepick_001.mp4")
+    assert result.is_file()
+    # Jobs and cache lie in the WebUI's data folder, and nothing was written into the extension.
+    assert (data / "facepick" / "jobs").is_dir()
+
+
+@pytest.fixture
+def renamed(tmp_path: Path) -> Path:
+    """The extension under the name that a downloaded archive has, without the repository."""
+    place = tmp_path / "extensions" / "facepick-main (1)"
+    for name in ("scripts", "lib", "ui", "javascript"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("install.py", "preload.py", "style.css", "metadata.ini"):
+        shutil.copyfile(ROOT / name, place / name)
+    return place
+
+
+def test_any_folder_name_no_queue_and_reload(
+    kind: str, chrome: Any, tmp_path: Path, renamed: Path
+) -> None:
+    data = tmp_path / "data"
+    options = ["--no-gradio-queue", "--reload"]
+    with stand_in(kind, data, extensions=(renamed, CLASH), options=options) as (address, log):
+        assert log.read_text().count("LOADED facepick_tab.py") == 2
+        assert "could not start" not in log.read_text()
+        context = chrome.new_context(locale="zh-CN")
+        tab = TabPage(context, address, f"{kind}_no_queue")
+        tab.wait_text("scan", "查找人物")
+        tab.press("demo")
+        tab.wait_text("facts", "1280 x 720")
+        # Without models the scan fails at once: what counts is that the end is shown unasked.
+        tab.press("scan")
+        tab.wait_text("scan_progress", "操作失败")
+        context.close()
+
+
+def test_what_is_missing_is_told_in_the_tab(
+    kind: str, chrome: Any, tmp_path: Path, renamed: Path
+) -> None:
+    (renamed / "lib" / "facepick" / "app.py").write_text("import a_package_nobody_has\n")
+    with stand_in(kind, tmp_path / "data", extensions=(renamed,)) as (address, _):
+        context = chrome.new_context()
+        page = context.new_page()
+        page.goto(address)
+        text = page.wait_for_selector("#facepick_failed").inner_text()
+        assert "a_package_nobody_has" in text
+        assert "install.py" in text
+        context.close()
+
+
+def test_the_settings_page_gets_our_options(kind: str, tmp_path: Path) -> None:
+    with stand_in(kind, tmp_path / "data") as (_, log):
+        said = log.read_text()
+    [names] = re.findall(r"OPTIONS (\[.*\])", said)
+    assert names == (
+        "['facepick_device', 'facepick_input_folders', 'facepick_language', "
+        "'facepick_model_folders']"
+    )

@@ -1,0 +1,129 @@
+"""What the host answers, with the stand-in's modules in this process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facepick.errors import UserInputError
+from facepick.host.host import Host, allowed_path
+from facepick.host.standalone import StandaloneHost
+from facepick.host.webui import WebuiHost
+
+STAND_IN = Path(__file__).resolve().parent / "stand_in"
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """The WebUI's modules, with their data below the test's folder."""
+    monkeypatch.syspath_prepend(str(STAND_IN))
+    monkeypatch.delenv("FACEPICK_HOME", raising=False)
+    from modules import paths, shared
+
+    paths.data_path = str(tmp_path / "data")
+    paths.models_path = str(tmp_path / "data" / "models")
+    shared.cmd_opts = argparse.Namespace()
+    yield shared
+    for name in [n for n in sys.modules if n == "modules" or n.startswith("modules.")]:
+        del sys.modules[name]
+
+
+def option(shared: Any, name: str, value: Any) -> None:
+    shared.opts.add_option(name, shared.OptionInfo(value))
+
+
+def test_both_hosts_answer_every_question(modules: Any) -> None:
+    for host in (WebuiHost(), StandaloneHost()):
+        assert isinstance(host, Host)
+        for question in (
+            host.home, host.outputs, host.model_folders, host.input_roots, host.device,
+            host.language, host.child_environment,
+        ):  # fmt: skip
+            question()
+        assert host.name
+
+
+def test_data_lie_in_the_webuis_folders(modules: Any, tmp_path: Path) -> None:
+    host = WebuiHost()
+    assert host.home() == tmp_path / "data" / "facepick"
+    assert host.outputs() == tmp_path / "data" / "outputs" / "facepick"
+    environment = host.child_environment()
+    assert environment["FACEPICK_HOME"] == str(host.home())
+    assert Path(environment["PYTHONPATH"].split(":")[0], "facepick").is_dir()
+
+
+def test_models_are_looked_for_where_the_webui_keeps_its_own(modules: Any, tmp_path: Path) -> None:
+    (tmp_path / "data" / "models" / "GFPGAN").mkdir(parents=True)
+    named = tmp_path / "mine"
+    named.mkdir()
+    option(modules, "facepick_model_folders", f"{named};{tmp_path / 'absent'}")
+    assert WebuiHost().model_folders() == (named, tmp_path / "data" / "models" / "GFPGAN")
+
+
+def test_folders_from_the_settings_page_count_only_where_strangers_cannot_change_it(
+    modules: Any, tmp_path: Path
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    option(modules, "facepick_input_folders", str(videos))
+    assert WebuiHost().input_roots() == (videos,)
+    for danger in ("listen", "share", "hide_ui_dir_config"):
+        modules.cmd_opts = argparse.Namespace(**{danger: True})
+        assert WebuiHost().input_roots() == ()
+    modules.cmd_opts = argparse.Namespace(listen=True, facepick_inputs=str(videos))
+    assert WebuiHost().input_roots() == (videos,)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "localization", "expected"),
+    [("auto", "None", None), ("auto", "zh_CN", "zh"), ("en", "zh_CN", "en"), ("zh", "None", "zh")],
+)
+def test_language(modules: Any, chosen: str, localization: str, expected: str | None) -> None:
+    option(modules, "facepick_language", chosen)
+    option(modules, "localization", localization)
+    assert WebuiHost().language() == expected
+
+
+def test_the_device_is_the_hosts_unless_one_is_named(
+    modules: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert WebuiHost().device() == "cpu"
+    from modules import devices
+
+    monkeypatch.setattr(devices, "get_optimal_device_name", lambda: "privateuseone:0")
+    assert WebuiHost().device() == "directml"
+    option(modules, "facepick_device", "cuda:1")
+    assert WebuiHost().device() == "cuda:1"
+
+
+def test_a_fork_without_any_of_these_modules_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path))
+    host = WebuiHost()
+    assert host.home() == tmp_path
+    assert host.model_folders() == ()
+    assert host.input_roots() == ()
+    assert host.device() == "auto"
+    assert host.language() is None
+
+
+def test_a_named_file_must_lie_below_an_allowed_folder(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "a.mp4").write_bytes(b"x")
+    (tmp_path / "secret.mp4").write_bytes(b"x")
+    (allowed / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    host = StandaloneHost(roots=(allowed,))
+    assert allowed_path(host, "a.mp4") == allowed / "a.mp4"
+    assert allowed_path(host, f'"{allowed / "a.mp4"}"') == allowed / "a.mp4"
+    for name in ("../secret.mp4", str(tmp_path / "secret.mp4"), "link.mp4", "", ".", "b.mp4"):
+        with pytest.raises(UserInputError, match="no file that may be opened"):
+            allowed_path(host, name)
+    with pytest.raises(UserInputError):
+        allowed_path(StandaloneHost(), "a.mp4")
