@@ -187,23 +187,6 @@ def test_good_pictures_count_more() -> None:
     assert share(0.5) == pytest.approx(0.5, abs=0.01)
 
 
-def test_an_index_gives_the_votes_of_brute_force() -> None:
-    matrix = np.concatenate([faces(i, 10) for i in range(20)])
-    names = [f"p{i}" for i in range(20) for _ in range(10)]
-
-    class Exact:
-        def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-            cosine = queries @ matrix.T
-            order = np.argsort(-cosine, axis=1)[:, :k]
-            return np.take_along_axis(cosine, order, axis=1), order
-
-    arguments = (faces(3, 4, seed=9), matrix, names, np.ones(200, np.float32), _threshold())
-    brute = vote(*arguments, neighbours=7, accept=0.7)
-    indexed = vote(*arguments, neighbours=7, accept=0.7, index=Exact())
-    assert brute.name == indexed.name == "p3"
-    assert dict(brute.votes) == pytest.approx(dict(indexed.votes))
-
-
 # --- scans --------------------------------------------------------------------------------------
 
 

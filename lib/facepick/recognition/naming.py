@@ -12,7 +12,7 @@ import numpy as np
 
 from facepick.errors import UserInputError
 from facepick.people.identity import Identity, Scan
-from facepick.recognition.cast import Ballot, Cast, CastKey, faiss_index, vote
+from facepick.recognition.cast import Ballot, Cast, CastKey, vote
 from facepick.recognition.pipeline import Recognizer
 from facepick.recognition.toolbox import embedder_info
 
@@ -26,10 +26,6 @@ __all__ = [
     "name_people",
     "series_table",
 ]
-
-# Brute force takes 1.3 ms for 10 000 faces of 128 numbers and 13 ms for 100 000 (numpy on one
-# core); FAISS is no faster below that, see benchmarks/recognition.py search.
-FAISS_FROM_FACES = 100_000
 
 
 def key_of_scan(scan: Scan) -> CastKey:
@@ -131,7 +127,6 @@ def match(scan: Scan, cast: Cast) -> dict[str, tuple[str, float]]:
     checked = Cast(cast.path, key=key_of_scan(scan))
     matrix, names, weights = checked.vectors()
     threshold = checked.threshold()
-    index = faiss_index(matrix) if len(matrix) >= FAISS_FROM_FACES and _has_faiss() else None
     ballots = {
         person.id: vote(
             person.exemplars,
@@ -141,17 +136,10 @@ def match(scan: Scan, cast: Cast) -> dict[str, tuple[str, float]]:
             threshold,
             neighbours=Cast.NEIGHBOURS,
             accept=Cast.ACCEPT,
-            index=index,
         )
         for person in people
     }
     return _one_at_a_time(scan, people, ballots)
-
-
-def _has_faiss() -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec("faiss") is not None
 
 
 def _frames_of(scan: Scan, person: Identity) -> set[int]:
