@@ -73,11 +73,11 @@ class EmbedderInfo:
 
 def _named(store: ModelStore) -> Callable[[str], Path | None]:
     """Finds any file by its name in the store's folders, for deepface."""
+    known = {spec.file: spec for spec in (YUNET, SFACE, CENTERFACE, DLIB_RESNET)}
 
     def find(name: str) -> Path | None:
-        return store.find(
-            ModelSpec(id=name, file=name, sha256="", size=0, licence="", purpose="")
-        ) or next((store.find(s) for s in (YUNET,) if s.file == name), None)
+        unknown = ModelSpec(id=name, file=name, sha256="", size=0, licence="", purpose="")
+        return store.find(known.get(name, unknown))
 
     return find
 
