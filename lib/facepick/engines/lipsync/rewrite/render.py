@@ -238,7 +238,7 @@ def render(
     cv2.fillConvexPoly(inside, outline + 16, 255, cv2.LINE_8, 4)
     # The rectangle's own border ends the field too.
     depth = np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
-    alpha = _smoothstep((moved - 0.15) / 0.5) * _smoothstep(depth / (0.12 * unit))
+    alpha = _smoothstep((moved - 0.35) / 0.6) * _smoothstep(depth / (0.12 * unit))
     alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.02 * unit))
 
     lips = target[list(OUTER_LIP)]
@@ -265,6 +265,8 @@ def render(
         bent[by0:by1, bx0:bx1] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
         np.maximum(alpha[by0:by1, bx0:bx1], m, out=alpha[by0:by1, bx0:bx1])
     alpha *= np.float32(weight)
+    # Below that it would change a sample by less than a level or two, over a wide border.
+    alpha[alpha < 0.02] = 0.0
     return Overlay(image=bent, alpha=np.clip(alpha, 0, 1).astype(np.float32), origin=(x0, y0))
 
 

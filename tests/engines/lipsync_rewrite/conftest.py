@@ -1,0 +1,36 @@
+"""Footage and speech that several of these tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.contracts.face_footage import face_requests
+
+from facepick.compositing.patch import FaceRequest
+from facepick.media.audio import read_mono
+
+LJSPEECH_WORDS = (
+    "unless a system is established for the frequent formal review of activities thereunder. "
+    "In this regard"
+)
+
+
+@pytest.fixture(scope="session")
+def talker(odd: Callable[[str], Path]) -> list[FaceRequest]:
+    """The right-hand man of a 640x360 clip, four seconds at 25 frames a second, with mesh."""
+    return face_requests(odd("base_640x360.mp4"), tuple(range(100)), margin=0.4, mesh=True, place=1)
+
+
+@pytest.fixture(scope="session")
+def ljspeech(shared_media: Path) -> np.ndarray:
+    """A woman reading one sentence, 7.7 s; the words are `LJSPEECH_WORDS`."""
+    return read_mono(shared_media / "speech" / "en_ljspeech_f_22k.wav")
+
+
+@pytest.fixture(scope="session")
+def jfk(shared_media: Path) -> np.ndarray:
+    """A recording of 1961 with a narrow band, 11 s."""
+    return read_mono(shared_media / "speech" / "en_jfk_m_11s_44k.flac")

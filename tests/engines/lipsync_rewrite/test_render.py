@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.contracts.face_footage import with_mesh
+
+from facepick.compositing.patch import FaceRequest
+from facepick.engines.lipsync.rewrite.bank import Bank, learn
+from facepick.engines.lipsync.rewrite.features import (
+    INNER_LIP,
+    head_pose,
+    in_head_frame,
+    mouth_features,
+)
+from facepick.engines.lipsync.rewrite.render import Layer, Overlay, render
+
+
+@pytest.fixture(scope="module")
+def bank(talker: list[FaceRequest], tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    found = learn(talker, tmp_path_factory.mktemp("bank"))
+    assert found is not None
+    return found
+
+
+def _shown(request: FaceRequest, bank: Bank, mouth: int, *, opening: float = 0.0) -> Overlay:
+    mesh = request.mesh - np.array([*request.origin, 0], np.float32)
+    layer = Layer(
+        mouth=bank.mouth(mouth),
+        face=in_head_frame(bank.mesh[mouth], bank.reference),
+        opening=opening,
+    )
+    own = in_head_frame(mesh, bank.reference)
+    made = render(request.crop, mesh, own, head_pose(request.mesh).scale, [layer], 1.0)
+    assert made is not None
+    return made
+
+
+def _laid_over(request: FaceRequest, made: Overlay) -> np.ndarray:
+    out = request.crop.astype(np.float32)
+    x, y = made.origin
+    h, w = made.alpha.shape
+    part = out[y : y + h, x : x + w]
+    part += (made.image - part) * made.alpha[..., None]
+    return np.rint(out).astype(np.uint8)
+
+
+def _opening(request: FaceRequest, picture: np.ndarray) -> float:
+    from dataclasses import replace
+
+    seen = with_mesh(replace(request, crop=picture))
+    return float(mouth_features(in_head_frame(seen.mesh))[0])
+
+
+def test_a_mouth_laid_over_its_own_frame_changes_next_to_nothing(
+    talker: list[FaceRequest], bank: Bank
+) -> None:
+    row = 30
+    k = int(np.flatnonzero(bank.frames[bank.rows] == talker[row].source_frame)[0])
+    made = _shown(talker[row], bank, k)
+    after = _laid_over(talker[row], made)
+    x, y = made.origin
+    h, w = made.alpha.shape
+    inside = np.zeros(after.shape[:2], bool)
+    inside[y : y + h, x : x + w] = made.alpha > 0
+    assert inside.mean() > 0.01, "nothing was drawn: the test proves nothing"
+    difference = cv2.absdiff(after, talker[row].crop)
+    assert difference[inside].mean() < 1.0
+    assert not difference[~inside].any()
+
+
+def test_the_widest_mouth_opens_a_closed_one(talker: list[FaceRequest], bank: Bank) -> None:
+    opening = bank.shape[bank.rows, 0]
+    closed = int(np.argmin([mouth_features(in_head_frame(r.mesh))[0] for r in talker]))
+    request = talker[closed]
+    wide = int(np.argmax(opening))
+    before = _opening(request, request.crop)
+    after = _opening(request, _laid_over(request, _shown(request, bank, wide)))
+    assert after > before + 0.5 * (float(opening[wide]) - before)
+
+
+def test_further_opening_parts_the_lips(talker: list[FaceRequest], bank: Bank) -> None:
+    request = talker[20]
+    k = int(np.argsort(bank.shape[bank.rows, 0])[len(bank) // 2])
+    less = _opening(request, _laid_over(request, _shown(request, bank, k, opening=-0.03)))
+    more = _opening(request, _laid_over(request, _shown(request, bank, k, opening=0.05)))
+    assert more > less + 0.03
+
+
+def test_the_lips_are_covered_and_the_eyes_are_not(talker: list[FaceRequest], bank: Bank) -> None:
+    request = talker[40]
+    made = _shown(request, bank, int(np.argmax(bank.shape[bank.rows, 0])))
+    points = np.rint(request.local(request.mesh)).astype(int) - made.origin
+    for i in INNER_LIP:
+        x, y = points[i]
+        assert made.alpha[y, x] > 0.99
+    for i in (33, 263, 159, 386, 4):
+        x, y = points[i]
+        inside = 0 <= x < made.alpha.shape[1] and 0 <= y < made.alpha.shape[0]
+        assert not inside or made.alpha[y, x] == 0
+
+
+def test_cross_faded_mouths_lie_between_both(talker: list[FaceRequest], bank: Bank) -> None:
+    request = talker[10]
+    mesh = request.mesh - np.array([*request.origin, 0], np.float32)
+    own = in_head_frame(mesh, bank.reference)
+    order = np.argsort(bank.shape[bank.rows, 0])
+    pictures = []
+    for shares in ((1.0, 0.0), (0.6, 0.4), (0.0, 1.0)):
+        layers = [
+            Layer(bank.mouth(int(k)), in_head_frame(bank.mesh[int(k)], bank.reference), 0.0, s)
+            for k, s in zip((order[0], order[-1]), shares, strict=True)
+        ]
+        made = render(request.crop, mesh, own, head_pose(request.mesh).scale, layers, 1.0)
+        assert made is not None
+        pictures.append(_opening(request, _laid_over(request, made)))
+    assert pictures[0] < pictures[1] < pictures[2]
+
+
+def test_weight_scales_alpha(talker: list[FaceRequest], bank: Bank) -> None:
+    request = talker[5]
+    mesh = request.mesh - np.array([*request.origin, 0], np.float32)
+    own = in_head_frame(mesh, bank.reference)
+    layer = Layer(bank.mouth(0), in_head_frame(bank.mesh[0], bank.reference), 0.0)
+    half = render(request.crop, mesh, own, head_pose(request.mesh).scale, [layer], 0.5)
+    assert half is not None
+    assert half.alpha.max() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_mouth_outside_the_crop_is_left_alone(talker: list[FaceRequest], bank: Bank) -> None:
+    request = talker[5]
+    away = request.mesh + np.array([5000, 5000, 0], np.float32)
+    own = in_head_frame(away, bank.reference)
+    layer = Layer(bank.mouth(0), in_head_frame(bank.mesh[0], bank.reference), 0.0)
+    assert render(request.crop, away, own, head_pose(away).scale, [layer], 1.0) is None
+
+
+def test_head_frame_does_not_depend_on_place_size_and_turn(talker: list[FaceRequest]) -> None:
+    mesh = talker[0].mesh
+    angle = np.radians(20)
+    turn = np.array(
+        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+    )
+    moved = (1.7 * mesh @ turn.T + np.array([90, -40, 5])).astype(np.float32)
+    np.testing.assert_allclose(
+        mouth_features(in_head_frame(moved)), mouth_features(in_head_frame(mesh)), atol=1e-3
+    )
+    assert head_pose(moved).roll == pytest.approx(head_pose(mesh).roll + 20, abs=0.5)
+    assert head_pose(moved).scale == pytest.approx(1.7 * head_pose(mesh).scale, rel=1e-3)
+
+
+def test_bank_file_is_read_back(bank: Bank, tmp_path: Path) -> None:
+    from facepick.engines.lipsync.rewrite.bank import load
+
+    again = load(bank.folder)
+    assert again is not None
+    assert len(again) == len(bank)
+    np.testing.assert_array_equal(again.mouth(3).image, bank.mouth(3).image)
+    assert load(tmp_path) is None

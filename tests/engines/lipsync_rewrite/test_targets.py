@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
+
+from facepick.engines.engine import Speech, SpeechLine
+from facepick.engines.lipsync.rewrite.acoustic import PHONES
+from facepick.engines.lipsync.rewrite.phones import INDEX
+from facepick.engines.lipsync.rewrite.targets import (
+    Curves,
+    curves_of,
+    lips_of,
+    sampled,
+    slowed,
+    stop_dips,
+)
+
+
+def _one_hot(*parts: tuple[str, int]) -> np.ndarray:
+    rows = [np.eye(len(PHONES), dtype=np.float32)[INDEX[p]] for p, n in parts for _ in range(n)]
+    return np.stack(rows)
+
+
+def test_lips_meet_in_a_short_p_and_open_in_a_long_a() -> None:
+    opening, _, closure = lips_of(_one_hot(("AA", 20), ("P", 6), ("AA", 20)))
+    assert opening[8] > 0.8
+    assert opening[23] < 0.15
+    assert closure[23] > 0.8
+    assert closure[8] < 0.05
+
+
+def test_a_t_of_the_same_length_closes_far_less() -> None:
+    with_t, _, _ = lips_of(_one_hot(("AA", 20), ("T", 6), ("AA", 20)))
+    assert with_t[23] > 0.3
+
+
+def test_rounded_and_spread_vowels() -> None:
+    _, round_, _ = lips_of(_one_hot(("UW", 30)))
+    _, spread, _ = lips_of(_one_hot(("IY", 30)))
+    assert round_[15] < -0.5 < 0.5 < spread[15]
+
+
+def test_a_gap_in_the_sound_is_a_stop() -> None:
+    noise = np.random.default_rng(3).standard_normal(16_000).astype(np.float32) * 0.1
+    noise[8_000:8_960] *= 0.001
+    dips = stop_dips(noise)
+    assert dips[50:56].max() > 0.9
+    assert dips[:45].max() < 0.1
+
+
+def test_known_words_are_taken_and_wrong_ones_refused(ljspeech: np.ndarray) -> None:
+    def curves(text: str | None) -> Curves:
+        return curves_of(
+            Speech(samples=ljspeech, lines=(SpeechLine(path="a.wav", text=text),)),
+            language="en-us",
+        )
+
+    right = curves(LJSPEECH_WORDS)
+    wrong = curves("Peter Piper picked a peck of pickled peppers on the purple bumpy path")
+    alone = curves(None)
+    assert right.route == "words"
+    assert wrong.route == "sound"
+    assert wrong.notes
+    np.testing.assert_array_equal(wrong.opening, alone.opening)
+    # Two independent ways to the same lips agree.
+    assert np.corrcoef(right.opening, alone.opening)[0, 1] > 0.75
+
+
+def test_sound_stands_in_for_words_that_are_missing(ljspeech: np.ndarray) -> None:
+    def curves(text: str | None) -> Curves:
+        lines = (SpeechLine(path="a.wav", text=text),)
+        return curves_of(Speech(samples=ljspeech, lines=lines), language="en-us")
+
+    whole, half = curves(LJSPEECH_WORDS), curves(" ".join(LJSPEECH_WORDS.split()[:10]))
+    assert any("unexplained" in note for note in half.notes)
+    assert not whole.notes
+    assert np.corrcoef(whole.opening, half.opening)[0, 1] > 0.75
+
+
+def test_silence_asks_for_closed_lips() -> None:
+    silent = curves_of(
+        Speech(samples=np.zeros(16_000, np.float32), lines=(SpeechLine(path="a.wav"),)),
+        language="en-us",
+    )
+    assert silent.opening.max() < 0.1
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.02, 0.3])
+def test_very_short_speech(seconds: float) -> None:
+    samples = np.full(max(1, int(16_000 * seconds)), 0.01, np.float32)
+    found = curves_of(
+        Speech(samples=samples, lines=(SpeechLine(path="a.wav", text="hello"),)),
+        language="en-us",
+    )
+    assert len(found) >= 1
+    assert np.isfinite(found.opening).all()
+
+
+def test_sampling_past_the_end_holds_the_last_value() -> None:
+    values = sampled(np.linspace(0, 1, 11, dtype=np.float32), np.array([0.0, 0.05, 5.0]))
+    assert values[1] == pytest.approx(0.5, abs=0.02)
+    assert values[2] == 1.0
+
+
+def test_slowing_keeps_closures_and_limits_speed() -> None:
+    opening = np.array([1, 1, 1, 0, 1, 1, 1, 1, 0, 1], np.float32)
+    slow = slowed(opening, 0.4)
+    assert slow[3] == slow[8] == 0
+    assert np.abs(np.diff(slow)).max() <= 0.4 + 1e-6
+    assert (slow <= opening).all()
+    np.testing.assert_array_equal(slowed(opening, 2.0), opening)
