@@ -8,11 +8,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import face_requests
 from tests.engines.swap import standins
+from tests.engines.swap.standins import onnx
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import Engine
