@@ -221,11 +221,14 @@ def test_a_scan_of_another_model_is_refused(cast: Cast) -> None:
     people = (replace(scan.people[0], exemplar_model="dlib"),)
     with pytest.raises(UserInputError, match="cannot be used with"):
         match(replace(scan, people=people), cast)
+    # Naming a scan goes on without it.
+    assert name_people(replace(scan, people=people), cast).people == people
 
 
 def test_an_empty_cast_names_nobody(tmp_path: Path) -> None:
     scan = made_up_scan("e1.mp4", [(0, range(50))])
     assert match(scan, Cast(tmp_path / "none.sqlite")) == {}
+    assert name_people(scan, Cast(tmp_path / "none.sqlite")) is scan
     assert not (tmp_path / "none.sqlite").exists()
 
 

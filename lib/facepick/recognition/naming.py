@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -26,6 +27,9 @@ __all__ = [
     "name_people",
     "series_table",
 ]
+
+
+log = logging.getLogger("facepick.recognition.naming")
 
 
 def key_of_scan(scan: Scan) -> CastKey:
@@ -171,9 +175,14 @@ def _one_at_a_time(
 def name_people(scan: Scan, cast: Cast) -> Scan:
     """The scan with the names of known people; a name that the user gave stays.
 
-    Raises:
-        UserInputError: the cast is of another model than the scan.
+    A cast of another model names nobody: a scan must not fail for it.
     """
+    models = {p.exemplar_model for p in scan.people if len(p.exemplars)}
+    key = cast.key
+    if key is None or {key} != {key_of_model(model) for model in models}:
+        if key is not None and models:
+            log.warning("%s is a cast of %s and names nobody here", cast.path, key)
+        return scan
     known = match(scan, cast)
     taken = {p.name for p in scan.people if p.name}
     people = tuple(
