@@ -48,8 +48,9 @@ class HideSettings:
 class PixelateSettings(HideSettings):
     """Settings of `PixelateEngine`."""
 
-    # Measured on 42 faces of 13 people: at 8 blocks SFace takes a hidden face for its person no
-    # more often than for the nearest of the others by chance; at 12 it does for half of them.
+    # Measured on 42 faces of 13 people, aligned by their true landmarks: SFace's nearest known
+    # face is the hidden person's for 10 % of them at 6 blocks, 14 % at 8 and 48 % at 12; under a
+    # black cover, by chance, for 7 %.
     blocks: int = setting(
         6,
         label="Blocks",
@@ -64,10 +65,11 @@ class PixelateSettings(HideSettings):
 class BlurSettings(HideSettings):
     """Settings of `BlurEngine`."""
 
-    # Smooth samples tell more than blocks do: at 10 across, SFace finds the right person for two
-    # thirds of the faces, at 5 for a sixth.
+    # Smooth samples tell more than blocks do: on the same faces SFace is right for 69 % at 10
+    # samples across, about 20 % at 6 to 3, and 7 % (chance) at 2.5; its similarity stays below
+    # 0.32 for every face from 6 samples on, where 0.363 would mean the same person.
     strength: float = setting(
-        0.5,
+        0.8,
         label="Strength",
         help="How much is blurred away: 0 leaves 6 samples across the face, 1 leaves 2.5.",
         min=0.0,
