@@ -121,6 +121,13 @@ def test_posteriors_are_probabilities_and_hear_speech(ljspeech: np.ndarray) -> N
     assert (guessed.argmax(axis=1) == truth).mean() > 0.5
 
 
+def test_windows_leave_no_seam(ljspeech: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = phone_scores(ljspeech[: 16_000 * 4])
+    whole = phone_posteriors(scores)
+    monkeypatch.setattr(phones, "WINDOW", 150)
+    np.testing.assert_allclose(phone_posteriors(scores), whole, atol=0.01)
+
+
 def test_silence_is_heard_as_silence() -> None:
     guessed = phone_posteriors(phone_scores(np.zeros(16_000, np.float32)))
     assert np.isfinite(guessed).all()
