@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,34 @@ def test_a_running_job_is_taken_up_by_a_page_that_opens_later(tab: Any, scanned:
     tab.handlers.hello(f"{'anna':x<24}|en-US")
     page = run(tab, scanned, {})
     assert "Done" in page["progress"]["value"]
+
+
+def test_a_page_that_lost_its_stream_asks_and_gets_everything(tab: Any, scanned: str) -> None:
+    tab.page.app.seconds_per_job = 30.0
+    pick(tab, scanned, 0)
+    tab.handlers.render(scanned, *plan_values(tab))
+    page = tab.handlers.restore(scanned)
+    assert "data-facepick-busy" in page["progress"]["value"]
+    tab.handlers.stop(scanned)
+    while tab.page.app.jobs()[0].is_active:
+        time.sleep(0.05)
+    page = tab.handlers.restore(scanned)
+    assert "Stopped" in page["progress"]["value"]
+
+
+def test_a_scan_that_failed_says_so_after_a_reload(
+    tab: Any, new_user: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    key = new_user("anna")
+    upload(tab, key, tmp_path)
+    tab.handlers.scan(key, *scan_values(tab))
+    job = tab.page.app.jobs()[0]
+    failed = replace(job, state="failed", error="The model file x is missing. Fetch it.")
+    monkeypatch.setattr(tab.page.app, "job", lambda _: failed)
+    page = tab.handlers.restore(key)
+    assert "Fetch it." in page["scan_progress"]["value"]
 
 
 def test_only_one_watcher_stays(tab: Any, scanned: str) -> None:

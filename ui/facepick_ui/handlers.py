@@ -275,9 +275,13 @@ class Handlers:
         return changes
 
     def _scan_line(self, session: Session) -> str:
+        """How the scan stands: running, found so many, stopped or failed."""
+        record = self._record(session, "scan")
+        if record is not None and record.is_active:
+            return self._progress(session, record)
         scan = session.scan
         if scan is None:
-            return ""
+            return "" if record is None else self._end_note(record, session.language)
         count = sum(1 for p in scan.people if not p.ignored and not p.unsure)
         key = "scan_done_one" if count == 1 else "scan_done"
         return views.notice(messages.text(key, session.language, n=count, frames=scan.frames))
@@ -945,8 +949,14 @@ class Handlers:
                 changes.update(self._ended(session, record))
         return changes, active
 
+    @explained("progress")
+    def tick(self, session: Session) -> Changes:
+        """The page asks by itself, because nothing has reached it for a while."""
+        changes, active = self.poll(session.key)
+        return changes if active else self._everything(session)
+
     def restore(self, key: Any) -> Changes:
-        """Everything as it stands, for a page that missed the end of a job."""
+        """Everything as it stands."""
         return self._everything(self.session(key))
 
     def watch(self, key: Any) -> Iterator[Changes]:
@@ -970,13 +980,15 @@ class Handlers:
             time.sleep(POLL_SECONDS)
 
     def _running(self, session: Session, record: JobRecord) -> Changes:
+        place = "scan_progress" if record.kind == "scan" else "progress"
+        return {place: shown(self._progress(session, record))}
+
+    def _progress(self, session: Session, record: JobRecord) -> str:
         progress = record.progress
         picture = None
         if progress is not None and progress.thumbnail:
             picture = pictures.file_uri(record.folder / progress.thumbnail)
-        view = views.progress_view(progress, session.language, thumbnail=picture)
-        place = "scan_progress" if record.kind == "scan" else "progress"
-        return {place: shown(view)}
+        return views.progress_view(progress, session.language, thumbnail=picture)
 
     def _ended(self, session: Session, record: JobRecord) -> Changes:
         language = session.language
@@ -1019,7 +1031,9 @@ class Handlers:
         newest = max(
             (r for r in (render, preview) if r is not None), key=lambda r: r.created, default=None
         )
-        if newest is not None and not newest.is_active:
+        if newest is not None and newest.is_active:
+            changes["progress"] = shown(self._progress(session, newest))
+        elif newest is not None:
             session.finished.add(newest.id)
             changes["progress"] = shown(self._end_note(newest, language))
         if preview is not None and preview.state == "done" and _is_file(preview.out):

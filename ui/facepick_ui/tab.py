@@ -84,10 +84,16 @@ class Page:
             changes.setdefault(name, {})[what] = text(key, language)
         for widget in self.widgets():
             changes[widget.name] = widget.words(language)
+        if "path" in self.components:
+            changes["path"] = {**changes["path"], "info": self.path_help(language)}
         changes["flow"] = {
             "label": text("flow", language), "choices": self.flow_choices(language)
         }  # fmt: skip
         return changes
+
+    def path_help(self, language: str) -> str:
+        roots = ", ".join(map(str, self.app.host.input_roots()))
+        return text("path_help", language, roots=roots)
 
     def widgets(self) -> Iterator[Widget]:
         """Every setting on the page."""
@@ -245,7 +251,7 @@ class _Layout:
                         "path",
                         "Textbox",
                         words="path",
-                        info=self.t("path_help", roots=", ".join(map(str, roots))),
+                        info=self.page.path_help(self.language),
                         scale=5,
                     )
                     self.add("open", "Button", words="open", scale=1, min_width=90)
@@ -448,7 +454,7 @@ class _Wiring:
         action = "(s, m) => [s, window.facepickAction()]"
         on(c["hello"].click, self._hello, ["message"], js=greeting, outputs=self.all, raw=True)
         on(c["act"].click, h.act, ["message"], js=action, watch=True)
-        self.plain(c["tick"].click, self._tick)
+        self.plain(c["tick"].click, h.tick)
         if "language" in c:
             on(
                 c["language"].change,
@@ -499,10 +505,6 @@ class _Wiring:
 
     def _hello(self, _: str, greeting: Any) -> tuple[str, Changes]:
         return self.handlers.hello(greeting)
-
-    def _tick(self, key: str) -> Changes:
-        changes, active = self.handlers.poll(key)
-        return changes if active else self.handlers.restore(key)
 
     def on(
         self,
