@@ -65,6 +65,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "光照：按原脸重新打光；lab：匹配颜色的均值与方差；关闭：保留照片的颜色。",
     ),
     "Keep teeth": ("保留牙齿", "口腔内部保持原画面；闭嘴的照片没有牙齿。"),
+    "Keep eyes": ("保留眼睛", "眼睛保持原画面。"),
+    "Face restoration": ("人脸修复", "改善新面孔的细节；除锐化外都需要模型文件。"),
+    "CodeFormer fidelity": ("CodeFormer 保真度", "1 贴近换好的脸，0 信任修复模型。"),
+    "Pixel boost": ("像素提升", "新面孔的分辨率；每翻一倍耗时约为四倍。"),
     # Scan.
     "Accuracy": ("精度", "查找的细致程度；“彻底”能找到更小、更短暂的人脸，耗时约为“均衡”的三倍。"),
     "Strictness": ("严格度", "越高越容易把相像的人分开，越低越容易把外貌变化大的同一人合并。"),
@@ -115,6 +119,10 @@ CHOICES: dict[str, str] = {
 
 NAMES = frozenset(
     {
+        "128",
+        "256",
+        "512",
+        "1024",
         "GFPGAN",
         "CodeFormer",
         "RestoreFormer",
@@ -149,6 +157,9 @@ ENGINES: dict[str, tuple[str, str]] = {
     ),
     "Wav2Lip": ("Wav2Lip", "用你的 Wav2Lip 模型生成新的嘴部，与声音最吻合。"),
     "Wav2Lip GAN": ("Wav2Lip GAN", "用你的 Wav2Lip GAN 模型生成新的嘴部，更清晰，吻合度略低。"),
+    "inswapper 128": ("inswapper 128", "用网络换脸，需要你提供模型文件。不可商用。"),
+    "inswapper 128 fp16": ("inswapper 128 fp16", "用网络换脸，需要你提供模型文件。不可商用。"),
+    "GHOST 256": ("GHOST 256", "用网络以 256 像素换脸，需要你提供模型文件。"),
     "Mesh (built in)": (
         "网格（内置）",
         "把照片中的脸画到视频中的脸上；无需模型文件，转头 30 度以内效果最好。",
