@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.browser.support import ROOT, TabPage, browser, click_through, free_port, serving
 
 pytestmark = [pytest.mark.host, pytest.mark.browser, pytest.mark.timeout(1800)]
