@@ -110,6 +110,9 @@ def _key(context: EngineContext, bank: banks.Bank) -> str:
     digest = hashlib.sha256()
     digest.update(f"{VERSION} {context.settings} {context.frames} {context.speech.lines}".encode())
     digest.update(np.ascontiguousarray(context.speech.samples).tobytes())
+    if context.speech.original is not None:
+        digest.update(np.ascontiguousarray(context.speech.original).tobytes())
+    digest.update(_sources(context).tobytes())
     digest.update(bank.frames.tobytes() + bank.shape.tobytes() + bank.rows.tobytes())
     return digest.hexdigest()
 
