@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.errors import NoAudioError
-from facepick.media.container import open_media, stream_time_base
+from facepick.media.container import disposition_of, open_media, stream_time_base
 from facepick.progress import CancelToken, never
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def audio_stream(container: InputContainer, path: Path | str, index: int | None)
             hint="Choose an audio file, or a video with sound.",
         )
     # PyAV before 14 does not tell which stream is the default; the first is, by custom.
-    return next((s for s in streams if int(getattr(s, "disposition", 0)) & 1), streams[0])
+    return next((s for s in streams if (disposition_of(s) or 0) & 1), streams[0])
 
 
 def decode_audio(

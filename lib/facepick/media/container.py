@@ -30,6 +30,7 @@ __all__ = [
     "check_file",
     "check_size",
     "codec_name",
+    "disposition_of",
     "is_attached_picture",
     "open_media",
     "rotation_of",
@@ -124,11 +125,18 @@ def open_media(path: Path | str) -> InputContainer:
     return container
 
 
+def disposition_of(stream: Any) -> int | None:
+    """FFmpeg's bits of what a stream is for, or None: PyAV before 14 does not tell."""
+    value = getattr(stream, "disposition", None)
+    # A plain number, or in some releases an `enum.Flag`, which is none.
+    return None if value is None else int(getattr(value, "value", value))
+
+
 def is_attached_picture(stream: Any) -> bool:
     """Whether a video stream is a cover picture of an audio file."""
-    disposition = getattr(stream, "disposition", None)
+    disposition = disposition_of(stream)
     if disposition is not None:
-        return bool(int(disposition) & _ATTACHED_PIC)
+        return bool(disposition & _ATTACHED_PIC)
     # Older PyAV does not tell; a cover is one picture of a still codec beside audio.
     still = stream.codec_context.name in ("mjpeg", "png", "bmp", "gif", "webp")
     return still and stream.frames <= 1 and bool(stream.container.streams.audio)
@@ -153,7 +161,7 @@ def video_stream(container: InputContainer, path: Path | str) -> VideoStream:
         )
 
     def rank(stream: Any) -> tuple[bool, int, int]:
-        default = bool(int(getattr(stream, "disposition", 0)) & _DEFAULT)
+        default = bool((disposition_of(stream) or 0) & _DEFAULT)
         context = stream.codec_context
         pixels = (context.width or 0) * (context.height or 0) if context is not None else 0
         return (not default, -pixels, stream.index)

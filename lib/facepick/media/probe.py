@@ -14,6 +14,7 @@ from typing import Any
 from facepick.errors import VideoOpenError, file_problem
 from facepick.media.container import (
     codec_name,
+    disposition_of,
     open_media,
     rotation_of,
     stream_time_base,
@@ -119,11 +120,11 @@ def _describe_audio(stream: Any, container: Any) -> AudioInfo:
     context = stream.codec_context
     time_base = stream_time_base(stream)
     layout = context.layout if context is not None else None
-    disposition = getattr(stream, "disposition", None)
+    disposition = disposition_of(stream)
     if disposition is None:
         is_default = stream is container.streams.audio[0]
     else:
-        is_default = bool(int(disposition) & 1)
+        is_default = bool(disposition & 1)
     return AudioInfo(
         index=stream.index,
         codec=codec_name(stream),
