@@ -70,7 +70,7 @@ _OPENCV = (
 
 _PACKAGES = (
     _Package("numpy", ("numpy",), "1.26"),
-    _Package("av", ("av",), "12"),
+    _Package("av", ("av",), "12.3"),
     _Package("cv2", _OPENCV, "4.8"),
     _Package("scenedetect", ("scenedetect", "scenedetect-headless"), "0.6.4"),
     _Package(
