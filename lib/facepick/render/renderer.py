@@ -62,6 +62,10 @@ no bits; at most this much work is lost when a job is killed."""
 CUT_REACH_FRAMES = 60
 """A segment ends at a cut instead when one lies this near, where a keyframe is due anyhow."""
 
+LEARNED_FRAMES = 750
+"""How far around a part that is rendered alone (a preview) engines look at the person: 30 s at 25
+frames a second on either side, so that a preview of seconds shows nearly what the whole will."""
+
 BATCH_BYTES = 64 * 2**20
 """Decoded pictures that wait for one call of an engine: 16 at 1080p (3.1 MB each at 4:2:0, with
 room for crops), 5 at 2160p."""
@@ -157,6 +161,11 @@ class Renderer:
         self.cancel = cancel
         stop = scan.frames if plan.stop is None else min(plan.stop, scan.frames)
         self.part = (plan.start, stop)
+        self.learned = (
+            max(0, plan.start - LEARNED_FRAMES),
+            min(scan.frames, stop + LEARNED_FRAMES),
+        )
+        """The part of the source that engines learn from."""
         self.sound: Sound = prepare_sound(plan, scan, self.part, cancel=cancel)
         self.sources = self.sound.source_frames
         """(n,) int64: for every output frame the source frame whose picture it shows."""
@@ -206,7 +215,7 @@ class Renderer:
             footage = PersonFootage(self.scan, person, engine.spec, folder)
             footage.prepare(
                 self._mesh_locator(engine),
-                frames=self.part,
+                frames=self.learned,
                 progress=self.progress,
                 cancel=self.cancel,
             )
@@ -223,7 +232,7 @@ class Renderer:
                 speech=self._speech(assignment),
                 source=assignment.source,
                 host_restorers=self.host_restorers,
-                footage=lambda f=footage: f.stream(self.part, self.cancel),  # type: ignore[misc]
+                footage=lambda f=footage: f.stream(self.learned, self.cancel),  # type: ignore[misc]
                 progress=self.progress,
                 cancel=self.cancel,
             )
