@@ -159,3 +159,11 @@ def test_widgets_words_change_with_the_language(tab: Any, new_user: Callable[[st
 
 def test_the_catalogue_is_json_safe() -> None:
     json.dumps(_WORDS)
+
+
+def test_settings_of_the_same_name_have_their_own_chinese_help(tab: Any) -> None:
+    helps: dict[str, set[str]] = {}
+    for widget in tab.page.widgets():
+        helps.setdefault(widget.field.ui.label, set()).add(widget.field.ui.help)
+    known = {help_text for texts in helps.values() for help_text in texts}
+    assert set(chinese.HELPS) <= known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CHOICES", "ENGINES", "NAMES", "SETTINGS"]
+__all__ = ["CHOICES", "ENGINES", "HELPS", "NAMES", "SETTINGS"]
 
 SETTINGS: dict[str, tuple[str, str]] = {
     # Hide.
@@ -86,6 +86,15 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "Visible AI label": ("可见的 AI 标识", "前两秒在角落显示中文或英文标识。"),
 }
 """English label -> Chinese label and help."""
+
+HELPS: dict[str, str] = {
+    "How far the mouth moves: 1 as the person does in the clip, less mumbles, more is "
+    "exaggerated.": "嘴部动作幅度：1 与片中此人一致，更小像含糊说话，更大则夸张。",
+    "Faces lower than this share of the picture's shorter side are left out.": (
+        "高度低于画面短边该比例的人脸不计入。"
+    ),
+}
+"""English help -> Chinese help, where two settings have the same label."""
 
 CHOICES: dict[str, str] = {
     "ellipse": "椭圆",

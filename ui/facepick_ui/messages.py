@@ -293,6 +293,8 @@ def setting_label(label: str, language: str, unit: str = "") -> str:
 
 def setting_help(label: str, english: str, language: str) -> str:
     """The help of the setting called `label`."""
+    if language == "zh" and english in chinese.HELPS:
+        return chinese.HELPS[english]
     if language == "zh" and label in chinese.SETTINGS:
         return chinese.SETTINGS[label][1] or english
     return english
