@@ -1,4 +1,4 @@
-"""The main job on the bundled clip: find two people, hide one, show what was done."""
+"""The main job on the bundled clip: find two people, let one speak new words, hide the other."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def run_demo(
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> dict[str, Path]:
-    """Scan the clip, pick the person who is seen longest, pixelate that face, draw the sheets.
+    """Scan the clip, re-sync one person to new speech, pixelate the other, draw the sheets.
+
+    Both are done in one encode: the face of the man, who is seen longest, is pixelated, and the
+    woman speaks the bundled speech with the built-in engine, which needs no model file.
 
     Args:
         out_dir: made when it is missing; files of an earlier demo in it are replaced.
@@ -53,6 +56,7 @@ def run_demo(
         Cancelled: `cancel` was set.
         RenderError: something could not be written.
     """
+    from facepick.engines.engine import SpeechLine
     from facepick.people.gallery import draw_gallery
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
@@ -68,12 +72,21 @@ def run_demo(
     people = out_dir / "people.png"
     _save(draw_gallery(scan), people)
 
-    picked = sure[0]
-    plan = app.make_plan(
-        clip,
-        [Assignment(selection=Selection((picked.id,)), flow="hide", engine="pixelate")],
-    )
-    result = out_dir / f"two_people_without_{picked.id}.mp4"
+    hidden, *others = sure
+    assignments = [
+        Assignment(selection=Selection((hidden.id,)), flow="hide", engine="pixelate"),
+        *(
+            Assignment(
+                selection=Selection((speaker.id,)),
+                flow="lipsync",
+                engine="rewrite",
+                speech=(SpeechLine(path=str(demo_speech())),),
+            )
+            for speaker in others[:1]
+        ),
+    ]
+    plan = app.make_plan(clip, assignments)
+    result = out_dir / "two_people_changed.mp4"
     # `never` belongs to everybody and cannot be handed to a job, which cancels its own token.
     app.render(plan, result, progress=progress, cancel=None if cancel is never else cancel)
 
