@@ -24,7 +24,7 @@ from pathlib import Path
 NEEDED = (
     ("numpy", "numpy>=1.26"),
     ("cv2", "opencv-python>=4.8"),
-    ("av", "av>=12"),
+    ("av", "av>=12.3,!=13.*,!=14.*"),
     ("onnxruntime", "onnxruntime>=1.16"),
     ("scenedetect", "scenedetect>=0.6.4"),
     ("ffmpeg", "ffmpeg-python>=0.2"),

@@ -23,7 +23,7 @@ from facepick.engines.registry import EngineRegistry, default_registry
 from facepick.errors import JobNotFound, UserInputError
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs.job import JobRecord
-from facepick.people.edits import apply_edits
+from facepick.people.edits import add_edit, apply_edits, load_edits
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import FaceTrack
 from facepick.progress import Progress
@@ -76,7 +76,6 @@ class FakeApp:
         self.models = _NoModels()
         self._jobs: dict[str, JobRecord] = {}
         self._cancelled: set[str] = set()
-        self._edits: dict[str, list[Any]] = {}
         self._lock = threading.Lock()
 
     # --- looking ---
@@ -92,19 +91,20 @@ class FakeApp:
             raise UserInputError(f"{path.name} has no ground truth.", hint="Take another clip.")
         folder = self.folder / "cache" / truth.stem
         scan = ground_truth_scan(self.probe(path), json.loads(truth.read_text()), folder)
-        return apply_edits(scan, self._edits.get(scan.content_hash, ()))
+        return apply_edits(scan, load_edits(self.folder / "cache", scan.content_hash))
 
     def scan_of_job(self, job_id: str) -> Scan:
         return self._scan(self.job(job_id).video)
 
     def edit_people(self, scan: Scan, edit: Any) -> Scan:
-        self._edits.setdefault(scan.content_hash, []).append(edit)
-        return self._scan(scan.video.path)
+        return add_edit(self.folder / "cache", scan, edit)
 
     def undo_edit(self, scan: Scan) -> Scan:
-        edits = self._edits.get(scan.content_hash)
-        if edits:
-            edits.pop()
+        # The core takes it back in the stored scan; here there is only the ground truth.
+        file = next((self.folder / "cache").rglob("*edits*.json"), None)
+        if file is not None:
+            plain = json.loads(file.read_text())
+            file.write_text(json.dumps({**plain, "edits": plain["edits"][:-1]}))
         return self._scan(scan.video.path)
 
     # --- changing ---

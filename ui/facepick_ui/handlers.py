@@ -527,18 +527,18 @@ class Handlers:
     def rename(self, session: Session, name: Any) -> Changes:
         from facepick.people import edits
 
-        scan = self._scan_or_say(session)
+        self._scan_or_say(session)
         wanted = str(name or "").strip() or None
-        return self._edited(session, edits.rename(scan, self._one(session), wanted))
+        return self._edited(session, edits.Rename(person=self._one(session), name=wanted))
 
     @explained("edit_note")
     def merge(self, session: Session) -> Changes:
         from facepick.people import edits
 
-        scan = self._scan_or_say(session)
+        self._scan_or_say(session)
         if len(session.picked) < 2:
             raise _Say("two_needed")
-        return self._edited(session, edits.merge(scan, session.picked))
+        return self._edited(session, edits.Merge(people=tuple(session.picked)))
 
     @explained("edit_note")
     def ignore(self, session: Session) -> Changes:
@@ -550,7 +550,7 @@ class Handlers:
             raise _Say("some_needed")
         changes: Changes = {}
         for person in list(session.picked):
-            changes = self._edited(session, edits.ignore(self._scan_or_say(session), person))
+            changes = self._edited(session, edits.Ignore(person=person))
         return changes
 
     @explained("edit_note")
@@ -560,7 +560,7 @@ class Handlers:
 
         changes: Changes = {}
         for person in [p.id for p in self._scan_or_say(session).people if p.ignored]:
-            changes = self._edited(session, edits.unignore(self._scan_or_say(session), person))
+            changes = self._edited(session, edits.Ignore(person=person, ignored=False))
         return changes
 
     @explained("edit_note")
@@ -616,10 +616,11 @@ class Handlers:
     def split(self, session: Session) -> Changes:
         from facepick.people import edits
 
-        scan = self._scan_or_say(session)
+        self._scan_or_say(session)
         if not session.marked:
             raise _Say("marks_needed")
-        return self._edited(session, edits.split(scan, self._one(session), session.marked))
+        edit = edits.Split(person=self._one(session), tracks=tuple(session.marked))
+        return self._edited(session, edit)
 
     # --- 3 what to do ---------------------------------------------------------------------
 
