@@ -21,7 +21,7 @@ __all__ = ["OPTIONS", "WebuiHost", "add_options", "host_module"]
 
 _log = logging.getLogger("facepick.host.webui")
 
-OPTIONS = (
+OPTIONS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     (
         "facepick_language",
         "auto",
