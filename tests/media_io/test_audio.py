@@ -14,7 +14,6 @@ import pytest
 from facepick.errors import Cancelled, FfmpegFailed, NoAudioError, VideoOpenError
 from facepick.media import ffmpeg
 from facepick.media.audio import AudioBlock, decode_audio, fitted, read_audio, read_mono
-from facepick.media.ffmpeg import SpokenLine, loudness, mix
 from facepick.media.probe import probe
 from facepick.progress import CancelToken
 
@@ -212,73 +211,7 @@ def test_cancel(shared_media: Path) -> None:
         list(blocks)
 
 
-# --- mixing ------------------------------------------------------------------------------
-
-
-def test_mix_keeps_ducks_or_replaces(tmp_path: Path) -> None:
-    rate = 48000
-    bed = _wav(tmp_path / "bed.wav", _tone(4, rate, hertz=200, level=0.25), rate)
-    line = SpokenLine(samples=_tone(1, 16000, hertz=1000), rate=16000, start=Fraction(3, 2))
-
-    def level(samples: Samples, seconds: tuple[float, float], hertz: float) -> float:
-        part = samples[round(seconds[0] * rate) : round(seconds[1] * rate), 0]
-        spectrum = np.abs(np.fft.rfft(part)) * 2 / len(part)
-        return float(spectrum[round(hertz * len(part) / rate)])
-
-    for mode, during in (("keep", 0.25), ("duck", 0.25 * 10 ** (-15 / 20)), ("replace", 0.0)):
-        out = mix(
-            [line], tmp_path / f"{mode}.wav", duration=Fraction(4), original=bed,
-            mode=mode, match_loudness=False,
-        )  # fmt: skip
-        samples, out_rate = read_audio(out)
-        assert (samples.shape, out_rate) == ((4 * rate, 2), rate)
-        assert level(samples, (1.7, 2.3), 200) == pytest.approx(during, abs=0.01)
-        assert level(samples, (1.7, 2.3), 1000) == pytest.approx(0.3, abs=0.01)
-        assert level(samples, (0.1, 1.1), 1000) == pytest.approx(0, abs=0.001)
-        outside = 0.0 if mode == "replace" else 0.25
-        assert level(samples, (0.1, 1.1), 200) == pytest.approx(outside, abs=0.01)
-        assert level(samples, (3.0, 3.9), 200) == pytest.approx(outside, abs=0.01)
-    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".wav"] * 4
-
-
-def test_mix_matches_loudness_and_never_clips(tmp_path: Path, shared_media: Path) -> None:
-    rate = 48000
-    quiet = _wav(tmp_path / "bed.wav", _tone(6, rate, hertz=300, level=0.9), rate)
-    speech = shared_media / "speech" / "en_espeak_synthetic.wav"
-    lines = [SpokenLine(samples=speech, start=Fraction(0)) for _ in range(3)]
-    out = mix(lines, tmp_path / "out.wav", duration=Fraction(6), original=quiet, mode="keep")
-    samples, _ = read_audio(out)
-    assert 0.9 < np.abs(samples).max() <= 0.98
-    tone = _tone(6, rate, level=0.2)
-    bed = _wav(tmp_path / "b.wav", np.stack([tone, tone], axis=1), rate)
-    line = SpokenLine(samples=speech, start=Fraction(0))
-    alone = mix([line], tmp_path / "alone.wav", duration=Fraction(6), original=bed, mode="replace")
-    assert loudness(alone) == pytest.approx(loudness(bed), abs=1.0)
-
-
-def test_mix_is_on_the_clock_of_the_source(tmp_path: Path, odd: Odd) -> None:
-    path = odd("video_starts_0.85s_late.mp4")
-    start = probe(path).start_seconds
-    out = mix([], tmp_path / "out.wav", duration=Fraction(2), original=path, origin=start)
-    wanted = read_mono(path, align_to=start)[:32000]
-    assert np.abs(read_mono(out)[:32000] - wanted).max() < 0.01
-
-
-def test_mix_of_nothing_is_silence(tmp_path: Path) -> None:
-    samples, rate = read_audio(mix([], tmp_path / "out.wav", duration=Fraction(1, 2)))
-    assert samples.shape == (rate // 2, 2)
-    assert not samples.any()
-
-
-def test_failed_mix_leaves_nothing(tmp_path: Path, odd: Odd) -> None:
-    line = SpokenLine(samples=odd("no_audio.mp4"), start=Fraction(0))
-    with pytest.raises(NoAudioError):
-        mix([line], tmp_path / "out.wav", duration=Fraction(1))
-    cancel = CancelToken()
-    cancel.cancel()
-    with pytest.raises(Cancelled):
-        mix([], tmp_path / "out.wav", duration=Fraction(1), cancel=cancel)
-    assert list(tmp_path.iterdir()) == []
+# --- ffmpeg ------------------------------------------------------------------------------
 
 
 def test_ffmpeg_failure_tells_what_it_said(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ written to a file, so that memory does not grow with the video.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import tempfile
@@ -21,10 +22,10 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facepick.errors import NoAudioError, UserInputError
+from facepick.errors import FfmpegFailed, NoAudioError, UserInputError
 from facepick.media.audio import AudioBlock, audio_stream, decode_audio, fitted
 from facepick.media.container import open_media
-from facepick.media.loudness import integrated_loudness
+from facepick.media.ffmpeg import loudness
 from facepick.media.timeline import LengthMode
 from facepick.progress import CancelToken, never
 
@@ -38,6 +39,8 @@ __all__ = [
     "mix_rate",
     "write_mix",
 ]
+
+log = logging.getLogger(__name__)
 
 FloatSamples = npt.NDArray[np.float32]
 OriginalMode = Literal["keep", "duck", "replace"]
@@ -122,7 +125,7 @@ def analysis_speech(
     count = max(0, math.ceil(Fraction(seconds) * rate))
     samples = np.zeros(count, np.float32)
     for line in lines:
-        gain = np.float32(_gain(_loudness(line, rate, cancel), _ANALYSIS_LUFS))
+        gain = np.float32(_gain(_loudness(line, cancel), _ANALYSIS_LUFS))
         at = round(_start(line) * rate)
         for piece in _pieces(line, rate, 1, cancel):
             room = samples[at : at + len(piece)]
@@ -185,8 +188,8 @@ def write_mix(
         OSError: the file cannot be written.
     """
     total = round(Fraction(seconds) * rate)
-    target = _target(original, rate, cancel) if match_loudness else None
-    voices = [_Voice(line, _line_gain(line, target, rate, cancel), rate) for line in lines]
+    target = _target(original, cancel) if match_loudness else None
+    voices = [_Voice(line, _line_gain(line, target, cancel), rate) for line in lines]
     spans = [(v.start, v.start + round(_length(v.line, cancel) * rate)) for v in voices]
     heard = original if mode != "replace" else None
     track = _OriginalTrack(heard, rate, length, _end_of(spans, length), cancel)
@@ -413,26 +416,38 @@ def _length(line: Line, cancel: CancelToken) -> Fraction:
     return Fraction(count, rate)
 
 
-def _loudness(line: Line, rate: int, cancel: CancelToken) -> float | None:
-    # As mono twice, so that a mono and a two-channel copy of one recording count alike.
-    return integrated_loudness(
-        (np.repeat(p, 2, axis=1) for p in _pieces(line, rate, 1, cancel)), rate
-    )
+def _loudness(line: Line, cancel: CancelToken) -> float | None:
+    duration = None if line.duration_seconds is None else Fraction(line.duration_seconds)
+    return _measured(Path(line.path), Fraction(line.offset_seconds), duration, cancel)
 
 
-def _target(original: OriginalSound | None, rate: int, cancel: CancelToken) -> float | None:
+def _measured(
+    path: Path, offset: Fraction, duration: Fraction | None, cancel: CancelToken
+) -> float | None:
+    """Loudness in LUFS; None for silence, and for what ffmpeg cannot measure.
+
+    A recording whose loudness is unknown is taken as loud as it is: no reason to fail.
+    """
+    try:
+        return loudness(path, offset=offset, duration=duration, cancel=cancel)
+    except FfmpegFailed as error:
+        log.warning("%s: loudness not measured: %s", path.name, error)
+        return None
+
+
+def _target(original: OriginalSound | None, cancel: CancelToken) -> float | None:
     if original is None:
         return None
-    found = integrated_loudness(_original_pieces(original, rate, 2, cancel), rate)
+    found = _measured(original.path, max(Fraction(0), original.start), original.duration, cancel)
     if found is None:
         return None
     return min(max(found, _QUIETEST_LUFS), _LOUDEST_LUFS)
 
 
-def _line_gain(line: Line, target: float | None, rate: int, cancel: CancelToken) -> float:
+def _line_gain(line: Line, target: float | None, cancel: CancelToken) -> float:
     if target is None:
         return 1.0
-    return _gain(_loudness(line, rate, cancel), target)
+    return _gain(_loudness(line, cancel), target)
 
 
 def _gain(loudness: float | None, target: float) -> float:
