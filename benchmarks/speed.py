@@ -65,11 +65,11 @@ def repeated(video: Path, minutes: float, out: Path) -> None:
     listing.write_text("".join(f"file '{video.resolve()}'\n" for _ in range(times)))
     from facepick.media.ffmpeg import ffmpeg_binary
 
+    concat = ["-f", "concat", "-safe", "0", "-i", str(listing)]
     subprocess.run(
-        [str(ffmpeg_binary()), "-v", "error", "-y", "-f", "concat", "-safe", "0", "-i", str(listing),
-         "-c", "copy", str(out)],
+        [str(ffmpeg_binary()), "-v", "error", "-y", *concat, "-c", "copy", str(out)],
         check=True,
-    )  # fmt: skip
+    )
 
 
 def peak_memory(video: Path, folder: Path) -> int:
