@@ -54,7 +54,7 @@ def test_the_whole_click_through(
     models.mkdir(parents=True)
     for file in shared_models.glob("*.onnx"):
         (models / file.name).symlink_to(file)
-    with stand_in(kind, data) as (address, log):
+    with stand_in(kind, data, options=["--api"]) as (address, log):
         said = log.read_text()
         assert "CLASH IMPORTED ITS OWN" in said
         assert "could not start" not in said
@@ -68,6 +68,8 @@ def test_the_whole_click_through(
         assert tab.page.query_selector("#tab_facepick #facepick_root")
         click_through(tab, preview=False)
         assert [f for f in tab.faults if "fetch" not in f] == []
+        engines = tab.page.request.get(f"{address}/facepick/v1/engines").json()
+        assert {"hide", "lipsync", "swap"} <= {engine["flow"] for engine in engines}
         context.close()
     [result] = (data / "outputs" / "facepick").glob("*/two_people_facepick_001.mp4")
     assert result.is_file()

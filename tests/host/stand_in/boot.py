@@ -9,6 +9,7 @@ The behaviours are those seen in A1111 1.10.1 and Forge 2.0.1:
   the old list back afterwards, Forge puts all roots there for good;
 * ``on_ui_settings``, then ``on_ui_tabs``, called outside any Blocks; the tabs are rendered into
   one page, every component is asked for its label;
+* ``on_app_started`` with the page and its server, once it answers;
 * style.css and javascript/ go into the page by links to ``file=``.
 """
 
@@ -45,6 +46,8 @@ def arguments(extensions):
     parser.add_argument("--no-gradio-queue", action="store_true")
     parser.add_argument("--reload", action="store_true", help="build the UI twice, as Reload UI")
     parser.add_argument("--listen", action="store_true")
+    parser.add_argument("--api", action="store_true")
+    parser.add_argument("--api-auth")
     parser.add_argument("--fake-app", help="JSON for tests/ui/fake_app.py instead of the real App")
     for extension in extensions:
         preload = Path(extension) / "preload.py"
@@ -152,12 +155,15 @@ def main():
     if not chosen.no_gradio_queue:
         demo.queue(64)
     say("SERVING")
-    demo.launch(
+    server = demo.launch(
         server_port=chosen.port,
         allowed_paths=[str(data), *map(str, extensions)],
         quiet=True,
-        prevent_thread_lock=False,
-    )
+        prevent_thread_lock=True,
+    )[0]
+    for callback in script_callbacks.started:
+        callback(demo, server)
+    demo.block_thread()
 
 
 def use_fake_app(options):

@@ -1,6 +1,6 @@
-"""Stand-in of the host's callbacks: the three that facepick uses."""
+"""Stand-in of the host's callbacks: those that facepick uses."""
 
-tabs, settings = [], []
+tabs, settings, started = [], [], []
 
 
 def on_ui_tabs(callback):
@@ -11,6 +11,10 @@ def on_ui_settings(callback):
     settings.append(callback)
 
 
+def on_app_started(callback):
+    started.append(callback)
+
+
 def clear():
-    tabs.clear()
-    settings.clear()
+    for callbacks in (tabs, settings, started):
+        callbacks.clear()
