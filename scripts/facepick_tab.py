@@ -82,5 +82,13 @@ def on_ui_settings():
         add_options()
 
 
+def on_app_started(_, server):
+    if failure is None:
+        from facepick_ui.webui import add_api
+
+        add_api(server)
+
+
 script_callbacks.on_ui_tabs(on_ui_tabs)
+script_callbacks.on_app_started(on_app_started)
 script_callbacks.on_ui_settings(on_ui_settings)

@@ -61,6 +61,8 @@ def test_from_the_clip_to_the_result(anna: Any, address: str, home: Path) -> Non
     assert report["result"]["frames"] == 355
     [person] = report["people"]
     assert (person["id"], person["engine"]) == ("P1", "blur")
+    jobs = tab.page.request.get(f"{address}/facepick/v1/jobs").json()
+    assert {job["kind"] for job in jobs} == {"scan", "preview", "render"}
     tab.page.close()
 
 

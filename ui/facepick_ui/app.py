@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import sys
@@ -71,6 +72,8 @@ def launch(
             raise
         raise PackageMissing("gradio", needed_for="the app", extra="ui") from error
 
+    from facepick.http_api import add_routes
+
     if app is None:
         from facepick.app import App
 
@@ -91,7 +94,7 @@ def launch(
         server_name=host,
         server_port=chosen,
         inbrowser=open_browser,
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,
         quiet=True,
         share=False,
         show_api=False,
@@ -102,10 +105,22 @@ def launch(
         **look,
     )
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}"
+    server = demo.launch(**options)[0]
+    if _is_loopback(host):
+        # The API knows no users, so it is only there when nobody else can reach the page.
+        add_routes(server, app)
     sys.stdout.write(f"facepick is at {address} (Ctrl-C stops it)\n")
     sys.stdout.flush()
-    demo.launch(**options)
+    if block:
+        demo.block_thread()
     return address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _free_port(host: str, port: int | None) -> int:

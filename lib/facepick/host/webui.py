@@ -156,6 +156,10 @@ class WebuiHost:
             variables["FACEPICK_MODELS"] = os.pathsep.join(map(str, folders))
         return variables
 
+    def wants_api(self) -> bool:
+        """Whether the WebUI was started with an HTTP API that needs no password."""
+        return bool(_argument("api")) and not _argument("api_auth") and not _is_public()
+
     def has_queue(self) -> bool:
         """Whether gradio's queue is on; it is off with ``--no-gradio-queue``."""
         return not _argument("no_gradio_queue")
