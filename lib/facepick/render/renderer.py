@@ -520,6 +520,11 @@ class Renderer:
         shutil.rmtree(self.workspace / "segments", ignore_errors=True)
         (self.workspace / "mix.wav").unlink(missing_ok=True)
         for folder in self.workspace.glob("[0-9][0-9]-*"):
+            # What an engine was asked to keep for looking at stays with the job.
+            if (folder / "debug").is_dir():
+                kept = self.workspace / f"debug-{folder.name}"
+                shutil.rmtree(kept, ignore_errors=True)
+                (folder / "debug").rename(kept)
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -157,6 +157,7 @@ def test_both_engines_run_the_same_network(
         report = session.report()
         assert report["checkpoint"] == "wav2lip_96.onnx"
         assert report["frames"] == {"speak": 2}
+        assert len(report["checkpoint_sha256"]) == 64
         session.close()
         session.close()
         with pytest.raises(EngineError, match="closed"):

@@ -26,7 +26,7 @@ from facepick.errors import EngineError, MissingModelError, UserInputError
 from facepick.faces.detection import FloatArray
 from facepick.models import catalog
 from facepick.models.spec import ModelSpec
-from facepick.models.store import ModelStore
+from facepick.models.store import ModelStore, sha256_of
 
 __all__ = ["Wav2LipEngine", "Wav2LipGanEngine", "Wav2LipSession", "checkpoint_of"]
 
@@ -63,6 +63,7 @@ class Wav2LipSession:
         gating: when something is done.
         restorer: run over the re-made face.
         checkpoint: where the network came from, for the report.
+        digest: its sha256, likewise.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Wav2LipSession:
         gating: Gating,
         restorer: Restorer,
         checkpoint: Path,
+        digest: str = "",
     ) -> None:
         assert context.speech is not None
         self._generator: Generator | None = generator
@@ -80,7 +82,7 @@ class Wav2LipSession:
         self._gating = gating
         self._restorer = restorer
         self._cancel = context.cancel
-        self._checkpoint = checkpoint
+        self._checkpoint, self._digest = checkpoint, digest
         self._debug = context.workspace / "debug" if self._settings.debug else None
         self._pads = Pads(
             top=self._settings.pad_top,
@@ -123,6 +125,7 @@ class Wav2LipSession:
         """Counts of frames and seconds of speech; see the keys."""
         return {
             "checkpoint": self._checkpoint.name,
+            "checkpoint_sha256": self._digest,
             "restorer": self._settings.restorer,
             "restorer_unchanged": self._restorer.unchanged,
             "speech_seconds": round(self._gating.spoken_seconds(), 3),
@@ -327,7 +330,8 @@ def _open(variant: str, context: EngineContext) -> Wav2LipSession:
         cancel=context.cancel,
     )
     generator = load_generator(checkpoint.path, device=context.device)
-    return Wav2LipSession(context, generator, gating, restorer, checkpoint.path)
+    digest = sha256_of(checkpoint.path, cancel=context.cancel)
+    return Wav2LipSession(context, generator, gating, restorer, checkpoint.path, digest)
 
 
 class Wav2LipEngine:
