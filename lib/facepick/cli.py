@@ -320,7 +320,7 @@ def _demo_parser(parser: argparse.ArgumentParser) -> None:
 
 def _ui_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
-    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7870)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     parser.add_argument(
         "--allow",

@@ -171,6 +171,8 @@ class Renderer:
         """(n,) int64: for every output frame the source frame whose picture it shows."""
         self.segments = segments_of(scan, self.sources)
         self._drawn_label: Label | None = None
+        self._live: str | None = None
+        self._next_thumbnail = 0
         self._encode = plan.encode
 
     @property
@@ -308,7 +310,8 @@ class Renderer:
                     for output_frame, _, picture in batch:
                         encoder.put((picture, self.sound.pts[output_frame]))
                     last = batch[-1]
-                    meter.update(last[0] + 1, thumbnail=self._thumbnail(last[0], last[2]))
+                    self._keep_thumbnail(last[0], last[2])
+                    meter.update(last[0] + 1, thumbnail=self._live)
             write_json(self._notes_file(segment), notes)
             writer.close()
         except BaseException:
@@ -421,20 +424,22 @@ class Renderer:
             if self.sound.time_of(output_frame) < LABEL_SECONDS:
                 self._drawn_label.draw(picture)
 
-    def _thumbnail(self, output_frame: int, picture: Picture) -> str | None:
-        if output_frame % THUMBNAIL_EVERY >= MAX_BATCH:
-            return None
+    def _keep_thumbnail(self, output_frame: int, picture: Picture) -> None:
+        """Write the newest picture now and then, for whoever watches."""
+        if self._live is not None and output_frame < self._next_thumbnail:
+            return
         import cv2
 
         small, _ = picture.small(360)
         done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
         if not done:
-            return None
+            return
         path = self.workspace / "live.jpg"
         part = self.workspace / "live.part.jpg"
         part.write_bytes(data.tobytes())
         part.replace(path)
-        return str(path)
+        self._live = str(path)
+        self._next_thumbnail = output_frame + THUMBNAIL_EVERY
 
     # --- publishing ------------------------------------------------------------------------
 
