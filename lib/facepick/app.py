@@ -323,6 +323,39 @@ class App:
             unchanged = sha256_of(video) == report["result"]["sha256"]
         return {**report, "unchanged_since": unchanged}
 
+    def measure_sync(
+        self,
+        result: str | Path,
+        *,
+        plots: Path | None = None,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> list[dict[str, Any]]:
+        """How well the lips of a result follow the new speech, person by person.
+
+        The source and the speech must still lie where they were.
+
+        Args:
+            plots: a folder for one picture per person, or None.
+
+        Raises:
+            UserInputError: there is no report.
+            VideoOpenError, NoAudioError: source, result or speech cannot be read.
+            Cancelled.
+        """
+        from facepick.jobs.work import scan_video
+        from facepick.render.plan import RenderPlan
+        from facepick.render.report import read_report
+        from facepick.render.sync import measure_sync
+
+        path = Path(result)
+        report = read_report(path)
+        plan = RenderPlan.from_json(report["plan"])
+        scan = scan_video(Path(plan.video), plan.scan_settings, self.toolbox(), progress, cancel)
+        return measure_sync(
+            path, report, scan, models=self.models, plots=plots, progress=progress, cancel=cancel
+        )
+
     def doctor(self) -> list[Check]:
         from facepick.doctor import run_checks
 

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -309,6 +309,11 @@ def _doctor_parser(parser: argparse.ArgumentParser) -> None:
 def _inspect_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="OUT", help="a result of facepick")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
+    parser.add_argument(
+        "--sync", action="store_true", help="measure how well re-synced lips follow the speech"
+    )
+    parser.add_argument("--plots", metavar="DIR", help="with --sync: one picture per person")
+    _add_progress(parser)
     parser.set_defaults(handler=_inspect)
 
 
@@ -877,7 +882,14 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    report = _app().inspect(options.result)
+    app = _app()
+    report = app.inspect(options.result)
+    if options.sync:
+        plots = Path(options.plots) if options.plots else None
+        with _watched(options.progress) as (sink, token):
+            report["sync"] = app.measure_sync(
+                options.result, plots=plots, progress=sink, cancel=token
+            )
     if options.json:
         print(json.dumps(report, ensure_ascii=False))
         return 0
@@ -891,10 +903,22 @@ def _inspect(options: argparse.Namespace) -> int:
             f"{person['id']}\t{person['flow']} {person['engine']}\t"
             f"{person['frames_changed']} frames changed\tleft alone: {left}"
         )
-        for key, value in person["measured"].items():
-            if isinstance(value, str | int | float):
-                print(f"\t{key}: {value}")
+        _print_figures(person["measured"])
+    for entry in report.get("sync", ()):
+        print(f"{entry['person']}\tsync")
+        _print_figures({k: v for k, v in entry.items() if k != "person"})
     return 0
+
+
+def _print_figures(figures: Mapping[str, Any], prefix: str = "") -> None:
+    """Numbers and words of a report, one a line, nested ones with their path."""
+    for key, value in figures.items():
+        if isinstance(value, Mapping):
+            _print_figures(value, f"{prefix}{key}.")
+        elif isinstance(value, float):
+            print(f"\t{prefix}{key}: {value:.3g}")
+        elif isinstance(value, str | int):
+            print(f"\t{prefix}{key}: {value}")
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -558,7 +558,7 @@ class _Wiring:
         call.__annotations__ = {"event_data": gr.SelectData}
         compat.listen(event, call, inputs=[self.state], outputs=[self.state, *self.live])
 
-    def plain(self, event: Any, handler: Callable[[str], Changes]) -> None:
+    def plain(self, event: Any, handler: Callable[..., Changes]) -> None:
         """An event that must not wait in the queue behind a watcher."""
 
         def call(key: Any) -> dict[Any, Any]:
