@@ -320,7 +320,7 @@ def test_a_python_without_venv_names_the_debian_package(
         ("Processing /a folder/torch-2.13.0%2Bcpu-cp311-linux_x86_64.whl (from x)", ""),
         ("Processing /wheels/torch-2.13.0%2Bcpu-cp311-linux_x86_64.whl (from facepick)",
          "torch 2.13.0+cpu"),
-        ("Processing /work/facepick", ""),
+        ("Processing /srv/facepick", ""),
         ("Installing collected packages: a, b, c", "unpacking 3 packages"),
         ("Collecting numpy>=1.26", ""),
     ],
