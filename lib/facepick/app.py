@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facepick.people.edits import Edit
     from facepick.people.finder import ScanSettings
     from facepick.people.identity import Scan
+    from facepick.recognition.cast import Cast
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 
 __all__ = ["App"]
@@ -55,12 +56,17 @@ class App:
         """Folder of cached scans and of the edits made to them."""
         return self.host.home() / "cache"
 
+    @property
+    def cast_file(self) -> Path:
+        """The people that every scan of this host knows by name."""
+        return self.host.home() / "cast.sqlite"
+
     def toolbox(self) -> Toolbox:
         return Toolbox(
             registry=self.registry,
             models=self.models,
             cache=self.cache,
-            cast=self.host.home() / "cast.sqlite",
+            cast=self.cast_file,
             device=self.host.device(),
         )
 
@@ -108,6 +114,51 @@ class App:
         from facepick.people.edits import undo_edit
 
         return undo_edit(self.cache, scan)
+
+    # --- known people ----------------------------------------------------------------------
+
+    def cast(self) -> Cast:
+        """The people that are known by name.
+
+        Raises:
+            UserInputError: the file is no cast.
+        """
+        from facepick.recognition.cast import Cast
+
+        return Cast(self.cast_file)
+
+    def remember(self, scan: Scan, person_id: str, name: str) -> int:
+        """Add the best faces of a person to the cast; later scans call them by this name.
+
+        Returns:
+            How many faces were new.
+
+        Raises:
+            SelectionError: there is no such person.
+            UserInputError: the name is unusable, the person has no face good enough, or the cast
+                is of another model.
+        """
+        from facepick.recognition.naming import add_from_scan
+
+        return add_from_scan(self.cast(), name, scan, person_id)
+
+    def explain_faces(self, a: Path, b: Path, sheet: Path) -> dict[str, Any]:
+        """Whether two photos show one person, in a child process.
+
+        Args:
+            sheet: the picture of every step is written there; PNG or JPEG.
+
+        Returns:
+            What ``facepick explain --json`` prints: ``same``, ``metric``, ``distance``,
+            ``threshold``, ``confidence``, ...
+
+        Raises:
+            UserInputError: a photo cannot be read, or shows nobody.
+            ToolError: the comparison could not be made, or took too long.
+        """
+        from facepick.recognition.child import explain_in_child
+
+        return explain_in_child(a, b, sheet, self.host.child_environment())
 
     # --- changing --------------------------------------------------------------------------
 

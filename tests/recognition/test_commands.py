@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from facepick.cli import main
+from facepick.errors import ToolError, UserInputError
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -46,6 +47,34 @@ def test_verify_and_explain(run: Run, shared_media: Path, tmp_path: Path) -> Non
     assert sheet.read_bytes()[:4] == b"\x89PNG"
     code, _, err = run("explain", a, b, "-o", sheet)
     assert (code, "--force" in err) == (2, True)
+
+
+def test_photos_are_compared_in_a_child_process(
+    run: Run, shared_media: Path, tmp_path: Path
+) -> None:
+    from facepick.app import App
+
+    faces, sheet = shared_media / "faces", tmp_path / "sheet.jpg"
+    a, b = faces / "obama/1.jpg", faces / "biden/1.jpg"
+    answer = App().explain_faces(a, b, sheet)
+    code, out, _ = run("verify-faces", a, b, "--json")
+    assert (code, {**json.loads(out), "sheet": str(sheet)}) == (0, answer)
+    assert sheet.read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_the_child_says_what_is_wrong_and_ends_in_time(
+    run: Run, shared_media: Path, tmp_path: Path
+) -> None:
+    from facepick.app import App
+    from facepick.recognition.child import explain_in_child
+
+    photo, wrong = shared_media / "faces/obama/1.jpg", tmp_path / "--json.jpg"
+    wrong.write_text("this is no picture")
+    with pytest.raises(UserInputError, match=r"--json\.jpg is no PNG, JPEG or WebP"):
+        App().explain_faces(photo, wrong, tmp_path / "sheet.jpg")
+    # No interpreter starts within a millisecond.
+    with pytest.raises(ToolError, match="longer than"):
+        explain_in_child(photo, photo, tmp_path / "sheet.jpg", {}, limit_seconds=0.001)
 
 
 def test_what_is_missing_is_said_with_exit_code_3(run: Run, shared_media: Path) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from facepick.recognition.cast import Cast
     from facepick.recognition.naming import SeriesTable
     from facepick.recognition.pipeline import Recognizer
+    from facepick.recognition.verify import Verdict
 
 __all__ = [
     "Tools",
@@ -118,17 +119,7 @@ def _verify(options: argparse.Namespace, tools: Tools) -> int:
     verdict = verify(options.a, options.b, recognizer, metric=options.metric)
     line = verdict.threshold
     if options.json:
-        _say_json(
-            {
-                "same": verdict.same,
-                "metric": line.metric,
-                "distance": round(verdict.distance, 5),
-                "threshold": line.threshold,
-                "confidence": round(verdict.confidence, 4),
-                "calibrated": line.calibrated,
-                "measured_on": line.dataset,
-            }
-        )
+        _say_json(_figures(verdict))
         return 0
     _say(
         f"{'same' if verdict.same else 'different'}\t{line.metric} distance "
@@ -143,6 +134,19 @@ def _verify(options: argparse.Namespace, tools: Tools) -> int:
     return 0
 
 
+def _figures(verdict: Verdict) -> dict[str, Any]:
+    line = verdict.threshold
+    return {
+        "same": verdict.same,
+        "metric": line.metric,
+        "distance": round(verdict.distance, 5),
+        "threshold": line.threshold,
+        "confidence": round(verdict.confidence, 4),
+        "calibrated": line.calibrated,
+        "measured_on": line.dataset,
+    }
+
+
 def build_explain_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
     """``facepick explain A B -o SHEET.png``."""
     parser.add_argument("a", metavar="A", help="a photo")
@@ -151,6 +155,7 @@ def build_explain_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
         "-o", "--out", metavar="FILE", default="explain.png", help="default: explain.png"
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing picture")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     _add_choice(parser)
     parser.set_defaults(handler=lambda options: _explain(options, tools))
 
@@ -164,7 +169,10 @@ def _explain(options: argparse.Namespace, tools: Tools) -> int:
     recognizer = _recognizer(tools.app(), options)
     verdict = verify(options.a, options.b, recognizer, metric=options.metric)
     write_picture(out, draw_explanation(options.a, options.b, verdict, recognizer))
-    _say(str(out))
+    if options.json:
+        _say_json({**_figures(verdict), "sheet": str(out)})
+    else:
+        _say(str(out))
     return 0
 
 
