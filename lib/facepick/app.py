@@ -18,6 +18,7 @@ from facepick.progress import CancelToken, ProgressSink, never, no_progress
 
 if TYPE_CHECKING:
     from facepick.doctor import Check
+    from facepick.engines.swap.saved import SavedSources
     from facepick.media.video import VideoInfo
     from facepick.media.writer import EncodeSettings
     from facepick.people.edits import Edit
@@ -182,6 +183,46 @@ class App:
             output=output or OutputSettings(),
             scan_settings=dict(scan_settings or {}),
         )
+
+    @property
+    def sources(self) -> SavedSources:
+        """The source faces kept under a name."""
+        from facepick.engines.swap.saved import SavedSources
+
+        return SavedSources(self.host.home() / "sources")
+
+    def source_photos(
+        self,
+        texts: Sequence[str],
+        *,
+        scan_settings: Mapping[str, Any] | None = None,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> list[tuple[Path, str]]:
+        """Photo files, each with what it stands for, of what a user names as a source face.
+
+        Args:
+            texts: photos, ``VIDEO:P2``, ``cast:NAME`` or names of saved sources.
+            scan_settings: how people of videos are found, plain JSON.
+
+        Raises:
+            UserInputError: there is no such thing, or no picture of the person can be used.
+            MissingModelError: a video must be scanned and a model is not there.
+            Cancelled.
+        """
+        from facepick.engines.swap.resolve import SourceResolver
+        from facepick.jobs.work import scan_video
+
+        toolbox = self.toolbox()
+        resolver = SourceResolver(
+            self.models,
+            saved=self.sources,
+            cast=self.host.home() / "cast.sqlite",
+            folder=self.cache / "sources",
+            scan_of=lambda video: scan_video(video, scan_settings or {}, toolbox, progress, cancel),
+            cancel=cancel,
+        )
+        return resolver.photos(texts)
 
     def new_scan_job(
         self, video: str | Path, *, settings: Mapping[str, Any] | None = None, owner: str = ""

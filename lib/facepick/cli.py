@@ -229,7 +229,11 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
         "--lines", metavar="FILE", help="speech lines as JSON or SRT: start, person, file, text"
     )
     who.add_argument(
-        "--source", metavar="FACE", action="append", default=[], help="photo of the face (swap)"
+        "--source",
+        metavar="FACE",
+        action="append",
+        default=[],
+        help="the face (swap): a photo, VIDEO:P2, cast:NAME or the name of a saved source",
     )
     who.add_argument(
         "--i-have-the-right",
@@ -306,6 +310,22 @@ def _doctor_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=_doctor)
 
 
+def _sources_parser(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="keep photos of one person under a name")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("photo", metavar="PHOTO|VIDEO:P2", nargs="+")
+    _scan_options(add, set())
+    _add_progress(add)
+    add.set_defaults(handler=_sources_add)
+    listing = actions.add_parser("list", help="all saved sources")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(handler=_sources_list)
+    remove = actions.add_parser("remove", help="delete a source with its photos")
+    remove.add_argument("name", metavar="NAME")
+    remove.set_defaults(handler=_sources_remove)
+
+
 def _inspect_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="OUT", help="a result of facepick")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
@@ -368,6 +388,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     ),
     "explain": ("show every step of comparing two photos", _recognition_parser("explain")),
     "evaluate": ("measure how well people are told apart", _recognition_parser("evaluate")),
+    "sources": ("faces kept under a name, for swaps", _sources_parser),
     "inspect": ("read back what was changed in a result", _inspect_parser),
     "doctor": ("say what is there, what is missing, and what to do", _doctor_parser),
     "demo": ("do the main job on the bundled clip", _demo_parser),
@@ -627,10 +648,26 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
             engine=engine_id,
             settings=settings,
             speech=speech,
-            source=tuple(str(Path(path).absolute()) for path in options.source),
+            source=_source(app, options),
             consent=options.consent,
         )
     ]
+
+
+def _source(app: App, options: argparse.Namespace) -> tuple[str, ...]:
+    """The photos of the source face: a plan holds nothing but files."""
+    from facepick.people.finder import ScanSettings
+
+    if not options.source:
+        return ()
+    with _watched(options.progress) as (sink, token):
+        found = app.source_photos(
+            options.source,
+            scan_settings=_given(options, ScanSettings),
+            progress=sink,
+            cancel=token,
+        )
+    return tuple(str(path) for path, _ in found)
 
 
 def _line_assignments(
@@ -865,6 +902,44 @@ def _models_verify(options: argparse.Namespace) -> int:
         if app.models.find(spec) is not None:
             path = app.models.verify(spec)
             print(f"{spec.id}\tgood\t{path}")
+    return 0
+
+
+def _sources_add(options: argparse.Namespace) -> int:
+    from facepick.people.finder import ScanSettings
+
+    app = _app()
+    with _watched(options.progress) as (sink, token):
+        found = app.source_photos(
+            options.photo,
+            scan_settings=_given(options, ScanSettings),
+            progress=sink,
+            cancel=token,
+        )
+        source = app.sources.add(
+            options.name,
+            [path for path, _ in found],
+            app.models,
+            origins=[origin for _, origin in found],
+            cancel=token,
+        )
+    print(f"{source.name}\t{len(source.photos)} photos\t{source.photos[0].parent}")
+    return 0
+
+
+def _sources_list(options: argparse.Namespace) -> int:
+    sources = _app().sources.all()
+    if options.json:
+        print(json.dumps([s.to_json() for s in sources], ensure_ascii=False))
+        return 0
+    for source in sources:
+        described = f"{source.model} {source.version}" if source.model else "-"
+        print(f"{source.name}\t{len(source.photos)} photos\t{described}\t{source.origins[0]}")
+    return 0
+
+
+def _sources_remove(options: argparse.Namespace) -> int:
+    _app().sources.remove(options.name)
     return 0
 
 
