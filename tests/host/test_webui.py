@@ -97,8 +97,12 @@ def test_the_device_is_the_hosts_unless_one_is_named(
 
     monkeypatch.setattr(devices, "get_optimal_device_name", lambda: "privateuseone:0")
     assert WebuiHost().device() == "directml"
+    monkeypatch.setattr(devices, "get_optimal_device_name", lambda: "mps")
+    assert WebuiHost().device() == "auto"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     option(modules, "facepick_device", "cuda:1")
-    assert WebuiHost().device() == "cuda:1"
+    assert WebuiHost().device() == "cuda"
+    assert WebuiHost().child_environment()["CUDA_VISIBLE_DEVICES"] == "1"
 
 
 def test_a_fork_without_any_of_these_modules_is_no_failure(

@@ -135,7 +135,7 @@ class EngineContext:
         workspace: folder of this session inside the job; what `Engine.open` learns from the
             clip is kept there, so that a resumed job finds it again.  Empty at first.
         models: where model files are found.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``directml``.
+        device: one of `facepick.models.device.DEVICES`.
         speech: the new speech, for engines that need audio.
         source: files that show the source face, for engines that need one.
         host_restorers: face restorers that the host offers, by name.

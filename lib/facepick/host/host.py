@@ -43,7 +43,7 @@ class Host(Protocol):
         ...
 
     def device(self) -> str:
-        """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``directml``."""
+        """One of `facepick.models.device.DEVICES`."""
         ...
 
     def language(self) -> str | None:

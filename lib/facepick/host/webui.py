@@ -16,6 +16,7 @@ from typing import Any
 
 from facepick.home import home_dir
 from facepick.host.host import existing, python_path
+from facepick.models.device import DEVICES
 
 __all__ = ["OPTIONS", "WebuiHost", "add_options", "host_module"]
 
@@ -129,14 +130,19 @@ class WebuiHost:
         return existing(tuple(roots))
 
     def device(self) -> str:
-        chosen = str(self.option("facepick_device", "auto") or "auto").strip()
+        name = self._device_name().partition(":")[0]
+        # `privateuseone` is how torch-directml calls itself.
+        name = {"privateuseone": "directml"}.get(name, name)
+        # The host may use what our networks do not know by that name (mps, xpu, npu).
+        return name if name in DEVICES else "auto"
+
+    def _device_name(self) -> str:
+        """As the settings page or the host says, such as ``cuda:1``."""
+        chosen = str(self.option("facepick_device", "auto") or "auto").strip().lower()
         if chosen != "auto":
             return chosen
-        devices = host_module("devices")
-        find = getattr(devices, "get_optimal_device_name", None)
-        name = str(find()) if callable(find) else "auto"
-        # `privateuseone` is how torch-directml calls itself.
-        return "directml" if name.startswith("privateuseone") else name
+        find = getattr(host_module("devices"), "get_optimal_device_name", None)
+        return str(find()) if callable(find) else "auto"
 
     def language(self) -> str | None:
         chosen = str(self.option("facepick_language", "auto"))
@@ -151,6 +157,10 @@ class WebuiHost:
             "FACEPICK_DEVICE": self.device(),
             "PYTHONPATH": python_path(),
         }
+        kind, _, number = self._device_name().partition(":")
+        if kind == "cuda" and number.isdigit() and "CUDA_VISIBLE_DEVICES" not in os.environ:
+            # The child sees only the card that was chosen, as its first.
+            variables["CUDA_VISIBLE_DEVICES"] = number
         folders = self.model_folders()
         if folders:
             variables["FACEPICK_MODELS"] = os.pathsep.join(map(str, folders))
