@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from facepick.engines.engine import Speech
+from facepick.engines.lipsync.filmed import FilmedMouth
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of, merged
 from facepick.engines.lipsync.vad import Stretch
 
@@ -54,6 +56,16 @@ def test_merged_joins_what_overlaps() -> None:
     assert merged([Stretch(3, 4), Stretch(0, 2), Stretch(1, 3)]) == (Stretch(0, 4),)
 
 
+def moved(amount: float, seconds: float = 12.0) -> Callable[[], FilmedMouth]:
+    """A mouth that opens and closes four times a second, by `amount` eye distances."""
+    times = np.arange(int(25 * seconds)) / 25
+    opening = (0.05 + amount / 2 * np.sin(2 * np.pi * 4 * times)).astype(np.float32)
+    return lambda: FilmedMouth(times=times, opening=opening, shot=np.zeros(len(times), np.int64))
+
+
+TALKED, LISTENED = moved(0.1), moved(0.006)
+
+
 def after(seconds: float, spoken: np.ndarray) -> np.ndarray:
     """`spoken` after so much silence."""
     return np.concatenate([np.zeros(int(16_000 * seconds), np.float32), spoken])
@@ -77,21 +89,53 @@ def test_the_mouth_is_closed_only_where_the_original_talked_and_the_new_speech_i
     new = after(4.0, jfk)  # speaks from 4.3 s
     original = after(0.0, jfk)  # spoke from 0.3 s to 2.3 s
     speech = Speech(samples=new, original=original)
-    close = gating_of(speech, when_silent="close", vad_model=vad_model)
+    close = gating_of(speech, when_silent="close", mouth=TALKED, vad_model=vad_model)
     assert close.at(1.0).action == "close"
     assert close.at(3.5).action == "keep"
     assert close.at(5.0).action == "speak"
-    keep = gating_of(speech, when_silent="keep", vad_model=vad_model)
+    keep = gating_of(speech, when_silent="keep", mouth=TALKED, vad_model=vad_model)
     assert keep.at(1.0) == Gate("keep", 0.0)
     assert keep.at(5.0).action == "speak"
 
 
+def test_a_listeners_mouth_is_left_alone_while_somebody_else_talks(
+    jfk: np.ndarray, vad_model: Path
+) -> None:
+    speech = Speech(samples=after(4.0, jfk), original=after(0.0, jfk))
+    listener = gating_of(speech, when_silent="close", mouth=LISTENED, vad_model=vad_model)
+    assert listener.close == ()
+    assert listener.at(5.0).action == "speak"
+    # Somebody who listens, and answers from 1.5 s on, within one stretch of sound.
+    times = np.arange(100) / 25
+    moving = np.where(times < 1.5, 0.0, 0.05 * np.sin(2 * np.pi * 4 * times))
+    mouth = FilmedMouth(
+        times=times, opening=moving.astype(np.float32), shot=np.zeros(100, np.int64)
+    )
+    answers = gating_of(speech, when_silent="close", mouth=lambda: mouth, vad_model=vad_model)
+    assert answers.at(0.8).action == "keep"
+    assert answers.at(1.9).action == "close"
+
+
+def test_the_mouth_is_looked_at_only_when_something_may_have_to_be_closed(
+    jfk: np.ndarray, vad_model: Path
+) -> None:
+    def forbidden() -> FilmedMouth:
+        raise AssertionError("a pass over the video for nothing")
+
+    same = Speech(samples=jfk, original=jfk)
+    gating_of(same, when_silent="close", mouth=forbidden, vad_model=vad_model)
+    talked = Speech(samples=np.zeros(64_000, np.float32), original=jfk)
+    gating_of(talked, when_silent="keep", mouth=forbidden, vad_model=vad_model)
+    with pytest.raises(AssertionError, match="for nothing"):
+        gating_of(talked, when_silent="close", mouth=forbidden, vad_model=vad_model)
+
+
 def test_a_video_without_sound_closes_nothing(jfk: np.ndarray, vad_model: Path) -> None:
-    gating = gating_of(Speech(samples=jfk), when_silent="close", vad_model=vad_model)
+    gating = gating_of(Speech(samples=jfk), when_silent="close", mouth=TALKED, vad_model=vad_model)
     assert gating.close == ()
 
 
 def test_silent_speech_touches_nothing(vad_model: Path) -> None:
     silence = Speech(samples=np.zeros(32_000, np.float32))
-    gating = gating_of(silence, when_silent="close", vad_model=vad_model)
+    gating = gating_of(silence, when_silent="close", mouth=TALKED, vad_model=vad_model)
     assert gating == Gating(speak=())

@@ -17,6 +17,7 @@ from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
 from facepick.engines.lipsync import uhq
 from facepick.engines.lipsync.checkpoints import Checkpoint, find_checkpoints, identify
 from facepick.engines.lipsync.crop import FaceCut, Pads, cut_face, network_input, warp_back
+from facepick.engines.lipsync.filmed import filmed_mouth
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of
 from facepick.engines.lipsync.mel import mel_window
 from facepick.engines.lipsync.settings import Wav2LipSettings
@@ -326,6 +327,7 @@ def _open(variant: str, context: EngineContext) -> Wav2LipSession:
     gating = gating_of(
         context.speech,
         when_silent="close" if settings.when_silent == "close" else "keep",
+        mouth=lambda: filmed_mouth(context),
         vad_model=context.models.require(catalog.SILERO_VAD),
         cancel=context.cancel,
     )

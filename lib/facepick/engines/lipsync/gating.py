@@ -6,7 +6,7 @@ A pure function of time, so that every segment of a video can be rendered on its
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.engines.engine import Speech
+from facepick.engines.lipsync.filmed import FilmedMouth
 from facepick.engines.lipsync.vad import Stretch, speech_probability, speech_stretches
 from facepick.progress import CancelToken, never
 
@@ -52,7 +53,7 @@ class Gating:
 
     Attributes:
         speak: stretches in which the new speech speaks, widened by the lips' lead and trail.
-        close: stretches in which the original spoke and the new speech does not.
+        close: stretches in which this person talked in the original and the new speech does not.
         fade_seconds: the weight rises to 1 in this time before a stretch and falls to 0 after.
     """
 
@@ -86,16 +87,25 @@ class Gating:
 
 
 def gating_of(
-    speech: Speech, *, when_silent: WhenSilent, vad_model: Path, cancel: CancelToken = never
+    speech: Speech,
+    *,
+    when_silent: WhenSilent,
+    mouth: Callable[[], FilmedMouth],
+    vad_model: Path,
+    cancel: CancelToken = never,
 ) -> Gating:
     """The gating for one person's new speech.
 
-    With ``close``, the mouth is closed where the video's own audio speaks and the new speech is
-    silent.  A video without audio says nothing of when its people talk, so nothing is closed.
+    With ``close``, the mouth is closed where the video's own audio speaks, this person's lips
+    move as if it were their voice, and the new speech is silent.  Whoever only listened keeps
+    the filmed mouth.  A video without audio says nothing of when its people talk, so nothing is
+    closed.
 
     Args:
         speech: on the output's clock.
         when_silent: what to do where the new speech is silent.
+        mouth: gives the person's mouth in the original; called only when something may have to
+            be closed, for it can take a pass over the video.
         vad_model: the file ``silero_vad.onnx``.
 
     Raises:
@@ -106,12 +116,13 @@ def gating_of(
     close: tuple[Stretch, ...] = ()
     if when_silent == "close" and speech.original is not None:
         talked = _voiced(speech.original, vad_model, cancel)
-        close = _without(
-            merged(
-                Stretch(max(0.0, s.start - LEAD_SECONDS), s.stop + TRAIL_SECONDS) for s in talked
-            ),
-            speak,
+        heard = merged(
+            Stretch(max(0.0, s.start - LEAD_SECONDS), s.stop + TRAIL_SECONDS) for s in talked
         )
+        close = _without(heard, speak)
+        if close:
+            listened = _without(close, mouth().talking())
+            close = _without(close, listened)
     return Gating(speak=speak, close=close)
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.lipsync.filmed import in_output_order, output_sources, output_times
 from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.rewrite import bank as banks
 from facepick.engines.lipsync.rewrite.features import (
@@ -42,7 +43,7 @@ Array = npt.NDArray[np.float32]
 
 KEEP, CLOSE, SPEAK = 0, 1, 2
 PLAN = "plan.npz"
-VERSION = 1
+VERSION = 2
 """Raised when plans made by an earlier version must not be used any more."""
 
 
@@ -112,7 +113,7 @@ def _key(context: EngineContext, bank: banks.Bank) -> str:
     digest.update(np.ascontiguousarray(context.speech.samples).tobytes())
     if context.speech.original is not None:
         digest.update(np.ascontiguousarray(context.speech.original).tobytes())
-    digest.update(_sources(context).tobytes())
+    digest.update(output_sources(context).tobytes())
     digest.update(bank.frames.tobytes() + bank.shape.tobytes() + bank.rows.tobytes())
     return digest.hexdigest()
 
@@ -134,34 +135,18 @@ def _plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any
     return plan, facts
 
 
-def _sources(context: EngineContext) -> npt.NDArray[np.int64]:
-    """(frames,) the source frame of every output frame."""
-    if context.source_frames is not None:
-        return np.asarray(context.source_frames, np.int64)
-    return np.arange(context.frames, dtype=np.int64) % max(1, context.scan.frames)
-
-
-def _times(context: EngineContext, sources: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """(frames,) seconds of every output frame: the source's own steps, else its mean step."""
-    scan = context.scan
-    pts = scan.pts.astype(np.float64)
-    usual = (pts[-1] - pts[0]) / (len(pts) - 1) if len(pts) > 1 else float(scan.duration_pts)
-    steps = np.where(np.diff(sources) == 1, np.diff(pts[sources]), usual)
-    seconds = np.concatenate([[0.0], np.cumsum(steps)]) * float(scan.video.time_base)
-    return np.asarray(seconds, np.float64)
-
-
 def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any]]:
     settings: RewriteSettings = context.settings
     speech = context.speech
     assert speech is not None
     n = context.frames
-    sources = _sources(context)
-    times = _times(context, sources)
+    sources = output_sources(context)
+    times = output_times(context, sources)
     curves = curves_of(speech, language=settings.language)
     gating = gating_of(
         speech,
         when_silent="keep" if settings.when_silent == "keep" else "close",
+        mouth=lambda: in_output_order(context, bank.frames, bank.shape[:, 0], bank.shots),
         vad_model=context.models.require(SILERO_VAD),
         cancel=context.cancel,
     )
