@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from facepick.app import App
 from facepick.engines.registry import EngineRegistry, default_registry
 from facepick.errors import JobNotFound, UserInputError
 from facepick.host.standalone import StandaloneHost
@@ -106,6 +107,19 @@ class FakeApp:
             plain = json.loads(file.read_text())
             file.write_text(json.dumps({**plain, "edits": plain["edits"][:-1]}))
         return self._scan(scan.video.path)
+
+    # --- known people: the core's own, in the host's folder ---
+    cast_file = App.cast_file
+    cast = App.cast
+    remember = App.remember
+
+    def explain_faces(self, a: Path, b: Path, sheet: Path) -> dict[str, Any]:
+        """Two files are one person when they are the same."""
+        import cv2
+
+        same = a.read_bytes() == b.read_bytes()
+        cv2.imwrite(str(sheet), np.full((40, 60, 3), 200, np.uint8))
+        return {"same": same, "distance": 0.0 if same else 0.9, "threshold": 0.678}
 
     # --- changing ---
     def make_plan(self, video: Any, assignments: Any, **options: Any) -> Any:
@@ -218,7 +232,7 @@ def ground_truth_scan(video: Any, truth: Mapping[str, Any], folder: Path) -> Sca
             Identity(
                 id=f"P{number}",
                 track_ids=tuple(t.id for t in mine),
-                exemplars=np.zeros((1, 128), np.float32),
+                exemplars=np.eye(128, dtype=np.float32)[[number]],
                 frames=len(per_person[key]),
                 screen_time=len(per_person[key]) / fps,
                 confidence=0.97,

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from tests.ui.support import plan_values, run, scan_values, upload
 
+from facepick.errors import UserInputError
+
 
 def pick(tab: Any, key: str, index: int) -> Any:
     return tab.handlers.pick_index(key, index, False)
@@ -461,3 +463,119 @@ def test_a_fault_of_ours_is_told_in_words(
     answer = tab.handlers.render(scanned, *plan_values(tab))
     assert "facepick doctor" in answer["progress"]["value"]
     assert "boom" not in answer["progress"]["value"]
+
+
+def test_a_person_is_remembered_by_the_name_that_is_written(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 1)
+    said = tab.handlers.remember(scanned, "  Anna   Lee ")
+    assert "Anna Lee is remembered" in said["edit_note"]["value"]
+    assert [m.name for m in tab.page.app.cast().members()] == ["Anna Lee"]
+    assert said["known"] == {"visible": True}
+    assert "forget:Anna Lee" in said["known_list"]["value"]
+    assert "data:image/jpeg;base64," in said["known_list"]["value"]
+    captions = [caption.split(" - ")[0] for _, caption in said["people"]["value"]]
+    assert captions == ["P1", "Anna Lee"]
+    # The name the person has by now is taken when none is written.
+    assert "Anna Lee is remembered" in tab.handlers.remember(scanned, "")["edit_note"]["value"]
+    assert [m.faces for m in tab.page.app.cast().members()] == [1]
+
+
+def test_who_was_remembered_is_named_in_a_later_scan(tab: Any, scanned: str) -> None:
+    from dataclasses import replace
+
+    from facepick.recognition.naming import name_people
+
+    pick(tab, scanned, 0)
+    tab.handlers.remember(scanned, "Ben")
+    scan = tab.handlers.session(scanned).scan
+    fresh = replace(scan, people=tuple(replace(p, name=None) for p in scan.people))
+    named = name_people(fresh, tab.page.app.cast())
+    assert [p.name for p in named.people] == ["Ben", None]
+
+
+@pytest.mark.parametrize(
+    ("picked", "name", "words"),
+    [
+        ((), "Anna", "Pick exactly one person first."),
+        ((0, 1), "Anna", "Pick exactly one person first."),
+        ((0,), "   ", "Write the name of this person first."),
+        ((0,), "x" * 101, "is no name for a person"),
+    ],
+)
+def test_remembering_says_what_is_missing(
+    tab: Any, scanned: str, picked: tuple[int, ...], name: str, words: str
+) -> None:
+    for index in picked:
+        pick(tab, scanned, index)
+    said = tab.handlers.remember(scanned, name)
+    assert list(said) == ["edit_note"]
+    assert words in said["edit_note"]["value"]
+    assert tab.page.app.cast().members() == []
+
+
+def test_forgetting_takes_the_person_out_of_the_list(
+    tab: Any, scanned: str, new_user: Callable[[str], str]
+) -> None:
+    pick(tab, scanned, 0)
+    # A name is drawn as text and not as HTML, and a colon is no end of it.
+    name = 'A:<b>"'
+    tab.handlers.remember(scanned, name)
+    drawn = tab.handlers.restore(new_user("carl"))["known_list"]["value"]
+    assert "forget:A:&lt;b&gt;&quot;" in drawn
+    assert "<b>" not in drawn.replace("<b>A:", "")
+    gone = tab.handlers.act(scanned, f"forget:{name}")
+    assert gone["known"] == {"visible": False}
+    assert tab.page.app.cast().members() == []
+    again = tab.handlers.act(scanned, f"forget:{name}")
+    assert "is not in the cast" in again["known_note"]["value"]
+
+
+def test_a_broken_cast_does_not_break_the_page(tab: Any, new_user: Callable[[str], str]) -> None:
+    tab.page.app.cast_file.parent.mkdir(parents=True, exist_ok=True)
+    tab.page.app.cast_file.write_text("this is no database" * 100)
+    page = tab.handlers.restore(new_user("anna"))
+    assert "is no cast that can be read" in page["known_note"]["value"]
+    assert "No video yet" in page["facts"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("other", "headline", "figures"),
+    [("a.png", "The same person", "0.000"), ("b.png", "Different people", "0.900")],
+)
+def test_two_photos_are_compared(
+    tab: Any,
+    new_user: Callable[[str], str],
+    tmp_path: Path,
+    other: str,
+    headline: str,
+    figures: str,
+) -> None:
+    key = new_user("anna")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text(name)
+    begun = tab.handlers.begin_explain(key)
+    assert "Comparing" in begun["explain_note"]["value"]
+    # Every gradio wraps an upload in its own way.
+    done = tab.handlers.explain(key, str(tmp_path / "a.png"), {"path": str(tmp_path / other)})
+    assert headline in done["explain_note"]["value"]
+    assert f"Distance {figures}." in done["explain_note"]["value"]
+    assert "threshold of 0.678" in done["explain_note"]["value"]
+    assert "data:image/jpeg;base64," in done["explain_sheet"]["value"]
+
+
+def test_what_a_comparison_lacks_is_said_where_it_was_asked(
+    tab: Any, new_user: Callable[[str], str], tmp_path: Path
+) -> None:
+    key, photo = new_user("anna"), tmp_path / "a.png"
+    photo.write_text("a")
+    lacking = tab.handlers.explain(key, str(photo), None)
+    assert list(lacking) == ["explain_note"]
+    assert "Add two photos first." in lacking["explain_note"]["value"]
+
+    def refuse(a: Path, b: Path, sheet: Path) -> dict[str, Any]:
+        raise UserInputError("a.png shows nobody.", hint="Take another photo.")
+
+    tab.page.app.explain_faces = refuse
+    for _ in range(2):  # the first failure gives the turn back
+        failed = tab.handlers.explain(key, str(photo), str(photo))
+        assert "a.png shows nobody. Take another photo." in failed["explain_note"]["value"]

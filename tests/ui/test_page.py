@@ -32,6 +32,16 @@ def test_the_ids_others_rely_on_are_there(tab: Any) -> None:
     assert element_ids(tab) >= FIXED_IDS
 
 
+def test_the_panels_of_recognition_are_on_the_page(tab: Any) -> None:
+    names = ("remember", "known", "known_list", "explain", "explain_run", "explain_sheet")
+    assert element_ids(tab) >= {f"facepick_{name}" for name in names}
+    types = {
+        c["props"].get("elem_id"): c["type"] for c in tab.blocks.get_config_file()["components"]
+    }
+    assert types["facepick_explain_a"] == types["facepick_explain_b"] == "image"
+    assert tab.page.components["explain_a"].type == "filepath"
+
+
 def test_every_id_is_ours(tab: Any) -> None:
     assert [i for i in element_ids(tab) if not i.startswith("facepick_")] == []
 

@@ -97,6 +97,25 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "name": ("Name of the picked person", "所选人物的名字"),
     "rename": ("Rename", "重命名"),
+    "remember": ("Remember this person", "记住此人"),
+    "remembered": ("{name} is remembered", "已记住 {name}"),
+    "remembered_help": (
+        "The next scans call this person by that name, in this and in other videos.",
+        "以后扫描这个或其他视频时会用这个名字称呼此人。",
+    ),
+    "name_needed": (
+        "Write the name of this person first.",
+        "请先填写此人的名字。",
+    ),
+    "known": ("People known by name", "已记住的人物"),
+    "known_hint": (
+        "Every scan on this machine calls them by these names.",
+        "本机上的每次扫描都会使用这些名字。",
+    ),
+    "known_faces": ("{n} faces", "{n} 张脸"),
+    "known_one_face": ("1 face", "1 张脸"),
+    "known_more": ("and {n} more", "还有 {n} 人"),
+    "forget": ("Forget", "忘记"),
     "merge": ("These are one person", "他们是同一个人"),
     "ignore": ("Hide from the list", "从列表中隐藏"),
     "unignore": ("Show hidden people again", "重新显示隐藏的人物"),
@@ -116,6 +135,31 @@ _WORDS: dict[str, tuple[str, str]] = {
         "请先显示每次出现，再点击属于另一个人的。",
     ),
     "nothing_to_undo": ("There is nothing to undo.", "没有可撤销的修正。"),
+    "explain": ("Why the same person?", "为什么是同一个人？"),
+    "explain_hint": (
+        "Compare the main faces of two photos, step by step, as the scan does.",
+        "按扫描时的步骤逐步比较两张照片中的主要人脸。",
+    ),
+    "explain_a": ("One photo", "一张照片"),
+    "explain_b": ("Another photo", "另一张照片"),
+    "explain_run": ("Compare", "比较"),
+    "explain_needed": ("Add two photos first.", "请先添加两张照片。"),
+    "explain_busy": (
+        "Another comparison is running. Try again in a moment.",
+        "正在进行另一个比较，请稍后再试。",
+    ),
+    "explain_running": ("Comparing the two photos ...", "正在比较两张照片……"),
+    "explain_same": ("The same person", "同一个人"),
+    "explain_different": ("Different people", "不同的人"),
+    "explain_same_help": (
+        "Distance {distance}. Up to the threshold of {threshold} it is one person.",
+        "距离 {distance}：不超过阈值 {threshold} 的两张脸被视为同一个人。",
+    ),
+    "explain_different_help": (
+        "Distance {distance}. Beyond the threshold of {threshold} it is somebody else.",
+        "距离 {distance}：超过阈值 {threshold} 的两张脸被视为不同的人。",
+    ),
+    "explain_sheet": ("Every step of the comparison", "比较的每个步骤"),
     # 3 What to do.
     "what_empty": ("Pick somebody first", "请先选择人物"),
     "what_empty_help": (

@@ -13,7 +13,15 @@ import numpy.typing as npt
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import FaceTrack
 
-__all__ = ["data_uri", "face_thumbnail", "file_uri", "frame_uri", "marked_face", "track_face"]
+__all__ = [
+    "avatar_uri",
+    "data_uri",
+    "face_thumbnail",
+    "file_uri",
+    "frame_uri",
+    "marked_face",
+    "track_face",
+]
 
 Image = npt.NDArray[np.uint8]
 
@@ -179,9 +187,21 @@ def _frame_uri(key: _Key, frame: int) -> str:
     raise AssertionError(f"frame {frame} is not in {key.scan}")
 
 
-def face_uri(scan: Scan, person: Identity) -> str:
-    """A tiny face for tables.  Raises what `face_thumbnail` raises."""
+@lru_cache(maxsize=512)
+def avatar_uri(jpeg: bytes) -> str | None:
+    """A tiny face for tables from a JPEG; None when it is none."""
     import cv2
 
-    face = face_thumbnail(scan, person)
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    return None if image is None else _tiny(square(np.asarray(image, np.uint8)))
+
+
+def face_uri(scan: Scan, person: Identity) -> str:
+    """A tiny face for tables.  Raises what `face_thumbnail` raises."""
+    return _tiny(face_thumbnail(scan, person))
+
+
+def _tiny(face: Image) -> str:
+    import cv2
+
     return data_uri(np.asarray(cv2.resize(face, (64, 64), interpolation=cv2.INTER_AREA), np.uint8))

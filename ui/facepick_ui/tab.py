@@ -281,6 +281,7 @@ class _Layout:
             with self.add("name_row", "Row"):
                 self.add("name", "Textbox", words="name", max_lines=1, scale=3)
                 self.add("rename", "Button", words="rename", scale=1, min_width=110)
+                self.add("remember", "Button", words="remember", scale=1, min_width=160)
             with self.add("edit_row", "Row"):
                 self.add("merge", "Button", words="merge", size="sm")
                 self.add("show_tracks", "Button", words="tracks_show", size="sm")
@@ -290,6 +291,24 @@ class _Layout:
             self.hint("tracks_hint", "tracks", visible=False)
             self.gallery("tracks", "tracks", columns=6)
             self.add("split", "Button", words="split", visible=False)
+        with self.add("known", "Accordion", words="known", open=False, visible=False):
+            self.hint("known_hint", "known_hint")
+            self.html("known_note")
+            self.html("known_list")
+        self._explain()
+
+    def _explain(self) -> None:
+        with self.add("explain", "Accordion", words="explain", open=False):
+            self.hint("explain_hint", "explain_hint")
+            with self.add("explain_row", "Row"):
+                for name in ("explain_a", "explain_b"):
+                    self.add(
+                        name, "Image", words=name, sources=["upload"], type="filepath",
+                        height=200, interactive=True, format="png", min_width=200,
+                    )  # fmt: skip
+            self.add("explain_run", "Button", words="explain_run")
+            self.html("explain_note")
+            self.html("explain_sheet")
 
     def hint(self, name: str, key: str, *, visible: bool = True) -> None:
         self.html(name, views.hint(key, self.language), visible=visible)
@@ -477,9 +496,12 @@ class _Wiring:
         on(c["pick_all"].click, h.pick_everyone)
         on(c["pick_none"].click, h.pick_nobody)
         on(c["time"].release, h.look_at, ["time"])
-        for name in ("rename", "merge", "ignore", "unignore", "undo", "show_tracks", "split"):
-            inputs = ["name"] if name == "rename" else []
-            on(c[name].click, getattr(h, name), inputs)
+        for name in ("merge", "ignore", "unignore", "undo", "show_tracks", "split"):
+            on(c[name].click, getattr(h, name))
+        for name in ("rename", "remember"):
+            on(c[name].click, getattr(h, name), ["name"])
+        begun = on(c["explain_run"].click, h.begin_explain)
+        on(begun.then, h.explain, ["explain_a", "explain_b"])
         on(c["flow"].change, h.choose_flow, ["flow"])
         on(c["style"].change, h.choose_style, ["flow", "style"])
         self._dependent_settings()
@@ -516,13 +538,16 @@ class _Wiring:
         js: str | None = None,
         watch: bool = False,
         raw: bool = False,
-    ) -> None:
+    ) -> Any:
         """Call `handler` with the session's key and the inputs.
 
         Args:
             outputs: what it may change; everything that lives when None.
             watch: whether jobs are watched afterwards.
             raw: whether it gives a new key besides the changes.
+
+        Returns:
+            The listener, whose `then` comes after it.
         """
         targets = list(self.live if outputs is None else outputs)
 
@@ -545,6 +570,7 @@ class _Wiring:
             compat.listen(
                 done.then, self._watch, inputs=[self.state], outputs=[self.state, *self.live]
             )
+        return done
 
     def select(self, event: Any, handler: Callable[[Any, int], Changes]) -> None:
         """A click on a gallery: the handler gets the key and the index."""
@@ -585,7 +611,7 @@ class _Wiring:
 
 _LIVE_LABELLED = {
     "video", "demo", "scan", "scan_stop", "people", "unsure_people", "tracks", "split", "edit",
-    "unignore",
+    "unignore", "known",
     "time", "name", "flow", "style", "consent", "preview", "preview_hard", "render", "stop",
     "preview_video", "original", "result", "download",
 }  # fmt: skip

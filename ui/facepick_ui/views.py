@@ -28,9 +28,11 @@ __all__ = [
     "frame_view",
     "header",
     "jobs_table",
+    "known_list",
     "people_chips",
     "progress_view",
     "report_view",
+    "sheet_view",
     "timeline",
 ]
 
@@ -360,6 +362,40 @@ def act_button(act: str, label: str) -> str:
         f'<button type="button" class="facepick-small" data-facepick-act="{html.escape(act)}">'
         f"{html.escape(label)}</button>"
     )
+
+
+def known_list(rows: Sequence[Row], more: int, language: str) -> str:
+    """The people known by name.
+
+    Args:
+        rows: with ``name``, ``faces`` (how many) and ``face`` (a data URI or None).
+        more: how many are not shown.
+    """
+    body = "".join(
+        f'<tr><td class="facepick-who">{_face(row["face"]) if row["face"] else ""}'
+        f"<b>{html.escape(row['name'])}</b></td><td>{html.escape(_faces(row['faces'], language))}"
+        f"</td><td>{act_button('forget:' + row['name'], text('forget', language))}</td></tr>"
+        for row in rows
+    )
+    if not body:
+        return ""
+    rest = f'<p class="facepick-hint">{text("known_more", language, n=more)}</p>' if more else ""
+    return f'<div class="facepick-list"><table><tbody>{body}</tbody></table>{rest}</div>'
+
+
+def _faces(count: int, language: str) -> str:
+    key = "known_one_face" if count == 1 else "known_faces"
+    return text(key, language, n=count)
+
+
+def sheet_view(picture: str, language: str) -> str:
+    """The picture of a comparison.
+
+    Args:
+        picture: a data URI.
+    """
+    label = html.escape(text("explain_sheet", language))
+    return f'<img class="facepick-sheet" src="{picture}" alt="{label}">'
 
 
 def progress_view(progress: Progress | None, language: str, *, thumbnail: str | None = None) -> str:
