@@ -98,6 +98,51 @@ def test_one_job_for_two_clicks_and_it_outlives_the_page(
     again.page.close()
 
 
+def test_a_remembered_person_is_named_and_can_be_forgotten(
+    anna: Any, address: str, home: Path
+) -> None:
+    from facepick.recognition.cast import Cast
+
+    tab = TabPage(anna, address, "known")
+    tab.page.wait_for_selector("#facepick_people .thumbnail-item")
+    tab.page.click("#facepick_edit >> text=Correct the list")
+    tab.page.fill("#facepick_name textarea, #facepick_name input", "Zoe")
+    tab.press("remember")
+    tab.wait_text("edit_note", "Zoe is remembered")
+    assert [c.split(" - ")[0] for c in tab.captions()] == ["Zoe", "P2"]
+    assert [m.name for m in Cast(home / "cast.sqlite").members()] == ["Zoe"]
+    tab.page.click("#facepick_known >> text=People known by name")
+    tab.page.wait_for_selector("[data-facepick-act='forget:Zoe']")
+    tab.shot("list")
+    tab.page.click("[data-facepick-act='forget:Zoe']")
+    tab.page.wait_for_selector("#facepick_known", state="hidden")
+    assert Cast(home / "cast.sqlite").members() == []
+    assert tab.faults == []
+    tab.page.close()
+
+
+def test_why_two_photos_are_one_person(chrome: Any, address: str, shared_media: Path) -> None:
+    context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    tab = TabPage(context, address, "explain")
+    tab.page.click("#facepick_explain >> text=Why the same person?")
+    tab.press("explain_run")
+    tab.wait_text("explain_note", "Add two photos first.")
+    for name, photo in (("explain_a", "1.jpg"), ("explain_b", "2.jpg")):
+        place = f"#facepick_{name}"
+        tab.page.set_input_files(
+            f"{place} input[type=file]", str(shared_media / "faces" / "obama" / photo)
+        )
+        tab.page.wait_for_selector(f"{place} img")
+    tab.press("explain_run")
+    tab.wait_text("explain_note", "The same person")
+    tab.wait_text("explain_note", "threshold of 0.678")
+    sheet = tab.page.wait_for_selector("#facepick_explain_sheet img")
+    assert sheet.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1004
+    tab.shot("same")
+    assert tab.faults == []
+    context.close()
+
+
 def test_another_user_sees_nothing_of_the_first(chrome: Any, address: str) -> None:
     context = chrome.new_context(locale="en-US")
     tab = TabPage(context, address, "other")
