@@ -75,6 +75,16 @@ def _wav2lip(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str
     return {**_speech(folder, requests, media), "settings": settings}
 
 
+def _edtalk(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str, Any]:
+    """The same speech, and a network that gives every face back."""
+    from tests.engines.lipsync.edtalk_standin import write_standin
+
+    from facepick.engines.lipsync.settings import EdTalkSettings
+
+    settings = EdTalkSettings(checkpoint=str(write_standin(folder / "edtalk_256.onnx")))
+    return {**_speech(folder, requests, media), "settings": settings}
+
+
 def _source(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str, Any]:
     """A photo of the other person of the clip, and stand-ins for the swap networks."""
     import cv2
@@ -104,6 +114,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("lipsync", "rewrite"): Case(extra=_speech),
     ("lipsync", "wav2lip"): Case(extra=_wav2lip, frames=4),
     ("lipsync", "wav2lip_gan"): Case(extra=_wav2lip, frames=4),
+    ("lipsync", "edtalk_256"): Case(extra=_edtalk, frames=4),
     ("swap", "mesh"): Case(extra=_source),
     ("swap", "inswapper_128"): Case(extra=_source, frames=4),
     ("swap", "inswapper_128_fp16"): Case(extra=_half_source, frames=4),

@@ -56,6 +56,7 @@ class EngineRegistry:
 def default_registry() -> EngineRegistry:
     """The engines that come with facepick."""
     from facepick.engines.hide.engine import BlurEngine, CoverEngine, PixelateEngine
+    from facepick.engines.lipsync.edtalk import EdTalkEngine
     from facepick.engines.lipsync.engine import Wav2LipEngine, Wav2LipGanEngine
     from facepick.engines.lipsync.rewrite.engine import RewriteEngine
     from facepick.engines.swap.mesh import MeshSwapEngine
@@ -69,6 +70,7 @@ def default_registry() -> EngineRegistry:
             RewriteEngine(),
             Wav2LipEngine(),
             Wav2LipGanEngine(),
+            EdTalkEngine(),
             MeshSwapEngine(),
             InswapperEngine(),
             InswapperEngine.half(),

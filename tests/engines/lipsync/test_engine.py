@@ -272,7 +272,7 @@ def test_weights_are_not_needed_to_describe_the_engines() -> None:
     code = (
         "import sys; from facepick.engines.registry import default_registry;"
         "ids = [e.spec.id for e in default_registry().of_flow('lipsync')];"
-        "assert ids == ['rewrite', 'wav2lip', 'wav2lip_gan'], ids;"
+        "assert ids == ['rewrite', 'wav2lip', 'wav2lip_gan', 'edtalk_256'], ids;"
         "heavy = {'torch', 'onnxruntime', 'cv2', 'av', 'spandrel'} & set(sys.modules);"
         "assert not heavy, heavy"
     )

@@ -53,7 +53,7 @@ class FaceCut:
     """Where the network's picture lies in a request's crop.
 
     Attributes:
-        to_crop: (2, 3) float64, maps pixel corners of the 96x96 picture to crop pixels.
+        to_crop: (2, 3) float64, maps pixel corners of the network's picture to crop pixels.
         box: the box before turning, crop pixels.
         turn_degrees: clockwise turn of the cut about the box's centre.
         unit: crop pixels per reference pixel.
@@ -135,8 +135,8 @@ def network_input(crop: BgrImage, cut: FaceCut) -> FloatArray:
     return np.concatenate([masked, face])
 
 
-def warp_out(crop: BgrImage, cut: FaceCut) -> BgrImage:
-    """The 96x96 picture under the cut."""
+def warp_out(crop: BgrImage, cut: FaceCut, *, side: int = FACE_SIZE) -> BgrImage:
+    """The picture under the cut, `side` pixels wide and high."""
     import cv2
 
     matrix = cut.to_crop.copy()
@@ -151,7 +151,7 @@ def warp_out(crop: BgrImage, cut: FaceCut) -> BgrImage:
         cv2.warpAffine(
             source,
             _centres(matrix),
-            (FACE_SIZE, FACE_SIZE),
+            (side, side),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         ),
@@ -162,10 +162,10 @@ def warp_out(crop: BgrImage, cut: FaceCut) -> BgrImage:
 def warp_back(
     picture: FloatArray, cut: FaceCut, *, origin: tuple[int, int], size: tuple[int, int]
 ) -> FloatArray:
-    """A 96x96 picture laid over a rectangle of the crop.
+    """A network's picture laid over a rectangle of the crop.
 
     Args:
-        picture: (96, 96) or (96, 96, channels) float32.
+        picture: (side, side) or (side, side, channels) float32.
         origin: (x, y) of the rectangle in crop pixels.
         size: its width and height.
 

@@ -1,8 +1,9 @@
-"""The neural lip-sync engines `wav2lip` and `wav2lip_gan`."""
+"""The neural lip-sync engines `wav2lip` and `wav2lip_gan`, and what others share with them."""
 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from facepick.engines.lipsync.crop import FaceCut, Pads, cut_face, network_input
 from facepick.engines.lipsync.filmed import filmed_mouth
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of
 from facepick.engines.lipsync.mel import mel_window
-from facepick.engines.lipsync.settings import Wav2LipSettings
+from facepick.engines.lipsync.settings import MouthSettings, Wav2LipSettings
 from facepick.engines.lipsync.wav2lip import Generator, load_generator
 from facepick.engines.restore.restorer import Restorer, open_restorer
 from facepick.errors import EngineError, MissingModelError, UserInputError
@@ -29,7 +30,14 @@ from facepick.models import catalog
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of
 
-__all__ = ["Wav2LipEngine", "Wav2LipGanEngine", "Wav2LipSession", "checkpoint_of"]
+__all__ = [
+    "MouthSession",
+    "Wav2LipEngine",
+    "Wav2LipGanEngine",
+    "Wav2LipSession",
+    "checkpoint_of",
+    "gating_for",
+]
 
 log = logging.getLogger("facepick.engines.lipsync.engine")
 
@@ -55,8 +63,8 @@ class _Job:
     gate: Gate
 
 
-class Wav2LipSession:
-    """Re-makes one person's mouth after new speech.
+class MouthSession(ABC):
+    """Re-makes one person's mouth after new speech, with a network that draws faces.
 
     Args:
         context: of the session.
@@ -78,19 +86,13 @@ class Wav2LipSession:
     ) -> None:
         assert context.speech is not None
         self._generator: Generator | None = generator
-        self._settings: Wav2LipSettings = context.settings
+        self._settings: MouthSettings = context.settings
         self._speech = context.speech.samples
         self._gating = gating
         self._restorer = restorer
         self._cancel = context.cancel
         self._checkpoint, self._digest = checkpoint, digest
         self._debug = context.workspace / "debug" if self._settings.debug else None
-        self._pads = Pads(
-            top=self._settings.pad_top,
-            bottom=self._settings.pad_bottom,
-            left=self._settings.pad_left,
-            right=self._settings.pad_right,
-        )
         self._shape = uhq.MaskShape(
             mouth_dilate=self._settings.mouth_mask_dilate,
             face_erode=self._settings.face_mask_erode,
@@ -114,8 +116,8 @@ class Wav2LipSession:
             else:
                 jobs.append(planned)
         if jobs:
-            mel = np.stack([mel_window(self._speech, j.request.time)[None] for j in jobs])
-            faces = np.stack([network_input(j.request.crop, j.cut) for j in jobs])
+            mel = np.stack([self._sound(j.request)[None] for j in jobs])
+            faces = np.stack([self._face(j.request, j.cut) for j in jobs])
             pictures = self._generator(mel, faces)
             for job, face, picture in zip(jobs, faces, pictures, strict=True):
                 self._cancel.raise_if_cancelled()
@@ -139,6 +141,18 @@ class Wav2LipSession:
         self._generator = None
         self._restorer.close()
 
+    @abstractmethod
+    def _cut(self, request: FaceRequest) -> FaceCut:
+        """Where the network looks; the request has a mesh."""
+
+    @abstractmethod
+    def _sound(self, request: FaceRequest) -> FloatArray:
+        """(80, 16) mel columns for the frame."""
+
+    @abstractmethod
+    def _face(self, request: FaceRequest, cut: FaceCut) -> FloatArray:
+        """The network's input, (3 or 6, side, side) BGR in [0, 1]."""
+
     def _plan(self, index: int, request: FaceRequest) -> _Job | Reason:
         """What is to be done with a frame, or why nothing is."""
         gate = self._gating.at(request.time)
@@ -153,8 +167,7 @@ class Wav2LipSession:
             return Reason.OCCLUDED
         if abs(yaw_degrees(mesh)) > MAX_YAW_DEGREES:
             return Reason.PROFILE
-        cut = cut_face(request, pads=self._pads, smooth=not self._settings.no_smooth)
-        return _Job(index, request, mesh, cut, gate)
+        return _Job(index, request, mesh, self._cut(request), gate)
 
     def _patch(self, job: _Job, face: FloatArray, picture: FloatArray) -> FacePatch | Reason:
         request = job.request
@@ -231,7 +244,7 @@ class Wav2LipSession:
         alpha: FloatArray,
         wide: Area,
     ) -> None:
-        """One sheet a second: crop, the network's two inputs, its result, mask, outcome."""
+        """One sheet a second: crop, what the network saw, its result, mask, outcome."""
         time = job.request.time
         second = int(time / _DEBUG_EVERY_SECONDS)
         name = f"{second:05d}.jpg"
@@ -248,9 +261,10 @@ class Wav2LipSession:
         outcome[rows, columns] += (image - outcome[rows, columns]) * weight
         shown = np.zeros((*crop.shape[:2], 3), np.uint8)
         shown[rows, columns] = uhq.rounded(alpha[:, :, None] * np.full(3, 255.0, np.float32))
+        inputs = [face[i : i + 3] for i in range(0, len(face), 3)]
         steps = [
             crop,
-            *(uhq.rounded(p.transpose(1, 2, 0) * 255) for p in (face[:3], face[3:], picture)),
+            *(uhq.rounded(p.transpose(1, 2, 0) * 255) for p in (*inputs, picture)),
             shown,
             uhq.rounded(outcome),
         ]
@@ -259,6 +273,31 @@ class Wav2LipSession:
         done, data = cv2.imencode(".jpg", np.hstack(tiles))
         if done:
             (self._debug / name).write_bytes(data.tobytes())
+
+
+class Wav2LipSession(MouthSession):
+    """The same with a Wav2Lip generator."""
+
+    def _cut(self, request: FaceRequest) -> FaceCut:
+        settings = self._wav2lip
+        pads = Pads(
+            top=settings.pad_top,
+            bottom=settings.pad_bottom,
+            left=settings.pad_left,
+            right=settings.pad_right,
+        )
+        return cut_face(request, pads=pads, smooth=not settings.no_smooth)
+
+    def _sound(self, request: FaceRequest) -> FloatArray:
+        return mel_window(self._speech, request.time)
+
+    def _face(self, request: FaceRequest, cut: FaceCut) -> FloatArray:
+        return network_input(request.crop, cut)
+
+    @property
+    def _wav2lip(self) -> Wav2LipSettings:
+        assert isinstance(self._settings, Wav2LipSettings)
+        return self._settings
 
 
 def _placed(mask: FloatArray, area: Area, wide: Area) -> FloatArray:
@@ -313,6 +352,25 @@ _SPECS: dict[str, tuple[ModelSpec, ...]] = {
 }
 
 
+def gating_for(context: EngineContext) -> Gating:
+    """When the session's person is to speak, to be silent, or to be left alone.
+
+    Raises:
+        UserInputError: there is no speech.
+        Cancelled: the user stopped it.
+    """
+    if context.speech is None:
+        raise UserInputError("Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav")
+    settings: MouthSettings = context.settings
+    return gating_of(
+        context.speech,
+        when_silent="close" if settings.when_silent == "close" else "keep",
+        mouth=lambda: filmed_mouth(context),
+        vad_model=context.models.require(catalog.SILERO_VAD),
+        cancel=context.cancel,
+    )
+
+
 def _open(variant: str, context: EngineContext) -> Wav2LipSession:
     if context.speech is None:
         raise UserInputError("Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav")
@@ -324,13 +382,7 @@ def _open(variant: str, context: EngineContext) -> Wav2LipSession:
         device=context.device,
         host_restorers=context.host_restorers,
     )
-    gating = gating_of(
-        context.speech,
-        when_silent="close" if settings.when_silent == "close" else "keep",
-        mouth=lambda: filmed_mouth(context),
-        vad_model=context.models.require(catalog.SILERO_VAD),
-        cancel=context.cancel,
-    )
+    gating = gating_for(context)
     generator = load_generator(checkpoint.path, device=context.device)
     digest = sha256_of(checkpoint.path, cancel=context.cancel)
     return Wav2LipSession(context, generator, gating, restorer, checkpoint.path, digest)

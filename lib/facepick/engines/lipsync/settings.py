@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from facepick.engines.restore.restorer import RESTORERS
 from facepick.settings import setting
 
-__all__ = ["Wav2LipSettings"]
+__all__ = ["EdTalkSettings", "MouthSettings", "Wav2LipSettings"]
 
 _SCALED = "in pixels of a face 256 high; it grows and shrinks with the face."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2LipSettings:
-    """Settings of ``wav2lip`` and ``wav2lip_gan``; lengths are pixels of a face 256 high."""
+class MouthSettings:
+    """What all neural engines have in common; lengths are pixels of a face 256 high."""
 
     restorer: str = setting(
         "none",
@@ -69,6 +69,37 @@ class Wav2LipSettings:
         step=1,
         unit="px",
     )
+    match_colour: bool = setting(
+        True,
+        label="Match colour",
+        help="Bring the light of the new mouth to that of the skin around it.",
+        advanced=True,
+    )
+    keep_grain: bool = setting(
+        True,
+        label="Keep grain",
+        help="Give the new mouth as much grain as the skin around it has.",
+        advanced=True,
+    )
+    checkpoint: str | None = setting(
+        None,
+        label="Checkpoint file",
+        help="A checkpoint of this engine; leave empty to take the one in the model folders.",
+        kind="file",
+        advanced=True,
+    )
+    debug: bool = setting(
+        False,
+        label="Active debug",
+        help="Keep a contact sheet of the steps, one frame a second, in the job's folder.",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2LipSettings(MouthSettings):
+    """Settings of ``wav2lip`` and ``wav2lip_gan``."""
+
     pad_top: int = setting(
         0,
         label="Pad top",
@@ -115,28 +146,17 @@ class Wav2LipSettings:
         help="Cut the face out where this very frame's mesh lies, not at the box smoothed in time.",
         advanced=True,
     )
-    match_colour: bool = setting(
-        True,
-        label="Match colour",
-        help="Bring the light of the new mouth to that of the skin around it.",
-        advanced=True,
-    )
-    keep_grain: bool = setting(
-        True,
-        label="Keep grain",
-        help="Give the new mouth as much grain as the skin around it has.",
-        advanced=True,
-    )
-    checkpoint: str | None = setting(
-        None,
-        label="Checkpoint file",
-        help="A Wav2Lip checkpoint; leave empty to take the one found in the model folders.",
-        kind="file",
-        advanced=True,
-    )
-    debug: bool = setting(
-        False,
-        label="Active debug",
-        help="Keep a contact sheet of the steps, one frame a second, in the job's folder.",
-        advanced=True,
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdTalkSettings(MouthSettings):
+    """Settings of ``edtalk_256``."""
+
+    lip_weight: float = setting(
+        0.5,
+        label="Lip weight",
+        help="How far the lips follow the sound: the network's own weight.",
+        min=0.0,
+        max=1.0,
+        step=0.05,
     )

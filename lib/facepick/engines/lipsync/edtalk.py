@@ -1,0 +1,202 @@
+"""The neural lip-sync engine `edtalk_256`.
+
+EdTalk (Tan et al., *EdTalk: Efficient Disentanglement for Emotional Talking Head Synthesis*, ECCV
+2024) draws a whole face at 256 pixels.  The file ``edtalk_256.onnx`` of facefusion's assets has
+the mouth branch alone, with these tensors, all float32:
+
+    source  (1, 1, 80, 16)     mel columns of Wav2Lip's front end, [-4, 4]
+    target  (1, 3, 256, 256)   the face aligned as in FFHQ, RGB in [0, 1]
+    weight  (1,)               how far the lips follow, [0, 1]
+    -> the first output (1, 3, 256, 256), RGB in [0, 1]
+
+The columns begin two frames at 25 per second before the frame, as in EdTalk's own scripts, so that
+the frame lies in their middle; facefusion lets them begin at the frame.
+
+Only the lower face of what it draws is shown, as with Wav2Lip: the rest belongs to the video.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import FaceRequest
+from facepick.engines.engine import EngineContext, EngineSpec
+from facepick.engines.lipsync.checkpoints import Shapes, onnx_signature
+from facepick.engines.lipsync.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
+from facepick.engines.lipsync.engine import MouthSession, gating_for
+from facepick.engines.lipsync.mel import COLUMNS_PER_SECOND, WINDOW_COLUMNS, mel_columns
+from facepick.engines.lipsync.onnx_session import onnxruntime_errors
+from facepick.engines.lipsync.settings import EdTalkSettings
+from facepick.engines.lipsync.wav2lip import Generator
+from facepick.engines.restore.restorer import open_restorer
+from facepick.errors import ModelMismatchError, UserInputError
+from facepick.faces.alignment import similarity
+from facepick.faces.detection import FloatArray
+from facepick.models import catalog
+from facepick.models.device import ort_session
+from facepick.models.store import ModelStore, sha256_of
+
+__all__ = ["SIDE", "EdTalkEngine", "EdTalkSession", "five_points", "load_edtalk"]
+
+SIDE = 256
+
+# Eyes, nose tip and mouth corners of faces aligned as in FFHQ (facexlib's template of 512 pixels).
+_TEMPLATE: npt.NDArray[np.float64] = (
+    np.array(
+        [
+            [192.98138, 239.94708],
+            [318.90277, 240.19360],
+            [256.63416, 314.01935],
+            [201.26117, 371.41043],
+            [313.08905, 371.15118],
+        ]
+    )
+    * SIDE
+    / 512
+)
+# The six points around each eye that 68-point models have, whose mean is the eye's centre.
+_RIGHT_EYE = (33, 160, 158, 133, 153, 144)
+_LEFT_EYE = (362, 385, 387, 263, 373, 380)
+_NOSE_TIP, _RIGHT_CORNER, _LEFT_CORNER = 4, 61, 291
+
+_LEAD_SECONDS = Fraction(2, 25)
+_WANTED: Shapes = {
+    "source": (1, 1, 80, 16),
+    "target": (1, 3, SIDE, SIDE),
+    "weight": (1,),
+}
+
+
+def five_points(mesh: FloatArray) -> FloatArray:
+    """(5, 2): centres of the eyes, nose tip, mouth corners of a mesh; the person's right first."""
+    eyes = [mesh[list(ring), :2].mean(axis=0) for ring in (_RIGHT_EYE, _LEFT_EYE)]
+    rest = [mesh[i, :2] for i in (_NOSE_TIP, _RIGHT_CORNER, _LEFT_CORNER)]
+    return np.asarray([*eyes, *rest], np.float32)
+
+
+def load_edtalk(path: Path, *, device: str = "cpu", weight: float = 0.5) -> Generator:
+    """The network in `path` as a function.
+
+    It takes mel (N, 1, 80, 16) and faces (N, 3, 256, 256) BGR in [0, 1] and gives pictures like
+    the faces, float32.  Faces are run one by one: the public file takes no more.
+
+    Raises:
+        ModelMismatchError: the file is something else, or its result is no picture.
+        PackageMissing: onnxruntime is not installed.
+        OSError: the file cannot be read.
+    """
+    if path.suffix.lower() != ".onnx":
+        raise ModelMismatchError(f"{path.name} is no ONNX file.", hint="Give edtalk_256.onnx.")
+    inputs, _ = onnx_signature(path)
+    if set(inputs) != set(_WANTED) or not all(_fits(inputs[n], _WANTED[n]) for n in _WANTED):
+        listed = ", ".join(f"{n} {s}" for n, s in inputs.items()) or "nothing"
+        raise ModelMismatchError(
+            f"{path.name} is not edtalk_256: it takes {listed}.", hint="Give edtalk_256.onnx."
+        )
+    session = ort_session(path, device)
+    halves = {i.name for i in session.get_inputs() if "float16" in i.type}
+    output = session.get_outputs()[0].name
+    strength = np.array([weight], np.float32)
+
+    def draw(mel: FloatArray, faces: FloatArray) -> FloatArray:
+        pictures = np.empty_like(faces, np.float32)
+        for i in range(len(faces)):
+            feed = {
+                "source": mel[i : i + 1],
+                "target": np.ascontiguousarray(faces[i : i + 1, ::-1]),
+                "weight": strength,
+            }
+            feed = {n: v.astype(np.float16 if n in halves else np.float32) for n, v in feed.items()}
+            try:
+                (picture,) = session.run([output], feed)
+            except onnxruntime_errors() as error:
+                raise ModelMismatchError(
+                    f"edtalk_256 failed: {str(error).splitlines()[0]}",
+                    hint="Try --device cpu, or another copy of the file.",
+                ) from error
+            if picture.shape != (1, 3, SIDE, SIDE) or not np.isfinite(picture).all():
+                raise ModelMismatchError(f"{path.name} drew no picture.")
+            pictures[i] = np.clip(picture[0, ::-1].astype(np.float32), 0, 1)
+        return pictures
+
+    return draw
+
+
+def _fits(shape: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Whether every size that the file fixes is the right one."""
+    return len(shape) == len(wanted) and all(
+        a is None or a == b for a, b in zip(shape, wanted, strict=True)
+    )
+
+
+class EdTalkSession(MouthSession):
+    """Re-makes one person's mouth with `edtalk_256`."""
+
+    def _cut(self, request: FaceRequest) -> FaceCut:
+        assert request.mesh is not None
+        points = request.local(five_points(request.mesh))
+        # Corners, not centres: in both frames a pixel's centre lies half a pixel on.
+        to_crop = similarity(_TEMPLATE, points)
+        turn = float(np.degrees(np.arctan2(to_crop[1, 0], to_crop[0, 0])))
+        box = detector_box(request)
+        unit = max(box.height, 1.0) / REFERENCE_PX
+        return FaceCut(to_crop=to_crop, box=box, turn_degrees=turn, unit=unit)
+
+    def _sound(self, request: FaceRequest) -> FloatArray:
+        start = math.floor((request.time - _LEAD_SECONDS) * COLUMNS_PER_SECOND)
+        return mel_columns(self._speech, start, start + WINDOW_COLUMNS)
+
+    def _face(self, request: FaceRequest, cut: FaceCut) -> FloatArray:
+        picture = warp_out(request.crop, cut, side=SIDE).astype(np.float32) / np.float32(255)
+        return np.ascontiguousarray(picture.transpose(2, 0, 1))
+
+
+def _file_of(settings: EdTalkSettings, models: ModelStore) -> Path:
+    if not settings.checkpoint:
+        return models.require(catalog.EDTALK_256)
+    path = Path(settings.checkpoint)
+    if not path.is_file():
+        raise UserInputError(f"There is no checkpoint {path}.", hint="Check the path.")
+    return path
+
+
+class EdTalkEngine:
+    """EdTalk's mouth branch at 256 pixels; its licence allows commercial use."""
+
+    spec = EngineSpec(
+        id="edtalk_256",
+        flow="lipsync",
+        label="EdTalk 256",
+        help="Draws a new lower face at 256 pixels with your edtalk_256.onnx; slow without a GPU.",
+        settings=EdTalkSettings,
+        models=(catalog.EDTALK_256,),
+        needs_mesh=True,
+        needs_audio=True,
+        # The aligned picture is four times as wide as the eyes are apart.
+        margin=0.75,
+        licence=catalog.EDTALK_256.licence,
+    )
+
+    def open(self, context: EngineContext) -> EdTalkSession:
+        """See `Engine`."""
+        settings: EdTalkSettings = context.settings
+        if context.speech is None:
+            raise UserInputError(
+                "Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav"
+            )
+        path = _file_of(settings, context.models)
+        generator = load_edtalk(path, device=context.device, weight=settings.lip_weight)
+        restorer = open_restorer(
+            settings.restorer,
+            models=context.models,
+            device=context.device,
+            host_restorers=context.host_restorers,
+        )
+        gating = gating_for(context)
+        digest = sha256_of(path, cancel=context.cancel)
+        return EdTalkSession(context, generator, gating, restorer, path, digest)
