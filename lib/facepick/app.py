@@ -448,6 +448,46 @@ class App:
             path, report, scan, models=self.models, plots=plots, progress=progress, cancel=cancel
         )
 
+    def measure_swap(
+        self,
+        result: str | Path,
+        *,
+        plots: Path | None = None,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> list[dict[str, Any]]:
+        """Whose face a result shows and how well it sits, person by person.
+
+        The source and the photos must still lie where they were.
+
+        Args:
+            plots: a folder for one picture per person, or None.
+
+        Raises:
+            UserInputError: there is no report, or a photo is gone.
+            VideoOpenError: source or result cannot be read.
+            MissingModelError, Cancelled.
+        """
+        from facepick.jobs.work import scan_video
+        from facepick.render.plan import RenderPlan
+        from facepick.render.report import read_report
+        from facepick.render.swap_report import measure_swap
+
+        path = Path(result)
+        report = read_report(path)
+        plan = RenderPlan.from_json(report["plan"])
+        scan = scan_video(Path(plan.video), plan.scan_settings, self.toolbox(), progress, cancel)
+        return measure_swap(
+            path,
+            report,
+            scan,
+            models=self.models,
+            registry=self.registry,
+            plots=plots,
+            progress=progress,
+            cancel=cancel,
+        )
+
     def doctor(self) -> list[Check]:
         from facepick.doctor import run_checks
 

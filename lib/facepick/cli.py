@@ -332,7 +332,14 @@ def _inspect_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sync", action="store_true", help="measure how well re-synced lips follow the speech"
     )
-    parser.add_argument("--plots", metavar="DIR", help="with --sync: one picture per person")
+    parser.add_argument(
+        "--swap", action="store_true", help="measure whose face a swap shows and how well it sits"
+    )
+    parser.add_argument(
+        "--plots",
+        metavar="DIR",
+        help="measure what the result holds (--sync, --swap) and draw one picture per person",
+    )
     _add_progress(parser)
     parser.set_defaults(handler=_inspect)
 
@@ -959,10 +966,15 @@ def _doctor(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     app = _app()
     report = app.inspect(options.result)
-    if options.sync:
-        plots = Path(options.plots) if options.plots else None
-        with _watched(options.progress) as (sink, token):
+    flows = {person["flow"] for person in report["people"]}
+    plots = Path(options.plots) if options.plots else None
+    with _watched(options.progress) as (sink, token):
+        if options.sync or (plots and "lipsync" in flows):
             report["sync"] = app.measure_sync(
+                options.result, plots=plots, progress=sink, cancel=token
+            )
+        if options.swap or (plots and "swap" in flows):
+            report["swap"] = app.measure_swap(
                 options.result, plots=plots, progress=sink, cancel=token
             )
     if options.json:
@@ -979,9 +991,10 @@ def _inspect(options: argparse.Namespace) -> int:
             f"{person['frames_changed']} frames changed\tleft alone: {left}"
         )
         _print_figures(person["measured"])
-    for entry in report.get("sync", ()):
-        print(f"{entry['person']}\tsync")
-        _print_figures({k: v for k, v in entry.items() if k != "person"})
+    for what in ("sync", "swap"):
+        for entry in report.get(what, ()):
+            print(f"{entry['person']}\t{what}")
+            _print_figures({k: v for k, v in entry.items() if k != "person"})
     return 0
 
 
