@@ -407,6 +407,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 _STAGES = {
     "scan": "Finding people",
+    "check": "Checking frames",
     "prepare": "Learning the face",
     "render": "Rendering",
     "publish": "Writing the result",

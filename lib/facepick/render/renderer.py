@@ -38,6 +38,7 @@ from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, n
 from facepick.render.footage import PersonFootage, crop_region
 from facepick.render.geometry import FaceState
 from facepick.render.label import LABEL_SECONDS, Label
+from facepick.render.nudity import check_before_swap
 from facepick.render.pipeline import BackgroundConsumer, prefetched
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import (
@@ -190,6 +191,9 @@ class Renderer:
         self._check_target(out)
         self._encode = self.plan.encode.for_output(out)
         (self.workspace / "segments").mkdir(parents=True, exist_ok=True)
+        check_before_swap(
+            self.plan, self.scan, self.models, progress=self.progress, cancel=self.cancel
+        )
         with ExitStack() as stack:
             work = self._open(stack)
             self._render_missing(work)

@@ -1,0 +1,153 @@
+"""Looks for nudity in the frames that a face swap would change, before it changes them.
+
+The classifier is Yahoo's open_nsfw (2016, BSD-2-Clause) as ONNX.  It is not shipped: without
+its file nothing is checked.  Hiding and lip sync are never checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import BgrImage
+from facepick.errors import ModelMismatchError, UserInputError
+from facepick.media.reader import VideoReader
+from facepick.models.catalog import OPEN_NSFW
+from facepick.models.device import ort_session
+from facepick.models.store import ModelStore
+from facepick.people.identity import Scan
+from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
+from facepick.render.geometry import paths_of
+from facepick.render.plan import RenderPlan
+
+__all__ = ["LIMIT", "NudityClassifier", "check_before_swap", "frames_to_check"]
+
+LIMIT = 0.8
+"""Its authors call scores above 0.8 highly probable."""
+
+# Mean of B, G and R that the network was trained with.
+_MEAN = np.array([104.0, 117.0, 123.0], np.float32)
+# The picture is brought to 256 x 256, and its middle is looked at, as in training.
+_RESIZED, _SIDE = 256, 224
+_EDGE = (_RESIZED - _SIDE) // 2
+
+
+class NudityClassifier:
+    """open_nsfw on the CPU, so that its answer is the same on every machine.
+
+    Args:
+        model: path of the ONNX file, with input (1, 224, 224, 3) or (1, 3, 224, 224) and output
+            (1, 2): safe, unsafe.
+
+    Raises:
+        ModelMismatchError: the file is no such network.
+        PackageMissing: onnxruntime is not installed.
+    """
+
+    def __init__(self, model: Path) -> None:
+        self._file = model.name
+        self._session = ort_session(model, "cpu")
+        inputs = self._session.get_inputs()
+        shape = list(inputs[0].shape) if len(inputs) == 1 else []
+        if shape[1:] == [_SIDE, _SIDE, 3]:
+            self._channels_first = False
+        elif shape[1:] == [3, _SIDE, _SIDE]:
+            self._channels_first = True
+        else:
+            raise self._mismatch(f"its input is {shape}")
+        self._input = inputs[0].name
+
+    def score(self, picture: BgrImage) -> float:
+        """How likely the picture is unsafe, in [0, 1].
+
+        Args:
+            picture: (h, w, 3) uint8 BGR, the whole frame.
+
+        Raises:
+            ModelMismatchError: the network answers with something else than two probabilities.
+        """
+        import cv2
+
+        small = cv2.resize(picture, (_RESIZED, _RESIZED), interpolation=cv2.INTER_AREA)
+        middle = small[_EDGE : _EDGE + _SIDE, _EDGE : _EDGE + _SIDE].astype(np.float32) - _MEAN
+        if self._channels_first:
+            middle = middle.transpose(2, 0, 1)
+        batch = np.ascontiguousarray(middle[None], np.float32)
+        answer = np.asarray(self._session.run(None, {self._input: batch})[0], np.float64)
+        if answer.shape != (1, 2) or not (np.isfinite(answer).all() and 0 <= answer[0, 1] <= 1):
+            raise self._mismatch(f"its answer has the shape {answer.shape}")
+        return float(answer[0, 1])
+
+    def _mismatch(self, why: str) -> ModelMismatchError:
+        return ModelMismatchError(
+            f"{self._file} is not the open_nsfw network: {why}.",
+            hint="Replace the file, or remove it to go without this check.",
+        )
+
+
+def frames_to_check(plan: RenderPlan, scan: Scan) -> list[int]:
+    """The first source frame of every second in which a swap changes somebody."""
+    stop = scan.frames if plan.stop is None else min(plan.stop, scan.frames)
+    seen: list[npt.NDArray[np.int64]] = []
+    for item in plan.assignments:
+        if item.flow == "swap":
+            for person in item.selection.resolve(scan):
+                for path in paths_of(scan, person, cover_gaps=False):
+                    seen.append(np.asarray(path.frames, np.int64))
+    if not seen:
+        return []
+    frames = np.unique(np.concatenate(seen))
+    frames = frames[(frames >= plan.start) & (frames < stop)]
+    pts = np.asarray(scan.pts, np.int64)[frames] - int(scan.pts[0])
+    base = scan.video.time_base
+    # Whole seconds in integers: a float would put some frames into the second before.
+    seconds = pts * base.numerator // base.denominator
+    _, first = np.unique(seconds, return_index=True)
+    return [int(f) for f in frames[first]]
+
+
+def check_before_swap(
+    plan: RenderPlan,
+    scan: Scan,
+    models: ModelStore,
+    *,
+    progress: ProgressSink = no_progress,
+    cancel: CancelToken = never,
+) -> int:
+    """Refuse a swap in a video that shows nudity; one frame of each second is looked at.
+
+    Returns:
+        The number of frames looked at; 0 without a swap or without the classifier's file.
+
+    Raises:
+        UserInputError: a frame scores above `LIMIT`.
+        ModelMismatchError: the file is not open_nsfw.
+        Cancelled.
+    """
+    wanted = frames_to_check(plan, scan)
+    if not wanted:
+        return 0
+    file = models.find(OPEN_NSFW)
+    if file is None:
+        return 0
+    classifier = NudityClassifier(file)
+    meter = ProgressMeter(progress, "check", len(wanted))
+    left = set(wanted)
+    with VideoReader(scan.video.path, cancel=cancel) as reader:
+        for frame in reader.frames(start=wanted[0], pts=scan.pts.tolist()):
+            if frame.index in left:
+                left.discard(frame.index)
+                score = classifier.score(frame.picture.bgr())
+                if score > LIMIT:
+                    seconds = float((scan.pts[frame.index] - scan.pts[0]) * scan.video.time_base)
+                    raise UserInputError(
+                        f"The video shows nudity at {seconds:.1f} s (score {score:.2f}); faces "
+                        "are not swapped in such videos.",
+                        hint="Pick a part without it; hide and lip sync are not affected.",
+                    )
+                meter.update(len(wanted) - len(left))
+            if not left:
+                break
+    return len(wanted)
