@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.engines.lipsync.syncnet_standin import write_weights
 
 from facepick.engines.engine import SpeechLine
 from facepick.media.writer import EncodeSettings
-from facepick.models.store import default_store
+from facepick.models.store import ModelStore, default_store
 from facepick.people.finder import find_people
 from facepick.people.identity import Scan
 from facepick.people.selection import Selection
@@ -72,3 +73,24 @@ def test_an_unchanged_result_is_as_sharp_and_has_no_seam(
 def test_without_lip_sync_there_is_nothing_to_measure(scan: Scan) -> None:
     report = report_of(scan, "hide", (), 10)
     assert measure_sync(scan.video.path, report, scan, models=default_store()) == []
+
+
+def test_syncnet_scores_stand_beside_where_the_user_has_its_weights(
+    scan: Scan, shared_media: Path, tmp_path: Path
+) -> None:
+    line = SpeechLine(path=str(shared_media / "speech" / "en_ljspeech_f_22k.wav"))
+    report = report_of(scan, "lipsync", (line,), 32)
+    models = ModelStore([tmp_path], tmp_path)
+    (without,) = measure_sync(scan.video.path, report, scan, models=models)
+    assert "syncnet" not in without
+    weights = tmp_path / "syncnet_v2.model"
+    weights.write_bytes(b"no checkpoint")
+    (broken,) = measure_sync(scan.video.path, report, scan, models=models)
+    assert broken == without
+    write_weights(weights)
+    (entry,) = measure_sync(scan.video.path, report, scan, models=models)
+    scores = entry.pop("syncnet")
+    assert entry == without
+    assert 25 <= scores["clips"] <= 28
+    assert scores["lse_d"] > 0
+    assert scores["lse_c"] >= 0

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from facepick.engines.engine import Speech
 from facepick.engines.lipsync.sync_report import SyncMeter
+from facepick.engines.lipsync.syncnet import SyncNet, SyncNetMeter
+from facepick.errors import ModelMismatchError, PackageMissing
+from facepick.models.catalog import SYNCNET
 from facepick.models.store import ModelStore
 from facepick.people.identity import Identity, Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
@@ -17,6 +22,8 @@ from facepick.render.readback import picture_pairs, reasons_of, request_at
 from facepick.render.sound import prepare_sound
 
 __all__ = ["measure_sync"]
+
+log = logging.getLogger("facepick.render.sync")
 
 
 def measure_sync(
@@ -45,6 +52,7 @@ def measure_sync(
     Returns:
         One entry per person in the order of the plan: ``person`` and what
         `facepick.engines.lipsync.sync_report.SyncMeter.report` gives; empty without lip sync.
+        ``syncnet`` too where the user has the weights of SyncNet: LSE-C, LSE-D and the shift.
 
     Raises:
         VideoOpenError, NoAudioError: source, result or speech cannot be read.
@@ -55,23 +63,24 @@ def measure_sync(
     part = (plan.start, scan.frames if plan.stop is None else min(plan.stop, scan.frames))
     sound = prepare_sound(plan, scan, part, cancel=cancel)
     reasons = reasons_of(report, "lipsync")
-    meters: list[tuple[Identity, tuple[FacePath, ...], SyncMeter]] = []
+    meters: list[tuple[Identity, tuple[FacePath, ...], SyncMeter, Speech]] = []
     for item in plan.assignments:
         if item.flow == "lipsync" and item.speech:
             speech = sound.speech_of(item)
             language = str(item.settings.get("language", "en-us"))
             for person in item.selection.resolve(scan):
                 paths = paths_of(scan, person, cover_gaps=False)
-                meters.append((person, paths, SyncMeter(speech, language=language)))
+                meters.append((person, paths, SyncMeter(speech, language=language), speech))
     if not meters:
         return []
     from facepick.faces.mesh import FaceMesh
 
     mesh = FaceMesh(models)
+    judges = _judges(models, [speech for _, _, _, speech in meters])
     meter = ProgressMeter(progress, "measure", part[1] - part[0])
     for i, (new, old) in enumerate(picture_pairs(result, scan, part, cancel)):
         meter.update(i)
-        for person, paths, sync in meters:
+        for k, (person, paths, sync, _) in enumerate(meters):
             reason = reasons.get((i, person.id), "absent")
             for path in paths:
                 request = request_at(path, part[0] + i, i, sound.time_of(i), old, mesh)
@@ -83,10 +92,28 @@ def measure_sync(
                 points, score = mesh.locate(crop, request.landmarks5, (x, y))
                 shown = replace(request, crop=crop, mesh=points, mesh_score=score)
                 sync.add(shown, original=request, reason=reason)
+                if judges and reason is None:
+                    judges[k].add(shown)
     entries = []
-    for person, _, sync in meters:
-        entries.append({"person": person.id, **sync.report()})
+    for k, (person, _, sync, _) in enumerate(meters):
+        entry = {"person": person.id, **sync.report()}
+        if judges:
+            entry["syncnet"] = judges[k].report()
+        entries.append(entry)
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
             sync.plot(plots / f"{person.id}.sync.png")
     return entries
+
+
+def _judges(models: ModelStore, speeches: Sequence[Speech]) -> list[SyncNetMeter]:
+    """One SyncNet score per person, where the user has its weights and PyTorch; else none."""
+    path = models.find(SYNCNET)
+    if path is None:
+        return []
+    try:
+        network = SyncNet(path)
+    except (ModelMismatchError, PackageMissing) as error:
+        log.warning("no LSE-C and LSE-D: %s", error.sentence())
+        return []
+    return [SyncNetMeter(network, speech.samples) for speech in speeches]
