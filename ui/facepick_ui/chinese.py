@@ -27,6 +27,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "Face restoration model": ("人脸修复模型", "为重新生成的嘴部恢复细节；较慢，但只处理此人。"),
     "Code Former fidelity": ("CodeFormer 保真度", "1 贴近网络的结果，0 让 CodeFormer 自由发挥。"),
     "When the speech is silent": ("语音静音时", "闭嘴：原视频在说话时合上嘴；保留：画面保持原样。"),
+    "Lip weight": ("口型权重", "嘴唇跟随声音的程度，即网络自身的权重。"),
     "Only mouth": ("仅嘴部", "只改变嘴唇及其周围，不动下巴和脸颊。"),
     "Mouth mask dilate": (
         "嘴部遮罩扩张",
@@ -166,6 +167,10 @@ ENGINES: dict[str, tuple[str, str]] = {
     ),
     "Wav2Lip": ("Wav2Lip", "用你的 Wav2Lip 模型生成新的嘴部，与声音最吻合。"),
     "Wav2Lip GAN": ("Wav2Lip GAN", "用你的 Wav2Lip GAN 模型生成新的嘴部，更清晰，吻合度略低。"),
+    "EdTalk 256": (
+        "EdTalk 256",
+        "用你的 edtalk_256.onnx 以 256 像素生成新的下半张脸；没有 GPU 时较慢。",
+    ),
     "inswapper 128": ("inswapper 128", "用网络换脸，需要你提供模型文件。不可商用。"),
     "inswapper 128 fp16": ("inswapper 128 fp16", "用网络换脸，需要你提供模型文件。不可商用。"),
     "GHOST 256": ("GHOST 256", "用网络以 256 像素换脸，需要你提供模型文件。"),
