@@ -9,8 +9,8 @@ the mouth branch alone, with these tensors, all float32:
     weight  (1,)               how far the lips follow, [0, 1]
     -> the first output (1, 3, 256, 256), RGB in [0, 1]
 
-The columns begin two frames at 25 per second before the frame, as in a script derived from EdTalk, so
-that the frame lies in their middle; facefusion lets them begin at the frame.
+The columns begin two frames at 25 per second before the frame, as in a script derived from EdTalk,
+so that the frame lies in their middle; facefusion lets them begin at the frame.
 
 Only the lower face of what it draws is shown, as with Wav2Lip: the rest belongs to the video.
 """
