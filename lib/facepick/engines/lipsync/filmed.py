@@ -2,8 +2,8 @@
 
 A video's sound does not say whose it is.  Whoever talks moves the lips all the time: over any
 0.8 s the opening of a talking mouth mostly varies by 0.014 eye distances or more (standard
-deviation, measured with the mesh on four talking people), that of a listening one by 0.006 or less and
-mostly by 0.001 (three people in a split-screen interview and a news panel).
+deviation, measured with the mesh on four talking people), that of a listening one by 0.006 or
+less and mostly by 0.001 (three people in a split-screen interview and a news panel).
 """
 
 from __future__ import annotations
