@@ -24,6 +24,7 @@ __all__ = [
     "clock",
     "color_of",
     "empty",
+    "escape",
     "facts",
     "frame_view",
     "header",
@@ -76,6 +77,11 @@ MARK = (
     '<path d="M9.8 22.6c.9-3.4 3.3-4.8 6.2-4.8s5.3 1.4 6.2 4.8" fill="none" '
     'stroke="currentColor" stroke-width="2" stroke-linecap="round"/></svg>'
 )
+
+
+def escape(words: str) -> str:
+    """Words as HTML."""
+    return html.escape(words)
 
 
 def card_title(number: int, key: str, language: str) -> str:

@@ -1,0 +1,166 @@
+"""What all handlers share: the user's session, files and jobs, and how failures are told."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from facepick.errors import FacepickError, JobNotFound
+from facepick.jobs.job import JobRecord
+from facepick.people.identity import Scan
+from facepick_ui import messages, pictures, views
+from facepick_ui.compat import Changes
+from facepick_ui.session import Session, SessionStore
+from facepick_ui.uploads import keep_upload
+
+if TYPE_CHECKING:
+    from facepick.app import App
+    from facepick_ui.tab import Page
+
+__all__ = ["Base", "Say", "explained", "is_file", "shown", "starting"]
+
+log = logging.getLogger("facepick_ui.handlers")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def explained(place: str) -> Callable[[F], F]:
+    """Turns what a handler raises into a box at `place` that says what to do."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def wrapper(self: Base, key: Any, *values: Any) -> Changes:
+            session = self.session(key)
+            try:
+                return function(self, session, *values)  # type: ignore[no-any-return]
+            except FacepickError as error:
+                return {place: shown(messages.error_html(error, session.language))}
+            except Say as say:
+                return {place: shown(say.box(session.language))}
+            except Exception as error:
+                # The page must say something, whatever happened; the log keeps the trace.
+                log.exception("%s failed", function.__name__)
+                return {place: shown(messages.error_html(error, session.language))}
+
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
+class Say(Exception):
+    """A sentence of the catalogue for the user."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def box(self, language: str) -> str:
+        return views.notice(messages.text(self.key, language), kind="calm")
+
+
+def shown(value: str) -> dict[str, Any]:
+    return {"value": value, "visible": bool(value)}
+
+
+class starting:
+    """Holds the session's lock without waiting: the second of two clicks gets False."""
+
+    def __init__(self, session: Session) -> None:
+        self._lock = session.lock
+        self._mine = False
+
+    def __enter__(self) -> bool:
+        self._mine = self._lock.acquire(blocking=False)
+        return self._mine
+
+    def __exit__(self, *_: object) -> None:
+        if self._mine:
+            self._lock.release()
+
+
+def is_file(path: str | Path | None) -> bool:
+    return bool(path) and Path(str(path)).is_file()
+
+
+class Base:
+    """The session behind a page, and its jobs."""
+
+    def __init__(self, app: App, page: Page) -> None:
+        self.app = app
+        self.page = page
+        self.sessions = SessionStore(app.host.home() / "ui")
+
+    def session(self, key: Any) -> Session:
+        """The session of a page; an empty one when the page has lost its key."""
+        if isinstance(key, str) and re.fullmatch(r"[0-9a-f]{32}", key):
+            return self.sessions.by_key(key)
+        return self.sessions.by_token(None)
+
+    def _record(self, session: Session, kind: str) -> JobRecord | None:
+        """The newest job of a kind; None when there is none, or it is not this user's."""
+        job_id = session.watched.get(kind)
+        if not job_id:
+            return None
+        try:
+            record = self.app.job(job_id)
+        except JobNotFound:
+            session.watched.pop(kind, None)
+            return None
+        return record if record.owner == session.key else None
+
+    def _active(self, session: Session, kind: str) -> JobRecord | None:
+        record = self._record(session, kind)
+        return record if record is not None and record.is_active else None
+
+    def _own(self, session: Session, job_id: str) -> JobRecord:
+        """Raises: JobNotFound, also for a job of somebody else."""
+        record = self.app.job(job_id)
+        if record.owner != session.key:
+            raise JobNotFound(f"There is no job {job_id!r}.")
+        return record
+
+    def _keep_upload(self, session: Session, path: Path, kind: str) -> Path:
+        return keep_upload(self.sessions.folder_of(session), path, kind)
+
+    def _progress(self, session: Session, record: JobRecord) -> str:
+        progress = record.progress
+        picture = None
+        if progress is not None and progress.thumbnail:
+            picture = pictures.file_uri(record.folder / progress.thumbnail)
+        return views.progress_view(progress, session.language, thumbnail=picture)
+
+    def _end_note(self, record: JobRecord, language: str) -> str:
+        text = functools.partial(messages.text, language=language)
+        if record.state == "done":
+            key = "render_done" if record.kind == "render" else "preview_done"
+            return views.notice(text(key), Path(record.out or "").name)
+        if record.state in ("stopped", "interrupted"):
+            help_key = "scan_stopped_help" if record.kind == "scan" else "stopped_help"
+            return views.notice(text(record.state), text(help_key), kind="calm")
+        return messages.problem_html(text("failed"), (record.error or "",))
+
+    def _scan_line(self, session: Session) -> str:
+        """How the scan stands: running, found so many, stopped or failed."""
+        record = self._record(session, "scan")
+        if record is not None and record.is_active:
+            return self._progress(session, record)
+        scan = session.scan
+        if scan is None:
+            return "" if record is None else self._end_note(record, session.language)
+        count = sum(1 for p in scan.people if not p.ignored and not p.unsure)
+        key = "scan_done_one" if count == 1 else "scan_done"
+        return views.notice(messages.text(key, session.language, n=count, frames=scan.frames))
+
+    def _scan_or_say(self, session: Session) -> Scan:
+        if session.scan is None:
+            raise Say("scan_first")
+        return session.scan
+
+    def _one(self, session: Session) -> str:
+        if len(session.picked) != 1:
+            raise Say("one_needed")
+        return session.picked[0]

@@ -1,0 +1,168 @@
+"""What shall happen to whom: flow, engine, settings, and the list of assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facepick.engines.engine import EngineSpec, SpeechLine
+from facepick.people.identity import Scan
+from facepick.people.selection import Selection
+from facepick.render.plan import CONSENT_SENTENCE, Assignment
+from facepick_ui import messages, pictures, views
+from facepick_ui.compat import Changes, path_of
+from facepick_ui.flow_panels import changed_values, is_shown, plain_value
+from facepick_ui.handlers.base import Base, Say, explained, shown
+from facepick_ui.session import Session
+
+__all__ = ["Flows"]
+
+
+class Flows(Base):
+    """The third card of the page."""
+
+    @explained("what_problem")
+    def choose_flow(self, session: Session, flow: Any) -> Changes:
+        """Show the engines of a flow."""
+        engines = self.page.specs(str(flow))
+        choices = [
+            (messages.engine_label(spec.label, session.language), spec.id) for spec in engines
+        ]
+        changes: Changes = {
+            "style": {
+                "choices": choices,
+                "value": engines[0].id if engines else None,
+                "visible": bool(engines),
+            },
+            "speech_inputs": {"visible": any(s.needs_audio for s in engines)},
+            "swap_inputs": {"visible": any(s.needs_source for s in engines)},
+            "consent": {"visible": flow == "swap"},
+            "what_problem": shown(""),
+        }
+        changes.update(self._panels(session, str(flow), engines[0].id if engines else ""))
+        return changes
+
+    @explained("what_problem")
+    def choose_style(self, session: Session, flow: Any, style: Any) -> Changes:
+        """Show the settings of an engine."""
+        return self._panels(session, str(flow), str(style))
+
+    def _panels(self, session: Session, flow: str, style: str) -> Changes:
+        changes: Changes = {}
+        for panel in self.page.panels:
+            mine = panel.spec.flow == flow and panel.spec.id == style
+            changes[panel.name] = {"visible": mine}
+            if mine:
+                changes["style_help"] = shown(self._style_help(panel.spec, session.language))
+        return changes
+
+    def _style_help(self, spec: EngineSpec, language: str) -> str:
+        words = [messages.engine_help(spec.label, spec.help, language)]
+        if not spec.commercial_use:
+            words.append(messages.text("licence_note", language, licence=spec.licence))
+        body = f'<p class="facepick-hint">{views.escape(" ".join(words))}</p>'
+        missing = [m for m in spec.models if self.app.models.find(m) is None]
+        for model in missing:
+            how = messages.text("models_missing_how", language, id=model.id)
+            note = messages.text("models_missing", language, file=model.file, how=how)
+            body += views.notice(note, kind="calm")
+        return body
+
+    @explained("what_problem")
+    def setting_changed(self, session: Session, group: Any, *values: Any) -> Changes:
+        """Show and hide settings that depend on another one."""
+        widgets = self.page.groups[str(group)]
+        plain = {
+            w.field.name: plain_value(w.field, v) for w, v in zip(widgets, values, strict=True)
+        }
+        return {
+            w.name: {"visible": is_shown(w.field, plain)}
+            for w in widgets
+            if w.field.ui.only_when is not None
+        }
+
+    def _current(self, session: Session, values: Mapping[str, Any]) -> Assignment | None:
+        """The choice that is on the page now, for those picked who are not in the list yet."""
+        if not session.picked:
+            return None
+        flow, engine = str(values["flow"]), str(values["style"])
+        taken = {
+            person for item in session.kept if item.flow == flow for person in item.selection.people
+        }
+        people = tuple(key for key in session.picked if key not in taken)
+        if not people:
+            return None
+        scan = self._scan_or_say(session)
+        spec = self.app.registry.get(flow, engine).spec
+        panel = next(p for p in self.page.panels if p.spec is spec or p.spec == spec)
+        settings = changed_values(panel.widgets, [values[w.name] for w in panel.widgets])
+        for widget in panel.widgets:
+            if widget.field.kind == "file" and settings.get(widget.field.name):
+                upload = Path(settings[widget.field.name])
+                settings[widget.field.name] = str(self._keep_upload(session, upload, "picture"))
+        speech: tuple[SpeechLine, ...] = ()
+        if spec.needs_audio:
+            path = path_of(values["speech"])
+            if path is None:
+                raise Say("speech_needed")
+            kept = self._keep_upload(session, Path(path), "speech")
+            start = max(0.0, float(values["speech_start"] or 0.0))
+            speech = (SpeechLine(path=str(kept), start_seconds=start),)
+        source: tuple[str, ...] = ()
+        if spec.needs_source:
+            path = path_of(values["source"])
+            if path is None:
+                raise Say("source_needed")
+            source = (str(self._keep_upload(session, Path(path), "face")),)
+        consent = None
+        if flow == "swap":
+            if values["consent"] is not True:
+                raise Say("consent_needed")
+            consent = CONSENT_SENTENCE
+        return Assignment(
+            selection=Selection(
+                people, include_unsure=any(scan.person(key).unsure for key in people)
+            ),
+            flow=flow,
+            engine=engine,
+            settings=settings,
+            speech=speech,
+            source=source,
+            consent=consent,
+        )
+
+    def _list(self, session: Session) -> Changes:
+        scan = session.scan
+        if scan is None:
+            return {"assignments": shown("")}
+        rows = [
+            self._list_row(session, scan, item, f"drop:{number}")
+            for number, item in enumerate(session.kept)
+        ]
+        return {"assignments": shown(views.assignments_table(rows, session.language))}
+
+    def _list_row(
+        self, session: Session, scan: Scan, item: Assignment, act: str | None
+    ) -> views.Row:
+        people = item.selection.resolve(scan)
+        spec = self.app.registry.get(item.flow, item.engine).spec
+        how = [messages.engine_label(spec.label, session.language)]
+        labels = {w.field.name: w for p in self.page.panels if p.spec == spec for w in p.widgets}
+        for name, value in item.settings.items():
+            widget = labels.get(name)
+            if widget is None:
+                continue
+            label = messages.setting_label(widget.field.ui.label, session.language)
+            if widget.field.kind == "file":
+                value = Path(str(value)).name
+            how.append(f"{label} {value:g}" if isinstance(value, float) else f"{label} {value}")
+        how += [Path(line.path).name for line in item.speech]
+        how += [Path(name).name for name in item.source]
+        return {
+            "faces": [pictures.face_uri(scan, p) for p in people],
+            "who": ", ".join(p.label for p in people),
+            "what": messages.text(f"flow_{item.flow}", session.language),
+            "how": " · ".join(how),
+            "act": act,
+        }

@@ -1,0 +1,188 @@
+"""The page as a whole: opening it, watching jobs, and clicks on what is drawn as HTML."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from facepick.errors import FacepickError
+from facepick.jobs.job import JobRecord
+from facepick_ui import messages, views
+from facepick_ui.compat import Changes
+from facepick_ui.handlers.base import explained, shown
+from facepick_ui.handlers.cast import KnownPeople
+from facepick_ui.handlers.render import Render
+from facepick_ui.handlers.video import Video
+from facepick_ui.session import Session
+
+__all__ = ["Handlers"]
+
+POLL_SECONDS = 0.4
+"""Between two looks at a job: brisk for the eye, and a file of a few hundred bytes to read."""
+
+KINDS = ("scan", "render", "preview")
+
+
+class Handlers(Video, KnownPeople, Render):
+    """All handlers of one tab.
+
+    Args:
+        app: the core.
+        page: names, engines and settings that the tab was built with.
+    """
+
+    def hello(self, greeting: Any) -> tuple[str, Changes]:
+        """A page has opened: find its session and show everything as it was left.
+
+        Args:
+            greeting: the browser's secret and its language, ``SECRET|zh-CN``.
+
+        Returns:
+            The session's key for ``gr.State``, and the changes.
+        """
+        token, _, browser = str(greeting or "").partition("|")
+        session = self.sessions.by_token(token)
+        chosen, _, wanted = browser.partition("|")
+        session.language = messages.language_of(wanted or chosen, self.app.host.language())
+        session.watcher += 1
+        flow, style = self.page.first_choice()
+        changes = self._words(session, flow, style)
+        for name, what in self._everything(session).items():
+            changes.setdefault(name, {}).update(what)
+        changes["config"] = {"value": views.config(self.page.tick_ms, greeted=True)}
+        return session.key, changes
+
+    @explained("facts")
+    def choose_language(self, session: Session, name: Any, flow: Any, style: Any) -> Changes:
+        """The user picks a language for this visit."""
+        codes = {label: code for code, label in messages.LANGUAGES.items()}
+        session.language = codes.get(str(name), str(name))
+        if session.language not in messages.LANGUAGES:
+            session.language = "en"
+        self.sessions.save(session)
+        changes = self._words(session, str(flow), str(style))
+        for name, what in self._everything(session).items():
+            changes.setdefault(name, {}).update(what)
+        return changes
+
+    def _words(self, session: Session, flow: str, style: str) -> Changes:
+        changes = self.page.words(session.language)
+        changes.update(self._panels(session, flow, style))
+        if "language" in self.page.components:
+            changes["language"] = {"value": session.language}
+        changes.setdefault("style", {})["choices"] = self.page.style_choices(flow, session.language)
+        return changes
+
+    def _everything(self, session: Session) -> Changes:
+        changes: Changes = {"header": shown(views.header(session.language))}
+        for number, key in enumerate(("video", "people", "what", "render"), 1):
+            title = views.card_title(number, f"step_{key}", session.language)
+            changes[f"{key}_title"] = {"value": title}
+        if session.video and not Path(session.video).is_file():
+            session.open("", None)
+            session.video = None
+        if session.video and session.scan is None:
+            self._recall_scan(session)
+        changes.update(self._video(session, with_player=True))
+        changes.update(self._people(session))
+        changes.update(self._known(session))
+        changes["explain_hint"] = shown(views.hint("explain_hint", session.language))
+        changes.update(self._results(session))
+        changes.update(self._jobs(session))
+        return changes
+
+    def _recall_scan(self, session: Session) -> None:
+        """The scan of the open video, from the cache, when its job is done."""
+        job = self._record(session, "scan")
+        if job is not None and job.state == "done":
+            try:
+                session.scan = self.app.scan_of_job(job.id)
+            except FacepickError:
+                session.watched.pop("scan", None)
+
+    def poll(self, key: Any) -> tuple[Changes, bool]:
+        """One look at the running jobs.
+
+        Returns:
+            What changed on the page, and whether something still runs.
+        """
+        session = self.session(key)
+        changes: Changes = {}
+        active = False
+        for kind in KINDS:
+            record = self._record(session, kind)
+            if record is None:
+                continue
+            if record.is_active:
+                active = True
+                changes.update(self._running(session, record))
+            elif record.id not in session.finished:
+                session.finished.add(record.id)
+                changes.update(self._ended(session, record))
+        return changes, active
+
+    @explained("progress")
+    def tick(self, session: Session) -> Changes:
+        """The page asks by itself, because nothing has reached it for a while."""
+        changes, active = self.poll(session.key)
+        return changes if active else self._everything(session)
+
+    def restore(self, key: Any) -> Changes:
+        """Everything as it stands."""
+        return self._everything(self.session(key))
+
+    def watch(self, key: Any) -> Iterator[Changes]:
+        """Looks at the running jobs until all have ended, or a newer watcher took over."""
+        session = self.session(key)
+        session.watcher += 1
+        mine = session.watcher
+        last: Changes = {}
+        while session.watcher == mine:
+            try:
+                changes, active = self.poll(key)
+            except FacepickError as error:
+                yield {"progress": shown(messages.error_html(error, session.language))}
+                return
+            fresh = {name: value for name, value in changes.items() if last.get(name) != value}
+            last.update(fresh)
+            if fresh:
+                yield fresh
+            if not active:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _running(self, session: Session, record: JobRecord) -> Changes:
+        place = "scan_progress" if record.kind == "scan" else "progress"
+        return {place: shown(self._progress(session, record))}
+
+    def _ended(self, session: Session, record: JobRecord) -> Changes:
+        language = session.language
+        if record.kind == "scan":
+            if record.state == "done":
+                session.scan = self.app.scan_of_job(record.id)
+                self.sessions.save(session)
+            changes = {**self._video(session), **self._people(session)}
+            if record.state != "done":
+                changes["scan_progress"] = shown(self._end_note(record, language))
+                if session.scan is None:
+                    changes["people_note"] = shown(views.empty("people_empty", language))
+            return changes
+        return {**self._results(session), **self._buttons(session), **self._jobs(session)}
+
+    @explained("progress")
+    def act(self, session: Session, action: Any) -> Changes:
+        """Something drawn as HTML was clicked: ``verb:argument``."""
+        verb, _, argument = str(action or "").partition(":")
+        known: Mapping[str, Callable[[Session, str], Changes]] = {
+            "pick": self._toggle,
+            "seek": self._seek,
+            "drop": self._drop,
+            "show": self._show_job,
+            "resume": self._resume_job,
+            "stop": self._stop_job,
+            "forget": self._forget,
+        }
+        handler = known.get(verb)
+        return {} if handler is None else handler(session, argument)

@@ -1,0 +1,171 @@
+"""Preview, render, stop, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from facepick.errors import JobNotFound
+from facepick.render.plan import OutputSettings
+from facepick_ui import views
+from facepick_ui.compat import Changes
+from facepick_ui.flow_panels import changed_values
+from facepick_ui.handlers.base import Say, explained, is_file, shown, starting
+from facepick_ui.handlers.people import People
+from facepick_ui.session import Session
+from facepick_ui.uploads import plain_name
+
+__all__ = ["Render"]
+
+
+class Render(People):
+    """The fourth card of the page."""
+
+    @explained("what_problem")
+    def keep(self, session: Session, *values: Any) -> Changes:
+        """Put the current choice into the list and make room for the next person."""
+        self._scan_or_say(session)
+        current = self._current(session, self.page.plan_values(values))
+        if current is None:
+            raise Say("pick_first")
+        session.kept.append(current)
+        session.picked = []
+        self.sessions.save(session)
+        return {
+            **self._galleries(session),
+            **self._after_pick(session),
+            "what_problem": shown(""),
+        }
+
+    def _drop(self, session: Session, argument: str) -> Changes:
+        if argument.isdigit() and int(argument) < len(session.kept):
+            del session.kept[int(argument)]
+            self.sessions.save(session)
+        return self._after_pick(session)
+
+    def _plan(self, session: Session, values: Sequence[Any]) -> Any:
+        from facepick.media.writer import EncodeSettings
+        from facepick.settings import from_mapping
+
+        if session.video is None:
+            raise Say("open_video_first")
+        scan = self._scan_or_say(session)
+        named = self.page.plan_values(values)
+        current = self._current(session, named)
+        assignments = [*session.kept, *([current] if current else [])]
+        if not assignments:
+            raise Say("pick_first")
+        encode = changed_values(
+            self.page.encode_widgets, [named[w.name] for w in self.page.encode_widgets]
+        )
+        output = changed_values(
+            self.page.output_widgets, [named[w.name] for w in self.page.output_widgets]
+        )
+        plan = self.app.make_plan(
+            session.video,
+            assignments,
+            encode=from_mapping(EncodeSettings, encode),
+            output=from_mapping(OutputSettings, output),
+            scan_settings=session.scan_settings,
+        )
+        plan.validate(scan, self.app.registry)
+        self._require_models(plan)
+        return plan
+
+    def _require_models(self, plan: Any) -> None:
+        """Raises: MissingModelError, before a job is made that would fail a minute later."""
+        for item in plan.assignments:
+            for model in self.app.registry.get(item.flow, item.engine).spec.models:
+                self.app.models.require(model)
+
+    @explained("progress")
+    def render(self, session: Session, *values: Any) -> Changes:
+        """Start the render in a child process."""
+        with starting(session) as mine:
+            if mine and self._active(session, "render") is None:
+                plan = self._plan(session, values)
+                out = self._result_path(session, "")
+                job = self.app.start_render(plan, out, owner=session.key)
+                session.watched["render"] = job.id
+                self.sessions.save(session)
+        return self._started(session)
+
+    @explained("progress")
+    def preview(self, session: Session, hardest: bool, *values: Any) -> Changes:
+        """Start a preview in a child process, at the chosen moment or at the hardest one."""
+        with starting(session) as mine:
+            if mine and self._active(session, "preview") is None:
+                plan = self._plan(session, values)
+                seconds = float(self.page.plan_values(values)["preview_seconds"] or 3.0)
+                job = self.app.start_preview(
+                    plan,
+                    self._result_path(session, "preview"),
+                    at=None if hardest else session.at_seconds,
+                    seconds=seconds,
+                    owner=session.key,
+                )
+                session.watched["preview"] = job.id
+                self.sessions.save(session)
+        return self._started(session)
+
+    def _started(self, session: Session) -> Changes:
+        return {
+            **self._buttons(session),
+            "render_note": shown(""),
+            "progress": shown(views.progress_view(None, session.language)),
+        }
+
+    def _result_path(self, session: Session, mark: str) -> Path:
+        """A name nobody has yet, in this user's own folder below the host's results."""
+        folder = self.app.host.outputs() / session.key[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = plain_name(Path(session.video or "video").stem, "video")
+        suffix = ".mp4"
+        number = 1
+        while True:
+            name = "_".join(part for part in (stem, "facepick", mark, f"{number:03}") if part)
+            path = folder / f"{name}{suffix}"
+            try:
+                # Reserved at once, so that two jobs never share a name; the render replaces it.
+                with open(path.with_name(path.name + ".reserved"), "x"):
+                    pass
+                if not path.exists():
+                    return path
+            except FileExistsError:
+                pass
+            number += 1
+
+    @explained("progress")
+    def stop(self, session: Session) -> Changes:
+        """Ask the running render and preview to stop."""
+        for kind in ("render", "preview"):
+            job = self._active(session, kind)
+            if job is not None:
+                self.app.cancel_job(job.id)
+        return {"stop": {"interactive": False}}
+
+    def _show_job(self, session: Session, argument: str) -> Changes:
+        record = self._own(session, argument)
+        if not is_file(record.out):
+            raise JobNotFound(f"The result of {argument} is no longer there.")
+        if record.kind == "preview":
+            return {"preview_video": {"visible": True, "value": record.out}}
+        return {
+            **self._result(session, record),
+            "progress": shown(self._end_note(record, session.language)),
+        }
+
+    def _resume_job(self, session: Session, argument: str) -> Changes:
+        record = self._own(session, argument)
+        with starting(session) as mine:
+            if mine and self._active(session, record.kind) is None:
+                self.app.resume_job(record.id)
+                session.watched[record.kind] = record.id
+                session.finished.discard(record.id)
+                self.sessions.save(session)
+        return {**self._started(session), **self._jobs(session)}
+
+    def _stop_job(self, session: Session, argument: str) -> Changes:
+        self.app.cancel_job(self._own(session, argument).id)
+        return self._jobs(session)

@@ -1,0 +1,129 @@
+"""What a render came to, the buttons that start one, and earlier jobs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from facepick.errors import UserInputError
+from facepick.jobs.job import JobRecord
+from facepick_ui import messages, views
+from facepick_ui.compat import Changes
+from facepick_ui.handlers.base import Base, explained, is_file, shown
+from facepick_ui.session import Session
+
+__all__ = ["Results"]
+
+
+class Results(Base):
+    """The lower part of the page."""
+
+    def _results(self, session: Session) -> Changes:
+        """What the newest render and preview of the open video came to."""
+        language = session.language
+        render = self._record(session, "render")
+        preview = self._record(session, "preview")
+        changes: Changes = {
+            "progress": shown(""),
+            "preview_video": {"visible": False, "value": None},
+            "result_row": {"visible": False},
+            "result": {"value": None},
+            "original": {"value": None},
+            "report": shown(""),
+            "download": {"visible": False, "value": None},
+        }
+        newest = max(
+            (r for r in (render, preview) if r is not None), key=lambda r: r.created, default=None
+        )
+        if newest is not None and newest.is_active:
+            changes["progress"] = shown(self._progress(session, newest))
+        elif newest is not None:
+            session.finished.add(newest.id)
+            changes["progress"] = shown(self._end_note(newest, language))
+        if preview is not None and preview.state == "done" and is_file(preview.out):
+            changes["preview_video"] = {"visible": True, "value": preview.out}
+        if render is not None and render.state == "done" and is_file(render.out):
+            changes.update(self._result(session, render))
+        changes.update(self._buttons(session))
+        return changes
+
+    def _result(self, session: Session, record: JobRecord) -> Changes:
+        same = session.video == record.video
+        return {
+            "result_row": {"visible": True},
+            "result": {"value": record.out},
+            "original": {"value": session.served if same else None, "visible": same},
+            "report": shown(self._report(session, record)),
+            "download": {"visible": True, "value": record.out},
+        }
+
+    def _report(self, session: Session, record: JobRecord) -> str:
+        from facepick.render.report import read_report
+
+        try:
+            report = read_report(Path(record.out or ""))
+        except UserInputError:
+            return ""
+        people = []
+        for entry in report["people"]:
+            spec = self.app.registry.get(entry["flow"], entry["engine"]).spec
+            label = messages.engine_label(spec.label, session.language)
+            people.append(
+                {
+                    "label": entry["name"] or entry["id"],
+                    "what": f"{messages.text('flow_' + entry['flow'], session.language)} · {label}",
+                    "color": views.color_of(entry["id"]),
+                    "changed": entry["frames_changed"],
+                    "left": entry["frames_left"],
+                }
+            )
+        marked = bool(report["plan"]["output"].get("provenance", True)) and any(
+            entry["synthetic"] for entry in report["people"]
+        )
+        return views.report_view(people, marked, session.language)
+
+    def _buttons(self, session: Session) -> Changes:
+        rendering = self._active(session, "render") is not None
+        previewing = self._active(session, "preview") is not None
+        ready = session.scan is not None and bool(session.picked or session.kept)
+        changes: Changes = {
+            "render": {"interactive": ready and not rendering},
+            "preview": {"interactive": ready and not previewing},
+            "preview_hard": {"interactive": ready and not previewing},
+            "stop": {"interactive": rendering or previewing},
+        }
+        if not rendering and not previewing:
+            idle = ready and not any(session.watched.get(k) for k in ("render", "preview"))
+            note = views.empty("render_empty", session.language) if idle else ""
+            changes["render_note"] = shown(note)
+        return changes
+
+    def _jobs(self, session: Session) -> Changes:
+        rows = []
+        for record in self.app.jobs(owner=session.key)[:50]:
+            acts: list[tuple[str, str]] = []
+            if record.is_active:
+                acts.append((f"stop:{record.id}", "job_stop"))
+            elif record.kind != "scan" and record.state == "done" and is_file(record.out):
+                acts.append((f"show:{record.id}", "job_show"))
+            elif record.can_resume and record.kind == "render":
+                acts.append((f"resume:{record.id}", "job_resume"))
+            fraction = record.progress.fraction if record.progress else None
+            rows.append(
+                {
+                    "state": record.state,
+                    "kind": record.kind,
+                    "name": Path(record.out or record.video).name,
+                    "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created)),
+                    "note": record.error or "",
+                    "percent": None
+                    if fraction is None or record.state == "done"
+                    else round(100 * fraction),
+                    "acts": acts,
+                }
+            )
+        return {"jobs": shown(views.jobs_table(rows, session.language))}
+
+    @explained("jobs")
+    def list_jobs(self, session: Session) -> Changes:
+        return self._jobs(session)
