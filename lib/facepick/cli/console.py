@@ -1,0 +1,111 @@
+"""What several commands share: the app, progress on a terminal or as JSON lines, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from facepick.progress import CancelToken, Progress, ProgressSink
+
+if TYPE_CHECKING:
+    from facepick.app import App
+
+__all__ = ["make_app", "print_json", "watched"]
+
+
+def print_json(data: Any) -> None:
+    print(json.dumps(data, ensure_ascii=False), flush=True)
+
+
+_STAGES = {
+    "scan": "Finding people",
+    "check": "Checking frames",
+    "prepare": "Learning the face",
+    "render": "Rendering",
+    "publish": "Writing the result",
+    "fetch": "Fetching",
+}
+
+
+class _Show:
+    """Shows progress the way that was asked for; use as a context manager."""
+
+    def __init__(self, mode: str) -> None:
+        if mode == "auto":
+            mode = "bar" if sys.stderr.isatty() else "none"
+        self.mode = mode
+        self._bar: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> ProgressSink:
+        if self.mode == "jsonl":
+            return self._line
+        if self.mode == "bar":
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description:<18}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[message]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+            return self._draw
+        return lambda _: None
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _line(self, report: Progress) -> None:
+        print_json(
+            {
+                "event": "progress",
+                "stage": report.stage,
+                "done": report.done,
+                "total": report.total,
+                "eta_seconds": report.eta_seconds,
+                "message": report.message,
+            }
+        )
+
+    def _draw(self, report: Progress) -> None:
+        if report.stage not in self._tasks:
+            self._tasks[report.stage] = self._bar.add_task(
+                _STAGES.get(report.stage, report.stage), total=report.total, message=""
+            )
+        self._bar.update(
+            self._tasks[report.stage],
+            completed=report.done,
+            total=report.total,
+            message=report.message,
+        )
+
+
+def make_app() -> App:
+    from facepick.app import App
+
+    return App()
+
+
+@contextmanager
+def watched(mode: str) -> Iterator[tuple[ProgressSink, CancelToken]]:
+    """Progress shown the way that was asked for, and a token that Ctrl-C sets."""
+    from facepick.jobs.runner import cancel_on_signals
+
+    token = CancelToken()
+    with _Show(mode) as sink, cancel_on_signals(token):
+        yield sink, token

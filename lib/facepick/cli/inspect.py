@@ -1,0 +1,78 @@
+"""``facepick inspect``: what was changed in a result, and how well."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facepick.cli.console import make_app, watched
+from facepick.cli.options import add_progress
+
+__all__ = ["build_inspect"]
+
+
+def build_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("result", metavar="OUT", help="a result of facepick")
+    parser.add_argument("--json", action="store_true", help="the whole report as JSON")
+    parser.add_argument(
+        "--sync", action="store_true", help="measure how well re-synced lips follow the speech"
+    )
+    parser.add_argument(
+        "--swap", action="store_true", help="measure whose face a swap shows and how well it sits"
+    )
+    parser.add_argument(
+        "--plots",
+        metavar="DIR",
+        help="measure what the result holds (--sync, --swap) and draw one picture per person",
+    )
+    add_progress(parser)
+    parser.set_defaults(handler=_inspect)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    app = make_app()
+    report = app.inspect(options.result)
+    flows = {person["flow"] for person in report["people"]}
+    plots = Path(options.plots) if options.plots else None
+    with watched(options.progress) as (sink, token):
+        if options.sync or (plots and "lipsync" in flows):
+            report["sync"] = app.measure_sync(
+                options.result, plots=plots, progress=sink, cancel=token
+            )
+        if options.swap or (plots and "swap" in flows):
+            report["swap"] = app.measure_swap(
+                options.result, plots=plots, progress=sink, cancel=token
+            )
+    if options.json:
+        print(json.dumps(report, ensure_ascii=False))
+        return 0
+    same = {True: "unchanged since", False: "CHANGED since", None: "not beside its report"}
+    print(f"{report['result']['path']}: {same[report['unchanged_since']]} it was rendered.")
+    print(f"made {report['created']} by {report['tool']['name']} {report['tool']['version']}")
+    print(f"source {report['source']['path']} ({report['source']['frames']} frames)")
+    for person in report["people"]:
+        left = ", ".join(f"{k} {v}" for k, v in person["frames_left"].items()) or "none"
+        print(
+            f"{person['id']}\t{person['flow']} {person['engine']}\t"
+            f"{person['frames_changed']} frames changed\tleft alone: {left}"
+        )
+        _print_figures(person["measured"])
+    for what in ("sync", "swap"):
+        for entry in report.get(what, ()):
+            print(f"{entry['person']}\t{what}")
+            _print_figures({k: v for k, v in entry.items() if k != "person"})
+    return 0
+
+
+def _print_figures(figures: Mapping[str, Any], prefix: str = "") -> None:
+    """Numbers and words of a report, one a line, nested ones with their path."""
+    for key, value in figures.items():
+        if isinstance(value, Mapping):
+            _print_figures(value, f"{prefix}{key}.")
+        elif isinstance(value, float):
+            print(f"\t{prefix}{key}: {value:.3g}")
+        elif isinstance(value, str | int):
+            print(f"\t{prefix}{key}: {value}")

@@ -1,0 +1,119 @@
+"""``facepick jobs``: list, show, run, resume, cancel and prune."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.options import add_progress
+from facepick.errors import Cancelled
+
+if TYPE_CHECKING:
+    from facepick.app import App
+    from facepick.jobs.job import JobRecord
+    from facepick.jobs.workspace import Workspace
+
+__all__ = ["build_jobs", "do_job"]
+
+
+def build_jobs(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="all jobs, newest first")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(handler=_jobs_list)
+    show = actions.add_parser("show", help="everything about one job")
+    show.add_argument("id", metavar="ID")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    show.set_defaults(handler=_jobs_show)
+    for name, text, handler in (
+        ("run", "do a job that was handed over, in this process", _jobs_run),
+        ("resume", "go on with a stopped or killed job, in this process", _jobs_resume),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("id", metavar="ID")
+        add_progress(action)
+        action.set_defaults(handler=handler)
+    cancel = actions.add_parser("cancel", help="stop a job; it can be resumed")
+    cancel.add_argument("id", metavar="ID")
+    cancel.set_defaults(handler=_jobs_cancel)
+    prune = actions.add_parser("prune", help="remove finished jobs")
+    prune.add_argument("--days", type=float, default=30.0, help="older than so many days")
+    prune.set_defaults(handler=_jobs_prune)
+
+
+def do_job(app: App, workspace: Workspace, progress: str) -> int:
+    if progress == "jsonl":
+        print_json({"event": "started", "job": workspace.id})
+    with watched(progress) as (sink, token):
+        try:
+            record = app.run(workspace, progress=sink, cancel=token)
+        except Cancelled:
+            raise Cancelled(f"Stopped. Go on with: facepick jobs resume {workspace.id}") from None
+    _tell_result(record, progress)
+    return 0
+
+
+def _tell_result(record: JobRecord, progress: str) -> None:
+    if progress == "jsonl":
+        print_json({"event": "done", "job": record.id, **record.result})
+        return
+    if record.kind == "scan":
+        print(f"{record.result.get('people', 0)} people found.")
+        return
+    print(record.result.get("out", ""))
+    for what, frames in sorted(record.result.get("changed", {}).items()):
+        print(f"{what}: {frames} of {record.result.get('frames')} frames changed")
+
+
+def _job_line(record: JobRecord) -> str:
+    share = record.progress.fraction if record.progress else None
+    percent = f" {share:.0%}" if share is not None and record.state != "done" else ""
+    return f"{record.id}\t{record.kind}\t{record.state}{percent}\t{record.out or record.video}"
+
+
+def _jobs_list(options: argparse.Namespace) -> int:
+    records = make_app().jobs()
+    if options.json:
+        print(json.dumps([r.to_json() for r in records], ensure_ascii=False))
+        return 0
+    for record in records:
+        print(_job_line(record))
+    return 0
+
+
+def _jobs_show(options: argparse.Namespace) -> int:
+    record = make_app().job(options.id)
+    if options.json:
+        print(json.dumps(record.to_json(), ensure_ascii=False))
+        return 0
+    print(_job_line(record))
+    if record.progress:
+        print(f"stage: {record.progress.stage} {record.progress.done}/{record.progress.total}")
+    if record.error:
+        print(f"error: {record.error}")
+    for key, value in record.result.items():
+        print(f"{key}: {value}")
+    return 0
+
+
+def _jobs_run(options: argparse.Namespace) -> int:
+    app = make_app()
+    return do_job(app, app.jobs_folder.get(options.id), options.progress)
+
+
+def _jobs_resume(options: argparse.Namespace) -> int:
+    app = make_app()
+    return do_job(app, app.resumable(options.id), options.progress)
+
+
+def _jobs_cancel(options: argparse.Namespace) -> int:
+    record = make_app().cancel_job(options.id, wait_seconds=30.0)
+    print(_job_line(record))
+    return 0
+
+
+def _jobs_prune(options: argparse.Namespace) -> int:
+    print(f"{make_app().jobs_folder.prune(keep_days=options.days)} jobs removed.")
+    return 0

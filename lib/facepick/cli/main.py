@@ -1,0 +1,148 @@
+"""The command line, which is also the contract of the child process.
+
+Exit codes: 0 done, 2 the request is wrong, 3 a model or tool is missing, 4 stopped by the user,
+5 failed.  Errors are one sentence on stderr with what to do next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from facepick import __version__
+from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.inspect import build_inspect
+from facepick.cli.jobs import build_jobs
+from facepick.cli.models import build_doctor, build_models
+from facepick.cli.people import build_people
+from facepick.cli.programs import build_demo, build_ui
+from facepick.cli.render import build_preview, build_render
+from facepick.cli.sources import build_sources
+from facepick.errors import Cancelled, FacepickError
+
+__all__ = ["main"]
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives its exit code and never raises."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away: nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        parser = _parser(arguments)
+        options = parser.parse_args(arguments)
+        if getattr(options, "handler", None) is None:
+            parser.print_help()
+            return 0
+        _set_up_logging(options.verbose)
+        handler: Handler = options.handler
+        return handler(options)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    except Cancelled as error:
+        _complain(str(error), error.exit_code, arguments)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("Stopped.", Cancelled.exit_code, arguments)
+        return Cancelled.exit_code
+    except FacepickError as error:
+        if "--verbose" in arguments and error.__cause__ is not None:
+            logging.getLogger("facepick").error("cause", exc_info=error.__cause__)
+        _complain(error.sentence(), error.exit_code, arguments)
+        return error.exit_code
+    except Exception as error:
+        if "--verbose" in arguments:
+            logging.getLogger("facepick").exception("unexpected")
+        _complain(
+            f"Unexpected {type(error).__name__}: {error} "
+            "Run again with --verbose and report what it prints.",
+            FacepickError.exit_code,
+            arguments,
+        )
+        return FacepickError.exit_code
+
+
+def _complain(sentence: str, code: int, arguments: Sequence[str]) -> None:
+    line = " ".join(sentence.split())
+    print(f"facepick: {line}", file=sys.stderr)
+    if "jsonl" in arguments or "--progress=jsonl" in arguments:
+        print_json({"event": "error", "exit_code": code, "message": line})
+
+
+def _set_up_logging(verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.ERROR,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    if verbose:
+        for noisy in ("PIL", "matplotlib", "httpx", "asyncio"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the command that was named gets its options, so that others cost nothing."""
+    parser = argparse.ArgumentParser(
+        prog="facepick",
+        description="Find everyone in a video, pick a person, change only that person.",
+        epilog="Try: facepick people VIDEO --gallery people",
+    )
+    parser.add_argument("--version", action="version", version=f"facepick {__version__}")
+    parser.set_defaults(handler=None, verbose=False)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    named = next((a for a in arguments if not a.startswith("-")), "")
+    for name, (help_text, build) in _COMMANDS.items():
+        command = commands.add_parser(name, help=help_text, description=help_text)
+        if name == named:
+            build(command)
+            command.add_argument("--verbose", action="store_true", help="print what happens inside")
+    return parser
+
+
+def _recognition_parser(name: str) -> Callable[[argparse.ArgumentParser], None]:
+    """The options of a command of `facepick.recognition.commands`."""
+
+    def build(parser: argparse.ArgumentParser) -> None:
+        from facepick.recognition import commands
+
+        builders = {
+            "cast": commands.build_cast_parser,
+            "evaluate": commands.build_evaluate_parser,
+            "verify-faces": commands.build_verify_parser,
+            "explain": commands.build_explain_parser,
+        }
+        builders[name](parser, commands.Tools(app=make_app, watch=watched))
+
+    return build
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "people": ("scan videos and list the people in them", build_people),
+    "render": ("change the picked person", build_render),
+    "preview": ("a few seconds before and after, side by side", build_preview),
+    "jobs": ("list, show, resume and cancel jobs", build_jobs),
+    "models": ("list, fetch and verify model files", build_models),
+    "cast": ("people known by name, over a whole series", _recognition_parser("cast")),
+    "verify-faces": (
+        "say whether two photos show one person",
+        _recognition_parser("verify-faces"),
+    ),
+    "explain": ("show every step of comparing two photos", _recognition_parser("explain")),
+    "evaluate": ("measure how well people are told apart", _recognition_parser("evaluate")),
+    "sources": ("faces kept under a name, for swaps", build_sources),
+    "inspect": ("read back what was changed in a result", build_inspect),
+    "doctor": ("say what is there, what is missing, and what to do", build_doctor),
+    "demo": ("do the main job on the bundled clip", build_demo),
+    "ui": ("open the standalone app", build_ui),
+}

@@ -1,0 +1,104 @@
+"""``facepick models`` and ``facepick doctor``: what is there and what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.options import add_progress
+from facepick.errors import UserInputError
+
+__all__ = ["build_doctor", "build_models"]
+
+
+def build_models(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="all model files that facepick can use")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(handler=_models_list)
+    fetch = actions.add_parser("fetch", help="download model files")
+    fetch.add_argument("id", metavar="ID", nargs="*", help="which; see `facepick models list`")
+    fetch.add_argument("--default", action="store_true", help="those the built-in engines need")
+    add_progress(fetch)
+    fetch.set_defaults(handler=_models_fetch)
+    verify = actions.add_parser("verify", help="compare the files that are there with their hashes")
+    verify.set_defaults(handler=_models_verify)
+
+
+def _models_list(options: argparse.Namespace) -> int:
+    from facepick.models.catalog import all_specs
+
+    app = make_app()
+    rows = [
+        {
+            "id": spec.id,
+            "file": spec.file,
+            "path": str(path) if (path := app.models.find(spec)) else None,
+            "size": spec.size,
+            "sha256": spec.sha256,
+            "licence": spec.licence,
+            "commercial_use": spec.commercial_use,
+            "purpose": spec.purpose,
+            "can_fetch": bool(spec.sources),
+        }
+        for spec in all_specs()
+    ]
+    if options.json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return 0
+    for row in rows:
+        state = "here" if row["path"] else ("can be fetched" if row["can_fetch"] else "bring it")
+        print(f"{row['id']}\t{state}\t{row['licence']}\t{row['purpose']}")
+    return 0
+
+
+def _models_fetch(options: argparse.Namespace) -> int:
+    from facepick.models.catalog import default_specs, spec_by_id
+
+    app = make_app()
+    specs = [spec_by_id(i) for i in options.id]
+    if options.default:
+        specs.extend(s for s in default_specs() if s not in specs)
+    if not specs:
+        raise UserInputError("No model is named.", hint="See: facepick models list")
+    for spec in specs:
+        if not spec.commercial_use:
+            print(f"{spec.id}: licence {spec.licence} (no commercial use).", file=sys.stderr)
+        with watched(options.progress) as (sink, token):
+            path = app.models.fetch(spec, progress=sink, cancel=token)
+        if options.progress == "jsonl":
+            print_json({"event": "done", "model": spec.id, "path": str(path)})
+        else:
+            print(f"{spec.id}\t{path}")
+    return 0
+
+
+def _models_verify(options: argparse.Namespace) -> int:
+    from facepick.models.catalog import all_specs
+
+    app = make_app()
+    for spec in all_specs():
+        if app.models.find(spec) is not None:
+            path = app.models.verify(spec)
+            print(f"{spec.id}\tgood\t{path}")
+    return 0
+
+
+def build_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(handler=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    checks = make_app().doctor()
+    if options.json:
+        rows = [{"name": c.name, "ok": c.ok, "detail": c.detail, "fix": c.fix} for c in checks]
+        print(json.dumps(rows, ensure_ascii=False))
+        return 0
+    for check in checks:
+        print(f"{'ok  ' if check.ok else 'MISS'} {check.name}: {check.detail}")
+        if not check.ok and check.fix:
+            print(f"     -> {check.fix}")
+    return 0

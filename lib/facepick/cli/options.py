@@ -1,0 +1,66 @@
+"""What several commands share: options made from settings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facepick.settings import SettingField
+
+__all__ = ["add_progress", "add_scan_options", "add_settings", "given", "ids"]
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "bar", "jsonl", "none"),
+        default="auto",
+        help="how progress is shown: a bar on a terminal, one JSON object a line, or not at all",
+    )
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, fields: Sequence[SettingField], title: str, taken: set[str]
+) -> None:
+    group = parser.add_argument_group(title)
+    for item in fields:
+        if item.name in taken:
+            continue
+        taken.add(item.name)
+        default = "" if item.default is None else f" (default: {item.default})"
+        text = (item.ui.help + default).replace("%", "%%")
+        kind: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": f"setting_{item.name}"}
+        if item.kind == "bool":
+            group.add_argument(
+                item.option, action=argparse.BooleanOptionalAction, help=text, **kind
+            )
+        elif item.kind == "choice":
+            group.add_argument(item.option, metavar="|".join(item.ui.choices), help=text, **kind)
+        else:
+            metavar = {"int": "N", "float": "X", "color": "#RRGGBB", "file": "FILE"}
+            group.add_argument(
+                item.option, metavar=metavar.get(item.kind, "TEXT"), help=text, **kind
+            )
+
+
+def given(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
+    """The settings of `cls` that were given on the command line."""
+    from facepick.settings import fields_of
+
+    values = vars(options)
+    return {
+        f.name: values[f"setting_{f.name}"] for f in fields_of(cls) if f"setting_{f.name}" in values
+    }
+
+
+def add_scan_options(parser: argparse.ArgumentParser, taken: set[str]) -> None:
+    from facepick.people.finder import ScanSettings
+    from facepick.settings import fields_of
+
+    add_settings(parser, fields_of(ScanSettings), "how people are found", taken)
+
+
+def ids(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,60 @@
+"""``facepick demo`` and ``facepick ui``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from facepick.cli.console import make_app, watched
+from facepick.cli.options import add_progress
+
+__all__ = ["build_demo", "build_ui"]
+
+
+def build_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", default="facepick-demo", help="where results go")
+    add_progress(parser)
+    parser.set_defaults(handler=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from facepick.demo import run_demo
+
+    with watched(options.progress) as (sink, token):
+        made = run_demo(make_app(), Path(options.out), progress=sink, cancel=token)
+    for name, path in made.items():
+        print(f"{name}: {path}")
+    return 0
+
+
+def build_ui(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7870)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    parser.add_argument(
+        "--allow",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="folder whose files may be picked",
+    )
+    parser.add_argument("--language", choices=("en", "zh"), help="default: the browser's")
+    parser.set_defaults(handler=_ui)
+
+
+def _ui(options: argparse.Namespace) -> int:
+    import importlib.util
+
+    from facepick.app import App
+    from facepick.errors import PackageMissing
+    from facepick.host.standalone import StandaloneHost
+
+    if importlib.util.find_spec("gradio") is None:
+        raise PackageMissing("gradio", needed_for="the app", extra="ui")
+    from facepick_ui.app import launch
+
+    host = StandaloneHost(
+        roots=tuple(Path(p).absolute() for p in options.allow), language_name=options.language
+    )
+    launch(App(host), host=options.host, port=options.port, open_browser=not options.no_browser)
+    return 0

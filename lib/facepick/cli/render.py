@@ -1,0 +1,264 @@
+"""``facepick render`` and ``facepick preview``: from options to a plan, and doing it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facepick.cli.console import make_app, watched
+from facepick.cli.jobs import do_job
+from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids
+from facepick.errors import SettingsError, UserInputError
+
+if TYPE_CHECKING:
+    from facepick.app import App
+    from facepick.render.plan import Assignment, RenderPlan
+
+__all__ = ["build_preview", "build_render"]
+
+
+def _assignment_parser(parser: argparse.ArgumentParser) -> None:
+    from facepick.engines.registry import default_registry
+    from facepick.media.writer import EncodeSettings
+    from facepick.render.plan import OutputSettings
+    from facepick.settings import fields_of
+
+    registry = default_registry()
+    parser.add_argument("video", metavar="VIDEO", nargs="?", help="the video")
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the result")
+    parser.add_argument("--plan", metavar="PLAN.json", help="a plan with several assignments")
+    who = parser.add_argument_group("who and what")
+    who.add_argument(
+        "--person", metavar="P1", action="append", default=[], help="id or name; may be repeated"
+    )
+    who.add_argument(
+        "--include-unsure", action="store_true", help="also change people marked as unsure"
+    )
+    who.add_argument("--flow", choices=registry.flows(), help="what to do to the person")
+    engines = ", ".join(f"{e.spec.flow}: {e.spec.id}" for e in registry.all())
+    who.add_argument(
+        "--engine", "--style", dest="engine", metavar="ID", help=f"how it is done ({engines})"
+    )
+    who.add_argument(
+        "--audio", metavar="SPEECH", action="append", default=[], help="new speech (lip sync)"
+    )
+    who.add_argument("--audio-start", type=float, default=0.0, metavar="S", help="when it starts")
+    who.add_argument(
+        "--audio-offset", type=float, default=0.0, metavar="S", help="skip so much of the speech"
+    )
+    who.add_argument("--text", metavar="WORDS", help="the words of the speech, if known")
+    who.add_argument(
+        "--lines", metavar="FILE", help="speech lines as JSON or SRT: start, person, file, text"
+    )
+    who.add_argument(
+        "--source",
+        metavar="FACE",
+        action="append",
+        default=[],
+        help="the face (swap): a photo, VIDEO:P2, cast:NAME or the name of a saved source",
+    )
+    who.add_argument(
+        "--i-have-the-right",
+        dest="consent",
+        metavar="TEXT",
+        help="your statement that you have the right to use both faces (swap)",
+    )
+    taken: set[str] = set()
+    for engine in registry.all():
+        title = f"{engine.spec.flow} {engine.spec.id}: {engine.spec.help}"
+        add_settings(parser, fields_of(engine.spec.settings), title, taken)
+    add_settings(parser, fields_of(EncodeSettings), "compression", taken)
+    add_settings(parser, fields_of(OutputSettings), "sound and marks", taken)
+    add_scan_options(parser, taken)
+    add_progress(parser)
+
+
+def build_render(parser: argparse.ArgumentParser) -> None:
+    _assignment_parser(parser)
+    parser.add_argument("--force", action="store_true", help="overwrite an existing result")
+    parser.set_defaults(handler=_render)
+
+
+def build_preview(parser: argparse.ArgumentParser) -> None:
+    _assignment_parser(parser)
+    parser.add_argument(
+        "--at", type=float, metavar="S", help="where it starts (default: the hardest frames)"
+    )
+    parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="how long it lasts")
+    parser.set_defaults(handler=_preview)
+
+
+def _plan(app: App, options: argparse.Namespace) -> RenderPlan:
+    from dataclasses import replace
+
+    from facepick.media.writer import EncodeSettings
+    from facepick.people.finder import ScanSettings
+    from facepick.render.plan import OutputSettings, RenderPlan
+    from facepick.settings import from_mapping, to_mapping
+
+    encode = given(options, EncodeSettings)
+    output = given(options, OutputSettings)
+    scan = to_mapping(from_mapping(ScanSettings, given(options, ScanSettings)))
+    if options.plan:
+        plan = RenderPlan.load(Path(options.plan))
+        if options.person or options.flow:
+            raise UserInputError("Give either --plan or --person and --flow, not both.")
+        return replace(
+            plan,
+            video=str(Path(options.video or plan.video).absolute()),
+            encode=from_mapping(EncodeSettings, {**to_mapping(plan.encode), **encode}),
+            output=from_mapping(OutputSettings, {**to_mapping(plan.output), **output}),
+            scan_settings=plan.scan_settings or scan,
+        )
+    if not options.video:
+        raise UserInputError("No video is given.", hint="facepick render VIDEO -o OUT --person P1")
+    return app.make_plan(
+        options.video,
+        _assignments(app, options),
+        encode=from_mapping(EncodeSettings, encode),
+        output=from_mapping(OutputSettings, output),
+        scan_settings=scan,
+    )
+
+
+def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
+    from facepick.engines.engine import SpeechLine
+    from facepick.people.selection import Selection
+    from facepick.render.plan import Assignment
+
+    if not options.flow:
+        flows = ", ".join(app.registry.flows())
+        raise UserInputError("No flow is given.", hint=f"Give one: --flow {flows}.")
+    engine_id = options.engine or app.registry.of_flow(options.flow)[0].spec.id
+    engine = app.registry.get(options.flow, engine_id)
+    settings = _engine_settings(options, engine.spec.settings)
+    if options.lines:
+        return _line_assignments(options, engine_id, settings)
+    speech = tuple(
+        SpeechLine(
+            path=str(Path(path).absolute()),
+            start_seconds=options.audio_start,
+            offset_seconds=options.audio_offset,
+            text=options.text,
+        )
+        for path in options.audio
+    )
+    return [
+        Assignment(
+            selection=Selection(
+                tuple(i for text in options.person for i in ids(text)), options.include_unsure
+            ),
+            flow=options.flow,
+            engine=engine_id,
+            settings=settings,
+            speech=speech,
+            source=_source(app, options),
+            consent=options.consent,
+        )
+    ]
+
+
+def _source(app: App, options: argparse.Namespace) -> tuple[str, ...]:
+    """The photos of the source face: a plan holds nothing but files."""
+    from facepick.people.finder import ScanSettings
+
+    if not options.source:
+        return ()
+    with watched(options.progress) as (sink, token):
+        found = app.source_photos(
+            options.source,
+            scan_settings=given(options, ScanSettings),
+            progress=sink,
+            cancel=token,
+        )
+    return tuple(str(path) for path, _ in found)
+
+
+def _line_assignments(
+    options: argparse.Namespace, engine_id: str, settings: dict[str, Any]
+) -> list[Assignment]:
+    """One assignment for everybody who speaks in the list of lines."""
+    from facepick.engines.engine import SpeechLine
+    from facepick.engines.lipsync.lines import read_lines
+    from facepick.people.selection import Selection
+    from facepick.render.plan import Assignment
+
+    picked = [i for text in options.person for i in ids(text)]
+    audio = Path(options.audio[0]).absolute() if options.audio else None
+    speakers: dict[str, list[SpeechLine]] = {}
+    for item in read_lines(Path(options.lines).absolute(), audio=audio):
+        if item.person is None and len(picked) != 1:
+            raise UserInputError(
+                f"A line at {item.line.start_seconds:g} s of {options.lines} does not say who "
+                "speaks.",
+                hint="Name the person in the list, or give one --person.",
+            )
+        who = item.person or picked[0]
+        if not picked or who in picked:
+            speakers.setdefault(who, []).append(item.line)
+    if not speakers:
+        raise UserInputError(f"Nobody of {', '.join(picked)} speaks in {options.lines}.")
+    return [
+        Assignment(
+            selection=Selection((who,), options.include_unsure),
+            flow=options.flow,
+            engine=engine_id,
+            settings=settings,
+            speech=tuple(lines),
+        )
+        for who, lines in speakers.items()
+    ]
+
+
+def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
+    """The engine's settings that were given; those of other engines are refused, not dropped."""
+    from facepick.media.writer import EncodeSettings
+    from facepick.people.finder import ScanSettings
+    from facepick.render.plan import OutputSettings
+    from facepick.settings import fields_of, from_mapping
+
+    own = {f.name: f for f in fields_of(cls)}
+    elsewhere = {
+        f.name for group in (EncodeSettings, OutputSettings, ScanSettings) for f in fields_of(group)
+    }
+    given: dict[str, Any] = {}
+    for key, value in vars(options).items():
+        name = key.removeprefix("setting_")
+        if name == key:
+            continue
+        if name in own:
+            given[name] = own[name].check(value)
+        elif name not in elsewhere:
+            raise SettingsError(
+                f"--{name.replace('_', '-')} is no setting of this engine.",
+                hint="Its settings: " + ", ".join(f.option for f in own.values()) + ".",
+            )
+    from_mapping(cls, given)
+    return given
+
+
+def _check_out(out: str, *, force: bool) -> Path:
+    path = Path(out).absolute()
+    if path.exists() and not force:
+        raise UserInputError(f"{out} is there already.", hint="Add --force to overwrite it.")
+    if not path.parent.is_dir():
+        raise UserInputError(f"There is no folder {path.parent}.", hint="Make it first.")
+    return path
+
+
+def _render(options: argparse.Namespace) -> int:
+    app = make_app()
+    plan = _plan(app, options)
+    app.probe(plan.video)
+    out = _check_out(options.out, force=options.force)
+    return do_job(app, app.new_render_job(plan, out), options.progress)
+
+
+def _preview(options: argparse.Namespace) -> int:
+    app = make_app()
+    plan = _plan(app, options)
+    app.probe(plan.video)
+    out = _check_out(options.out, force=True)
+    job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds)
+    return do_job(app, job, options.progress)
