@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from facepick.compositing.patch import BgrImage
 from facepick.compositing.pictures import MAX_BYTES
-from facepick.engines.swap.source import SourceFace, load_sources
+from facepick.engines.swap.source import FaceFinder, SourceFace
 from facepick.errors import MissingModelError, ModelMismatchError, UserInputError
 from facepick.faces.alignment import align
 from facepick.models.store import ModelStore, sha256_of
@@ -116,15 +117,18 @@ class SavedSources:
         photos: Sequence[Path | str],
         models: ModelStore,
         *,
+        face: int = 0,
         origins: Sequence[str] | None = None,
         cancel: CancelToken = never,
     ) -> SavedSource:
-        """Keep photos of one person; the largest face of each counts.
+        """Keep photos of one person.
 
         Args:
             name: letters, digits, spaces and ``. _ + -``; 60 at most.
             photos: PNG, JPEG or WebP files.
             models: where detector, mesh and recogniser are.
+            face: which face of each photo: 0 for the largest, n for the n-th from the left, of
+                which only this face is kept.
             origins: what each photo was made from; None for the photos themselves.
 
         Raises:
@@ -140,13 +144,18 @@ class SavedSources:
             )
         paths = [Path(p) for p in photos]
         came_from = list(origins) if origins is not None else [str(p.absolute()) for p in paths]
-        ranked = sorted(
-            (
-                (load_sources([str(path)], models, cancel=cancel)[0], path, origin)
-                for path, origin in zip(paths, came_from, strict=True)
-            ),
-            key=lambda entry: -entry[0].merit,
-        )
+        finder = FaceFinder(models)
+        ranked: list[tuple[SourceFace, bytes, str, str]] = []
+        for path, origin in zip(paths, came_from, strict=True):
+            cancel.raise_if_cancelled()
+            found = finder.face(path, face)
+            if face:
+                content, suffix = _png(finder.faces(path)[face - 1].image), ".png"
+            else:
+                suffix = path.suffix.lower() if path.suffix.lower() in _SUFFIXES else ""
+                content = path.read_bytes()[: MAX_BYTES + 1]
+            ranked.append((found, content, suffix, origin))
+        ranked.sort(key=lambda entry: -entry[0].merit)
         if not ranked:
             raise UserInputError("No photo is given.", hint="Give one or several photos.")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -155,17 +164,16 @@ class SavedSources:
             made = Path(temporary) / "source"
             made.mkdir()
             entries = []
-            for number, (_, path, origin) in enumerate(ranked, start=1):
-                suffix = path.suffix.lower() if path.suffix.lower() in _SUFFIXES else ""
+            for number, (_, content, suffix, origin) in enumerate(ranked, start=1):
                 copy = made / f"photo{number}{suffix}"
-                copy.write_bytes(path.read_bytes()[: MAX_BYTES + 1])
+                copy.write_bytes(content)
                 entries.append({"file": copy.name, "sha256": sha256_of(copy), "from": origin})
             data = {
                 "format": _FORMAT,
                 "name": name,
                 "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 "photos": entries,
-                "embedding": _described([face for face, _, _ in ranked], models),
+                "embedding": _described([entry[0] for entry in ranked], models),
             }
             text = json.dumps(data, ensure_ascii=False, indent=1)
             (made / _FILE).write_text(text + "\n", encoding="utf-8")
@@ -230,6 +238,12 @@ class SavedSources:
 
     def _hashes(self, name: str) -> list[tuple[Path, str]]:
         return [(self.folder / name / e["file"], e["sha256"]) for e in self._data(name)["photos"]]
+
+
+def _png(image: BgrImage) -> bytes:
+    import cv2
+
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 def _clean(name: str) -> str:

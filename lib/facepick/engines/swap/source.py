@@ -18,7 +18,15 @@ from facepick.models.store import ModelStore
 from facepick.people.identity import Scan
 from facepick.progress import CancelToken, never
 
-__all__ = ["SourceFace", "best_photos", "load_sources", "mouth_openness"]
+__all__ = [
+    "FaceFinder",
+    "FoundFace",
+    "SourceFace",
+    "UnusableFace",
+    "best_photos",
+    "load_sources",
+    "mouth_openness",
+]
 
 # Faces are looked for in a copy of this size; the face itself is then cut from the photo.
 _SEARCH_SIDE = 1024
@@ -70,6 +78,156 @@ def mouth_openness(mesh: FloatArray) -> float:
     return gap / max(float(np.linalg.norm(mesh[10, :2] - mesh[152, :2])), 1e-6)
 
 
+class UnusableFace(UserInputError):
+    """A face of a photo cannot be put on another one.
+
+    Args:
+        reason: ``too_small``, ``covered`` or ``turned``.
+    """
+
+    def __init__(self, message: str, *, hint: str, reason: str) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFace:
+    """A face of a photo, usable or not.
+
+    Attributes:
+        number: from the left, from 1.
+        box: (4,) float32, x0 y0 x1 y1 in pixels of the photo.
+        face: what a swap takes, or None when it cannot be used.
+        problem: why not, or None.
+        image: (h, w, 3) uint8 BGR: a part of the photo whose largest face is this one, so that
+            it stands for this person when it is kept as a photo of its own.
+    """
+
+    number: int
+    box: FloatArray
+    face: SourceFace | None
+    problem: UnusableFace | None
+    image: BgrImage
+
+    @property
+    def height(self) -> float:
+        """Of the box, in pixels."""
+        return float(self.box[3] - self.box[1])
+
+
+class FaceFinder:
+    """Finds the faces of photos.
+
+    Args:
+        models: where detector and mesh are.
+
+    Raises:
+        MissingModelError: one of them is not there.
+    """
+
+    def __init__(self, models: ModelStore) -> None:
+        from facepick.faces.analyzers.yunet import YuNetDetector
+        from facepick.faces.mesh import FaceMesh
+        from facepick.models.catalog import YUNET
+
+        self._detector = YuNetDetector(models.require(YUNET), min_score=_MIN_SCORE)
+        self._mesher = FaceMesh(models)
+
+    def faces(self, path: Path | str) -> list[FoundFace]:
+        """Every face of a photo, from left to right.
+
+        Raises:
+            UserInputError: the photo cannot be read.
+        """
+        image, boxes, points = self._detected(path)
+        found = []
+        for row in range(len(boxes)):
+            face, problem = None, None
+            try:
+                face = self._usable(image, Path(path).name, boxes[row], points[row])
+            except UnusableFace as error:
+                problem = error
+            found.append(
+                FoundFace(row + 1, boxes[row], face, problem, _on_its_own(image, boxes, row))
+            )
+        return found
+
+    def face(self, path: Path | str, number: int) -> SourceFace:
+        """The largest face of a photo (0), or the n-th from the left.
+
+        Raises:
+            UserInputError: the photo cannot be read, the face cannot be used, or there is no
+                n-th face.
+            NoFacesFound: it shows no face.
+        """
+        name = Path(path).name
+        image, boxes, points = self._detected(path)
+        if not len(boxes):
+            raise NoFacesFound(
+                f"{name} shows no face.", hint="Use a photo that shows the face from the front."
+            )
+        if number > len(boxes):
+            count = "one face" if len(boxes) == 1 else f"{len(boxes)} faces"
+            raise UserInputError(
+                f"{name} shows {count}, there is no number {number}.",
+                hint="Faces are counted from the left, from 1; 0 is the largest.",
+            )
+        sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        row = number - 1 if number else int(np.argmax(sizes))
+        return self._usable(image, name, boxes[row], points[row])
+
+    def _detected(self, path: Path | str) -> tuple[BgrImage, FloatArray, FloatArray]:
+        """The photo, and its faces from left to right: boxes (n, 4), landmarks (n, 5, 2)."""
+        import cv2
+
+        image = load_picture(path)
+        height, width = image.shape[:2]
+        scale = min(1.0, _SEARCH_SIDE / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+        faces = self._detector.detect(np.asarray(small, np.uint8))
+        order = np.argsort(faces.xyxy[:, 0], kind="stable")
+        unit = np.float32(scale)
+        return image, faces.xyxy[order] / unit, faces.landmarks5[order] / unit
+
+    def _usable(
+        self, image: BgrImage, name: str, box: FloatArray, points: FloatArray
+    ) -> SourceFace:
+        """Raises: UnusableFace."""
+        import cv2
+
+        tall = float(box[3] - box[1])
+        if tall < _MIN_FACE_PX:
+            raise UnusableFace(
+                f"The face in {name} is only {tall:.0f} pixels high.",
+                hint=f"Use a photo in which it has at least {_MIN_FACE_PX}; 300 are good.",
+                reason="too_small",
+            )
+        x0, y0, x1, y1 = _grown(box, 0.8, (image.shape[1], image.shape[0]))
+        cut = image[y0:y1, x0:x1]
+        points = points - np.array([x0, y0], np.float32)
+        shrink = min(1.0, _MAX_FACE_PX / tall)
+        if shrink < 1:
+            size = (round(cut.shape[1] * shrink), round(cut.shape[0] * shrink))
+            cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
+            points = points * np.float32(shrink)
+        mesh, score = self._mesher.locate(cut, points)
+        turn = pose_of(mesh)
+        if score < 0.5:
+            raise UnusableFace(
+                f"The face in {name} is covered or not clear enough.",
+                hint="Use another photo.",
+                reason="covered",
+            )
+        if abs(turn.yaw) > _MAX_TURN:
+            raise UnusableFace(
+                f"The face in {name} is turned to the side by {abs(turn.yaw):.0f} degrees.",
+                hint=f"Use a photo from the front; up to {_MAX_TURN:.0f} degrees can be used.",
+                reason="turned",
+            )
+        return SourceFace(name, np.ascontiguousarray(cut), points, mesh, score)
+
+
 def load_sources(
     paths: Sequence[str], models: ModelStore, *, face: int = 0, cancel: CancelToken = never
 ) -> list[SourceFace]:
@@ -85,74 +243,40 @@ def load_sources(
         NoFacesFound: a photo shows no face.
         MissingModelError: the detector or the mesh is not there.
     """
-    from facepick.faces.analyzers.yunet import YuNetDetector
-    from facepick.faces.mesh import FaceMesh
-    from facepick.models.catalog import YUNET
-
     if not paths:
         raise UserInputError(
             "There is no source face.", hint="Give a photo, such as --source FACE.jpg."
         )
-    detector = YuNetDetector(models.require(YUNET), min_score=_MIN_SCORE)
-    mesher = FaceMesh(models)
+    finder = FaceFinder(models)
     found = []
     for path in paths:
         cancel.raise_if_cancelled()
-        image = load_picture(path)
-        found.append(_face_of(image, Path(path).name, detector, mesher, face))
+        found.append(finder.face(path, face))
     return sorted(found, key=lambda f: -f.merit)
 
 
-def _face_of(image: BgrImage, name: str, detector: object, mesher: object, face: int) -> SourceFace:
-    import cv2
+def _on_its_own(image: BgrImage, boxes: FloatArray, row: int) -> BgrImage:
+    """The part of a photo in which the face of this row is by far the largest.
 
-    height, width = image.shape[:2]
-    scale = min(1.0, _SEARCH_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    faces = detector.detect(small)  # type: ignore[attr-defined]
-    if not len(faces):
-        raise NoFacesFound(
-            f"{name} shows no face.", hint="Use a photo that shows the face from the front."
-        )
-    if face > len(faces):
-        raise UserInputError(
-            f"{name} shows {len(faces)} faces, there is no number {face}.",
-            hint="Faces are counted from the left, from 1; 0 is the largest.",
-        )
-    boxes = faces.xyxy / np.float32(scale)
-    if face:
-        row = int(np.argsort(boxes[:, 0], kind="stable")[face - 1])
-    else:
-        row = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
-    box, points = boxes[row], faces.landmarks5[row] / np.float32(scale)
-    if box[3] - box[1] < _MIN_FACE_PX:
-        raise UserInputError(
-            f"The face in {name} is only {box[3] - box[1]:.0f} pixels high.",
-            hint=f"Use a photo in which it has at least {_MIN_FACE_PX}; 300 are good.",
-        )
-    grow = 0.8 * (box[2:] - box[:2])
-    x0, y0 = (int(v) for v in np.maximum(box[:2] - grow, 0))
-    x1, y1 = (int(v) for v in np.minimum(box[2:] + grow, (width, height)))
-    cut = image[y0:y1, x0:x1]
-    points = points - np.array([x0, y0], np.float32)
-    shrink = min(1.0, _MAX_FACE_PX / float(box[3] - box[1]))
-    if shrink < 1:
-        size = (round(cut.shape[1] * shrink), round(cut.shape[0] * shrink))
-        cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
-        points = points * np.float32(shrink)
-    mesh, score = mesher.locate(cut, points)  # type: ignore[attr-defined]
-    turn = pose_of(mesh)
-    if score < 0.5:
-        raise UserInputError(
-            f"The face in {name} is covered or not clear enough.", hint="Use another photo."
-        )
-    if abs(turn.yaw) > _MAX_TURN:
-        raise UserInputError(
-            f"The face in {name} is turned to the side by {abs(turn.yaw):.0f} degrees.",
-            hint=f"Use a photo from the front; up to {_MAX_TURN:.0f} degrees can be used.",
-        )
-    return SourceFace(name, np.ascontiguousarray(cut), points, mesh, score)
+    Where a neighbour stands too close for that, the neighbour is painted over.
+    """
+    box = boxes[row]
+    others = [b for i, b in enumerate(boxes) if i != row]
+    limits = (image.shape[1], image.shape[0])
+    region = _alone(box, others, limits)
+    if region is not None:
+        x0, y0, x1, y1 = region
+        return np.ascontiguousarray(image[y0:y1, x0:x1])
+    # What the mesh network looks at, see `_alone`.
+    x0, y0, x1, y1 = _grown(box, 0.35, limits)
+    cut = image[y0:y1, x0:x1].copy()
+    own = image[int(box[1]) : int(box[3]) + 1, int(box[0]) : int(box[2]) + 1]
+    for other in others:
+        a0, b0, a1, b1 = (int(v) for v in other - np.array([x0, y0, x0, y0], np.float32))
+        cut[max(0, b0) : max(0, b1), max(0, a0) : max(0, a1)] = own.mean(axis=(0, 1))
+    top, left = max(0, int(box[1])) - y0, max(0, int(box[0])) - x0
+    cut[top : top + own.shape[0], left : left + own.shape[1]] = own
+    return cut
 
 
 def _faces_of_others(scan: Scan, person_id: str, frames: set[int]) -> dict[int, list[FloatArray]]:
@@ -167,6 +291,14 @@ def _faces_of_others(scan: Scan, person_id: str, frames: set[int]) -> dict[int, 
     return found
 
 
+def _grown(box: FloatArray, share: float, limits: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box with so much of its size more on each side, in whole pixels of the picture."""
+    grow = share * (box[2:] - box[:2])
+    x0, y0 = (int(v) for v in np.maximum(box[:2] - grow, 0))
+    x1, y1 = (int(v) for v in np.minimum(box[2:] + grow, limits))
+    return x0, y0, x1, y1
+
+
 def _alone(
     box: FloatArray, others: Sequence[FloatArray], limits: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
@@ -176,9 +308,7 @@ def _alone(
     around it, so that the tight cut still holds all it looks at.
     """
     for share in (0.8, 0.35):
-        grow = share * (box[2:] - box[:2])
-        x0, y0 = (int(v) for v in np.maximum(box[:2] - grow, 0))
-        x1, y1 = (int(v) for v in np.minimum(box[2:] + grow, limits))
+        x0, y0, x1, y1 = _grown(box, share, limits)
         near = (b for b in others if b[0] < x1 and b[2] > x0 and b[1] < y1 and b[3] > y0)
         if all(b[3] - b[1] < 0.8 * (box[3] - box[1]) for b in near):
             return x0, y0, x1, y1
