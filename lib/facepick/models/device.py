@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facepick.errors import ModelMismatchError, PackageMissing, SettingsError
+import numpy as np
+import numpy.typing as npt
+
+from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing, SettingsError
 
 if TYPE_CHECKING:
-    import onnxruntime
     import torch
 
-__all__ = ["DEVICES", "ProviderChoice", "choose", "ort_session", "providers", "torch_device"]
+__all__ = [
+    "DEVICES",
+    "OrtSession",
+    "ProviderChoice",
+    "choose",
+    "is_out_of_memory",
+    "ort_errors",
+    "ort_session",
+    "providers",
+    "torch_device",
+]
 
 log = logging.getLogger("facepick.models.device")
 
@@ -37,6 +52,27 @@ _INSTALL = {
 # CoreML is not in this list: its neural engine computes in half precision, so that a result
 # would depend on the machine without anybody having asked for it.
 _AUTO_ORDER = ("cuda", "directml", "openvino")
+
+# What onnxruntime is told about each provider, after its documentation.  CUDA: the memory arena
+# grows by what is needed (it would otherwise double, and the card is often shared with a WebUI's
+# own models), and convolutions are picked by rule (the default tries all of them out at every new
+# shape, and the number of faces in a batch changes all the time).
+_OPTIONS: dict[str, dict[str, str]] = {
+    _PROVIDER["cuda"]: {
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "HEURISTIC",
+    },
+}
+
+# What the providers and torch say when the device's memory is full; lower case.
+_FULL = (
+    "out of memory",  # CUDA, torch, MPS
+    "failed to allocate",  # onnxruntime's arena
+    "alloc_failed",  # cuDNN, cuBLAS
+    "not enough memory",  # DirectML
+    "8007000e",  # E_OUTOFMEMORY of DirectX
+    "bad_alloc",  # the CPU
+)
 
 # Beyond about eight threads these small networks (1 to 10 GFLOP a face) get no faster, while
 # every thread takes time from the decoder and the encoder that run beside them.
@@ -100,10 +136,114 @@ def providers(device: str = "auto") -> list[str]:
     return list(choice.providers)
 
 
-def ort_session(
-    path: Path, device: str = "auto", *, threads: int | None = None
-) -> onnxruntime.InferenceSession:
-    """An onnxruntime session of the network in `path`.
+class OrtSession:
+    """An onnxruntime session that goes on on the CPU when its device's memory is full.
+
+    Graphics cards are shared: with the WebUI's own models, with games.  A long job shall not fail
+    at its last minute because of that.
+
+    Args:
+        path: of the network.
+        device: one of `DEVICES`.
+        threads: of one operator; None takes the cores this process may use, at most eight.
+
+    Raises:
+        PackageMissing, ModelMismatchError, SettingsError: as `ort_session`.
+    """
+
+    def __init__(self, path: Path, device: str, threads: int | None = None) -> None:
+        self._path, self._threads = path, threads
+        self._session = _opened(path, device, threads)
+        self._types = {i.name: _NUMBERS.get(i.type) for i in self._session.get_inputs()}
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it runs on the CPU, from the start or by now."""
+        return bool(self._session.get_providers()[0] == _CPU)
+
+    def get_inputs(self) -> list[Any]:
+        """As onnxruntime's: each has `name`, `shape` and `type`."""
+        return list(self._session.get_inputs())
+
+    def get_outputs(self) -> list[Any]:
+        """As onnxruntime's."""
+        return list(self._session.get_outputs())
+
+    def get_providers(self) -> list[str]:
+        """As onnxruntime's."""
+        return list(self._session.get_providers())
+
+    def run(
+        self, outputs: Sequence[str] | None, feed: Mapping[str, npt.NDArray[Any]]
+    ) -> list[npt.NDArray[Any]]:
+        """The network's answers; on the CPU from now on if the device's memory is full.
+
+        Raises:
+            OutOfMemory: there is no room on the CPU either.
+            ModelMismatchError: the network fails on this input.
+        """
+        try:
+            return self.attempt(outputs, feed)
+        except OutOfMemory:
+            if self.on_cpu:
+                raise
+            log.warning(
+                "%s has no more room for %s; it goes on on the CPU, which is slower",
+                self._session.get_providers()[0], self._path.name,
+            )  # fmt: skip
+            self.move_to_cpu()
+            return self.attempt(outputs, feed)
+
+    def attempt(
+        self, outputs: Sequence[str] | None, feed: Mapping[str, npt.NDArray[Any]]
+    ) -> list[npt.NDArray[Any]]:
+        """The network's answers, from where the session is.
+
+        Args:
+            outputs: names; None for all.
+            feed: arrays by input name; real numbers are converted to the input's own type.
+
+        Raises:
+            OutOfMemory: the device's memory is full; a smaller batch may do.
+            ModelMismatchError: the network fails on this input.
+        """
+        inputs = {
+            name: np.ascontiguousarray(array, self._types[name] or array.dtype)
+            if array.dtype.kind == "f"
+            else array
+            for name, array in feed.items()
+        }
+        errors: tuple[type[Exception], ...] = (*ort_errors(), MemoryError)
+        try:
+            return list(self._session.run(outputs, inputs))
+        except errors as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory(
+                    f"The memory is full; {self._path.name} cannot run.",
+                    hint="Close other programs, or take --device cpu.",
+                ) from error
+            raise ModelMismatchError(
+                f"{self._path.name} failed: {_first_line(error)}",
+                hint="Try --device cpu, or another copy of the file.",
+            ) from error
+
+    def move_to_cpu(self) -> None:
+        """Give the device's memory back and run on the CPU from now on."""
+        # The old session must be gone before the new one is made, or both are in memory.
+        del self._session
+        self._session = _opened(self._path, "cpu", self._threads)
+
+
+# Types of real inputs as onnxruntime names them.
+_NUMBERS: dict[str, Any] = {
+    "tensor(float16)": np.float16,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+}
+
+
+def ort_session(path: Path, device: str = "auto", *, threads: int | None = None) -> OrtSession:
+    """A session of the network in `path`.
 
     Args:
         threads: of one operator; None takes the cores this process may use, at most eight.
@@ -113,6 +253,10 @@ def ort_session(
         ModelMismatchError: the file is no ONNX network that this onnxruntime can read.
         SettingsError: `device` is none of `DEVICES`.
     """
+    return OrtSession(path, device, threads)
+
+
+def _opened(path: Path, device: str, threads: int | None) -> Any:
     ort = _onnxruntime()
     wanted = providers(device)
     options = ort.SessionOptions()
@@ -123,14 +267,23 @@ def ort_session(
     # Idle threads sleep instead of spinning, as decoding and encoding run on the same cores: on two
     # cores SFace takes 27 ms of CPU time a face instead of 54.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if "DmlExecutionProvider" in wanted:
+    if _PROVIDER["directml"] in wanted:
         options.enable_mem_pattern = False  # DirectML demands both
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    if _PROVIDER["cuda"] in wanted:
+        _preload_cuda()
     if not path.is_file():
         raise ModelMismatchError(f"{path} is not a file.", hint="See: facepick models list")
     try:
-        session = ort.InferenceSession(str(path), sess_options=options, providers=wanted)
-    except _ort_errors() as error:
+        session = ort.InferenceSession(
+            str(path),
+            sess_options=options,
+            providers=[(name, _OPTIONS.get(name, {})) for name in wanted],
+        )
+    except ort_errors() as error:
+        if is_out_of_memory(error) and wanted[0] != _CPU:
+            log.warning("%s has no room for %s; the CPU is used", wanted[0], path.name)
+            return _opened(path, "cpu", threads)
         raise ModelMismatchError(
             f"onnxruntime cannot load {path.name}: {_first_line(error)}",
             hint="Replace the file, or see `facepick models verify`.",
@@ -142,6 +295,23 @@ def ort_session(
             wanted[0], path.name, used[0],
         )  # fmt: skip
     return session
+
+
+@cache
+def _preload_cuda() -> None:
+    """Let onnxruntime find the CUDA libraries that came with torch or as packages from NVIDIA.
+
+    onnxruntime-gpu 1.21 and later offers that; they need not be on the system's search path then.
+    """
+    preload = getattr(_onnxruntime(), "preload_dlls", None)
+    if preload is None:
+        return
+    # It prints what it does not find; whether CUDA works is seen when a session starts.
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(RuntimeError, OSError):
+        preload()
+    if said.getvalue():
+        log.info("onnxruntime's CUDA libraries: %s", said.getvalue().strip())
 
 
 def torch_device(device: str = "auto") -> torch.device:
@@ -185,13 +355,19 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-def _ort_errors() -> tuple[type[BaseException], ...]:
+@cache
+def ort_errors() -> tuple[type[Exception], ...]:
+    """Every error class of onnxruntime; they share no base below `Exception`."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    return (
-        state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
-        state.NoSuchFile, state.NotImplemented, state.RuntimeException, state.EPFail,
-    )  # fmt: skip
+    classes = [c for c in vars(state).values() if isinstance(c, type)]
+    return tuple(c for c in classes if issubclass(c, Exception))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of onnxruntime or torch means that the memory is full."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _FULL)
 
 
 def _first_line(error: BaseException) -> str:

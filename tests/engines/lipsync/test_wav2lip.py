@@ -16,7 +16,8 @@ import pytest
 from facepick.engines.lipsync.checkpoints import find_checkpoints, identify
 from facepick.engines.lipsync.generator_arch import expected_shapes
 from facepick.engines.lipsync.wav2lip import exported, load_generator
-from facepick.errors import ModelMismatchError, PackageMissing, SettingsError
+from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing, SettingsError
+from facepick.models.device import OrtSession
 
 # The network runs in float32 in another order of additions than the recorded one.
 TOLERANCE = 1e-4
@@ -139,6 +140,72 @@ def test_torch_gives_the_same(
     torch: ModuleType, pth: Path, seeded: ModuleType, golden: Path
 ) -> None:
     check(load_generator(pth, runtime="torch"), seeded, golden)
+
+
+class Card(OrtSession):
+    """A session on a graphics card with room for so many faces."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        super().__init__(path, "cpu")
+        self.room, self.left = room, False
+        self.seen: list[int] = []
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.left
+
+    def attempt(self, outputs: Any, feed: Any) -> Any:
+        self.seen.append(len(next(iter(feed.values()))))
+        if not self.left and self.seen[-1] > self.room:
+            raise OutOfMemory("full")
+        return super().attempt(outputs, feed)
+
+    def move_to_cpu(self) -> None:
+        self.left = True
+
+
+# A batch of eight does not fit, then one of four; where not even one does, the CPU takes over.
+FEWER = [(3, [8, 4, 2, 2, 2, 2]), (0, [8, 4, 2, 1, *[1] * 8])]
+
+
+@pytest.mark.parametrize(("room", "batches"), FEWER)
+def test_a_full_card_gets_fewer_faces_and_then_the_cpu_all(
+    seeded_onnx: Path, seeded: ModuleType, room: int, batches: list[int]
+) -> None:
+    mel, face = (np.concatenate([a] * 3)[:8] for a in seeded.golden_inputs())
+    generator: Any = load_generator(seeded_onnx)
+    expected = generator(mel, face)
+    generator._session = card = Card(seeded_onnx, room)
+    np.testing.assert_allclose(generator(mel, face), expected, atol=1e-6)
+    assert card.seen == batches
+    assert card.left == (room == 0)
+
+
+@pytest.mark.parametrize(("room", "batches"), FEWER)
+def test_the_same_with_torch(
+    torch: ModuleType,
+    pth: Path,
+    seeded: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    room: int,
+    batches: list[int],
+) -> None:
+    mel, face = (np.concatenate([a] * 3)[:8] for a in seeded.golden_inputs())
+    generator: Any = load_generator(pth, runtime="torch")
+    real: Any = load_generator(pth, runtime="torch")
+    seen = []
+
+    def crowded(mel: Any, face: Any) -> Any:
+        seen.append(len(face))
+        if generator._device.type != "cpu" and len(face) > room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return real._run(mel, face)
+
+    monkeypatch.setattr(generator, "_run", crowded)
+    generator._device = torch.device("cuda")
+    np.testing.assert_allclose(generator(mel, face), real(mel, face), atol=1e-6)
+    assert seen == batches
+    assert generator._device.type == ("cuda" if room else "cpu")
 
 
 def test_answers_do_not_depend_on_their_neighbours(seeded_onnx: Path, seeded: ModuleType) -> None:

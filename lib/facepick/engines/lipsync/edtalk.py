@@ -30,7 +30,6 @@ from facepick.engines.lipsync.checkpoints import Shapes, onnx_signature
 from facepick.engines.lipsync.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
 from facepick.engines.lipsync.engine import MouthSession, gating_for
 from facepick.engines.lipsync.mel import COLUMNS_PER_SECOND, WINDOW_COLUMNS, mel_columns
-from facepick.engines.lipsync.onnx_session import onnxruntime_errors
 from facepick.engines.lipsync.settings import EdTalkSettings
 from facepick.engines.lipsync.wav2lip import Generator
 from facepick.engines.restore.restorer import open_restorer
@@ -99,7 +98,6 @@ def load_edtalk(path: Path, *, device: str = "cpu", weight: float = 0.5) -> Gene
             f"{path.name} is not edtalk_256: it takes {listed}.", hint="Give edtalk_256.onnx."
         )
     session = ort_session(path, device)
-    halves = {i.name for i in session.get_inputs() if "float16" in i.type}
     output = session.get_outputs()[0].name
     strength = np.array([weight], np.float32)
 
@@ -111,14 +109,7 @@ def load_edtalk(path: Path, *, device: str = "cpu", weight: float = 0.5) -> Gene
                 "target": np.ascontiguousarray(faces[i : i + 1, ::-1]),
                 "weight": strength,
             }
-            feed = {n: v.astype(np.float16 if n in halves else np.float32) for n, v in feed.items()}
-            try:
-                (picture,) = session.run([output], feed)
-            except onnxruntime_errors() as error:
-                raise ModelMismatchError(
-                    f"edtalk_256 failed: {str(error).splitlines()[0]}",
-                    hint="Try --device cpu, or another copy of the file.",
-                ) from error
+            (picture,) = session.run([output], feed)
             if picture.shape != (1, 3, SIDE, SIDE) or not np.isfinite(picture).all():
                 raise ModelMismatchError(f"{path.name} drew no picture.")
             pictures[i] = np.clip(picture[0, ::-1].astype(np.float32), 0, 1)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.lipsync.onnx_session import onnxruntime_errors
 from facepick.errors import ModelMismatchError
+from facepick.models.device import ort_errors
 from facepick.progress import CancelToken, never
 
 __all__ = ["STEP_SECONDS", "Stretch", "speech_probability", "speech_stretches"]
@@ -166,7 +166,7 @@ def _session(model: Path) -> Any:
         session = onnxruntime.InferenceSession(
             str(model), options, providers=["CPUExecutionProvider"]
         )
-    except onnxruntime_errors() as error:
+    except ort_errors() as error:
         raise ModelMismatchError(f"{model.name} is no ONNX model.") from error
     names = {i.name for i in session.get_inputs()}
     if names != {"input", "state", "sr"}:

@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from facepick.engines.lipsync import generator_arch as arch
 from facepick.engines.lipsync.checkpoints import generator_tensors, identify
-from facepick.engines.lipsync.onnx_session import onnxruntime_errors
 from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing
 from facepick.home import home_dir
-from facepick.models.device import choose, ort_session, torch_device
+from facepick.models.device import choose, is_out_of_memory, ort_session, torch_device
 from facepick.models.store import sha256_of
 
 __all__ = ["FACE_SIZE", "Generator", "Runtime", "exported", "load_generator"]
@@ -137,18 +136,26 @@ class _OnnxGenerator:
         except KeyError:
             raise ModelMismatchError(f"{path.name} is no Wav2Lip generator.") from None
         self._names = (mel.name, face.name)
-        self._dtypes = tuple(np.float16 if "float16" in i.type else np.float32 for i in (mel, face))
-        on_gpu = self._session.get_providers()[0] != "CPUExecutionProvider"
         fixed = [i.shape[0] for i in (mel, face) if isinstance(i.shape[0], int)]
         self._fixed = fixed[0] if fixed else None
-        self._batch = self._fixed or (_BATCH_GPU if on_gpu else _BATCH_CPU)
+        self._batch = self._fixed or (_BATCH_CPU if self._session.on_cpu else _BATCH_GPU)
 
     def __call__(self, mel: FloatArray, face: FloatArray) -> FloatArray:
         mel, face = _checked(mel, face)
         out = np.empty((len(face), 3, FACE_SIZE, FACE_SIZE), np.float32)
-        for at in range(0, len(face), self._batch):
+        at = 0
+        while at < len(face):
             piece = slice(at, at + self._batch)
-            out[piece] = self._run(mel[piece], face[piece])
+            try:
+                out[piece] = self._run(mel[piece], face[piece])
+            except OutOfMemory:
+                if self._fixed or self._batch == 1:
+                    raise
+                # A card that others use, too, may have room for fewer faces at a time.
+                self._batch //= 2
+                log.warning("The memory is full; Wav2Lip goes on with %d at once", self._batch)
+                continue
+            at += self._batch
         return out
 
     def _run(self, mel: FloatArray, face: FloatArray) -> FloatArray:
@@ -157,14 +164,10 @@ class _OnnxGenerator:
             # A graph made for exactly so many faces: the last ones are filled up and dropped.
             short = self._fixed - count
             mel, face = (np.concatenate([a, np.repeat(a[-1:], short, 0)]) for a in (mel, face))
-        feed = {
-            name: np.ascontiguousarray(array, dtype)
-            for name, dtype, array in zip(self._names, self._dtypes, (mel, face), strict=True)
-        }
-        try:
-            (picture,) = self._session.run(None, feed)
-        except onnxruntime_errors() as error:
-            raise _explained(error) from error
+        feed = dict(zip(self._names, (mel, face), strict=True))
+        last_resort = self._fixed is not None or self._batch == 1
+        run = self._session.run if last_resort else self._session.attempt
+        (picture,) = run(None, feed)
         return np.asarray(picture[:count], np.float32)
 
 
@@ -172,36 +175,63 @@ class _TorchGenerator:
     """The generator by torch, batch normalisation folded in."""
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], device: str) -> None:
-        import torch
-
-        self._device = torch_device(device)
-        self._half = self._device.type == "cuda"
-        dtype = torch.float16 if self._half else torch.float32
-        self._weights = {}
-        for layer in arch.layers():
-            self._weights[layer.key] = tuple(
-                torch.from_numpy(a).to(self._device, dtype) for a in arch.folded(layer, tensors)
-            )
+        self._folded = {layer.key: arch.folded(layer, tensors) for layer in arch.layers()}
+        self._place(torch_device(device))
         self._batch = _BATCH_CPU if self._device.type == "cpu" else _BATCH_GPU
 
-    def __call__(self, mel: FloatArray, face: FloatArray) -> FloatArray:
+    def _place(self, device: Any) -> None:
         import torch
 
+        self._device = device
+        self._dtype = torch.float16 if device.type == "cuda" else torch.float32
+        self._weights = {
+            key: tuple(torch.from_numpy(a).to(device, self._dtype) for a in arrays)
+            for key, arrays in self._folded.items()
+        }
+
+    def __call__(self, mel: FloatArray, face: FloatArray) -> FloatArray:
         mel, face = _checked(mel, face)
         out = np.empty((len(face), 3, FACE_SIZE, FACE_SIZE), np.float32)
-        dtype = torch.float16 if self._half else torch.float32
-        try:
-            with torch.inference_mode():
-                for at in range(0, len(face), self._batch):
-                    piece = slice(at, at + self._batch)
-                    inputs = (
-                        torch.from_numpy(np.ascontiguousarray(a[piece])).to(self._device, dtype)
-                        for a in (mel, face)
-                    )
-                    out[piece] = self._forward(*inputs).float().cpu().numpy()
-        except RuntimeError as error:
-            raise _explained(error) from error
+        at = 0
+        while at < len(face):
+            piece = slice(at, at + self._batch)
+            try:
+                out[piece] = self._run(mel[piece], face[piece])
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise ModelMismatchError(
+                        f"The Wav2Lip network failed: {error}", hint="Try --device cpu."
+                    ) from error
+                self._make_room(error)
+                continue
+            at += self._batch
         return out
+
+    def _make_room(self, error: RuntimeError) -> None:
+        import torch
+
+        if self._batch > 1:
+            self._batch //= 2
+            log.warning("The memory is full; Wav2Lip goes on with %d at once", self._batch)
+        elif self._device.type != "cpu":
+            log.warning("%s has no more room; Wav2Lip goes on on the CPU", self._device)
+            self._place(torch.device("cpu"))
+        else:
+            raise OutOfMemory(
+                "The memory is full; Wav2Lip cannot run.", hint="Close other programs."
+            ) from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _run(self, mel: FloatArray, face: FloatArray) -> FloatArray:
+        import torch
+
+        with torch.inference_mode():
+            inputs = (
+                torch.from_numpy(np.ascontiguousarray(a)).to(self._device, self._dtype)
+                for a in (mel, face)
+            )
+            return np.asarray(self._forward(*inputs).float().cpu().numpy(), np.float32)
 
     def _forward(self, mel: Any, face: Any) -> Any:
         import torch
@@ -235,16 +265,3 @@ class _TorchGenerator:
         if layer.plain:
             return out
         return functional.relu(out + value if layer.residual else out)
-
-
-def _explained(error: Exception) -> Exception:
-    text = str(error)
-    if any(word in text.lower() for word in ("out of memory", "failed to allocate", "bad_alloc")):
-        return OutOfMemory(
-            "The device ran out of memory in Wav2Lip.",
-            hint="Close other programs on it, or take --device cpu.",
-        )
-    return ModelMismatchError(
-        f"The Wav2Lip network failed: {text.splitlines()[0] if text else type(error).__name__}",
-        hint="Try --device cpu, or another copy of the checkpoint.",
-    )

@@ -37,13 +37,12 @@ class ArcFaceEmbedder:
         (first, *more) = self._session.get_inputs()
         if more or not _fits(first.shape, (None, 3, self.SIDE, self.SIDE)):
             raise _mismatch(path, f"one input (n, 3, {self.SIDE}, {self.SIDE})")
-        self._name, self._type = first.name, _dtype_of(first.type)
-        self._path = path
+        self._name, self._path = first.name, path
 
     def embed(self, chip: npt.NDArray[np.uint8]) -> FloatArray:
         """(112, 112, 3) uint8 BGR -> (512,) float32."""
         blob = (chip[:, :, ::-1].astype(np.float32) - 127.5) / 127.5
-        blob = np.ascontiguousarray(blob.transpose(2, 0, 1)[None], self._type)
+        blob = blob.transpose(2, 0, 1)[None]
         answer = np.asarray(self._session.run(None, {self._name: blob})[0], np.float32).ravel()
         if answer.shape != (EMBEDDING,) or not np.isfinite(answer).all():
             raise _mismatch(self._path, f"{EMBEDDING} numbers a face")
@@ -60,11 +59,11 @@ class EmbeddingConverter:
         (first, *more) = self._session.get_inputs()
         if more or not _fits(first.shape, (None, EMBEDDING)):
             raise _mismatch(path, f"one input (n, {EMBEDDING})")
-        self._name, self._type = first.name, _dtype_of(first.type)
+        self._name = first.name
 
     def convert(self, embedding: FloatArray) -> FloatArray:
         """(512,) -> (512,) float32."""
-        blob = embedding.reshape(1, EMBEDDING).astype(self._type)
+        blob = embedding.reshape(1, EMBEDDING)
         return np.asarray(self._session.run(None, {self._name: blob})[0], np.float32).ravel()
 
 
@@ -93,7 +92,7 @@ class SwapNetwork:
     ) -> None:
         from facepick.models.device import ort_session
 
-        self._session: Any = ort_session(path, device)
+        self._session = ort_session(path, device)
         self.side = side
         self._range = ChipRange(0.0, 1.0) if colors == "unit" else ChipRange(0.5, 0.5)
         self._path = path
@@ -103,15 +102,14 @@ class SwapNetwork:
         if len(inputs) != 2 or len(pictures) != 1 or len(identities) != 1:
             raise _mismatch(path, f"inputs (1, 3, {side}, {side}) and (1, {EMBEDDING})")
         self._picture, self._identity = pictures[0].name, identities[0].name
-        self._types = {i.name: _dtype_of(i.type) for i in inputs}
 
     def swap(self, chip: npt.NDArray[np.uint8], identity: FloatArray) -> npt.NDArray[np.uint8]:
         """The face in `chip` (side, side, 3) uint8 BGR with another identity (512,)."""
         unit = chip[:, :, ::-1].astype(np.float32) / np.float32(255)
         blob = ((unit - self._range.mean) / self._range.scale).transpose(2, 0, 1)[None]
         feed = {
-            self._picture: np.ascontiguousarray(blob, self._types[self._picture]),
-            self._identity: identity.reshape(1, EMBEDDING).astype(self._types[self._identity]),
+            self._picture: blob,
+            self._identity: identity.reshape(1, EMBEDDING),
         }
         answer = np.asarray(self._session.run(None, feed)[0], np.float32)
         if answer.shape != (1, 3, self.side, self.side):
@@ -253,10 +251,6 @@ def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:
         not isinstance(have, int) or want is None or have == want
         for have, want in zip(shape, wanted, strict=True)
     )
-
-
-def _dtype_of(name: str) -> Any:
-    return np.float16 if name == "tensor(float16)" else np.float32
 
 
 def _mismatch(path: Path, wanted: str) -> ModelMismatchError:
