@@ -34,6 +34,11 @@ def test_quick_cuts_are_found_to_the_frame() -> None:
     assert cuts_of(pictures) == [15, 30, 45]
 
 
+def test_cuts_in_close_order_are_found_by_the_fixed_threshold() -> None:
+    """With a cut in every other frame none of them stands out from its neighbours."""
+    assert cuts_of([scene(i // 2) for i in range(20)]) == list(range(2, 20, 2))
+
+
 def test_a_change_of_light_is_no_cut() -> None:
     assert cuts_of([scene(1, 1.0 if i < 20 else 0.45) for i in range(40)]) == []
 
