@@ -118,6 +118,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("swap", "mesh"): Case(extra=_source),
     ("swap", "inswapper_128"): Case(extra=_source, frames=4),
     ("swap", "inswapper_128_fp16"): Case(extra=_half_source, frames=4),
+    ("swap", "hyperswap"): Case(extra=_source, frames=4),
     ("swap", "ghost"): Case(extra=_source, frames=4),
 }
 

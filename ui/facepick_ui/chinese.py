@@ -173,6 +173,7 @@ ENGINES: dict[str, tuple[str, str]] = {
     ),
     "inswapper 128": ("inswapper 128", "用网络换脸，需要你提供模型文件。不可商用。"),
     "inswapper 128 fp16": ("inswapper 128 fp16", "用网络换脸，需要你提供模型文件。不可商用。"),
+    "hyperswap 256": ("hyperswap 256", "用网络以 256 像素换脸，需要你提供模型文件。不可商用。"),
     "GHOST 256": ("GHOST 256", "用网络以 256 像素换脸，需要你提供模型文件。"),
     "Mesh (built in)": (
         "网格（内置）",

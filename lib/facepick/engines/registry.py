@@ -60,7 +60,7 @@ def default_registry() -> EngineRegistry:
     from facepick.engines.lipsync.engine import Wav2LipEngine, Wav2LipGanEngine
     from facepick.engines.lipsync.rewrite.engine import RewriteEngine
     from facepick.engines.swap.mesh import MeshSwapEngine
-    from facepick.engines.swap.neural import GhostEngine, InswapperEngine
+    from facepick.engines.swap.neural import GhostEngine, HyperswapEngine, InswapperEngine
 
     return EngineRegistry(
         (
@@ -74,6 +74,7 @@ def default_registry() -> EngineRegistry:
             MeshSwapEngine(),
             InswapperEngine(),
             InswapperEngine.half(),
+            HyperswapEngine(),
             GhostEngine(),
         )
     )

@@ -22,6 +22,7 @@ __all__ = [
     "GHOST",
     "GHOST_CONVERTER",
     "HAAR",
+    "HYPERSWAP",
     "INSWAPPER_128",
     "INSWAPPER_128_FP16",
     "OPEN_NSFW",
@@ -248,6 +249,18 @@ GHOST_CONVERTER = ModelSpec(
     aliases=("arcface_converter_ghost.onnx",),
 )
 
+HYPERSWAP = ModelSpec(
+    id="hyperswap",
+    file="hyperswap_1a_256.onnx",
+    sha256="",
+    size=0,
+    licence="ResearchRAIL-MS (research only)",
+    commercial_use=False,
+    purpose="Face swap at 256 pixels.",
+    homepage="https://github.com/facefusion/facefusion-labs/tree/master/hyperswap",
+    aliases=("hyperswap_1b_256.onnx", "hyperswap_1c_256.onnx"),
+)
+
 RESTOREFORMER = ModelSpec(
     id="restoreformer",
     file="RestoreFormer.pth",
@@ -371,6 +384,7 @@ _ALL: tuple[ModelSpec, ...] = (
     W600K_R50,
     GHOST,
     GHOST_CONVERTER,
+    HYPERSWAP,
     GFPGAN,
     CODEFORMER,
     RESTOREFORMER,

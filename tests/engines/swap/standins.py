@@ -41,14 +41,14 @@ def _save(
     path: Path,
     nodes: list[onnx.NodeProto],
     inputs: list[tuple[str, int, list[int | str]]],
-    output: tuple[str, int, list[int | str]],
+    outputs: list[tuple[str, int, list[int | str]]],
     constants: dict[str, np.ndarray],
 ) -> Path:
     graph = helper.make_graph(
         nodes,
         path.stem,
         [helper.make_tensor_value_info(*i) for i in inputs],
-        [helper.make_tensor_value_info(*output)],
+        [helper.make_tensor_value_info(*o) for o in outputs],
         [numpy_helper.from_array(v, k) for k, v in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
@@ -68,13 +68,20 @@ def arcface(path: Path) -> Path:
         path,
         nodes,
         [("data", FLOAT, ["batch", 3, 112, 112])],
-        ("fc1", FLOAT, ["batch", 512]),
+        [("fc1", FLOAT, ["batch", 512])],
         {"projection": projection()},
     )
 
 
-def swapper(path: Path, *, side: int = 128, kind: str = "identity", dtype: int = FLOAT) -> Path:
-    """A network of the shape of inswapper (side 128) or ghost (side 256).
+def swapper(
+    path: Path,
+    *,
+    side: int = 128,
+    kind: str = "identity",
+    dtype: int = FLOAT,
+    mask: bool = False,
+) -> Path:
+    """A network of the shape of inswapper (side 128) or ghost (256), with `mask` of hyperswap.
 
     kind: ``identity`` gives the picture back; ``red`` keeps the first channel (R) alone;
     ``source`` paints everything in the colour of the identity's last three numbers;
@@ -112,11 +119,15 @@ def swapper(path: Path, *, side: int = 128, kind: str = "identity", dtype: int =
     # The map of identities is the last constant of the graph, as in the real file.
     constants["emap"] = emap().astype(number)
     nodes.append(helper.make_node("MatMul", ["source", "emap"], ["unused"]))
+    outputs = [("output", dtype, [1, 3, side, side])]
+    if mask:
+        nodes.append(helper.make_node("ReduceMean", ["target"], ["mask"], axes=[1], keepdims=1))
+        outputs.append(("mask", dtype, [1, 1, side, side]))
     return _save(
         path,
         nodes,
         [("target", dtype, [1, 3, side, side]), ("source", dtype, [1, 512])],
-        ("output", dtype, [1, 3, side, side]),
+        outputs,
         constants,
     )
 
@@ -128,7 +139,7 @@ def converter(path: Path) -> Path:
         path,
         nodes,
         [("input", FLOAT, ["batch", 512])],
-        ("output", FLOAT, ["batch", 512]),
+        [("output", FLOAT, ["batch", 512])],
         {"two": np.array([2], np.float32)},
     )
 
@@ -146,10 +157,11 @@ class StandInStore(ModelStore):
 
 
 def store_in(folder: Path, *, kind: str = "identity") -> StandInStore:
-    """Stand-ins for every file that inswapper and ghost need."""
+    """Stand-ins for every file that the networks need."""
     from facepick.models.catalog import (
         GHOST,
         GHOST_CONVERTER,
+        HYPERSWAP,
         INSWAPPER_128,
         INSWAPPER_128_FP16,
         W600K_R50,
@@ -159,6 +171,7 @@ def store_in(folder: Path, *, kind: str = "identity") -> StandInStore:
     arcface(folder / W600K_R50.file)
     swapper(folder / INSWAPPER_128.file, kind=kind)
     swapper(folder / INSWAPPER_128_FP16.file, kind=kind, dtype=HALF)
+    swapper(folder / HYPERSWAP.file, side=256, kind=kind, mask=True)
     swapper(folder / GHOST.file, side=256, kind=kind)
     converter(folder / GHOST_CONVERTER.file)
     return StandInStore(folder)

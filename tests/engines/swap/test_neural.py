@@ -1,4 +1,4 @@
-"""inswapper and ghost, proven around stand-in networks whose exact answer is known."""
+"""inswapper, hyperswap and ghost, proven around stand-in networks whose exact answer is known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.engines.swap.standins import onnx
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import Engine
 from facepick.engines.swap.network import SwapNetwork, boosted, last_square_initializer
-from facepick.engines.swap.neural import GhostEngine, InswapperEngine
+from facepick.engines.swap.neural import GhostEngine, HyperswapEngine, InswapperEngine
 from facepick.errors import MissingModelError, ModelMismatchError
 from facepick.faces.alignment import align
 from facepick.models.store import ModelStore
@@ -26,6 +26,7 @@ from facepick.progress import never
 ENGINES = {
     "inswapper_128": InswapperEngine(),
     "inswapper_128_fp16": InswapperEngine.half(),
+    "hyperswap": HyperswapEngine(),
     "ghost": GhostEngine(),
 }
 
@@ -98,48 +99,68 @@ def test_the_network_gets_red_first(
     patch = swap(ENGINES[name], request_, photo, tmp_path, "red", pixel_boost="256")
     sure = patch.alpha > 0.9
     blue, green, red = (float(patch.image[sure][:, c].mean()) for c in range(3))
-    # ghost codes 0 as the middle of the range: channels that are 0 come out as 128.
-    empty = 128 if name == "ghost" else 0
+    # Where 0 codes the middle of the range, channels that are 0 come out as 128.
+    empty = 128 if name in ("ghost", "hyperswap") else 0
     assert blue == pytest.approx(empty, abs=1)
     assert green == pytest.approx(empty, abs=1)
     assert red == pytest.approx(float(under(request_, patch)[sure][:, 2].mean()), abs=3)
 
 
-def test_the_identity_is_the_unit_embedding_times_the_map_in_the_graph(
-    request_: FaceRequest, photo: str, tmp_path: Path
-) -> None:
-    """The stand-in paints with the identity's last three numbers, so the whole way is seen."""
-    patch = swap(ENGINES["inswapper_128"], request_, photo, tmp_path, "source")
+def embedding_of(photo: str) -> np.ndarray:
+    """What the stand-in for ArcFace makes of the photo, worked out by hand."""
     from facepick.engines.swap.source import load_sources
     from facepick.models.store import default_store
 
     (face,) = load_sources([photo], default_store())
     chip = align(face.image, face.landmarks5, size=112)
     means = (chip[:, :, ::-1].astype(np.float32).mean(axis=(0, 1)) - 127.5) / 127.5
-    embedding = means @ standins.projection()
-    identity = embedding / np.linalg.norm(embedding) @ standins.emap()
+    return np.asarray(means @ standins.projection())
+
+
+def test_the_identity_is_the_unit_embedding_times_the_map_at_length_1(
+    request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    """As insightface does it; the stand-in paints with the identity's last three numbers, so the
+    whole way is seen."""
+    patch = swap(ENGINES["inswapper_128"], request_, photo, tmp_path, "source")
+    identity = embedding_of(photo) @ standins.emap()
+    identity /= np.linalg.norm(identity)
     wanted = np.clip(np.rint(identity[-3:][::-1] * 255), 0, 255)
     sure = patch.alpha > 0.9
     assert np.allclose(patch.image[sure].mean(axis=0), wanted, atol=1)
     assert wanted.max() > 0, "all numbers clipped to black would prove nothing"
 
 
-def test_the_ghost_identity_goes_through_the_converter(
-    request_: FaceRequest, photo: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("engine", "factor"), [(HyperswapEngine(), None), (GhostEngine(), 2.0)], ids=["unit", "ghost"]
+)
+def test_the_identity_of_the_others(
+    engine: Engine, factor: float | None, request_: FaceRequest, photo: str, tmp_path: Path
 ) -> None:
-    engine = GhostEngine()
+    """hyperswap: the embedding at length 1.  ghost: through the converter at its own length (the
+    stand-in doubles), as facefusion gives them."""
     store = standins.store_in(tmp_path / "models")
     context = context_for(engine, tmp_path, [request_], cancel=never, models=store, source=(photo,))
-    loaded = engine._load(context)
-    again = InswapperEngine()._load(
-        dataclasses.replace(context, settings=InswapperEngine.spec.settings())
-    )
-    unit = (again.identity @ np.linalg.inv(standins.emap())).astype(np.float32)
-    assert np.linalg.norm(unit) == pytest.approx(1, abs=1e-4)
-    direction = loaded.identity / np.linalg.norm(loaded.identity)
-    assert np.allclose(direction, unit, atol=1e-4)
-    # Twice the embedding, at its own length: the converter's input is not normalised.
-    assert np.linalg.norm(loaded.identity) > 2.5
+    embedding = embedding_of(photo)
+    wanted = embedding / np.linalg.norm(embedding) if factor is None else factor * embedding
+    assert np.allclose(engine._load(context).identity, wanted, atol=1e-4)  # type: ignore[attr-defined]
+    assert np.linalg.norm(embedding) > 1.25, "of length 1 already it would prove nothing"
+
+
+@pytest.mark.parametrize(
+    ("engine", "points"),
+    [
+        # The fractions of facefusion's templates arcface_128 and arcface_112_v1.
+        ("inswapper_128", [[0.36167656, 0.40387734], [0.63696719, 0.40235469],
+                           [0.50019687, 0.56044219], [0.38710391, 0.72160547],
+                           [0.61507734, 0.72034453]]),
+        ("ghost", [[0.35473214, 0.45658929], [0.64526786, 0.45658929], [0.5, 0.61154464],
+                   [0.37913393, 0.776875], [0.62086607, 0.776875]]),
+    ],
+)  # fmt: skip
+def test_faces_are_cut_by_the_published_templates(engine: str, points: list[list[float]]) -> None:
+    np.testing.assert_allclose(ENGINES[engine].template, points, atol=1e-6)
+    assert ENGINES["hyperswap"].template is ENGINES["inswapper_128"].template
 
 
 @pytest.mark.parametrize("times", [1, 2, 4])

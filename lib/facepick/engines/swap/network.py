@@ -76,7 +76,7 @@ class ChipRange:
 
 
 class SwapNetwork:
-    """inswapper, ghost and their like.
+    """inswapper, hyperswap, ghost and their like.
 
     Args:
         path: the ONNX file; inputs are a picture (1, 3, side, side) and an identity (1, 512).
@@ -111,6 +111,7 @@ class SwapNetwork:
             self._picture: blob,
             self._identity: identity.reshape(1, EMBEDDING),
         }
+        # hyperswap has a second output, a mask; our own masks know the mesh.
         answer = np.asarray(self._session.run(None, feed)[0], np.float32)
         if answer.shape != (1, 3, self.side, self.side):
             raise _mismatch(self._path, f"an output (1, 3, {self.side}, {self.side})")

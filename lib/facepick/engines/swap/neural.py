@@ -1,11 +1,16 @@
-"""Face swap by a network: inswapper and ghost."""
+"""Face swap by a network: inswapper, hyperswap and ghost.
+
+What each network wants is what the public programs give it: insightface (``inswapper.py``) for
+inswapper, facefusion (``face_swapper``) for the others.  They differ in the template that cuts the
+face out, in how colours are coded, and in how the source is described.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +32,7 @@ from facepick.engines.swap.network import (
     boosted,
     last_square_initializer,
 )
-from facepick.engines.swap.settings import GhostSettings, InswapperSettings
+from facepick.engines.swap.settings import InswapperSettings, Neural256Settings
 from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.engines.swap.surface import Surface
 from facepick.engines.swap.topology import extended, topology
@@ -37,22 +42,24 @@ from facepick.faces.detection import FloatArray
 from facepick.models.catalog import (
     GHOST,
     GHOST_CONVERTER,
+    HYPERSWAP,
     INSWAPPER_128,
     INSWAPPER_128_FP16,
     W600K_R50,
 )
 from facepick.models.spec import ModelSpec
 
-__all__ = ["GhostEngine", "InswapperEngine", "NeuralSession"]
+__all__ = ["GhostEngine", "HyperswapEngine", "InswapperEngine", "NeuralSession"]
 
 # The outer 8 % of a chip fade out: a network knows least about its border.
 _CHIP_FADE = 0.08
 
 
-# inswapper: the template for 112 pixels, shifted right by 8, in a chip of 128.
-_INSWAPPER_POINTS = (ARCFACE_112 + np.array([8.0, 0.0], np.float32)) / np.float32(128)
-# ghost: the tighter template of the first ArcFace release, given for 112 pixels.
-_GHOST_POINTS = np.array(
+# Where the five points lie in a chip, as shares of its side.
+# ``arcface_128``: the template for 112 pixels, shifted right by 8, in a chip of 128.
+_ARCFACE_128 = (ARCFACE_112 + np.array([8.0, 0.0], np.float32)) / np.float32(128)
+# ``arcface_112_v1``: the template of the first ArcFace release, given for 112 pixels.
+_ARCFACE_112_V1 = np.array(
     [[39.73, 51.138], [72.27, 51.138], [56.0, 68.493], [42.463, 87.01], [69.537, 87.01]],
     np.float32,
 ) / np.float32(112)
@@ -76,21 +83,6 @@ class _Loaded:
     sources: tuple[SourceFace, ...]
 
 
-class _NeuralEngine(ABC):
-    """What both engines share."""
-
-    spec: EngineSpec
-
-    @abstractmethod
-    def _load(self, context: EngineContext) -> _Loaded:
-        """Models and the source's identity."""
-
-    def open(self, context: EngineContext) -> NeuralSession:
-        """See `Engine`."""
-        loaded = self._load(context)
-        return NeuralSession(context, loaded, learn(context))
-
-
 def embedding_of(sources: list[SourceFace], embedder: ArcFaceEmbedder) -> FloatArray:
     """Mean of the photos' embeddings, (512,) float32; each photo counts the same."""
     rows = [
@@ -102,6 +94,52 @@ def embedding_of(sources: list[SourceFace], embedder: ArcFaceEmbedder) -> FloatA
     # Converters were trained on embeddings of their natural length.
     scale = float(np.mean(lengths)) / max(float(np.linalg.norm(mean)), 1e-9)
     return np.asarray(mean * scale, np.float32)
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
+
+
+class _NeuralEngine(ABC):
+    """What all of them share; the first of `spec.models` is the network, the last the embedder.
+
+    Attributes:
+        side: of the network's chip in pixels.
+        template: (5, 2) float32, where the five points lie in a chip of side 1.
+        colors: see `SwapNetwork`.
+    """
+
+    spec: EngineSpec
+    side: int
+    template: FloatArray
+    colors: Literal["unit", "signed"]
+
+    @abstractmethod
+    def _identity(self, embedding: FloatArray, context: EngineContext) -> FloatArray:
+        """What the network wants to know of the source, from its ArcFace embedding; (512,)."""
+
+    def open(self, context: EngineContext) -> NeuralSession:
+        """See `Engine`."""
+        loaded = self._load(context)
+        return NeuralSession(context, loaded, learn(context))
+
+    def _load(self, context: EngineContext) -> _Loaded:
+        settings: InswapperSettings | Neural256Settings = context.settings
+        files = [context.models.require(s) for s in self.spec.models]
+        sources = load_sources(
+            context.source, context.models, face=settings.face, cancel=context.cancel
+        )
+        embedding = embedding_of(sources, ArcFaceEmbedder(files[-1], context.device))
+        side = int(settings.pixel_boost)
+        return _Loaded(
+            network=SwapNetwork(
+                files[0], side=self.side, colors=self.colors, device=context.device
+            ),
+            identity=self._identity(embedding, context),
+            side=side,
+            template=self.template * np.float32(side),
+            sources=tuple(sources),
+        )
 
 
 class InswapperEngine(_NeuralEngine):
@@ -125,13 +163,13 @@ class InswapperEngine(_NeuralEngine):
         licence=INSWAPPER_128.licence,
         commercial_use=False,
     )
-
-    SIDE = 128
+    side = 128
+    template = _ARCFACE_128
+    colors = "unit"
 
     def __init__(
         self, *, model: ModelSpec = INSWAPPER_128, embedder: ModelSpec = W600K_R50
     ) -> None:
-        self._model, self._embedder = model, embedder
         if model is not INSWAPPER_128:
             self.spec = replace(
                 self.spec, id=model.id, label=model.id.replace("_", " "), models=(model, embedder)
@@ -142,22 +180,37 @@ class InswapperEngine(_NeuralEngine):
         """The same network in half precision, for graphics cards."""
         return cls(model=INSWAPPER_128_FP16)
 
-    def _load(self, context: EngineContext) -> _Loaded:
-        settings: InswapperSettings = context.settings
-        path = context.models.require(self._model)
-        embedder = ArcFaceEmbedder(context.models.require(self._embedder), context.device)
-        sources = load_sources(
-            context.source, context.models, face=settings.face, cancel=context.cancel
-        )
-        embedding = embedding_of(sources, embedder)
-        # The identity is the unit embedding in the network's own space.
-        unit = embedding / max(float(np.linalg.norm(embedding)), 1e-9)
-        identity = np.asarray(unit @ last_square_initializer(path), np.float32)
-        network = SwapNetwork(path, side=self.SIDE, colors="unit", device=context.device)
-        side = int(settings.pixel_boost)
-        return _Loaded(
-            network, identity, side, _INSWAPPER_POINTS * np.float32(side), tuple(sources)
-        )
+    def _identity(self, embedding: FloatArray, context: EngineContext) -> FloatArray:
+        # Into the network's own space, and there of length 1 again, as in insightface (and in
+        # ReActor and roop, which run it); facefusion leaves out the second step.
+        emap = last_square_initializer(context.models.require(self.spec.models[0]))
+        return _unit(_unit(embedding) @ emap)
+
+
+class HyperswapEngine(_NeuralEngine):
+    """hyperswap 1a, 1b or 1c of facefusion: 256-pixel chips, the ArcFace embedding as it is."""
+
+    spec = EngineSpec(
+        id="hyperswap",
+        flow="swap",
+        label="hyperswap 256",
+        help="A network swaps the face at 256 pixels; takes its model files from you. "
+        "Not for commercial use.",
+        settings=Neural256Settings,
+        models=(HYPERSWAP, W600K_R50),
+        needs_mesh=True,
+        needs_source=True,
+        margin=0.8,
+        covers_gaps=True,
+        licence=HYPERSWAP.licence,
+        commercial_use=False,
+    )
+    side = 256
+    template = _ARCFACE_128
+    colors = "signed"
+
+    def _identity(self, embedding: FloatArray, context: EngineContext) -> FloatArray:
+        return _unit(embedding)
 
 
 class GhostEngine(_NeuralEngine):
@@ -172,7 +225,7 @@ class GhostEngine(_NeuralEngine):
         flow="swap",
         label="GHOST 256",
         help="A network swaps the face at 256 pixels; takes its model files from you.",
-        settings=GhostSettings,
+        settings=Neural256Settings,
         models=(GHOST, GHOST_CONVERTER, W600K_R50),
         needs_mesh=True,
         needs_source=True,
@@ -181,21 +234,14 @@ class GhostEngine(_NeuralEngine):
         licence="Apache-2.0; its embedder InsightFace, non-commercial research",
         commercial_use=False,
     )
+    side = 256
+    template = _ARCFACE_112_V1
+    colors = "signed"
 
-    SIDE = 256
-
-    def _load(self, context: EngineContext) -> _Loaded:
-        settings: GhostSettings = context.settings
-        path, converter, embedder = (context.models.require(s) for s in self.spec.models)
-        sources = load_sources(
-            context.source, context.models, face=settings.face, cancel=context.cancel
-        )
-        embedding = embedding_of(sources, ArcFaceEmbedder(embedder, context.device))
-        identity = EmbeddingConverter(converter, context.device).convert(embedding)
-        network = SwapNetwork(path, side=self.SIDE, colors="signed", device=context.device)
-        side = int(settings.pixel_boost)
-        template = _GHOST_POINTS * np.float32(side)
-        return _Loaded(network, identity, side, template, tuple(sources))
+    def _identity(self, embedding: FloatArray, context: EngineContext) -> FloatArray:
+        # Neither the converter's input nor its output is normalised.
+        converter = EmbeddingConverter(context.models.require(GHOST_CONVERTER), context.device)
+        return converter.convert(embedding)
 
 
 class NeuralSession:

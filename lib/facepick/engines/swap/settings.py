@@ -9,9 +9,9 @@ from facepick.engines.restore.restorer import RESTORERS
 from facepick.settings import setting
 
 __all__ = [
-    "GhostSettings",
     "InswapperSettings",
     "MeshSettings",
+    "Neural256Settings",
     "NeuralSettings",
     "SwapSettings",
 ]
@@ -172,8 +172,8 @@ class InswapperSettings(NeuralSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GhostSettings(NeuralSettings):
-    """Settings of `GhostEngine`."""
+class Neural256Settings(NeuralSettings):
+    """Settings of the engines whose network sees 256 pixels."""
 
     pixel_boost: Literal["256", "512", "1024"] = setting(
         "256",
