@@ -224,6 +224,99 @@ class App:
         )
         return resolver.photos(texts)
 
+    def with_source_photos(
+        self,
+        plan: RenderPlan,
+        *,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> RenderPlan:
+        """The plan with photo files in the place of names: what a job is made of.
+
+        Raises what `source_photos` raises.
+        """
+        from dataclasses import replace
+
+        def photos(item: Assignment) -> tuple[str, ...]:
+            found = self.source_photos(
+                item.source, scan_settings=plan.scan_settings, progress=progress, cancel=cancel
+            )
+            return tuple(str(path) for path, _ in found)
+
+        return replace(
+            plan,
+            assignments=tuple(
+                replace(item, source=photos(item)) if item.source else item
+                for item in plan.assignments
+            ),
+        )
+
+    def source_faces(
+        self,
+        texts: Sequence[str],
+        folder: Path,
+        *,
+        scan_settings: Mapping[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Every face of what a user names as a source, in a child process.
+
+        Args:
+            texts: as for `source_photos`; photos absolute.
+            folder: the faces are written there.
+            scan_settings: values that differ from the defaults.
+
+        Returns:
+            As `facepick.engines.swap.choice.faces_in_photos`.
+
+        Raises:
+            UserInputError: there is no such thing, or no picture of the person can be used.
+            ToolError: a model is missing, or it took too long.
+        """
+        from facepick.child import json_command
+        from facepick.people.finder import ScanSettings
+        from facepick.settings import fields_of
+
+        options = {f.name: f.option for f in fields_of(ScanSettings)}
+        words = ["sources", "faces", "--json", "--progress", "none", "--cut", str(folder)]
+        for name, value in (scan_settings or {}).items():
+            option = options[name]
+            if isinstance(value, bool):
+                words.append(option if value else option.replace("--", "--no-", 1))
+            else:
+                words.append(f"{option}={value}")
+        # A whole film may have to be read for its best frames: 60 min at 10 x real time is 6 min.
+        found = json_command(
+            [*words, "--", *texts],
+            self.host.child_environment(),
+            limit_seconds=900.0,
+            what="The search for the face",
+        )
+        return list(found)
+
+    def save_source(
+        self, name: str, photos: Sequence[Path], *, face: int = 0, origins: Sequence[str] = ()
+    ) -> None:
+        """Keep photos of one person under a name, in a child process.
+
+        Args:
+            face: which face of each photo, as for `SavedSources.add`.
+            origins: what each photo was made from; empty for the photos themselves.
+
+        Raises:
+            UserInputError: the name is no name or taken, or a photo cannot be used.
+            ToolError: a model is missing, or it took too long.
+        """
+        from facepick.child import json_command
+
+        words = ["sources", "add", "--json", "--progress", "none", f"--face={face}"]
+        words += [f"--origin={origin}" for origin in origins]
+        json_command(
+            [*words, "--", name, *(str(photo.absolute()) for photo in photos)],
+            self.host.child_environment(),
+            limit_seconds=120.0,
+            what="Keeping the face",
+        )
+
     def new_scan_job(
         self, video: str | Path, *, settings: Mapping[str, Any] | None = None, owner: str = ""
     ) -> Workspace:

@@ -4,11 +4,15 @@ Routes live below ``/facepick/v1``.  Bodies and answers are JSON; errors are
 ``{"error": sentence}`` with status 400 (the request is wrong), 404 (no such job), 409 (not
 possible now), 415 (not JSON) or 500.  Files are named by path and must lie in a folder that the
 host allows (`facepick.host.host.allowed_path`); results are written below the host's outputs.
+The source of a swap may also be the name of a saved one, ``cast:NAME`` or ``VIDEO:P2``; photos are
+sent as base64 to ``/sources`` and kept under a name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +30,14 @@ from facepick.settings import json_schema
 
 if TYPE_CHECKING:
     from facepick.app import App
+    from facepick.engines.swap.saved import SavedSource
 
 __all__ = ["PREFIX", "add_routes", "status_of"]
 
 PREFIX = "/facepick/v1"
+
+MAX_PHOTOS = 20
+"""A texture hardly gains from more than five; base64 keeps them all in memory."""
 
 
 def status_of(error: FacepickError) -> int:
@@ -41,6 +49,20 @@ def status_of(error: FacepickError) -> int:
     if isinstance(error, MissingModelError | ToolError):
         return 409
     return 500
+
+
+def _uploaded(data: Any, path: Path) -> Path:
+    """A photo that was sent as base64, as a file; what it holds is checked by who reads it."""
+    try:
+        path.write_bytes(base64.b64decode(data, validate=True))
+    except (TypeError, ValueError) as error:
+        raise UserInputError('"photos" must be a list of photos in base64.') from error
+    return path
+
+
+def _saved(source: SavedSource) -> dict[str, Any]:
+    """A saved source without the paths of this machine."""
+    return {"name": source.name, "photos": len(source.photos), "created": source.created}
 
 
 def add_routes(server: Any, app: App) -> None:
@@ -101,26 +123,67 @@ def add_routes(server: Any, app: App) -> None:
             plan_of(payload), output_of(payload), at=at, seconds=float(seconds)
         ).to_json()
 
+    def allowed(name: str) -> str:
+        return str(allowed_path(app.host, name))
+
+    def source_of(name: str, settings: Mapping[str, Any]) -> list[str]:
+        """The photos of a saved source, of ``cast:NAME``, of ``VIDEO:P2``, or one photo."""
+        if app.sources.has(name):
+            return [str(photo) for photo in app.sources.get(name).photos]
+        video, colon, person = name.rpartition(":")
+        if video.casefold() != "cast":
+            if not (colon and person.strip()) or is_allowed(name):
+                return [allowed(name)]
+            name = f"{allowed(video)}:{person}"
+        with tempfile.TemporaryDirectory(prefix="facepick-") as folder:
+            found = app.source_faces([name], Path(folder), scan_settings=settings)
+        return [photo["file"] for photo in found]
+
+    def is_allowed(name: str) -> bool:
+        try:
+            return bool(allowed(name))
+        except UserInputError:
+            return False
+
     def plan_of(payload: dict[str, Any]) -> Any:
         from facepick.render.plan import RenderPlan
 
         plan = RenderPlan.from_json(payload.get("plan"))
-
-        def allowed(name: str) -> str:
-            return str(allowed_path(app.host, name))
-
         return replace(
             plan,
             video=allowed(plan.video),
             assignments=tuple(
                 replace(
                     item,
-                    source=tuple(allowed(s) for s in item.source),
+                    source=tuple(p for s in item.source for p in source_of(s, plan.scan_settings)),
                     speech=tuple(replace(s, path=allowed(s.path)) for s in item.speech),
                 )
                 for item in plan.assignments
             ),
         )
+
+    def save_source(payload: dict[str, Any]) -> Any:
+        name, photos = payload.get("name"), payload.get("photos")
+        face = payload.get("face", 0)
+        if not isinstance(name, str) or not isinstance(photos, list) or not photos:
+            raise UserInputError('"name" must be a text and "photos" a list of photos in base64.')
+        if isinstance(face, bool) or not isinstance(face, int) or face < 0:
+            raise UserInputError('"face" must be a whole number from 0.')
+        if len(photos) > MAX_PHOTOS:
+            raise UserInputError(f"At most {MAX_PHOTOS} photos make a source.")
+        with tempfile.TemporaryDirectory(prefix="facepick-") as folder:
+            paths = [
+                _uploaded(photo, Path(folder) / f"photo{number}")
+                for number, photo in enumerate(photos, start=1)
+            ]
+            app.save_source(name, paths, face=face, origins=["upload"] * len(paths))
+        return _saved(app.sources.get(name))
+
+    def forget_source(payload: dict[str, Any]) -> Any:
+        if not isinstance(payload.get("name"), str):
+            raise UserInputError('"name" must be a text.')
+        app.sources.remove(payload["name"])
+        return {"removed": payload["name"]}
 
     def output_of(payload: dict[str, Any]) -> Path:
         name = payload.get("name", "result.mp4")
@@ -137,6 +200,12 @@ def add_routes(server: Any, app: App) -> None:
     post("/scans", start_scan)
     post("/renders", start_render)
     post("/previews", start_preview)
+    post("/sources", save_source)
+    post("/sources/remove", forget_source)
+
+    @router.get("/sources")
+    def sources() -> Any:
+        return answer(lambda: [_saved(source) for source in app.sources.all()])
 
     @router.get("/")
     def about() -> Any:

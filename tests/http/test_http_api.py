@@ -82,3 +82,67 @@ def test_engines_come_with_their_schema(client: TestClient) -> None:
     engines = client.get(f"{PREFIX}/engines").json()
     assert {"hide", "lipsync", "swap"} <= {e["flow"] for e in engines}
     assert all(e["settings"]["type"] == "object" for e in engines)
+
+
+def test_a_source_is_uploaded_listed_named_in_a_plan_and_removed(
+    client: TestClient, shared_media: Path
+) -> None:
+    video = str(shared_media / "odd" / "base_640x360.mp4")
+    photo = _frame(Path(video))
+    body = {"name": "Anna", "photos": [photo], "face": 2}
+    answer = client.post(f"{PREFIX}/sources", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["name"] == "Anna"
+    assert set(answer.json()) == {"name", "photos", "created"}
+    assert [s["name"] for s in client.get(f"{PREFIX}/sources").json()] == ["Anna"]
+    assert client.post(f"{PREFIX}/sources", json=body).status_code == 400
+
+    def plan(source: str) -> dict[str, Any]:
+        entry = {
+            "people": ["P1"], "flow": "swap", "engine": "mesh", "source": [source],
+            "consent": "I have the right.",
+        }  # fmt: skip
+        return {"plan": {"format": "facepick-plan/1", "video": video, "assignments": [entry]}}
+
+    job = client.post(f"{PREFIX}/previews", json={**plan("Anna"), "at": 0, "seconds": 0.1}).json()
+    client.post(f"{PREFIX}/jobs/{job['id']}/cancel", json={})
+    for wrong in ("Ben", "/etc/passwd", "/etc/passwd:P1", "cast:Nobody"):
+        refused = client.post(f"{PREFIX}/renders", json=plan(wrong))
+        assert refused.status_code == 400, wrong
+        assert refused.json()["error"]
+    assert client.post(f"{PREFIX}/sources/remove", json={"name": "Anna"}).status_code == 200
+    assert client.get(f"{PREFIX}/sources").json() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": "A", "photos": []},
+        {"name": "A", "photos": ["***"]},
+        {"name": "A", "photos": [5]},
+        {"name": "A", "photos": ["aGk="] * 21},
+        {"name": "A", "photos": ["aGk="], "face": -1},
+        {"name": "../A", "photos": ["aGk="]},
+        {"name": "A", "photos": ["aGk="]},
+    ],
+)
+def test_what_is_no_source_is_refused_in_a_sentence(
+    client: TestClient, body: dict[str, Any]
+) -> None:
+    answer = client.post(f"{PREFIX}/sources", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    assert client.get(f"{PREFIX}/sources").json() == []
+
+
+def _frame(video: Path) -> str:
+    """A picture of a video as PNG in base64, twice as large."""
+    import base64
+
+    import cv2
+    from tests.contracts.face_footage import frames_of
+
+    (image,) = frames_of(video, (4,))
+    data = cv2.imencode(".png", cv2.resize(image, None, fx=2, fy=2))[1].tobytes()
+    return base64.b64encode(data).decode()

@@ -104,13 +104,15 @@ def _plan(app: App, options: argparse.Namespace) -> RenderPlan:
         plan = RenderPlan.load(Path(options.plan))
         if options.person or options.flow:
             raise UserInputError("Give either --plan or --person and --flow, not both.")
-        return replace(
+        plan = replace(
             plan,
             video=str(Path(options.video or plan.video).absolute()),
             encode=from_mapping(EncodeSettings, {**to_mapping(plan.encode), **encode}),
             output=from_mapping(OutputSettings, {**to_mapping(plan.output), **output}),
             scan_settings=plan.scan_settings or scan,
         )
+        with watched(options.progress) as (sink, token):
+            return app.with_source_photos(plan, progress=sink, cancel=token)
     if not options.video:
         raise UserInputError("No video is given.", hint="facepick render VIDEO -o OUT --person P1")
     return app.make_plan(

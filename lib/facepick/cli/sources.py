@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from facepick.cli.console import make_app, watched
+from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress, add_scan_options, given
+from facepick.errors import UserInputError
 
 __all__ = ["build_sources"]
 
@@ -16,9 +17,31 @@ def build_sources(parser: argparse.ArgumentParser) -> None:
     add = actions.add_parser("add", help="keep photos of one person under a name")
     add.add_argument("name", metavar="NAME")
     add.add_argument("photo", metavar="PHOTO|VIDEO:P2", nargs="+")
+    add.add_argument(
+        "--face",
+        type=int,
+        default=0,
+        metavar="N",
+        help="which face of each photo: 0 the largest, 1 the leftmost, 2 the next to its right",
+    )
+    add.add_argument(
+        "--origin",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help="what a photo was made from, one for each photo (default: its path)",
+    )
+    add.add_argument("--json", action="store_true", help="print what was kept as JSON")
     add_scan_options(add, set())
     add_progress(add)
     add.set_defaults(handler=_sources_add)
+    faces = actions.add_parser("faces", help="every face in photos, and whether it can be used")
+    faces.add_argument("photo", metavar="PHOTO|VIDEO:P2|cast:NAME|NAME", nargs="+")
+    faces.add_argument("--cut", metavar="DIR", help="write every face there as a photo of its own")
+    faces.add_argument("--json", action="store_true", help="as JSON")
+    add_scan_options(faces, set())
+    add_progress(faces)
+    faces.set_defaults(handler=_sources_faces)
     listing = actions.add_parser("list", help="all saved sources")
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(handler=_sources_list)
@@ -38,14 +61,51 @@ def _sources_add(options: argparse.Namespace) -> int:
             progress=sink,
             cancel=token,
         )
+        if options.origin and len(options.origin) != len(found):
+            raise UserInputError(
+                f"There are {len(found)} photos and {len(options.origin)} times --origin."
+            )
         source = app.sources.add(
             options.name,
             [path for path, _ in found],
             app.models,
-            origins=[origin for _, origin in found],
+            face=options.face,
+            origins=options.origin or [origin for _, origin in found],
             cancel=token,
         )
+    if options.json:
+        print_json(source.to_json())
+        return 0
     print(f"{source.name}\t{len(source.photos)} photos\t{source.photos[0].parent}")
+    return 0
+
+
+def _sources_faces(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from facepick.engines.swap.choice import faces_in_photos
+    from facepick.people.finder import ScanSettings
+
+    app = make_app()
+    folder = Path(options.cut).absolute() if options.cut else None
+    with watched(options.progress) as (sink, token):
+        photos = app.source_photos(
+            options.photo,
+            scan_settings=given(options, ScanSettings),
+            progress=sink,
+            cancel=token,
+        )
+        found = faces_in_photos(photos, app.models, folder=folder, cancel=token)
+    if options.json:
+        print_json(found)
+        return 0
+    for photo in found:
+        name = Path(photo["file"]).name
+        if not photo["faces"]:
+            print(f"{name}\t-\t{photo['problem'] or 'no face'}")
+        for face in photo["faces"]:
+            said = f"{face['problem']} {face['hint']}" if face["problem"] else "good"
+            print(f"{name}\t{face['number']}\t{face['height']} px\t{said}")
     return 0
 
 

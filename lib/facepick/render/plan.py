@@ -247,9 +247,14 @@ class RenderPlan:
     def load(cls, path: Path) -> RenderPlan:
         """Read a plan file; relative paths in it are relative to the file.
 
+        A source may also be a name (of a saved source, ``cast:NAME``), which stays one; see
+        `facepick.app.App.with_source_photos`.
+
         Raises:
             UserInputError: not there, not JSON, or not a plan.
         """
+        from facepick.engines.swap.resolve import split_person
+
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -262,13 +267,17 @@ class RenderPlan:
         def rebased(name: str) -> str:
             return str(base / name) if not Path(name).is_absolute() else name
 
+        def rebased_source(name: str) -> str:
+            there = rebased(name)
+            return there if Path(there).is_file() or split_person(there) else name
+
         return replace(
             plan,
             video=rebased(plan.video),
             assignments=tuple(
                 replace(
                     item,
-                    source=tuple(rebased(s) for s in item.source),
+                    source=tuple(rebased_source(s) for s in item.source),
                     speech=tuple(replace(s, path=rebased(s.path)) for s in item.speech),
                 )
                 for item in plan.assignments

@@ -6,24 +6,29 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from tests.contracts.face_footage import frames_of
 
+from facepick.app import App
 from facepick.cli import main
+from facepick.engines.swap.choice import faces_in_photos
 from facepick.engines.swap.resolve import SourceResolver, split_person
 from facepick.engines.swap.saved import SavedSources
 from facepick.engines.swap.source import best_photos, load_sources
 from facepick.errors import NoFacesFound, SelectionError, UserInputError
 from facepick.faces.alignment import align
 from facepick.faces.analyzers.sface import SFaceEmbedder
+from facepick.host.standalone import StandaloneHost
 from facepick.models.catalog import SFACE
 from facepick.models.store import ModelStore, default_store
 from facepick.people.finder import find_people
 from facepick.people.identity import Scan
 from facepick.recognition.cast import Cast, CastKey
+from facepick.render.plan import RenderPlan
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +232,105 @@ def test_the_commands_keep_list_and_remove(
     assert "no file and no saved source nothing.jpg" in capsys.readouterr().err
     assert main(["sources", "remove", "Anna"]) == 0
     assert main(["sources", "remove", "Anna"]) == 2
+
+
+@pytest.fixture(scope="module")
+def pair(scan: Scan, photo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo of two people, with the one of `photo` small at the right edge as a third."""
+    (image,) = frames_of(scan.video.path, (4,))
+    big = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    small = cv2.resize(cv2.imread(str(photo)), (120, 120), interpolation=cv2.INTER_AREA)
+    canvas = np.full((big.shape[0], big.shape[1] + 160, 3), 200, np.uint8)
+    canvas[:, : big.shape[1]] = big
+    canvas[40:160, big.shape[1] + 20 : big.shape[1] + 140] = small
+    path = tmp_path_factory.mktemp("pair") / "pair.png"
+    cv2.imwrite(str(path), canvas)
+    return path
+
+
+def test_every_face_of_a_photo_is_shown_the_unusable_ones_with_the_reason(
+    pair: Path, photo: Path, models: ModelStore, tmp_path: Path
+) -> None:
+    (first, second) = faces_in_photos(
+        [(pair, "pair"), (photo, "photo")], models, folder=tmp_path / "cuts"
+    )
+    assert [face["number"] for face in first["faces"]] == [1, 2, 3]
+    assert [face["usable"] for face in first["faces"]] == [True, True, False]
+    assert first["faces"][2]["reason"] == "too_small"
+    assert "pixels high" in first["faces"][2]["problem"]
+    (alone,) = second["faces"]
+    # Three people, and nobody is taken for another one.
+    people = [face["person"] for face in (*first["faces"][:2], alone)]
+    assert people == [1, 2, 3]
+    # A cut stands for its face: the largest face of the cut is the same person's.
+    embedder = SFaceEmbedder(models.require(SFACE))
+    for number in (1, 2):
+        (whole,) = load_sources([str(pair)], models, face=number)
+        (cut,) = load_sources([first["faces"][number - 1]["image"]], models)
+        a, b = embedder.embed(np.stack([align(f.image, f.landmarks5) for f in (whole, cut)]))
+        assert float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) > 0.9
+        assert cut.height == pytest.approx(whole.height, rel=0.03)
+
+
+def test_what_is_no_photo_is_told_beside_those_that_are(
+    photo: Path, models: ModelStore, tmp_path: Path
+) -> None:
+    wrong, blank = tmp_path / "wrong.jpg", tmp_path / "blank.png"
+    wrong.write_text("no photo")
+    cv2.imwrite(str(blank), np.full((200, 200, 3), 128, np.uint8))
+    found = faces_in_photos([(wrong, "a"), (blank, "b"), (photo, "c")], models)
+    assert [len(entry["faces"]) for entry in found] == [0, 0, 1]
+    assert "no PNG, JPEG or WebP" in found[0]["problem"]
+    assert found[1]["problem"] == ""
+
+
+def test_one_face_of_a_group_is_kept_under_a_name(
+    pair: Path, models: ModelStore, saved: SavedSources
+) -> None:
+    whole = {n: load_sources([str(pair)], models, face=n)[0] for n in (1, 2)}
+    kept = saved.add("second", [pair], models, face=2)
+    (face,) = load_sources([str(p) for p in kept.photos], models)
+    embedder = SFaceEmbedder(models.require(SFACE))
+    chips = np.stack([align(f.image, f.landmarks5) for f in (whole[1], whole[2], face)])
+    one, two, mine = embedder.embed(chips)
+    assert mine @ two > mine @ one
+    with pytest.raises(UserInputError, match="3 faces, there is no number 4"):
+        saved.add("fourth", [pair], models, face=4)
+    assert saved.names() == ["second"]
+
+
+def test_the_commands_list_faces_and_keep_one(
+    pair: Path, shared_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+    assert main(["sources", "faces", str(pair), "--progress", "none"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 3
+    assert rows[0].endswith("good")
+    assert "pixels high" in rows[2]
+    assert main(["sources", "add", "two", str(pair), "--face", "2", "--progress", "none"]) == 0
+    assert main(["sources", "add", "three", str(pair), "--face", "3", "--progress", "none"]) == 2
+    assert "pixels high" in capsys.readouterr().err
+
+
+def test_a_plan_file_may_name_its_source(
+    photo: Path, shared_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+    app = App(StandaloneHost())
+    kept = app.sources.add("Anna", [photo], app.models)
+    shutil.copy(photo, tmp_path / "near.png")
+    assignment = {"people": ["P1"], "flow": "swap", "engine": "mesh", "consent": "yes"}
+    plan = {"format": "facepick-plan/1", "video": "clip.mp4"}
+    file = tmp_path / "plan.json"
+    sources = ["Anna", "near.png"]
+    file.write_text(json.dumps({**plan, "assignments": [{**assignment, "source": sources}]}))
+    loaded = RenderPlan.load(file)
+    assert loaded.assignments[0].source == ("Anna", str(tmp_path / "near.png"))
+    ready = app.with_source_photos(loaded)
+    assert ready.assignments[0].source == (str(kept.photos[0]), str(tmp_path / "near.png"))
+    file.write_text(json.dumps({**plan, "assignments": [{**assignment, "source": ["Ann"]}]}))
+    with pytest.raises(UserInputError, match="no file and no saved source Ann"):
+        app.with_source_photos(RenderPlan.load(file))
