@@ -132,3 +132,13 @@ def test_silence_is_heard_as_silence() -> None:
     guessed = phone_posteriors(phone_scores(np.zeros(16_000, np.float32)))
     assert np.isfinite(guessed).all()
     assert (guessed.argmax(axis=1) == SILENCE).mean() > 0.9
+
+
+def test_what_is_loud_is_never_heard_as_silence() -> None:
+    # A dull hum, unlike any vowel of the model's speakers, between two pauses.
+    time = np.arange(16_000) / 16_000
+    hum = (0.3 * np.sin(2 * np.pi * 140 * time)).astype(np.float32)
+    rest = np.zeros(8_000, np.float32)
+    guessed = phone_posteriors(phone_scores(np.concatenate([rest, hum, rest])))
+    assert guessed[60:140, SILENCE].max() < 0.1
+    assert guessed[5:40, SILENCE].min() > 0.9
