@@ -11,6 +11,7 @@ from facepick.people.evidence import TrackEvidence
 from facepick.people.track import FaceTrack
 
 DIMENSION = 128
+Patch = npt.NDArray[np.uint8]
 OPTIONS = ClusterOptions()
 
 
@@ -34,7 +35,7 @@ def views(
 
 def made(
     start: int, stop: int, rows: npt.NDArray[np.float32], *, shot: int = 0, x: float = 100.0,
-    value: float = 0.8, stillness: float | None = None, weakest: tuple[float, int] = (1.0, -1),
+    value: float = 0.8, stillness: float | None = None,
     sharp: float = 1.0, mesh: float = 1.0, off_frontal: float = 10.0, eyes: float = 30.0,
 ) -> tuple[FaceTrack, TrackEvidence]:  # fmt: skip
     n, k = stop - start, len(rows)
@@ -57,7 +58,6 @@ def made(
         sharpness=np.full(k, sharp, np.float32),
         mesh_score=mesh,
         stillness=stillness,
-        weakest_link=weakest,
     )
     return track, evidence
 
@@ -191,22 +191,56 @@ def test_grouping_does_not_depend_on_chance() -> None:
     assert [g.confidence for g in first] == [g.confidence for g in second]
 
 
-def test_a_track_that_goes_over_to_somebody_else_is_cut_where_it_was_weakest() -> None:
+def dissolving(*whose: int, length: int = 100, over: int = 12) -> dict[int, Patch]:
+    """Patches of a track that goes over to somebody else, equally long with each, by fading."""
+    rng = np.random.default_rng(30)
+    faces = rng.integers(0, 255, (max(whose) + 1, 32, 32)).astype(np.float64)
+    part = length / len(whose)
+    patches = {}
+    for frame in range(length):
+        k = min(len(whose) - 1, int(frame / part))
+        share = np.clip((frame - (k + 1) * part) / over + 0.5, 0, 1) if k + 1 < len(whose) else 0.0
+        back = np.clip(0.5 - (frame - k * part) / over, 0, 1) if k else 0.0
+        picture = (1 - share - back) * faces[whose[k]]
+        picture += share * faces[whose[min(k + 1, len(whose) - 1)]] + back * faces[whose[k - 1]]
+        patches[frame] = np.asarray(picture, np.uint8)
+    return patches
+
+
+def test_a_track_that_dissolves_into_somebody_else_is_cut_in_the_middle_of_it() -> None:
     rng = np.random.default_rng(10)
     a, b = strangers(2, 10)
     rows = np.concatenate([views(a, 2, rng), views(b, 2, rng)])
-    track, evidence = made(0, 100, rows, weakest=(0.4, 47))
-    (first, seen), (second, later) = split_changed(track, evidence, link=OPTIONS.link)
-    assert (first.start, first.stop, second.start, second.stop) == (0, 47, 47, 100)
+    track, evidence = made(0, 100, rows)
+    (first, seen), (second, later) = split_changed(
+        track, evidence, link=OPTIONS.link, patches=dissolving(0, 1)
+    )
+    assert first.start == 0
+    assert first.stop == second.start
+    assert abs(second.start - 50) <= 2
+    assert second.stop == 100
     assert len(seen.frames) == 2
     assert len(later.frames) == 2
+
+
+def test_a_track_that_changes_hands_twice_is_cut_twice() -> None:
+    rng = np.random.default_rng(13)
+    a, b = strangers(2, 13)
+    rows = np.concatenate([views(a, 2, rng), views(b, 2, rng), views(a, 2, rng)])
+    track, evidence = made(0, 120, rows)
+    pieces = split_changed(
+        track, evidence, link=OPTIONS.link, patches=dissolving(0, 1, 0, length=120)
+    )
+    assert [len(e.frames) for _, e in pieces] == [2, 2, 2]
+    assert [t.start for t, _ in pieces[1:]] == pytest.approx([40, 80], abs=3)
 
 
 def test_a_track_of_one_person_stays_whole() -> None:
     rng = np.random.default_rng(11)
     (a,) = strangers(1, 11)
     track, evidence = made(0, 100, views(a, 4, rng))
-    assert len(split_changed(track, evidence, link=OPTIONS.link)) == 1
+    patches = dissolving(0)
+    assert len(split_changed(track, evidence, link=OPTIONS.link, patches=patches)) == 1
 
 
 def test_a_large_dark_face_is_somebody_though_nothing_in_it_is_sharp() -> None:

@@ -7,13 +7,15 @@ two people.  Two tracks that share a frame are two people, whatever they look li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from facepick.faces.analyzer import FaceEmbedder
 from facepick.faces.detection import FloatArray
+from facepick.faces.quality import patch_correlation
 from facepick.people.evidence import TrackEvidence
 from facepick.people.stillness import STILL_BELOW, STILL_SECONDS
 from facepick.people.track import FaceTrack
@@ -329,31 +331,37 @@ def _confidence(
 
 
 def split_changed(
-    track: FaceTrack, evidence: TrackEvidence, *, link: float
+    track: FaceTrack,
+    evidence: TrackEvidence,
+    *,
+    link: float,
+    patches: Mapping[int, npt.NDArray[np.uint8]],
 ) -> list[tuple[FaceTrack, TrackEvidence]]:
-    """A track in two, when its faces before and after some frame are of two people.
+    """A track in pieces, where its faces before and after some frame are of two people.
 
     When one face passes before another, or one picture dissolves into the next, the tracker may
     go over to the other person.  The exemplars of the two stretches then agree among themselves
-    and not with each other; the split lies where the pixels agreed least.
+    and not with each other; between them, the pixels say from which frame on it is the other.
+
+    Args:
+        track: of one shot.
+        evidence: what is known of it.
+        link: see `ClusterOptions`.
+        patches: small grey pictures of the face by frame, where it was seen.
     """
-    rows, k = evidence.embeddings, len(evidence.frames)
-    good = evidence.value >= 0.4
-    best: tuple[float, int] | None = None
-    for cut in range(1, k):
-        left, right = rows[:cut][good[:cut]], rows[cut:][good[cut:]]
-        if not len(left) or not len(right):
-            continue
-        across = float(np.mean(left @ right.T))
-        if across < link - 0.2 and (best is None or across < best[0]):
-            best = (across, cut)
-    if best is None:
+    good = np.flatnonzero(evidence.value >= 0.4)
+    frames, rows = evidence.frames[good], evidence.embeddings[good]
+    # Two on either side: a hand before the face for a moment is no other person, and whoever
+    # comes later may be the first one again.
+    across = [
+        float(np.mean(rows[max(0, c - 2) : c] @ rows[c : c + 2].T)) for c in range(1, len(rows))
+    ]
+    if not across or min(across) >= link - 0.2:
         return [(track, evidence)]
-    low, high = int(evidence.frames[best[1] - 1]), int(evidence.frames[best[1]])
-    weakest = evidence.weakest_link[1]
-    at = weakest if low < weakest <= high else (low + high + 1) // 2
+    cut = int(np.argmin(across)) + 1
+    at = _handover(int(frames[cut - 1]), int(frames[cut]), patches)
     first, second = track.frames < at, track.frames >= at
-    halves = []
+    pieces = []
     for rows_of, span in ((first, (0, at)), (second, (at, 1 << 62))):
         part = replace(
             track,
@@ -363,5 +371,18 @@ def split_changed(
             score=track.score[rows_of],
             origin=track.origin[rows_of],
         )
-        halves.append((part, evidence.part(*span)))
-    return halves
+        pieces.extend(split_changed(part, evidence.part(*span), link=link, patches=patches))
+    return pieces
+
+
+def _handover(low: int, high: int, patches: Mapping[int, npt.NDArray[np.uint8]]) -> int:
+    """The first frame, ``low < frame <= high``, that is more like `high` than like `low`."""
+    seen = sorted(f for f in patches if low <= f <= high)
+    likes = [
+        patch_correlation(patches[f], patches[low]) - patch_correlation(patches[f], patches[high])
+        for f in seen
+    ]
+    # As few frames as can be on the wrong side: where the sum of the likes to the left less that
+    # to the right is greatest.
+    cut = int(np.argmax(np.cumsum(likes)[:-1])) + 1
+    return (seen[cut - 1] + seen[cut] + 1) // 2

@@ -14,6 +14,7 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +24,7 @@ import numpy as np
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.faces.detection import Box
+from facepick.locks import locked
 from facepick.people.identity import Identity, Scan
 from facepick.people.store import load_scan
 from facepick.people.track import FaceTrack
@@ -186,7 +188,8 @@ def add_edit(cache: Path, scan: Scan, edit: Edit) -> Scan:
             same frame one, or gives a name that cannot be; nothing is stored.
     """
     correction = _recorded(scan, edit)
-    _store(cache, scan.content_hash, (*load_edits(cache, scan.content_hash), correction))
+    with _alone(cache, scan.content_hash):
+        _store(cache, scan.content_hash, (*load_edits(cache, scan.content_hash), correction))
     return apply_edits(scan, (correction,))
 
 
@@ -196,8 +199,7 @@ def undo_edit(cache: Path, scan: Scan) -> Scan:
     Raises:
         UserInputError: the scan as it was before all edits is no longer stored.
     """
-    edits = load_edits(cache, scan.content_hash)
-    if not edits:
+    if not load_edits(cache, scan.content_hash):
         return scan
     before = load_scan(Path(scan.folder), info=scan.video, content_hash=scan.content_hash)
     if before is None:
@@ -205,8 +207,10 @@ def undo_edit(cache: Path, scan: Scan) -> Scan:
             f"The stored scan of {scan.video.path.name} is gone.",
             hint="Scan the video again, then undo.",
         )
-    _store(cache, scan.content_hash, edits[:-1])
-    return apply_edits(before, edits[:-1])
+    with _alone(cache, scan.content_hash):
+        edits = load_edits(cache, scan.content_hash)[:-1]
+        _store(cache, scan.content_hash, edits)
+    return apply_edits(before, edits)
 
 
 def _recorded(scan: Scan, edit: Edit) -> Correction:
@@ -298,9 +302,15 @@ def _path(cache: Path, content_hash: str) -> Path:
     return Path(cache) / f"{content_hash[:16]}.edits.json"
 
 
-def _store(cache: Path, content_hash: str, edits: Sequence[Correction]) -> None:
+def _alone(cache: Path, content_hash: str) -> AbstractContextManager[None]:
+    """Nobody else may read the list, add to it and write it back meanwhile."""
     path = _path(cache, content_hash)
     path.parent.mkdir(parents=True, exist_ok=True)
+    return locked(path.with_name(f".{path.name}.lock"))
+
+
+def _store(cache: Path, content_hash: str, edits: Sequence[Correction]) -> None:
+    path = _path(cache, content_hash)
     plain = {
         "version": _VERSION,
         "content_hash": content_hash,

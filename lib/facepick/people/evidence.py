@@ -12,7 +12,13 @@ from facepick.errors import FacepickError
 from facepick.faces.alignment import align
 from facepick.faces.analyzer import FaceEmbedder, FaceMesher
 from facepick.faces.detection import Box, FloatArray
-from facepick.faces.quality import FaceQuality, assess, eye_openness, head_pose
+from facepick.faces.quality import (
+    FaceQuality,
+    assess,
+    eye_openness,
+    head_pose,
+    patch_correlation,
+)
 from facepick.people.stillness import StillnessProbe
 from facepick.people.track import BRIDGED
 from facepick.people.tracker import Observation, RawTrack
@@ -55,8 +61,6 @@ class TrackEvidence:
         mesh_score: how sure the mesh network is that the best picture shows a face.
         stillness: how rigid the face is, see `facepick.people.stillness`; None when the track
             is too short to tell.
-        weakest_link: correlation of the pixels, and frame, where the track is held together
-            least.
     """
 
     frames: npt.NDArray[np.int32]
@@ -68,7 +72,6 @@ class TrackEvidence:
     thumbnails: tuple[Thumbnail, ...] = ()
     mesh_score: float = 1.0
     stillness: float | None = None
-    weakest_link: tuple[float, int] = (1.0, -1)
 
     def __repr__(self) -> str:
         return f"TrackEvidence({len(self.frames)} exemplars, best {self.best:.2f})"
@@ -137,6 +140,7 @@ class _FrameSource(Protocol):
 @dataclass(frozen=True, eq=False)
 class _Sample:
     frame: int
+    look: int
     prior: float
     quality: FaceQuality
     chip: Bgr = field(repr=False)
@@ -145,47 +149,67 @@ class _Sample:
     landmarks5: FloatArray
 
 
-class _Bins:
-    """The best sample of each stretch of a track; never more than `LIMIT` stretches."""
+class _Samples:
+    """The best sample of each stretch of a track; never more than `LIMIT` stretches.
+
+    A stretch ends after a while, or where the pixels say that the head turned, the light changed
+    or somebody else took the place: with another look.
+    """
 
     LIMIT = 8
+    # A talking head that stays where it is correlates by 0.6 and more with itself seconds ago,
+    # one that turns away or dissolves into the next by 0.4 and less.
+    SAME_LOOK = 0.5
 
-    def __init__(self, first: int, length: int, probe: StillnessProbe) -> None:
-        self._first = first
+    def __init__(self, first: Observation, length: int, probe: StillnessProbe) -> None:
+        self._start = first.frame
         self._length = max(1, length)
-        self._best: dict[int, _Sample] = {}
+        self._reference = first.patch
+        self._look = 0
+        self._fresh = True
+        self.best: list[_Sample] = []
         self.probe = probe
 
-    def wants(self, frame: int, prior: float) -> bool:
-        held = self._best.get((frame - self._first) // self._length)
+    @property
+    def look(self) -> int:
+        """Number of the look that the observation shows which `wants` was asked about last."""
+        return self._look
+
+    def wants(self, seen: Observation, prior: float) -> bool:
+        """Whether an observation is worth cutting out; asked of each in rising order."""
+        if patch_correlation(self._reference, seen.patch) < self.SAME_LOOK:
+            self._reference = seen.patch
+            self._look += 1
+            self._fresh = True
+        if self._fresh or seen.frame - self._start >= self._length:
+            self._start, self._fresh = seen.frame, True
+            return True
         # A sample that only promises a tenth more is not worth cutting out again.
-        return held is None or prior > 1.1 * held.prior
+        return prior > 1.1 * self.best[-1].prior
 
     def put(self, sample: _Sample) -> None:
-        key = (sample.frame - self._first) // self._length
-        held = self._best.get(key)
-        if held is None or sample.quality.value > held.quality.value:
-            self._best[key] = sample
-        if len(self._best) > self.LIMIT:
+        if self._fresh:
+            self.best.append(sample)
+            self._fresh = False
+        elif sample.quality.value > self.best[-1].quality.value:
+            self.best[-1] = sample
+        if len(self.best) > self.LIMIT:
             self._length *= 2
-            merged: dict[int, _Sample] = {}
-            for item in self.samples:
-                key = (item.frame - self._first) // self._length
-                other = merged.get(key)
-                if other is None or item.quality.value > other.quality.value:
-                    merged[key] = item
-            self._best = merged
-
-    @property
-    def samples(self) -> list[_Sample]:
-        return [self._best[key] for key in sorted(self._best)]
+            pairs = [self.best[i : i + 2] for i in range(0, len(self.best), 2)]
+            self.best = [max(pair, key=lambda s: s.quality.value) for pair in pairs]
 
 
-def _spread(samples: list[_Sample], wanted: int) -> list[_Sample]:
-    """The best sample of each of `wanted` equal stretches, so that a track which changes hands
-    half-way shows both."""
-    parts = np.array_split(np.arange(len(samples)), min(wanted, len(samples)))
-    return [max((samples[i] for i in part), key=lambda s: s.quality.value) for part in parts]
+def _spread(samples: list[_Sample]) -> list[_Sample]:
+    """The best sample of every look; of the two halves, where all look alike, so that a track
+    which changes hands half-way shows both."""
+    looks: dict[int, list[_Sample]] = {}
+    for sample in samples:
+        looks.setdefault(sample.look, []).append(sample)
+    parts = list(looks.values())
+    if len(parts) == 1 and len(samples) > 1:
+        half = (len(samples) + 1) // 2
+        parts = [samples[:half], samples[half:]]
+    return [max(part, key=lambda s: s.quality.value) for part in parts]
 
 
 class Collector:
@@ -199,44 +223,49 @@ class Collector:
     THUMBNAIL_SIDE = 192
     JPEG_QUALITY = 88
     THUMBNAILS = 3
+    # Exemplars of one track agree by so much more than two people may, or there is doubt.
+    AGREED = 0.15
 
     def __init__(self, source: _FrameSource, *, rate: float) -> None:
         self._source = source
         self._rate = rate
-        self._bins: dict[RawTrack, _Bins] = {}
+        self._samples: dict[RawTrack, _Samples] = {}
 
     def seen(self, track: RawTrack, seen: Observation) -> None:
         """Take note of an observation; called while its frame is still held."""
-        bins = self._bins.get(track)
-        if bins is None:
-            bins = _Bins(seen.frame, round(self._rate * 0.6), StillnessProbe(self._rate))
-            self._bins[track] = bins
-        if bins.probe.wants(seen.frame):
-            bins.probe.put(seen.frame, self._cut(seen, seen.box, grow=0.35, side=64)[0])
+        samples = self._samples.get(track)
+        if samples is None:
+            samples = _Samples(seen, round(self._rate * 0.6), StillnessProbe(self._rate))
+            self._samples[track] = samples
+        if samples.probe.wants(seen.frame):
+            samples.probe.put(seen.frame, self._cut(seen, seen.box, grow=0.35, side=64)[0])
         aspect = self._source.aspect
         pose = head_pose(seen.landmarks5, pixel_aspect=aspect)
         turn = max(0.05, 1.0 - (pose.off_frontal / 75.0) ** 2)
         prior = seen.score * turn * float(np.sqrt(max(1.0, seen.box[2] - seen.box[0])))
-        if not bins.wants(seen.frame, prior):
+        if not samples.wants(seen, prior):
             return
         chip = self._chip(seen)
         quality = assess(chip, seen.landmarks5, seen.score, pixel_aspect=aspect)
         jpeg = self._jpeg(seen)
         box = Box(*map(float, seen.box))
-        bins.put(_Sample(seen.frame, prior, quality, chip, jpeg, box, seen.landmarks5))
+        samples.put(
+            _Sample(seen.frame, samples.look, prior, quality, chip, jpeg, box, seen.landmarks5)
+        )
 
     def evidence(
         self, track: RawTrack, embedder: FaceEmbedder, mesher: FaceMesher
     ) -> TrackEvidence:
         """What is kept of a finished track; its pictures are given up."""
-        bins = self._bins.pop(track)
-        samples = bins.samples
-        length = track.last.frame - track.first.frame + 1
-        # Embedding a face costs as much as decoding ten frames, and the same head in the same
-        # shot looks much the same: two views for up to 2 s, 3 from there, 4 from 6 s, 5 from 18.
-        wanted = 2 + int(np.log(max(1.0, 1.5 * length / self._rate)) / np.log(3))
-        chosen = _spread(samples, min(wanted, 6))
+        held = self._samples.pop(track)
+        samples = held.best
+        # Embedding a face costs as much as decoding ten frames, and one head in one look gives
+        # nearly one vector.  Only where the vectors disagree all the samples are asked.
+        chosen = _spread(samples)
         embeddings = embedder.embed(np.stack([s.chip for s in chosen]))
+        if float((embeddings @ embeddings.T).min()) < embedder.same_person + self.AGREED:
+            chosen = samples
+            embeddings = embedder.embed(np.stack([s.chip for s in chosen]))
         thumbnails, mesh_score = self._thumbnails(samples, mesher)
         return TrackEvidence(
             frames=np.array([s.frame for s in chosen], np.int32),
@@ -247,8 +276,7 @@ class Collector:
             sharpness=np.array([s.quality.sharpness for s in chosen], np.float32),
             thumbnails=thumbnails,
             mesh_score=mesh_score,
-            stillness=bins.probe.stillness(),
-            weakest_link=track.weakest_link,
+            stillness=held.probe.stillness(),
         )
 
     def _thumbnails(

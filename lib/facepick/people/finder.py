@@ -25,7 +25,7 @@ from facepick.people.evidence import Collector, TrackEvidence, track_confidence
 from facepick.people.identity import Identity, Scan
 from facepick.people.store import load_scan, save_scan, scan_folder
 from facepick.people.track import FaceTrack
-from facepick.people.tracker import RawTrack, ShotTracker, TrackerOptions
+from facepick.people.tracker import ShotTracker, TrackerOptions
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.settings import setting, to_mapping
 from facepick.shots.detect import ShotDetector
@@ -349,7 +349,7 @@ class _Scanner:
         self._embedder = embedder
         self._mesher = mesher
         self._effort = _EFFORT[settings.accuracy]
-        self._evidence: list[tuple[RawTrack, int, TrackEvidence]] = []
+        self._pieces: list[tuple[FaceTrack, TrackEvidence]] = []
         self._shots: tuple[Shot, ...] = ()
         self._shot = 0
 
@@ -381,6 +381,9 @@ class _Scanner:
                 whole_every=self._effort.whole_every,
             )
             self._rate = max(1.0, min(120.0, float(rate)))
+            self._cluster = ClusterOptions.for_embedder(
+                self._embedder, strictness=self._settings.strictness, rate=self._rate
+            )
             cuts = ShotDetector()
             self._open_shot(footage, 0)
             for frame in reader.frames():
@@ -416,9 +419,12 @@ class _Scanner:
         self._tracker = ShotTracker(footage, start, self._options, on_seen=self._collector.seen)
 
     def _close_shot(self) -> None:
-        for track in self._tracker.finish():
-            evidence = self._collector.evidence(track, self._embedder, self._mesher)
-            self._evidence.append((track, self._shot, evidence))
+        for raw in self._tracker.finish():
+            found = self._collector.evidence(raw, self._embedder, self._mesher)
+            track = FaceTrack("T0", self._shot, *raw.arrays())
+            patches = {o.frame: o.patch for o in raw.observations}
+            link = self._cluster.link
+            self._pieces.extend(split_changed(track, found, link=link, patches=patches))
 
     def result(
         self,
@@ -431,15 +437,7 @@ class _Scanner:
         folder: Path,
     ) -> tuple[Scan, dict[str, bytes]]:
         """The scan and its thumbnails by file name."""
-        options = ClusterOptions.for_embedder(
-            self._embedder, strictness=self._settings.strictness, rate=self._rate
-        )
-        pieces: list[tuple[FaceTrack, TrackEvidence]] = []
-        for raw, shot, found in self._evidence:
-            frames, boxes, landmarks, score, origin = raw.arrays()
-            whole = FaceTrack("T0", shot, frames, boxes, landmarks, score, origin)
-            pieces.extend(split_changed(whole, found, link=options.link))
-        pieces.sort(key=lambda piece: (piece[0].start, float(piece[0].boxes[0][0])))
+        pieces = sorted(self._pieces, key=lambda p: (p[0].start, float(p[0].boxes[0][0])))
         evidence = [found for _, found in pieces]
         tracks = [
             replace(
@@ -449,7 +447,7 @@ class _Scanner:
             )
             for number, (track, found) in enumerate(pieces, 1)
         ]
-        groups = group_tracks(tracks, evidence, options)
+        groups = group_tracks(tracks, evidence, self._cluster)
         if not self._settings.keep_unsure:
             groups = [g for g in groups if not g.unsure]
         shown = np.append(np.diff(pts), duration)

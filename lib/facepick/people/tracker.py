@@ -101,8 +101,6 @@ class RawTrack:
         self._trust = trust
         self.observations: list[Observation] = [first]
         self.missed: list[int] = []
-        # Correlation of the patch with the one before, and where it was weakest.
-        self.weakest_link = (1.0, first.frame)
 
     def __repr__(self) -> str:
         return f"RawTrack({self.first.frame}..{self.last.frame})"
@@ -118,11 +116,6 @@ class RawTrack:
     @property
     def best_score(self) -> float:
         return max(self._trust, max(o.score for o in self.observations))
-
-    def add(self, seen: Observation, *, correlation: float) -> None:
-        self.observations.append(seen)
-        if correlation < self.weakest_link[0]:
-            self.weakest_link = (correlation, seen.frame)
 
     def predicted(self, frame: int) -> npt.NDArray[np.float64]:
         """Where the box should be: it goes on as it went, but not for long."""
@@ -474,16 +467,15 @@ class ShotTracker:
 
     def _extend(self, track: RawTrack, seen: Observation) -> RawTrack:
         """The track that goes on with `seen`: itself, or a new one when it is somebody else."""
-        correlation = patch_correlation(track.last.patch, seen.patch)
         adjacent = seen.frame - track.last.frame == 1
         missed = bool(track.missed) and track.missed[-1] > track.last.frame
-        other = adjacent and correlation < self.OTHER_PATCH
+        other = adjacent and patch_correlation(track.last.patch, seen.patch) < self.OTHER_PATCH
         left = missed and self._left_between(track.last, seen)
         if other or left:
             self._done.append(track)
             track = RawTrack(seen, trust=0.0 if other else track.best_score)
         else:
-            track.add(seen, correlation=correlation)
+            track.observations.append(seen)
         self._on_seen(track, seen)
         return track
 
