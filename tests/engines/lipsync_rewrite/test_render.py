@@ -15,7 +15,13 @@ from facepick.engines.lipsync.rewrite.features import (
     in_head_frame,
     mouth_features,
 )
-from facepick.engines.lipsync.rewrite.render import Layer, Overlay, render
+from facepick.engines.lipsync.rewrite.render import (
+    EXTRA_OPENING,
+    Layer,
+    Overlay,
+    parted,
+    render,
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +33,12 @@ def bank(talker: list[FaceRequest], tmp_path_factory: pytest.TempPathFactory) ->
 
 def _shown(request: FaceRequest, bank: Bank, mouth: int, *, opening: float = 0.0) -> Overlay:
     mesh = request.mesh - np.array([*request.origin, 0], np.float32)
-    layer = Layer(
-        mouth=bank.mouth(mouth),
-        face=in_head_frame(bank.mesh[mouth], bank.reference),
-        opening=opening,
-    )
+    face = in_head_frame(bank.mesh[mouth], bank.reference)
+    if opening:
+        face = parted(face, float(mouth_features(face)[0]) + opening)
     own = in_head_frame(mesh, bank.reference)
-    made = render(request.crop, mesh, own, head_pose(request.mesh).scale, [layer], 1.0)
+    layers = [Layer(bank.mouth(mouth))]
+    made = render(request.crop, mesh, own, head_pose(request.mesh).scale, face, layers, 1.0)
     assert made is not None
     return made
 
@@ -57,18 +62,21 @@ def _opening(request: FaceRequest, picture: np.ndarray) -> float:
 def test_a_mouth_laid_over_its_own_frame_changes_next_to_nothing(
     talker: list[FaceRequest], bank: Bank
 ) -> None:
-    row = 30
-    k = int(np.flatnonzero(bank.frames[bank.rows] == talker[row].source_frame)[0])
-    made = _shown(talker[row], bank, k)
-    after = _laid_over(talker[row], made)
-    x, y = made.origin
-    h, w = made.alpha.shape
-    inside = np.zeros(after.shape[:2], bool)
-    inside[y : y + h, x : x + w] = made.alpha > 0
-    assert inside.mean() > 0.01, "nothing was drawn: the test proves nothing"
-    difference = cv2.absdiff(after, talker[row].crop)
-    assert difference[inside].mean() < 1.0
-    assert not difference[~inside].any()
+    changes = []
+    for row in range(20, 60, 5):
+        k = int(np.flatnonzero(bank.frames[bank.rows] == talker[row].source_frame)[0])
+        made = _shown(talker[row], bank, k)
+        after = _laid_over(talker[row], made)
+        x, y = made.origin
+        h, w = made.alpha.shape
+        inside = np.zeros(after.shape[:2], bool)
+        inside[y : y + h, x : x + w] = made.alpha > 0
+        assert inside.mean() > 0.01, "nothing was drawn: the test proves nothing"
+        difference = cv2.absdiff(after, talker[row].crop)
+        assert not difference[~inside].any()
+        changes.append(difference[inside].mean())
+    # One frame in five moves so fast that the smoothed mesh lies a pixel off the picture.
+    assert np.mean(changes) < 1.0
 
 
 def test_the_widest_mouth_opens_a_closed_one(talker: list[FaceRequest], bank: Bank) -> None:
@@ -83,7 +91,8 @@ def test_the_widest_mouth_opens_a_closed_one(talker: list[FaceRequest], bank: Ba
 
 def test_further_opening_parts_the_lips(talker: list[FaceRequest], bank: Bank) -> None:
     request = talker[20]
-    k = int(np.argsort(bank.shape[bank.rows, 0])[len(bank) // 2])
+    # An open mouth: one whose lips meet has nothing between them to be shown.
+    k = int(np.argsort(bank.shape[bank.rows, 0])[len(bank) * 8 // 10])
     less = _opening(request, _laid_over(request, _shown(request, bank, k, opening=-0.03)))
     more = _opening(request, _laid_over(request, _shown(request, bank, k, opening=0.05)))
     assert more > less + 0.03
@@ -102,29 +111,46 @@ def test_the_lips_are_covered_and_the_eyes_are_not(talker: list[FaceRequest], ba
         assert not inside or made.alpha[y, x] == 0
 
 
-def test_cross_faded_mouths_lie_between_both(talker: list[FaceRequest], bank: Bank) -> None:
+def test_both_mouths_of_a_cross_fade_stand_as_the_wanted_face_does(
+    talker: list[FaceRequest], bank: Bank
+) -> None:
+    """Two open mouths, each bent onto the face between them: no lips are seen twice."""
     request = talker[10]
     mesh = request.mesh - np.array([*request.origin, 0], np.float32)
     own = in_head_frame(mesh, bank.reference)
     order = np.argsort(bank.shape[bank.rows, 0])
-    pictures = []
+    pair = int(order[len(order) * 6 // 10]), int(order[-1])
+    ends = [in_head_frame(bank.mesh[k], bank.reference) for k in pair]
+    face = (ends[0] + ends[1]) / 2
+    openings = []
     for shares in ((1.0, 0.0), (0.6, 0.4), (0.0, 1.0)):
-        layers = [
-            Layer(bank.mouth(int(k)), in_head_frame(bank.mesh[int(k)], bank.reference), 0.0, s)
-            for k, s in zip((order[0], order[-1]), shares, strict=True)
-        ]
-        made = render(request.crop, mesh, own, head_pose(request.mesh).scale, layers, 1.0)
+        layers = [Layer(bank.mouth(k), s) for k, s in zip(pair, shares, strict=True)]
+        made = render(request.crop, mesh, own, head_pose(request.mesh).scale, face, layers, 1.0)
         assert made is not None
-        pictures.append(_opening(request, _laid_over(request, made)))
-    assert pictures[0] < pictures[1] < pictures[2]
+        openings.append(_opening(request, _laid_over(request, made)))
+    apart = float(mouth_features(ends[1])[0] - mouth_features(ends[0])[0])
+    assert max(openings) - min(openings) < 0.5 * apart
+
+
+def test_lips_are_parted_by_what_is_asked_within_bounds(
+    talker: list[FaceRequest], bank: Bank
+) -> None:
+    middle = int(np.argsort(bank.shape[bank.rows, 0])[len(bank) // 2])
+    face = in_head_frame(bank.mesh[middle], bank.reference)
+    has = float(mouth_features(face)[0])
+    for asked in (0.5 * has, has, has + 0.03):
+        assert float(mouth_features(parted(face, asked))[0]) == pytest.approx(asked, abs=0.004)
+    assert float(mouth_features(parted(face, has + 1.0))[0]) < has + 1.2 * EXTRA_OPENING
+    shut = parted(face, 0.0)
+    assert (shut[[82, 13, 312], 1] <= shut[[87, 14, 317], 1] + 1e-4).all(), "the lips cross"
 
 
 def test_weight_scales_alpha(talker: list[FaceRequest], bank: Bank) -> None:
     request = talker[5]
     mesh = request.mesh - np.array([*request.origin, 0], np.float32)
     own = in_head_frame(mesh, bank.reference)
-    layer = Layer(bank.mouth(0), in_head_frame(bank.mesh[0], bank.reference), 0.0)
-    half = render(request.crop, mesh, own, head_pose(request.mesh).scale, [layer], 0.5)
+    layers = [Layer(bank.mouth(0))]
+    half = render(request.crop, mesh, own, head_pose(request.mesh).scale, own, layers, 0.5)
     assert half is not None
     assert half.alpha.max() == pytest.approx(0.5, abs=1e-3)
 
@@ -133,8 +159,8 @@ def test_a_mouth_outside_the_crop_is_left_alone(talker: list[FaceRequest], bank:
     request = talker[5]
     away = request.mesh + np.array([5000, 5000, 0], np.float32)
     own = in_head_frame(away, bank.reference)
-    layer = Layer(bank.mouth(0), in_head_frame(bank.mesh[0], bank.reference), 0.0)
-    assert render(request.crop, away, own, head_pose(away).scale, [layer], 1.0) is None
+    layers = [Layer(bank.mouth(0))]
+    assert render(request.crop, away, own, head_pose(away).scale, own, layers, 1.0) is None
 
 
 def test_head_frame_does_not_depend_on_place_size_and_turn(talker: list[FaceRequest]) -> None:

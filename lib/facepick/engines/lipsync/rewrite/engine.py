@@ -23,13 +23,9 @@ from facepick.engines.engine import EngineContext, EngineResult, EngineSession, 
 from facepick.engines.lipsync.filmed import in_output_order, output_sources, output_times
 from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.rewrite import bank as banks
-from facepick.engines.lipsync.rewrite.features import (
-    head_pose,
-    in_head_frame,
-    mouth_features,
-)
+from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame
 from facepick.engines.lipsync.rewrite.own_voice import MIN_R, listen
-from facepick.engines.lipsync.rewrite.render import EXTRA_CLOSING, EXTRA_OPENING, Layer, render
+from facepick.engines.lipsync.rewrite.render import Layer, parted, render
 from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
 from facepick.engines.lipsync.rewrite.targets import curves_of, sampled, slowed
@@ -43,7 +39,11 @@ Array = npt.NDArray[np.float32]
 
 KEEP, CLOSE, SPEAK = 0, 1, 2
 PLAN = "plan.npz"
-VERSION = 2
+LIVELY, CALMING_STEPS = 85, 12
+SMOOTHING = (0.25, 0.5, 0.25)
+"""Of the shown face over the frame before, the frame and the one after: takes the edge off jumps
+between runs; the opening is set afterwards, so closures keep their depth."""
+VERSION = 3
 """Raised when plans made by an earlier version must not be used any more."""
 
 
@@ -55,6 +55,8 @@ class Plan:
         action: (n,) uint8, `KEEP`, `CLOSE` or `SPEAK`.
         weight: (n,) float32, of the new mouth over the filmed one.
         mouth: (n,) int32, row in the bank, -1 where nothing is shown.
+        stretch: (n,) int32, the same number in frames that follow each other without a cut or a
+            gap.
         fading: (n,) int32, mouth that is faded out in this frame, or -1.
         opening: (n,) float32, wanted opening in eye distances.
     """
@@ -62,6 +64,7 @@ class Plan:
     action: npt.NDArray[np.uint8]
     weight: Array
     mouth: npt.NDArray[np.int32]
+    stretch: npt.NDArray[np.int32]
     fading: npt.NDArray[np.int32]
     opening: Array
 
@@ -190,6 +193,7 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     z[:, 0] = closed + (z[:, 0] - closed) * settings.strength
     z[:, 1] *= settings.strength
     wanted_opening = slowed((mean[0] + deviation[0] * z[:, 0]).astype(np.float32), _quickest(bank))
+    wanted_opening = _calmed(wanted_opening, closure, _restlessness(bank))
     z[:, 0] = (wanted_opening - mean[0]) / deviation[0]
 
     rows = np.searchsorted(bank.frames, sources)
@@ -227,7 +231,16 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
         step = np.diff(candidates.frame[path])
         jumps = np.flatnonzero((step < 0) | (step > 2)) + 1
         fading[stretch[jumps]] = path[jumps - 1]
-    plan = Plan(action=action, weight=weight, mouth=mouth, fading=fading, opening=wanted_opening)
+    number = np.zeros(n, np.int32)
+    number[breaks] = 1
+    plan = Plan(
+        action=action,
+        weight=weight,
+        mouth=mouth,
+        stretch=np.cumsum(number, dtype=np.int32),
+        fading=fading,
+        opening=wanted_opening,
+    )
     moving = mouth >= 0
     facts: dict[str, Any] = {
         "mouths": len(bank),
@@ -255,6 +268,38 @@ def _quickest(bank: banks.Bank) -> float:
     moves = np.abs(np.diff(bank.shape[:, 0]))[np.diff(bank.frames) == 1]
     # A still portrait has no moves to learn from; 0.05 is a quick talker at 25 frames a second.
     return max(float(np.percentile(moves, 98)), 0.02) if len(moves) >= 50 else 0.05
+
+
+def _shaking(opening: Array) -> Array:
+    """(n,) second difference of the opening, mean over 15 frames: how restless the mouth is."""
+    second = np.zeros(len(opening), np.float32)
+    second[1:-1] = np.abs(np.diff(opening, 2))
+    window = np.hanning(17)[1:-1]
+    return np.asarray(np.convolve(second, window / window.sum(), mode="same"), np.float32)
+
+
+def _restlessness(bank: banks.Bank) -> float:
+    """How restless this person's mouth is at its liveliest, eye distances."""
+    if len(bank.frames) < 50:
+        return 0.02
+    return float(np.percentile(_shaking(bank.shape[:, 0]), LIVELY))
+
+
+def _calmed(opening: Array, closure: Array, limit: float) -> Array:
+    """The opening made no more restless than the person is.
+
+    Smoothed only where it is, and least where the lips must meet: between closures that follow
+    quickly upon each other the mouth opens less, as it does in people who hurry.
+    """
+    out = opening.copy()
+    for _ in range(CALMING_STEPS):
+        much = np.clip(2.0 * (_shaking(out) / max(limit, 1e-4) - 1.0), 0.0, 1.0)
+        if not much.any():
+            break
+        change = np.zeros_like(out)
+        change[1:-1] = 0.25 * np.diff(out, 2)
+        out += much * (1.0 - 0.7 * closure) * change
+    return out
 
 
 def _penalty(bank: banks.Bank) -> Array:
@@ -311,16 +356,13 @@ class RewriteSession:
             return Reason.LOW_CONFIDENCE
         mesh = request.mesh - np.array([*request.origin, 0], np.float32)
         own = in_head_frame(mesh, bank.reference)
-        wanted = float(plan.opening[request.frame])
-        layers = [self._layer(bank, k, wanted)]
+        face = parted(self._face(bank, plan, request.frame), float(plan.opening[request.frame]))
         old = int(plan.fading[request.frame])
+        layers = [Layer(bank.mouth(k))]
         if old >= 0:
-            layers = [
-                Layer(layers[0].mouth, layers[0].face, layers[0].opening, 0.6),
-                self._layer(bank, old, wanted, 0.4),
-            ]
+            layers = [Layer(bank.mouth(k), 0.6), Layer(bank.mouth(old), 0.4)]
         made = render(
-            request.crop, mesh, own, pose.scale, layers, float(plan.weight[request.frame])
+            request.crop, mesh, own, pose.scale, face, layers, float(plan.weight[request.frame])
         )
         if made is None:
             return Reason.LOW_CONFIDENCE
@@ -332,11 +374,16 @@ class RewriteSession:
         )
 
     @staticmethod
-    def _layer(bank: banks.Bank, k: int, wanted: float, share: float = 1.0) -> Layer:
-        face = in_head_frame(bank.mesh[k], bank.reference)
-        has = float(mouth_features(face)[0])
-        extra = float(np.clip(wanted - has, -min(EXTRA_CLOSING, has), EXTRA_OPENING))
-        return Layer(mouth=bank.mouth(k), face=face, opening=extra, share=share)
+    def _face(bank: banks.Bank, plan: Plan, frame: int) -> Array:
+        """The chosen mouth's face in the head frame, smoothed over its neighbours in time."""
+        total, weight = np.zeros((468, 3), np.float32), 0.0
+        for offset, share in zip((-1, 0, 1), SMOOTHING, strict=True):
+            i = frame + offset
+            if 0 <= i < len(plan.mouth) and plan.stretch[i] == plan.stretch[frame]:
+                face = in_head_frame(bank.mesh[int(plan.mouth[i])], bank.reference)
+                total += np.float32(share) * face
+                weight += share
+        return total / np.float32(weight)
 
     def report(self) -> dict[str, Any]:
         return dict(self._facts)

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage
 from facepick.engines.lipsync.rewrite.bank import Mouth
-from facepick.engines.lipsync.rewrite.features import INNER_LIP, OUTER_LIP, RIGID
+from facepick.engines.lipsync.rewrite.features import OUTER_LIP, RIGID, mouth_features
 
-__all__ = ["Layer", "Overlay", "render"]
+__all__ = ["Layer", "Overlay", "parted", "render"]
 
 Array = npt.NDArray[np.float32]
 
@@ -28,6 +28,15 @@ CHIN_SKIN = (18, 200, 199, 182, 406, 204, 424, 211, 431, 43, 273, 212, 432)
 UPPER_SKIN = (164, 165, 391, 92, 322, 186, 410, 216, 436, 206, 426, 2)
 MOVED = (*OUTER_LIP, *SPARSE_JAW, *CHIN_SKIN, *UPPER_SKIN)
 """Points that follow the wanted mouth."""
+# The four edges of the lips from the picture's left corner to its right one, point by point.
+OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+# The stored mouth is bent as two bodies; beside the corners they agree.
+BESIDE = (92, 322, 186, 410, 216, 436, 206, 426, 43, 273, 212, 432)
+ABOVE = (*OUTER_UPPER, *INNER_UPPER, *BESIDE, 164, 165, 391, 2, 98, 327)
+BELOW = (*OUTER_LOWER, *INNER_LOWER, *BESIDE, 18, 200, 182, 406, 204, 424, 211, 431, *SPARSE_JAW)
 FIXED = (1, 49, 279, 36, 266, 50, 280, 93, 323)
 """Points that stay: nose and cheeks."""
 NOSE_BASE = (98, 97, 2, 326, 327)
@@ -36,7 +45,7 @@ RING = 1.32
 FULL, GONE = 0.07, 0.26
 """The stored mouth is opaque up to the first distance from the lips and gone at the second, in
 eye distances."""
-EXTRA_OPENING, EXTRA_CLOSING = 0.05, 0.08
+EXTRA_OPENING, EXTRA_CLOSING = 0.05, 0.1
 """How far a stored mouth may be opened or closed beyond what it was, in eye distances.  Closing
 hides teeth, which looks right; opening stretches what is between the lips, which soon does not."""
 LOWER_SHARE = 0.72
@@ -53,14 +62,10 @@ class Layer:
 
     Attributes:
         mouth: picture and mesh.
-        face: (468, 3) float32, its face in the head frame of this person.
-        opening: by how much its lips are to be parted further, in eye distances.
         share: weight of this mouth where several are cross-faded.
     """
 
     mouth: Mouth
-    face: Array
-    opening: float
     share: float = 1.0
 
 
@@ -79,21 +84,17 @@ class Overlay:
     origin: tuple[int, int]
 
 
-def placed(face: Array, own: Array, mesh: Array, opening: float) -> Array:
+def placed(face: Array, own: Array, mesh: Array) -> Array:
     """Where the points of `face` (head frame) lie for a head that stands like `mesh`.
 
     Args:
         face: (468, 3), the wanted face in the head frame.
         own: (468, 3), the frame's own face in the head frame.
         mesh: (468, 3), the frame's own face in pixels.
-        opening: added parting of the lips, eye distances.
 
     Returns:
         (468, 2) float32.
     """
-    wanted = face.copy()
-    if opening:
-        _part(wanted, opening)
     # The similarity that takes the frame's own head frame to pixels, from its rigid points.
     a, b = own[list(RIGID)], mesh[list(RIGID)]
     a_mid, b_mid = a.mean(axis=0), b.mean(axis=0)
@@ -102,26 +103,39 @@ def placed(face: Array, own: Array, mesh: Array, opening: float) -> Array:
     scale = (s * flip).sum() / max(float(((a - a_mid) ** 2).sum()), 1e-9)
     # The wanted points are taken relative to the frame's own, so that what the mesh says of this
     # head's build in this pose stays.
-    move = scale * (wanted - own) @ ((u * flip) @ vt).T
+    move = scale * (face - own) @ ((u * flip) @ vt).T
     return np.asarray(mesh[:, :2] + move[:, :2], dtype=np.float32)
 
 
-def _part(face: Array, opening: float) -> None:
-    """Parts the lips of a face in the head frame: lower lip, chin and jaw down, upper lip up."""
-    lips = (*OUTER_LIP, *INNER_LIP)
-    middle = (face[13, 1] + face[14, 1]) / 2
+def parted(face: Array, opening: float) -> Array:
+    """A face (468, 3) in the head frame with its lips parted by `opening` (mean of three columns).
+
+    Chin and jaw follow by half.  What cannot be done without damage is not: see
+    `EXTRA_OPENING`, `EXTRA_CLOSING`.
+    """
+    face = face.copy()
+    has = float(mouth_features(face)[0])
+    change = float(np.clip(opening - has, -EXTRA_CLOSING, EXTRA_OPENING))
+    upper, lower = list(INNER_UPPER[1:-1]), list(INNER_LOWER[1:-1])
+    gap = face[lower] - face[upper]
+    side = np.abs(np.linspace(-1.0, 1.0, len(gap), dtype=np.float32)) ** 2
+    if change < 0:
+        # In proportion, so that the whole slit closes and the lips never cross.
+        step = gap * np.float32(change / max(has, 1e-6))
+    else:
+        # Nothing at the corners, all of it in the middle; 0.96 is the mean of the three columns.
+        step = np.zeros_like(gap)
+        step[:, 1] = (1.0 - side) * np.float32(change / 0.96)
+    for points in (lower, list(OUTER_LOWER[1:-1])):
+        face[points] += np.float32(LOWER_SHARE) * step
+    for points in (upper, list(OUTER_UPPER[1:-1])):
+        face[points] -= np.float32(1.0 - LOWER_SHARE) * step
     half_width = max(float(abs(face[291, 0] - face[61, 0])) / 2, 1e-3)
     centre = (face[291, 0] + face[61, 0]) / 2
-    for i in (*lips, *CHIN_SKIN, *JAW):
-        # Nothing at the corners, all of it in the middle.
-        side = min(1.0, abs(float(face[i, 0]) - centre) / half_width)
-        bow = 1.0 - side * side
-        if i in JAW or i in CHIN_SKIN:
-            face[i, 1] += 0.5 * opening * max(bow, 0.3)
-        elif face[i, 1] > middle:
-            face[i, 1] += LOWER_SHARE * opening * bow
-        else:
-            face[i, 1] -= (1.0 - LOWER_SHARE) * opening * bow
+    below = [*CHIN_SKIN, *JAW]
+    bow = 1.0 - np.minimum(1.0, np.abs(face[below, 0] - centre) / half_width) ** 2
+    face[below, 1] += 0.5 * change * np.maximum(bow, 0.3)
+    return face
 
 
 def _spline(target: Array, source: Array, nodes: Array) -> Array:
@@ -150,10 +164,23 @@ def _spline(target: Array, source: Array, nodes: Array) -> Array:
     return np.asarray(nodes + moved, dtype=np.float32)
 
 
-def _sample(
-    image: BgrImage, target: Array, source: Array, size: tuple[int, int], *, fine: bool
-) -> tuple[Array, BgrImage]:
-    """The picture bent so that `source` comes to lie on `target`, and the displacement used.
+def _shift(target: Array, source: Array, size: tuple[int, int], nodes: int) -> Array:
+    """(h, w, 2) displacement by which the picture comes to lie with `source` on `target`."""
+    import cv2
+
+    width, height = size
+    step = max(width, height) / nodes
+    columns, rows = max(2, round(width / step)), max(2, round(height / step))
+    xs = (np.arange(columns) + 0.5) * width / columns - 0.5
+    ys = (np.arange(rows) + 0.5) * height / rows - 0.5
+    places = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(np.float32)
+    coarse = (_spline(target, source, places) - places).reshape(rows, columns, 2)
+    # Only the displacement is enlarged: it is smooth, and flat beyond the outermost nodes.
+    return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+
+
+def _moved(image: BgrImage, shift: Array, *, fine: bool) -> BgrImage:
+    """The picture sampled at every pixel's place plus its displacement.
 
     Args:
         fine: Lanczos instead of cubic sampling: keeps a tenth more of the sharpness, and takes
@@ -161,17 +188,7 @@ def _sample(
     """
     import cv2
 
-    width, height = size
-    step = max(width, height) / GRID
-    columns, rows = max(2, round(width / step)), max(2, round(height / step))
-    xs = (np.arange(columns) + 0.5) * width / columns - 0.5
-    ys = (np.arange(rows) + 0.5) * height / rows - 0.5
-    nodes = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(np.float32)
-    coarse = _spline(target, source, nodes).reshape(rows, columns, 2)
-    # Only the displacement is enlarged: it is smooth, and flat beyond the outermost nodes.
-    shift = cv2.resize(
-        coarse - nodes.reshape(rows, columns, 2), size, interpolation=cv2.INTER_CUBIC
-    )
+    height, width = shift.shape[:2]
     field = shift.copy()
     field[..., 0] += np.arange(width, dtype=np.float32)
     field[..., 1] += np.arange(height, dtype=np.float32)[:, None]
@@ -182,7 +199,33 @@ def _sample(
         cv2.INTER_LANCZOS4 if fine else cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return shift, np.asarray(bent, dtype=np.uint8)
+    return np.asarray(bent, dtype=np.uint8)
+
+
+def _lower_share(target: Array, size: tuple[int, int], unit: float) -> Array:
+    """(h, w) float32: 0 on and above the upper lip, 1 on and below the lower one.
+
+    Rises evenly through the open mouth; where the lips meet, within a pixel.
+    """
+    width, height = size
+    left, right = target[78], target[308]
+    along = (right - left) / max(float(np.hypot(*(right - left))), 1e-3)
+    down = np.array([-along[1], along[0]], np.float32)
+    xs, ys = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    u = (xs - left[0]) * along[0] + (ys - left[1]) * along[1]
+    v = (xs - left[0]) * down[0] + (ys - left[1]) * down[1]
+    # The lips' edges are looked up in a table of half pixels along the line of the corners.
+    grid = np.arange(-unit, 2 * unit, 0.5, dtype=np.float32)
+    edges = []
+    for points in (INNER_UPPER, INNER_LOWER):
+        local = target[list(points)] - left
+        order = np.argsort(local @ along)
+        edges.append(np.interp(grid, (local @ along)[order], (local @ down)[order]))
+    middle = (edges[0] + edges[1]) / 2
+    half = np.maximum(edges[1] - edges[0], 0.0) / 2 + 0.5
+    at = np.clip(np.rint((u + unit) * 2).astype(np.int32), 0, len(grid) - 1)
+    share = (v - middle.astype(np.float32)[at]) / half.astype(np.float32)[at]
+    return np.asarray(np.clip(0.5 + 0.5 * share, 0.0, 1.0), dtype=np.float32)
 
 
 def _smoothstep(x: Array) -> Array:
@@ -191,7 +234,13 @@ def _smoothstep(x: Array) -> Array:
 
 
 def render(
-    crop: BgrImage, mesh: Array, own: Array, unit: float, layers: list[Layer], weight: float
+    crop: BgrImage,
+    mesh: Array,
+    own: Array,
+    unit: float,
+    face: Array,
+    layers: list[Layer],
+    weight: float,
 ) -> Overlay | None:
     """The crop with other lips.
 
@@ -200,7 +249,9 @@ def render(
         mesh: (468, 3) float32 in pixels of the crop.
         own: (468, 3) float32, the same face in the head frame.
         unit: eye distance in pixels.
-        layers: the mouths to show, shares summing to 1.
+        face: (468, 3) float32, the wanted face in the head frame.
+        layers: the mouths to show, shares summing to 1; all are bent onto the wanted face, so a
+            cross-fade shows no lips twice.
         weight: of the whole overlay, in [0, 1].
 
     Returns:
@@ -208,9 +259,7 @@ def render(
     """
     import cv2
 
-    targets = [placed(layer.face, own, mesh, layer.opening) for layer in layers]
-    shares = np.array([layer.share for layer in layers], np.float32)
-    target = np.tensordot(shares, np.stack(targets), axes=1).astype(np.float32)
+    target = placed(face, own, mesh)
     here = mesh[:, :2]
     centre = here[list(OUTER_LIP)].mean(axis=0)
     hull = np.vstack([here[list(JAW)], target[list(JAW)], here[[50, 280, 4]]])
@@ -229,7 +278,8 @@ def render(
     fixed = np.vstack([here[list(FIXED)], border]).astype(np.float32)
     control = np.vstack([target[list(MOVED)], fixed])
     source = np.vstack([here[list(MOVED)], fixed])
-    shift, bent = _sample(part, control, source, size, fine=False)
+    shift = _shift(control, source, size, GRID)
+    bent = _moved(part, shift, fine=False)
 
     # Alpha of the bent frame: nothing where it hardly moved, and a soft end inside the ring.
     moved = np.asarray(np.hypot(shift[..., 0], shift[..., 1]), np.float32)
@@ -248,16 +298,15 @@ def render(
     if bx1 - bx0 >= 8 and by1 - by0 >= 8:
         blended = np.zeros((by1 - by0, bx1 - bx0, 3), np.float32)
         offset = np.array([bx0, by0], np.float32)
-        for layer, aim in zip(layers, targets, strict=True):
-            local = aim - shift0 - offset
-            _, mouth = _sample(
-                layer.mouth.image,
-                local[list(MOVED)],
-                layer.mouth.mesh[list(MOVED)],
-                (bx1 - bx0, by1 - by0),
-                fine=True,
+        local, patch = target - offset, (bx1 - bx0, by1 - by0)
+        lower = _lower_share(local, patch, unit)[..., None]
+        for layer in layers:
+            up, down = (
+                _shift(local[list(points)], layer.mouth.mesh[list(points)], patch, GRID)
+                for points in (ABOVE, BELOW)
             )
-            blended += layer.share * mouth.astype(np.float32)
+            mouth = _moved(layer.mouth.image, up + lower * (down - up), fine=True)
+            blended += np.float32(layer.share) * mouth
         under = bent[by0:by1, bx0:bx1].astype(np.float32)
         m = _mouth_mask(lips - offset, target - offset, (bx1 - bx0, by1 - by0), unit)
         blended += _light(under, blended, m, lips - offset, unit)
