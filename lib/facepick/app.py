@@ -217,7 +217,7 @@ class App:
         resolver = SourceResolver(
             self.models,
             saved=self.sources,
-            cast=self.host.home() / "cast.sqlite",
+            cast=self.cast_file,
             folder=self.cache / "sources",
             scan_of=lambda video: scan_video(video, scan_settings or {}, toolbox, progress, cancel),
             cancel=cancel,
@@ -330,7 +330,15 @@ class App:
         )
 
     def new_render_job(self, plan: RenderPlan, out: str | Path, *, owner: str = "") -> Workspace:
-        """A render job that nobody works on yet."""
+        """A render job that nobody works on yet.
+
+        Raises:
+            UserInputError, SettingsError: nothing can be written to `out`, or it is a file that
+                the result is made of.
+        """
+        from facepick.render.renderer import check_target
+
+        check_target(Path(out).absolute(), plan)
         return self.jobs_folder.new(
             "render",
             video=plan.video,
@@ -352,7 +360,13 @@ class App:
 
         Args:
             at: second at which it starts; None for the hardest frames of the picked people.
+
+        Raises:
+            UserInputError, SettingsError: as `new_render_job`, or it lasts too long.
         """
+        from facepick.render.renderer import check_target
+
+        check_target(Path(out).absolute(), plan)
         if not 0 < seconds <= 60:
             raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
         return self.jobs_folder.new(
@@ -403,7 +417,7 @@ class App:
     def start(self, workspace: Workspace) -> JobRecord:
         """Hand a job to a child process."""
         workspace.mark_queued()
-        workspace.mark_queued(spawn(workspace, self.host.child_environment()))
+        workspace.mark_child(spawn(workspace, self.host.child_environment()))
         return workspace.record()
 
     def start_scan(
@@ -505,7 +519,7 @@ class App:
         video = path.with_name(path.name.removesuffix(".facepick.json"))
         unchanged: bool | None = None
         if video.is_file():
-            unchanged = sha256_of(video) == report["result"]["sha256"]
+            unchanged = sha256_of(video) == report["result"].get("sha256")
         return {**report, "unchanged_since": unchanged}
 
     def measure_sync(
@@ -528,17 +542,17 @@ class App:
             VideoOpenError, NoAudioError: source, result or speech cannot be read.
             Cancelled.
         """
-        from facepick.jobs.work import scan_video
-        from facepick.render.plan import RenderPlan
-        from facepick.render.report import read_report
         from facepick.render.sync import measure_sync
 
-        path = Path(result)
-        report = read_report(path)
-        plan = RenderPlan.from_json(report["plan"])
-        scan = scan_video(Path(plan.video), plan.scan_settings, self.toolbox(), progress, cancel)
+        report, scan = self._rendered(result, progress, cancel)
         return measure_sync(
-            path, report, scan, models=self.models, plots=plots, progress=progress, cancel=cancel
+            Path(result),
+            report,
+            scan,
+            models=self.models,
+            plots=plots,
+            progress=progress,
+            cancel=cancel,
         )
 
     def measure_swap(
@@ -561,17 +575,11 @@ class App:
             VideoOpenError: source or result cannot be read.
             MissingModelError, Cancelled.
         """
-        from facepick.jobs.work import scan_video
-        from facepick.render.plan import RenderPlan
-        from facepick.render.report import read_report
         from facepick.render.swap_report import measure_swap
 
-        path = Path(result)
-        report = read_report(path)
-        plan = RenderPlan.from_json(report["plan"])
-        scan = scan_video(Path(plan.video), plan.scan_settings, self.toolbox(), progress, cancel)
+        report, scan = self._rendered(result, progress, cancel)
         return measure_swap(
-            path,
+            Path(result),
             report,
             scan,
             models=self.models,
@@ -580,6 +588,19 @@ class App:
             progress=progress,
             cancel=cancel,
         )
+
+    def _rendered(
+        self, result: str | Path, progress: ProgressSink, cancel: CancelToken
+    ) -> tuple[dict[str, Any], Scan]:
+        """The report of a result and the scan that it was made from."""
+        from facepick.jobs.work import scan_video
+        from facepick.render.plan import RenderPlan
+        from facepick.render.report import read_report
+
+        report = read_report(Path(result))
+        plan = RenderPlan.from_json(report["plan"])
+        video = Path(plan.video)
+        return report, scan_video(video, plan.scan_settings, self.toolbox(), progress, cancel)
 
     def doctor(self) -> list[Check]:
         from facepick.doctor import run_checks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,12 @@ def test_version_and_help_need_nothing(capsys: pytest.CaptureFixture[str]) -> No
         (("models", "fetch", "no_such_model"), 2, "no_such_model"),
         (("inspect", "nothing.mp4"), 2, "report"),
         (("nonsense",), 2, "invalid choice"),
+        (("people", "a" * 300 + ".mp4"), 2, "too long"),
+        (("jobs", "prune", "--days", "-1"), 2, "--days"),
+        (("jobs", "prune", "--days", "nan"), 2, "--days"),
+        (("ui", "--port", "99999"), 2, "65535"),
+        (("ui", "--host", "999.1.1.1"), 2, "address"),
+        (("ui", "--allow", "nowhere"), 2, "nowhere"),
     ],
 )
 def test_a_wrong_request_gets_one_sentence_and_exit_2(
@@ -209,3 +217,117 @@ def test_a_cancelled_job_leaves_nothing_at_the_target_and_resumes(home: Path, cl
     assert run("jobs", "resume", job.id) == 0
     assert out.is_file()
     assert run("jobs", "resume", job.id) == 2
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("out.xyz", "does not write"),
+        ("nowhere/out.mp4", "no folder"),
+        (".", "does not write"),
+        ("b" * 300 + ".mp4", "shorter"),
+        # 255 bytes are allowed, and the report's name is 14 longer than the result's.
+        ("b" * 245 + ".mp4", "shorter"),
+        ("folder.mp4", "is a folder"),
+        ("speech.mp4", "overwrite speech.mp4"),
+        ("clip.mp4", "overwrite clip.mp4"),
+        ("there.mp4", "--force"),
+    ],
+)
+@pytest.mark.parametrize("command", ["render", "preview"])
+def test_a_result_that_cannot_be_is_refused_before_the_scan(
+    home: Path,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    out: str,
+    words: str,
+) -> None:
+    monkeypatch.chdir(home)
+    (home / "folder.mp4").mkdir()
+    shutil.copy(clip, "clip.mp4")
+    for name in ("speech.mp4", "there.mp4"):
+        Path(name).write_bytes(b"precious")
+    force = [] if out == "there.mp4" else ["--force"]
+    assert run(command, "clip.mp4", "-o", out, "--person", "P1", "--flow", "lipsync",
+               "--audio", "speech.mp4", *force) == 2  # fmt: skip
+    assert words in capsys.readouterr().err
+    assert not (home / "home" / "jobs").exists()
+    assert Path("speech.mp4").read_bytes() == Path("there.mp4").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("option", [("--json", "no/x.json"), ("--gallery", "plan.json/x")])
+def test_places_for_people_are_looked_at_before_the_scan(
+    home: Path,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: tuple[str, str],
+) -> None:
+    monkeypatch.chdir(home)
+    Path("plan.json").write_text("{}")
+    assert run("people", clip, *option) == 2
+    assert option[1] in capsys.readouterr().err
+    assert not (home / "home" / "cache").exists()
+
+
+def test_a_home_that_cannot_be_gets_a_sentence(
+    home: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "file").write_text("")
+    monkeypatch.setenv("FACEPICK_HOME", str(home / "file"))
+    assert run("people", clip) == 2
+    assert "file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 200_000, "too deeply"),
+        ('{"format": "facepick-plan/1", "video": "v", "assignments": 1}', "list"),
+        ("\x00", "not JSON"),
+    ],
+)
+def test_a_hostile_plan_gets_a_sentence(
+    home: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    (home / "plan.json").write_text(text)
+    assert run("render", "--plan", home / "plan.json", "-o", home / "out.mp4") == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"format": "facepick-report/1"}',
+        '{"format": "facepick-report/1", "result": 3}',
+    ],
+)
+def test_a_hostile_report_gets_a_sentence(
+    home: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (home / "out.mp4.facepick.json").write_text(text)
+    assert run("inspect", home / "out.mp4") == 2
+    assert "out.mp4.facepick.json" in capsys.readouterr().err
+
+
+def test_names_that_are_no_text_do_not_end_a_command(
+    home: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On Linux a file name is bytes; Python keeps what is no UTF-8 as lone surrogates."""
+    strange = os.fsdecode("\u4eba äé ".encode() + b"\xff.mp4")
+    try:
+        shutil.copy(clip, home / strange)
+    except OSError:
+        pytest.skip("this file system takes only Unicode names")
+    people = home / "people.json"
+    assert run("people", home / strange, "--json", people) == 0
+    assert json.loads(people.read_text(encoding="utf-8"))["video"]["path"] == str(home / strange)
+    out = home / ("out " + strange)
+    arguments = ("render", home / strange, "-o", out, "--person", "P1", "--flow", "hide")
+    assert run(*arguments, "--preset", "ultrafast", "--progress", "jsonl") == 0
+    assert out.is_file()
+    assert run("inspect", out) == 0
+    assert not list(home.glob(".facepick*"))

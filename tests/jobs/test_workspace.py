@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from facepick.errors import Cancelled, JobNotFound, UserInputError
-from facepick.jobs.workspace import Workspaces
-from facepick.progress import Progress
+from facepick.engines.registry import default_registry
+from facepick.errors import Cancelled, JobNotFound, RenderError, UserInputError
+from facepick.jobs.runner import Toolbox, run_job
+from facepick.jobs.workspace import Workspace, Workspaces
+from facepick.models.store import ModelStore
+from facepick.progress import Progress, ProgressSink
 
 
 def test_a_job_goes_from_queued_to_done(tmp_path: Path) -> None:
@@ -75,6 +80,7 @@ def test_a_job_that_was_stopped_before_it_began_does_not_begin(tmp_path: Path) -
     assert job.record().state == "queued"
     job.claim()
     assert job.record().state == "running"
+    job.finish("done", exit_code=0)
 
 
 def test_a_child_that_ends_before_it_begins_leaves_an_interrupted_job(tmp_path: Path) -> None:
@@ -82,7 +88,7 @@ def test_a_child_that_ends_before_it_begins_leaves_an_interrupted_job(tmp_path: 
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     job.mark_queued()
-    job.mark_queued(child.pid)
+    job.mark_child(child.pid)
     assert job.record().state == "interrupted"
 
 
@@ -107,3 +113,46 @@ def test_prune_keeps_what_can_be_resumed(tmp_path: Path) -> None:
     far = jobs.all()[0].created + 40 * 86_400
     assert jobs.prune(keep_days=30, now=far) == 1
     assert [r.id for r in jobs.all()] == [stopped.id]
+
+
+def test_of_two_workers_at_the_same_moment_one_gets_the_job(tmp_path: Path) -> None:
+    """Both saw it queued: what is noted cannot tell them apart, only a lock can."""
+    job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    first, second = Workspace(job.folder), Workspace(job.folder)
+    first.claim()
+    (job.folder / "state.json").unlink()
+    with pytest.raises(UserInputError, match="running"):
+        second.claim()
+    first.finish("stopped", exit_code=4)
+    second.claim()
+    second.finish("done", exit_code=0)
+
+
+def test_a_full_disk_does_not_hide_why_a_job_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither progress nor the end can be noted; the reason is told all the same."""
+    workspace = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    store = ModelStore([], tmp_path)
+    toolbox = Toolbox(registry=default_registry(), models=store, cache=tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def scan(_w: object, _t: object, sink: ProgressSink, _c: object) -> dict[str, Any]:
+        monkeypatch.setattr("facepick.jsonfile.os.replace", full)
+        sink(Progress(stage="scan", done=1))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("facepick.jobs.work.scan", scan)
+    with pytest.raises(RenderError, match="No space left"):
+        run_job(workspace, toolbox)
+
+
+def test_progress_of_a_spawned_job_never_goes_back_to_queued(tmp_path: Path) -> None:
+    """The child may have begun, or even ended, before its starter notes its id."""
+    job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    job.mark_queued()
+    job.finish("done", exit_code=0)
+    job.mark_child(os.getpid())
+    assert job.record().state == "done"

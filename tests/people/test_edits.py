@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -243,3 +244,13 @@ def test_a_scan_in_another_place_is_not_changed(scan: Scan, tmp_path: Path) -> N
     edited(scan, tmp_path, Rename(person="P1", name="Anna"))
     other = replace(scan, content_hash="cd" * 32)
     assert load_edits(tmp_path, other.content_hash) == ()
+
+
+def test_corrections_of_two_processes_are_all_kept(scan: Scan, tmp_path: Path) -> None:
+    def rename(number: int) -> None:
+        add_edit(tmp_path, scan, Rename(person="P1", name=f"name {number}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(rename, range(24)))
+    kept = {edit.name for edit in load_edits(tmp_path, scan.content_hash)}
+    assert kept == {f"name {number}" for number in range(24)}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from facepick.jsonfile import as_json
 from facepick.progress import CancelToken, Progress, ProgressSink
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ __all__ = ["make_app", "print_json", "watched"]
 
 
 def print_json(data: Any) -> None:
-    print(json.dumps(data, ensure_ascii=False), flush=True)
+    """One line of JSON; where the reader may not take UTF-8, in plain ASCII."""
+    coded = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+    print(as_json(data) if coded == "utf8" else json.dumps(data), flush=True)
 
 
 _STAGES = {

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facepick.cli.console import make_app, watched
+from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress
 
 __all__ = ["build_inspect"]
@@ -47,7 +46,7 @@ def _inspect(options: argparse.Namespace) -> int:
                 options.result, plots=plots, progress=sink, cancel=token
             )
     if options.json:
-        print(json.dumps(report, ensure_ascii=False))
+        print_json(report)
         return 0
     same = {True: "unchanged since", False: "CHANGED since", None: "not beside its report"}
     print(f"{report['result']['path']}: {same[report['unchanged_since']]} it was rendered.")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress
-from facepick.errors import Cancelled
+from facepick.errors import Cancelled, UserInputError
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -76,7 +75,7 @@ def _job_line(record: JobRecord) -> str:
 def _jobs_list(options: argparse.Namespace) -> int:
     records = make_app().jobs()
     if options.json:
-        print(json.dumps([r.to_json() for r in records], ensure_ascii=False))
+        print_json([r.to_json() for r in records])
         return 0
     for record in records:
         print(_job_line(record))
@@ -86,7 +85,7 @@ def _jobs_list(options: argparse.Namespace) -> int:
 def _jobs_show(options: argparse.Namespace) -> int:
     record = make_app().job(options.id)
     if options.json:
-        print(json.dumps(record.to_json(), ensure_ascii=False))
+        print_json(record.to_json())
         return 0
     print(_job_line(record))
     if record.progress:
@@ -115,5 +114,7 @@ def _jobs_cancel(options: argparse.Namespace) -> int:
 
 
 def _jobs_prune(options: argparse.Namespace) -> int:
+    if not options.days >= 0:
+        raise UserInputError(f"--days is {options.days:g} but must be 0 or more.")
     print(f"{make_app().jobs_folder.prune(keep_days=options.days)} jobs removed.")
     return 0

@@ -7,6 +7,8 @@ Exit codes: 0 done, 2 the request is wrong, 3 a model or tool is missing, 4 stop
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import logging
 import os
 import sys
@@ -21,7 +23,7 @@ from facepick.cli.people import build_people
 from facepick.cli.programs import build_demo, build_ui
 from facepick.cli.render import build_preview, build_render
 from facepick.cli.sources import build_sources
-from facepick.errors import Cancelled, FacepickError
+from facepick.errors import Cancelled, FacepickError, UserInputError
 
 __all__ = ["main"]
 
@@ -31,6 +33,10 @@ Handler = Callable[[argparse.Namespace], int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code and never raises."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show must not end a command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _run(arguments)
     except BrokenPipeError:
@@ -62,6 +68,8 @@ def _run(arguments: list[str]) -> int:
             logging.getLogger("facepick").error("cause", exc_info=error.__cause__)
         _complain(error.sentence(), error.exit_code, arguments)
         return error.exit_code
+    except OSError as error:
+        return _refused(error, arguments)
     except Exception as error:
         if "--verbose" in arguments:
             logging.getLogger("facepick").exception("unexpected")
@@ -72,6 +80,18 @@ def _run(arguments: list[str]) -> int:
             arguments,
         )
         return FacepickError.exit_code
+
+
+def _refused(error: OSError, arguments: Sequence[str]) -> int:
+    """The system said no to a file or folder: one that was named, or the home folder."""
+    if "--verbose" in arguments:
+        logging.getLogger("facepick").error("cause", exc_info=error)
+    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+    hint = "Free some space." if full else "Check the path and who may write there."
+    what = f"{error.filename}: " if error.filename else ""
+    known = FacepickError if full or not error.filename else UserInputError
+    _complain(f"{what}{error.strerror or error}. {hint}", known.exit_code, arguments)
+    return known.exit_code
 
 
 def _complain(sentence: str, code: int, arguments: Sequence[str]) -> None:

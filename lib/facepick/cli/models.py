@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from facepick.cli.console import make_app, print_json, watched
@@ -46,7 +45,7 @@ def _models_list(options: argparse.Namespace) -> int:
         for spec in all_specs()
     ]
     if options.json:
-        print(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return 0
     for row in rows:
         state = "here" if row["path"] else ("can be fetched" if row["can_fetch"] else "bring it")
@@ -95,7 +94,7 @@ def _doctor(options: argparse.Namespace) -> int:
     checks = make_app().doctor()
     if options.json:
         rows = [{"name": c.name, "ok": c.ok, "detail": c.detail, "fix": c.fix} for c in checks]
-        print(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return 0
     for check in checks:
         print(f"{'ok  ' if check.ok else 'MISS'} {check.name}: {check.detail}")

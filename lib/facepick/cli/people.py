@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress, add_scan_options, given, ids
 from facepick.errors import UserInputError
+from facepick.jsonfile import as_json, write_json
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -50,6 +51,7 @@ def _people(options: argparse.Namespace) -> int:
 
     app = make_app()
     settings = from_mapping(ScanSettings, given(options, ScanSettings))
+    _check_places(options)
     scans: list[Scan] = []
     with watched(options.progress) as (sink, token):
         for video in options.video:
@@ -57,6 +59,18 @@ def _people(options: argparse.Namespace) -> int:
             scans.append(_edited(app, found, options))
     _write_people(scans, options)
     return 0
+
+
+def _check_places(options: argparse.Namespace) -> None:
+    """Refuse at once what could not be written after a long scan."""
+    if options.gallery:
+        Path(options.gallery).mkdir(parents=True, exist_ok=True)
+    if options.json and options.json != "-":
+        out = Path(options.json).absolute()
+        if out.is_dir() or not os.access(out.parent, os.W_OK):
+            raise UserInputError(
+                f"{options.json} cannot be written.", hint="Give a file name in a folder of yours."
+            )
 
 
 def _edited(app: App, scan: Scan, options: argparse.Namespace) -> Scan:
@@ -96,11 +110,16 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
             write_gallery(scan, folder)
     data = [people_json(scan) for scan in scans]
     if options.json:
-        text = json.dumps(data[0] if len(data) == 1 else data, ensure_ascii=False)
+        plain = data[0] if len(data) == 1 else data
         if options.json == "-":
-            print(text)
+            print_json(plain)
             return
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+        out = Path(options.json)
+        if out.exists() and not out.is_file():
+            # A pipe or /dev/stdout, which must not be replaced by a file.
+            out.write_text(as_json(plain) + "\n", encoding="utf-8")
+        else:
+            write_json(out, plain)
     if options.progress == "jsonl":
         for scan in scans:
             print_json({"event": "done", "people": len(scan.people), "frames": scan.frames})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from facepick.cli.console import make_app, watched
 from facepick.cli.options import add_progress
+from facepick.errors import UserInputError
 
 __all__ = ["build_demo", "build_ui"]
 
@@ -29,7 +30,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def build_ui(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
-    parser.add_argument("--port", type=int, help="port (default: the first free one from 7870)")
+    parser.add_argument("--port", type=_port, help="port (default: the first free one from 7870)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     parser.add_argument(
         "--allow",
@@ -42,6 +43,24 @@ def build_ui(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=_ui)
 
 
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return number
+
+
+def _check_host(name: str) -> None:
+    import socket
+
+    try:
+        socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise UserInputError(
+            f"{name!r} is no address of this machine.", hint="Leave --host out, or give 0.0.0.0."
+        ) from error
+
+
 def _ui(options: argparse.Namespace) -> int:
     import importlib.util
 
@@ -49,6 +68,10 @@ def _ui(options: argparse.Namespace) -> int:
     from facepick.errors import PackageMissing
     from facepick.host.standalone import StandaloneHost
 
+    _check_host(options.host)
+    for folder in options.allow:
+        if not Path(folder).is_dir():
+            raise UserInputError(f"There is no folder {folder}.", hint="Check --allow.")
     if importlib.util.find_spec("gradio") is None:
         raise PackageMissing("gradio", needed_for="the app", extra="ui")
     from facepick_ui.app import launch

@@ -27,6 +27,7 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
     registry = default_registry()
     parser.add_argument("video", metavar="VIDEO", nargs="?", help="the video")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the result")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing result")
     parser.add_argument("--plan", metavar="PLAN.json", help="a plan with several assignments")
     who = parser.add_argument_group("who and what")
     who.add_argument(
@@ -76,7 +77,6 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
 
 def build_render(parser: argparse.ArgumentParser) -> None:
     _assignment_parser(parser)
-    parser.add_argument("--force", action="store_true", help="overwrite an existing result")
     parser.set_defaults(handler=_render)
 
 
@@ -240,12 +240,16 @@ def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, A
     return given
 
 
-def _check_out(out: str, *, force: bool) -> Path:
-    path = Path(out).absolute()
-    if path.exists() and not force:
-        raise UserInputError(f"{out} is there already.", hint="Add --force to overwrite it.")
-    if not path.parent.is_dir():
-        raise UserInputError(f"There is no folder {path.parent}.", hint="Make it first.")
+def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
+    """Where the result goes; refused before the video is looked through, which takes long."""
+    from facepick.render.renderer import check_target
+
+    path = Path(options.out).absolute()
+    check_target(path, plan)
+    if path.exists() and not options.force:
+        raise UserInputError(
+            f"{options.out} is there already.", hint="Add --force to overwrite it."
+        )
     return path
 
 
@@ -253,7 +257,7 @@ def _render(options: argparse.Namespace) -> int:
     app = make_app()
     plan = _plan(app, options)
     app.probe(plan.video)
-    out = _check_out(options.out, force=options.force)
+    out = _out(options, plan)
     return do_job(app, app.new_render_job(plan, out), options.progress)
 
 
@@ -261,6 +265,6 @@ def _preview(options: argparse.Namespace) -> int:
     app = make_app()
     plan = _plan(app, options)
     app.probe(plan.video)
-    out = _check_out(options.out, force=True)
+    out = _out(options, plan)
     job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds)
     return do_job(app, job, options.progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress, add_scan_options, given
@@ -112,7 +111,7 @@ def _sources_faces(options: argparse.Namespace) -> int:
 def _sources_list(options: argparse.Namespace) -> int:
     sources = make_app().sources.all()
     if options.json:
-        print(json.dumps([s.to_json() for s in sources], ensure_ascii=False))
+        print_json([s.to_json() for s in sources])
         return 0
     for source in sources:
         described = f"{source.model} {source.version}" if source.model else "-"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,16 +60,6 @@ class JobRecord:
         return self.state in ("stopped", "interrupted", "failed", "queued")
 
     def to_json(self) -> dict[str, Any]:
-        progress = None
-        if self.progress is not None:
-            progress = {
-                "stage": self.progress.stage,
-                "done": self.progress.done,
-                "total": self.progress.total,
-                "eta_seconds": self.progress.eta_seconds,
-                "message": self.progress.message,
-                "thumbnail": self.progress.thumbnail,
-            }
         return {
             "id": self.id,
             "kind": self.kind,
@@ -77,7 +67,7 @@ class JobRecord:
             "video": self.video,
             "out": self.out,
             "created": self.created,
-            "progress": progress,
+            "progress": None if self.progress is None else asdict(self.progress),
             "error": self.error,
             "exit_code": self.exit_code,
             "result": dict(self.result),

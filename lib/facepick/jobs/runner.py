@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from facepick.engines.engine import HostRestorer
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import Cancelled, FacepickError, OutOfMemory, RenderError
-from facepick.jobs.job import JobRecord
+from facepick.jobs.job import JobRecord, JobState
 from facepick.jobs.workspace import Workspace
 from facepick.models.store import ModelStore
 from facepick.progress import CancelToken, Progress, ProgressSink, no_progress
@@ -79,20 +79,28 @@ def run_job(
         try:
             result = work(workspace, toolbox, sink, token)
         except Cancelled as error:
-            workspace.finish("stopped", exit_code=error.exit_code)
+            _note_end(workspace, "stopped", error.exit_code)
             raise
         except FacepickError as error:
-            workspace.finish("failed", exit_code=error.exit_code, error=error.sentence())
+            _note_end(workspace, "failed", error.exit_code, error.sentence())
             raise
         except Exception as error:
             # Anything else is a fault of ours or of a library: the log gets the trace, the user
             # a sentence.  This is the one place where a worker ends.
             log.debug("job %s failed", workspace.id, exc_info=True)
             known = _explained(error)
-            workspace.finish("failed", exit_code=known.exit_code, error=known.sentence())
+            _note_end(workspace, "failed", known.exit_code, known.sentence())
             raise known from error
     workspace.finish("done", exit_code=0, result=result)
     return workspace.record()
+
+
+def _note_end(
+    workspace: Workspace, state: JobState, exit_code: int, error: str | None = None
+) -> None:
+    # On a full disk what is to be noted matters more than that it cannot be.
+    with suppress(OSError):
+        workspace.finish(state, exit_code=exit_code, error=error)
 
 
 def _work_of(kind: str) -> Work:

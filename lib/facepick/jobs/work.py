@@ -19,7 +19,8 @@ from facepick.people.store import load_scan, save_scan
 from facepick.progress import CancelToken, ProgressSink
 from facepick.render.plan import RenderPlan
 from facepick.render.preview import hardest_moment, side_by_side
-from facepick.render.renderer import Renderer
+from facepick.render.renderer import Renderer, check_target
+from facepick.render.report import sidecar_of
 from facepick.settings import from_mapping
 
 __all__ = ["preview", "render", "scan", "scan_video"]
@@ -91,7 +92,7 @@ def _frozen_scan(
         return kept
     if folder.exists():
         raise UserInputError(
-            f"{video.name} has changed since job {workspace.id} began.",
+            f"{video.name} has changed, or facepick has, since job {workspace.id} began.",
             hint="Start a new render.",
         )
     found = scan_video(video, plan.scan_settings, toolbox, progress, cancel)
@@ -132,10 +133,10 @@ def render(
 ) -> Mapping[str, Any]:
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
+    out = Path(record.out or "")
+    check_target(out, plan)
     found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
-    result = _renderer(workspace, plan, found, toolbox, progress, cancel).run(
-        Path(record.out or "")
-    )
+    result = _renderer(workspace, plan, found, toolbox, progress, cancel).run(out)
     return {
         "out": str(result.path),
         "report": None if result.report is None else str(result.report),
@@ -149,6 +150,8 @@ def preview(
 ) -> Mapping[str, Any]:
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
+    out = Path(record.out or "")
+    check_target(out, plan)
     found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
     people = [p for item in plan.assignments for p in item.selection.resolve(found)]
     part = hardest_moment(
@@ -156,8 +159,7 @@ def preview(
     )
     after = workspace.folder / "after.mp4"
     _renderer(workspace, plan.part(*part), found, toolbox, progress, cancel).run(after)
-    out = Path(record.out or "")
     side_by_side(found, part, after, out, workspace.folder, plan.encode, progress, cancel)
     after.unlink()
-    after.with_name(after.name + ".facepick.json").unlink(missing_ok=True)
+    sidecar_of(after).unlink(missing_ok=True)
     return {"out": str(out), "start": part[0], "stop": part[1]}

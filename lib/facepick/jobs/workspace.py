@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import dataclasses
 import os
 import re
 import secrets
@@ -15,8 +16,9 @@ from typing import Any
 
 from facepick.errors import Cancelled, JobNotFound, UserInputError
 from facepick.jobs.job import JobKind, JobRecord, JobState
+from facepick.jsonfile import read_json, write_json
+from facepick.locks import FileLock
 from facepick.progress import Progress
-from facepick.render.report import write_json
 
 __all__ = ["Workspace", "Workspaces"]
 
@@ -28,11 +30,13 @@ class Workspace:
     """The folder of one job.
 
     ``job.json`` holds the request and never changes; ``state.json`` is rewritten as the work
-    goes on; the file ``cancel`` asks the worker to stop.
+    goes on; ``child.json`` names the process that was started for the job; the file ``cancel``
+    asks the worker to stop; ``lock`` is held by the worker.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lock = FileLock(folder / "lock")
 
     @property
     def id(self) -> str:
@@ -50,9 +54,11 @@ class Workspace:
         name: JobState = state.get("state", "queued")
         if name == "running" and not _is_alive(state.get("pid"), state.get("pid_started")):
             name = "interrupted"
-        if name == "queued" and "child" in state and not _is_alive(state["child"], None):
-            # The child process ended before it could claim the job.
-            name = "interrupted"
+        if name == "queued":
+            child = _read(self.folder / "child.json")
+            if child and not _is_alive(child.get("pid"), child.get("pid_started")):
+                # The child process ended before it could claim the job.
+                name = "interrupted"
         progress = state.get("progress")
         return JobRecord(
             id=self.id,
@@ -77,14 +83,14 @@ class Workspace:
             UserInputError: another process works on it.
             Cancelled: the user stopped it before it began.
         """
-        record = self.record()
-        state = _read(self.folder / "state.json")
-        if record.state == "running" and state.get("pid") != os.getpid():
+        # Two processes may ask at the same moment: only the lock tells them apart.
+        if self.record().state == "running" or not self._lock.take():
             raise UserInputError(
                 f"Job {self.id} is running.", hint=f"Stop it first: facepick jobs cancel {self.id}"
             )
         if self.cancel_asked:
             self.mark_stopped()
+            self._lock.free()
             raise Cancelled
         self._write("running")
 
@@ -97,17 +103,9 @@ class Workspace:
 
     def report(self, progress: Progress) -> None:
         """Keep the newest progress for whoever watches."""
-        self._write(
-            "running",
-            progress={
-                "stage": progress.stage,
-                "done": progress.done,
-                "total": progress.total,
-                "eta_seconds": progress.eta_seconds,
-                "message": progress.message,
-                "thumbnail": progress.thumbnail,
-            },
-        )
+        # Where the disk is full the work itself will say so, in better words.
+        with contextlib.suppress(OSError):
+            self._write("running", progress=dataclasses.asdict(progress))
 
     def finish(
         self,
@@ -117,19 +115,28 @@ class Workspace:
         error: str | None = None,
         result: Mapping[str, Any] | None = None,
     ) -> None:
-        self._write(state, exit_code=exit_code, error=error, result=dict(result or {}))
+        """Note how the work ended, and stop being the worker.
+
+        Raises:
+            OSError: the note cannot be written; without it the job counts as interrupted.
+        """
+        try:
+            self._write(state, exit_code=exit_code, error=error, result=dict(result or {}))
+        finally:
+            self._lock.free()
 
     def ask_to_cancel(self) -> None:
         (self.folder / "cancel").touch()
 
-    def mark_queued(self, child: int | None = None) -> None:
-        """Let the job begin (again), in the process `child` if that is known; an earlier wish to
-        stop it is forgotten.  A worker that has claimed the job meanwhile is left alone."""
-        if child is None:
-            (self.folder / "cancel").unlink(missing_ok=True)
-            self._write("queued")
-        elif _read(self.folder / "state.json").get("state") == "queued":
-            self._write("queued", child=child)
+    def mark_queued(self) -> None:
+        """Let the job begin (again); an earlier wish to stop it is forgotten."""
+        (self.folder / "cancel").unlink(missing_ok=True)
+        (self.folder / "child.json").unlink(missing_ok=True)
+        self._write("queued")
+
+    def mark_child(self, pid: int) -> None:
+        """Note which process was started for the job, so that its death is seen."""
+        write_json(self.folder / "child.json", {"pid": pid, "pid_started": _started(pid)})
 
     def mark_stopped(self) -> None:
         """For a job without a living worker: note that the user does not want it."""
@@ -214,7 +221,7 @@ class Workspaces:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -67,18 +67,22 @@ def check_file(path: Path | str) -> Path:
         VideoOpenError: missing, a folder, not allowed to be read, or empty.
     """
     path = Path(os.path.abspath(path))
-    if path.is_dir():
-        raise file_problem(path, "this is a folder.", hint="Choose one video file.")
-    if not path.exists():
-        raise file_problem(path, "there is no such file.", hint=f"Looked for {path}.")
-    if not path.is_file():
-        raise file_problem(path, "this is not a plain file.", hint="Choose one video file.")
     try:
+        if path.is_dir():
+            raise file_problem(path, "this is a folder.", hint="Choose one video file.")
+        if not path.exists():
+            raise file_problem(path, "there is no such file.", hint=f"Looked for {path}.")
+        if not path.is_file():
+            raise file_problem(path, "this is not a plain file.", hint="Choose one video file.")
         with open(path, "rb") as file:
             first = file.read(1)
+    except VideoOpenError:
+        raise
     except OSError as error:
         raise file_problem(
-            path, f"it cannot be read ({error.strerror}).", hint="Check who may read the file."
+            path,
+            f"it cannot be read ({error.strerror}).",
+            hint="Check the path, and who may read the file.",
         ) from error
     if not first:
         raise file_problem(

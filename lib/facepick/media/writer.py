@@ -22,7 +22,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -233,10 +233,12 @@ _STALE_SECONDS = 600
 def _temporary(out: Path) -> Path:
     """A hidden name beside `out`; what earlier runs left under such names is removed."""
     # By hash: the name itself may already be as long as the file system allows.
-    stem = f".facepick-{hashlib.sha256(out.name.encode()).hexdigest()[:12]}"
+    stem = f".facepick-{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:12]}"
     for old in out.parent.glob(f"{stem}-*.part"):
-        if time.time() - old.stat().st_mtime > _STALE_SECONDS:
-            old.unlink(missing_ok=True)
+        # Another process may tidy up at the same moment.
+        with suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                old.unlink()
     return out.with_name(f"{stem}-{uuid.uuid4().hex[:8]}.part")
 
 

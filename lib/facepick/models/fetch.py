@@ -17,13 +17,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from facepick import __version__
 from facepick.errors import MissingModelError
+from facepick.locks import locked
 from facepick.models.spec import ModelSpec, UrlSource, WheelSource
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink
 
@@ -96,7 +96,7 @@ def fetch_into(
     meter = ProgressMeter(progress, "fetch", spec.size)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / f".{spec.file}.lock", cancel):
+        with locked(folder / f".{spec.file}.lock", cancel):
             if target.is_file() and _sha256(target, cancel) == spec.sha256:
                 return target  # another process was faster
             part = folder / f"{spec.file}.part"
@@ -424,44 +424,3 @@ def _sleep(seconds: float, cancel: CancelToken) -> None:
     while (left := until - time.monotonic()) > 0:
         cancel.raise_if_cancelled()
         time.sleep(min(left, 0.1))
-
-
-@contextlib.contextmanager
-def _locked(path: Path, cancel: CancelToken) -> Iterator[None]:
-    """Hold a lock among processes; the system frees it even if its holder is killed."""
-    with open(path, "a+b") as handle:
-        while not _try_lock(handle):
-            _sleep(0.2, cancel)
-        try:
-            yield
-        finally:
-            _unlock(handle)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(handle: IO[bytes]) -> bool:
-        handle.seek(0)
-        try:
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(handle: IO[bytes]) -> None:
-        handle.seek(0)
-        msvcrt.locking(handle.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(handle: IO[bytes]) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(handle: IO[bytes]) -> None:
-        fcntl.flock(handle, fcntl.LOCK_UN)

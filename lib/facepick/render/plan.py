@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,12 +10,20 @@ from typing import Any
 from facepick.engines.engine import Engine, SpeechLine
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import ConsentRequired, SettingsError, UserInputError
+from facepick.jsonfile import read_json
 from facepick.media.writer import EncodeSettings
 from facepick.people.identity import Identity, Scan
 from facepick.people.selection import Selection
 from facepick.settings import from_mapping, setting, to_mapping
 
 __all__ = ["Assignment", "OutputSettings", "RenderPlan"]
+
+MAX_PLAN_BYTES = 16 * 2**20
+"""10 000 lines of speech with their words are 3 MB."""
+
+MAX_SECONDS = 24 * 3600
+"""Speech may not begin or be cut later than this: a video that is made longer for it would fill
+any memory."""
 
 CONSENT_SENTENCE = "I have the right to use both faces in this way."
 
@@ -75,6 +82,10 @@ class Assignment:
     speech: tuple[SpeechLine, ...] = ()
     source: tuple[str, ...] = ()
     consent: str | None = None
+
+    def files(self) -> tuple[str, ...]:
+        """Photos and sound that it is made of, by path."""
+        return (*self.source, *(line.path for line in self.speech))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -180,7 +191,7 @@ class RenderPlan:
                 f"The {spec.label} flow needs a source face.",
                 hint="Give a photo: --source FACE.jpg",
             )
-        for path in (*item.source, *(line.path for line in item.speech)):
+        for path in item.files():
             if not Path(path).is_file():
                 raise UserInputError(f"There is no file {path}.", hint="Check the path.")
         if item.flow == "swap" and not (item.consent or "").strip():
@@ -202,6 +213,10 @@ class RenderPlan:
     @property
     def has_speech(self) -> bool:
         return any(item.speech for item in self.assignments)
+
+    def files(self) -> tuple[str, ...]:
+        """Every photo and sound file that is used, each once."""
+        return tuple(dict.fromkeys(name for item in self.assignments for name in item.files()))
 
     def part(self, start: int, stop: int | None) -> RenderPlan:
         """The same plan for a part of the video."""
@@ -256,7 +271,7 @@ class RenderPlan:
         from facepick.engines.swap.resolve import split_person
 
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path, max_bytes=MAX_PLAN_BYTES)
         except OSError as error:
             raise UserInputError(f"The plan {path} cannot be read: {error.strerror}.") from error
         except ValueError as error:
@@ -342,8 +357,10 @@ def _line_from_json(data: Any) -> SpeechLine:
         value = entry.data.get(key, default)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise SettingsError(f'"{key}" of a speech line must be seconds, got {value!r}.')
-        if value is not None and value < 0:
-            raise SettingsError(f'"{key}" of a speech line must not be negative, got {value!r}.')
+        if value is not None and not 0 <= value <= MAX_SECONDS:
+            raise SettingsError(
+                f'"{key}" of a speech line must be from 0 to {MAX_SECONDS} seconds, got {value!r}.'
+            )
         numbers[key] = None if value is None else float(value)
     return SpeechLine(
         path=entry.text("file"),

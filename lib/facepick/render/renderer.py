@@ -7,7 +7,8 @@ on where it was and ends with the same frames.
 
 from __future__ import annotations
 
-import json
+import logging
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facepick import __version__
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import (
     Engine,
@@ -29,9 +31,11 @@ from facepick.engines.engine import (
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
 from facepick.faces.detection import Box, FloatArray
+from facepick.jsonfile import read_json, write_json
+from facepick.media.encode import container_of
 from facepick.media.reader import VideoReader
 from facepick.media.writer import SegmentWriter, join_segments
-from facepick.models.store import ModelStore
+from facepick.models.store import ModelStore, sha256_of
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
@@ -46,15 +50,16 @@ from facepick.render.report import (
     build_report,
     container_metadata,
     sidecar_of,
-    write_json,
 )
 from facepick.render.sound import Sound, prepare_sound
-from facepick.settings import from_mapping
+from facepick.settings import fields_of, from_mapping, to_mapping
 
 if TYPE_CHECKING:
     from facepick.media.picture import Picture
 
-__all__ = ["RenderResult", "Renderer"]
+__all__ = ["RenderResult", "Renderer", "check_target"]
+
+log = logging.getLogger("facepick.render")
 
 SEGMENT_FRAMES = 250
 """Frames of a segment: 10 s at 25 a second, the usual distance of keyframes, so that segments cost
@@ -188,8 +193,9 @@ class Renderer:
             Cancelled: stopped; the workspace keeps finished segments, `out` is untouched.
             FacepickError: one sentence; `out` is untouched.
         """
-        self._check_target(out)
+        check_target(out, self.plan)
         self._encode = self.plan.encode.for_output(out)
+        self._drop_other_work()
         (self.workspace / "segments").mkdir(parents=True, exist_ok=True)
         check_before_swap(
             self.plan, self.scan, self.models, progress=self.progress, cancel=self.cancel
@@ -200,15 +206,39 @@ class Renderer:
             reports = [item.session.report() for item in work]
         return self._publish(out, work, reports)
 
-    def _check_target(self, out: Path) -> None:
-        if not out.parent.is_dir():
-            raise UserInputError(f"There is no folder {out.parent}.", hint="Make it first.")
-        if out.is_dir():
-            raise UserInputError(f"{out} is a folder.", hint="Give a file name, such as out.mp4.")
-        if out.exists() and self.scan.video.path.exists() and out.samefile(self.scan.video.path):
-            raise UserInputError(
-                "The result would overwrite the source video.", hint="Give another name with -o."
-            )
+    def _drop_other_work(self) -> None:
+        """Begin anew where what an earlier run left was made of something else.
+
+        A photo or a recording may have been replaced since, `hardware` may stand for another
+        encoder on another machine, and another version may draw otherwise: a result must not be
+        half one and half the other.
+        """
+        made_of = {
+            "version": __version__,
+            "encode": to_mapping(self._encode),
+            "inputs": {name: sha256_of(Path(name), cancel=self.cancel) for name in self._inputs()},
+        }
+        note = self.workspace / "made_of.json"
+        try:
+            same = read_json(note) == made_of
+        except (OSError, ValueError):
+            same = not (self.workspace / "segments").exists()
+        if not same:
+            log.info("%s: something it is made of has changed; beginning anew", self.workspace)
+            self._remove_work(keep_debug=False)
+        write_json(note, made_of, durable=True)
+
+    def _inputs(self) -> list[str]:
+        """Files besides the video that the result is made of; those of settings that exist."""
+        found = set(self.plan.files())
+        for item in self.plan.assignments:
+            engine = self.registry.get(item.flow, item.engine)
+            settings = from_mapping(engine.spec.settings, item.settings)
+            for entry in fields_of(settings):
+                value = getattr(settings, entry.name)
+                if entry.kind == "file" and value and Path(value).is_file():
+                    found.add(str(value))
+        return sorted(found)
 
     # --- engines ---------------------------------------------------------------------------
 
@@ -284,7 +314,12 @@ class Renderer:
 
     def _is_finished(self, segment: Segment) -> bool:
         # The notes are written before the video gets its final name: both there means whole.
-        return self._video_file(segment).is_file() and self._notes_file(segment).is_file()
+        if not self._video_file(segment).is_file():
+            return False
+        try:
+            return isinstance(read_json(self._notes_file(segment)), list)
+        except (OSError, ValueError):
+            return False
 
     def _render_missing(self, work: Sequence[_Work]) -> None:
         meter = ProgressMeter(self.progress, "render", self.frames)
@@ -303,7 +338,7 @@ class Renderer:
         writer = SegmentWriter(self._video_file(segment), info=self.scan.video, encode=self._encode)
         try:
             encoding: BackgroundConsumer[tuple[Picture, int]] = BackgroundConsumer(
-                lambda item: writer.write(*item), depth=MAX_BATCH
+                lambda item: writer.write(*item), depth=self._batch_size
             )
             with encoding as encoder:
                 for batch in self._batches(segment):
@@ -316,15 +351,19 @@ class Renderer:
                     last = batch[-1]
                     self._keep_thumbnail(last[0], last[2])
                     meter.update(last[0] + 1, thumbnail=self._live)
-            write_json(self._notes_file(segment), notes)
+            write_json(self._notes_file(segment), notes, durable=True)
             writer.close()
         except BaseException:
             writer.abort()
             raise
 
-    def _batches(self, segment: Segment) -> Iterator[list[tuple[int, int, Picture]]]:
+    @property
+    def _batch_size(self) -> int:
         video = self.scan.video
-        size = max(1, min(MAX_BATCH, BATCH_BYTES // (video.width * video.height * 2)))
+        return max(1, min(MAX_BATCH, BATCH_BYTES // (video.width * video.height * 2)))
+
+    def _batches(self, segment: Segment) -> Iterator[list[tuple[int, int, Picture]]]:
+        size = self._batch_size
         wanted = range(segment.start, segment.stop)
         pictures = prefetched(self._pictures(wanted), depth=size)
         batch: list[tuple[int, int, Picture]] = []
@@ -450,7 +489,7 @@ class Renderer:
     def _notes(self) -> dict[int, list[FrameNote]]:
         notes: dict[int, list[FrameNote]] = {}
         for segment in self.segments:
-            for row in json.loads(self._notes_file(segment).read_text(encoding="utf-8")):
+            for row in read_json(self._notes_file(segment)):
                 box = row.get("box")
                 note = FrameNote(
                     frame=row["frame"],
@@ -486,9 +525,10 @@ class Renderer:
         )
         notes = self._notes()
         report_file: Path | None = None
-        if self.plan.output.provenance:
-            from facepick.models.store import sha256_of
-
+        if not self.plan.output.provenance:
+            # Of the video that was overwritten.
+            sidecar_of(out).unlink(missing_ok=True)
+        else:
             report = build_report(
                 plan=self.plan,
                 scan=self.scan,
@@ -509,7 +549,7 @@ class Renderer:
                 if note.done:
                     key = f"{note.person} {note.flow}"
                     changed[key] = changed.get(key, 0) + 1
-        self._clean()
+        self._remove_work(keep_debug=True)
         return RenderResult(path=out, report=report_file, frames=self.frames, changed=changed)
 
     def _models(self, work: Sequence[_Work]) -> list[dict[str, Any]]:
@@ -525,16 +565,51 @@ class Renderer:
             for spec in specs.values()
         ]
 
-    def _clean(self) -> None:
+    def _remove_work(self, *, keep_debug: bool) -> None:
+        """Remove segments, sound and what engines prepared."""
         shutil.rmtree(self.workspace / "segments", ignore_errors=True)
         (self.workspace / "mix.wav").unlink(missing_ok=True)
         for folder in self.workspace.glob("[0-9][0-9]-*"):
             # What an engine was asked to keep for looking at stays with the job.
-            if (folder / "debug").is_dir():
+            if keep_debug and (folder / "debug").is_dir():
                 kept = self.workspace / f"debug-{folder.name}"
                 shutil.rmtree(kept, ignore_errors=True)
                 (folder / "debug").rename(kept)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_target(out: Path, plan: RenderPlan) -> None:
+    """Whether a result can be written to `out` without losing anything of the user's.
+
+    Raises:
+        UserInputError: no folder, a name that cannot be, or one of the files it is made of.
+        SettingsError: facepick does not write files with this suffix.
+    """
+    container_of(out)
+    try:
+        if out.is_dir():
+            raise UserInputError(f"{out} is a folder.", hint="Give a file name, such as out.mp4.")
+        if not out.parent.is_dir():
+            raise UserInputError(f"There is no folder {out.parent}.", hint="Make it first.")
+        os.stat(sidecar_of(out))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UserInputError(
+            f"A result cannot be called {out.name[:80]!r} ({error.strerror}).",
+            hint="Give it a shorter name.",
+        ) from error
+    if not os.access(out.parent, os.W_OK):
+        raise UserInputError(
+            f"Nothing can be written into {out.parent}.", hint="Choose another folder."
+        )
+    for name in (plan.video, *plan.files()):
+        path = Path(name)
+        if out.exists() and path.exists() and out.samefile(path):
+            raise UserInputError(
+                f"The result would overwrite {path.name}, which it is made of.",
+                hint="Give another name with -o.",
+            )
 
 
 def guarded(patch: FacePatch, request: FaceRequest) -> FacePatch:

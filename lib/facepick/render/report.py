@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from facepick import __version__
 from facepick.engines.engine import EngineSpec
 from facepick.errors import UserInputError
+from facepick.jsonfile import read_json
 from facepick.people.identity import Identity, Scan
 from facepick.render.plan import RenderPlan
 
@@ -24,10 +24,20 @@ __all__ = [
     "ranges",
     "read_report",
     "sidecar_of",
-    "write_json",
 ]
 
 FORMAT = "facepick-report/1"
+
+_PARTS = {
+    "tool": dict,
+    "created": str,
+    "plan": dict,
+    "source": dict,
+    "result": dict,
+    "people": list,
+    "frames": list,
+}
+"""What every report has."""
 
 DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -197,25 +207,17 @@ def read_report(result: Path) -> dict[str, Any]:
     """
     path = result if result.name.endswith(".facepick.json") else sidecar_of(result)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as error:
         raise UserInputError(
             f"{result.name} has no report beside it ({path.name}).",
             hint="Keep the .facepick.json file beside the video.",
         ) from error
     except ValueError as error:
-        raise UserInputError(f"{path.name} is not a facepick report.") from error
+        raise UserInputError(f"{path.name} is not a facepick report: {error}.") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise UserInputError(f"{path.name} is not a facepick report.")
+    wrong = next((k for k, kind in _PARTS.items() if not isinstance(data.get(k), kind)), None)
+    if wrong is not None:
+        raise UserInputError(f'{path.name} is damaged: its "{wrong}" is missing or wrong.')
     return data
-
-
-def write_json(path: Path, data: Any, *, indent: int | None = None) -> None:
-    """Write JSON atomically: a reader sees the old file or the new one, never a part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    text = json.dumps(data, ensure_ascii=False, indent=indent)
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
