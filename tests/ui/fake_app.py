@@ -24,6 +24,7 @@ from facepick.engines.registry import EngineRegistry, default_registry
 from facepick.errors import JobNotFound, UserInputError
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs.job import JobRecord
+from facepick.models.store import sha256_of
 from facepick.people.edits import add_edit, apply_edits, load_edits
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import FaceTrack
@@ -47,6 +48,9 @@ class FolderHost(StandaloneHost):
 
 
 class _NoModels:
+    folders: tuple[Path, ...] = ()
+    fetch_dir = Path("models")
+
     def find(self, spec: Any) -> Path | None:
         return None
 
@@ -120,6 +124,52 @@ class FakeApp:
         same = a.read_bytes() == b.read_bytes()
         cv2.imwrite(str(sheet), np.full((40, 60, 3), 200, np.uint8))
         return {"same": same, "distance": 0.0 if same else 0.9, "threshold": 0.678}
+
+    # --- source faces ---
+    sources = App.sources
+
+    def source_faces(self, texts: Any, folder: Path, *, scan_settings: Any = None) -> Any:
+        """Photos are called by what they show: ``2faces_1small.png``, ``nobody.png``."""
+        import cv2
+
+        found = []
+        for place, text in enumerate(texts):
+            name = Path(text).name
+            if "broken" in name:
+                raise UserInputError(f"{name} is damaged.", hint="Use another picture.")
+            good = int(name[0]) if name[0].isdigit() else 1 - ("nobody" in name)
+            small = int("small" in name)
+            faces = []
+            for number in range(1, good + small + 1):
+                image = folder / f"{place}_{number}.png"
+                image.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(image), np.full((64, 64, 3), 60 * number, np.uint8))
+                usable = number <= good
+                faces.append(
+                    {
+                        "number": number, "height": 300 if usable else 40, "usable": usable,
+                        "reason": "" if usable else "too_small",
+                        "problem": "" if usable else f"The face in {name} is only 40 pixels high.",
+                        "hint": "", "merit": 1.0 / number if usable else None,
+                        "person": number if usable else None, "image": str(image),
+                    }
+                )  # fmt: skip
+            found.append({"file": str(text), "from": str(text), "problem": "", "faces": faces})
+        return found
+
+    def save_source(self, name: str, photos: Any, *, face: int = 0, origins: Any = ()) -> None:
+        """As the core keeps it, but whatever the photos show."""
+        folder = self.sources.folder / name
+        if self.sources.has(name):
+            raise UserInputError(f"There is a source {name} already.", hint="Take another name.")
+        folder.mkdir(parents=True)
+        entries = []
+        for number, (photo, origin) in enumerate(zip(photos, origins, strict=True), start=1):
+            copy = folder / f"photo{number}.png"
+            shutil.copyfile(photo, copy)
+            entries.append({"file": copy.name, "sha256": sha256_of(copy), "from": origin})
+        data = {"format": "facepick-source/1", "name": name, "created": "", "photos": entries}
+        (folder / "source.json").write_text(json.dumps(data))
 
     # --- changing ---
     def make_plan(self, video: Any, assignments: Any, **options: Any) -> Any:
@@ -293,5 +343,8 @@ def _write_report(record: JobRecord, scan: Scan) -> None:
                     "frames_guessed": 0, "frames_left": {"absent": scan.frames - frames},
                 }
             )  # fmt: skip
-    data = {"format": "facepick-report/1", "plan": record.request["plan"], "people": entries}
+    data = {
+        "format": "facepick-report/1", "tool": {}, "created": "", "plan": record.request["plan"],
+        "source": {}, "result": {}, "people": entries, "frames": [],
+    }  # fmt: skip
     Path(str(record.out) + ".facepick.json").write_text(json.dumps(data))

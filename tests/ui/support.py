@@ -33,15 +33,24 @@ def plan_values(tab: Any, **changed: Any) -> list[Any]:
         "flow": flow,
         "style": tab.page.specs(flow)[0].id,
         "speech": None,
+        "recording": None,
+        "speech_text": "",
         "speech_start": 0,
-        "source": None,
+        "speech_offset": 0,
+        "speech_duration": 0,
+        "lines": None,
         "consent": False,
+        "consent_note": "",
         "preview_seconds": 3,
     }
     unknown = set(changed) - set(defaults)
     assert not unknown
     defaults |= changed
     return [defaults[name] for name in tab.page.plan_names()]
+
+
+def pick(tab: Any, key: str, index: int) -> Any:
+    return tab.handlers.pick_index(key, index, False)
 
 
 def run(tab: Any, key: str, first: Any) -> dict[str, dict[str, Any]]:

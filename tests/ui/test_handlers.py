@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ui.support import plan_values, run, scan_values, upload
+from tests.ui.support import pick, plan_values, run, scan_values, upload
 
 from facepick.errors import UserInputError
-
-
-def pick(tab: Any, key: str, index: int) -> Any:
-    return tab.handlers.pick_index(key, index, False)
 
 
 def test_upload_shows_the_facts_and_offers_the_scan(
@@ -293,48 +289,13 @@ def test_a_setting_out_of_range_is_refused_before_a_job_is_made(tab: Any, scanne
     assert tab.page.app.starts["render"] == 0
 
 
-def test_a_swap_needs_source_and_statement(tab: Any, scanned: str, tmp_path: Path) -> None:
-    if "swap" not in tab.page.flows():
-        pytest.fail("the registry has no face swap")
-    pick(tab, scanned, 0)
-    style = tab.page.specs("swap")[0].id
-    answer = tab.handlers.render(scanned, *plan_values(tab, flow="swap", style=style))
-    assert "Add a photo" in answer["progress"]["value"]
-    face = tmp_path / "face.jpg"
-    face.write_bytes(b"\xff\xd8\xff\xd9")
-    values = plan_values(tab, flow="swap", style=style, source=str(face))
-    answer = tab.handlers.render(scanned, *values)
-    assert "Tick the statement" in answer["progress"]["value"]
-    assert tab.page.app.starts["render"] == 0
-    values = plan_values(tab, flow="swap", style=style, source=str(face), consent=True)
-    tab.handlers.render(scanned, *values)
-    assignment = tab.page.app.jobs()[0].request["plan"]["assignments"][0]
-    assert "right to use both faces" in assignment["consent"]
-    assert Path(assignment["source"][0]).read_bytes() == face.read_bytes()
-
-
-def test_lip_sync_needs_speech(tab: Any, scanned: str, tmp_path: Path) -> None:
-    if "lipsync" not in tab.page.flows():
-        pytest.fail("the registry has no lip sync")
-    pick(tab, scanned, 0)
-    style = tab.page.specs("lipsync")[0].id
-    answer = tab.handlers.render(scanned, *plan_values(tab, flow="lipsync", style=style))
-    assert "Add the new speech" in answer["progress"]["value"]
-    sound = tmp_path / "speech.wav"
-    sound.write_bytes(b"RIFF")
-    values = plan_values(tab, flow="lipsync", style=style, speech=str(sound), speech_start=1.5)
-    tab.handlers.render(scanned, *values)
-    line = tab.page.app.jobs()[0].request["plan"]["assignments"][0]["speech"][0]
-    assert line["start"] == 1.5
-    assert Path(line["file"]).name == "speech.wav"
-
-
 def test_choosing_a_flow_shows_its_panels_only(tab: Any, scanned: str) -> None:
     for flow in tab.page.flows():
         changes = tab.handlers.choose_flow(scanned, flow)
         visible = [p.spec for p in tab.page.panels if changes[p.name]["visible"]]
         assert visible == [tab.page.specs(flow)[0]]
-        assert changes["consent"]["visible"] is (flow == "swap")
+        assert changes["swap_inputs"]["visible"] is (flow == "swap")
+        assert changes["speech_inputs"]["visible"] is (flow == "lipsync")
         assert [value for _, value in changes["style"]["choices"]] == [
             s.id for s in tab.page.specs(flow)
         ]

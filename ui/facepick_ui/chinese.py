@@ -136,6 +136,7 @@ NAMES = frozenset(
         "GFPGAN",
         "CodeFormer",
         "RestoreFormer",
+        "GPEN",
         "lab",
         "x264",
         "x265",

@@ -21,6 +21,7 @@ __all__ = [
     "listen",
     "needs_queue_for_generators",
     "path_of",
+    "paths_of",
     "selected_index",
     "set_queue",
 ]
@@ -145,6 +146,12 @@ def path_of(value: Any) -> str | None:
     if isinstance(value, str):
         return str(value)
     return getattr(value, "name", None)
+
+
+def paths_of(value: Any) -> list[str]:
+    """The paths of all uploaded files of a widget that takes several."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [path for path in map(path_of, values) if path is not None]
 
 
 def selected_index(event: Any) -> int:

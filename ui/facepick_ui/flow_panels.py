@@ -85,13 +85,19 @@ def settings_widgets(
     language: str,
     *,
     advanced: bool | None = None,
+    only: Sequence[str] = (),
     skip: Sequence[str] = (),
 ) -> list[Widget]:
-    """Widgets of those settings that are (not) advanced; None for all of them."""
+    """Widgets of those settings that are (not) advanced, None for all of them; of those in
+    `only` if there are any, and not of those in `skip`."""
     fields = fields_of(settings)
     defaults = {f.name: f.default for f in fields}
     chosen = [
-        f for f in fields if f.name not in skip and (advanced is None or f.ui.advanced is advanced)
+        f
+        for f in fields
+        if f.name not in skip
+        and (not only or f.name in only)
+        and (advanced is None or f.ui.advanced is advanced)
     ]
     made = []
     for field in chosen:

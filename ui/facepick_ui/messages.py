@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from facepick import errors
+from facepick.models.spec import ModelSpec
 from facepick_ui import chinese
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "choice_label",
     "error_html",
     "language_of",
+    "model_how",
     "setting_help",
     "setting_label",
     "text",
@@ -173,8 +175,89 @@ _WORDS: dict[str, tuple[str, str]] = {
     "flow_swap": ("Face swap", "换脸"),
     "style": ("Style", "方式"),
     "speech": ("New speech of this person", "此人的新语音"),
-    "speech_start": ("The speech starts at (seconds)", "语音开始于（秒）"),
-    "source": ("Photo of the new face", "新面孔的照片"),
+    "speech_hint": (
+        "Everyone picked says the same. For a conversation, pick one person, add the speech, press "
+        "“Add, and pick another person”, and go on with the next; or give a list of lines.",
+        "所选的人会说同样的话。要做对话，请先选一个人并添加语音，点击“加入列表，再选另一人”后继续下一个人；"
+        "也可以提供台词列表。",
+    ),
+    "record": ("Or record it here", "或在此录音"),
+    "recording": ("Recording", "录音"),
+    "speech_text": ("What is said (optional)", "语音内容（可选）"),
+    "speech_text_help": (
+        "The words of the speech make the lips of the built-in engine fit best.",
+        "填写语音的文字后，内置引擎的口型最准确。",
+    ),
+    "timing": ("Start, trim, several lines", "开始时间、裁剪、多条台词"),
+    "speech_start": ("Starts at (seconds)", "开始于（秒）"),
+    "speech_start_help": ("On the clock of the video.", "以视频时间为准。"),
+    "speech_offset": ("Skip of the speech (seconds)", "跳过语音开头（秒）"),
+    "speech_offset_help": ("So much of its beginning is left out.", "略去语音开头的这一段。"),
+    "speech_duration": ("Take of the speech (seconds)", "取用语音时长（秒）"),
+    "speech_duration_help": ("0 takes all of it.", "0 表示全部。"),
+    "lines_hint": (
+        "Several lines, of several people too: one list (JSON or SRT with start, person, file and "
+        "text) and its sound files, all at once. It replaces the speech above.",
+        "多条台词（可含多人）：请同时上传一个列表（JSON 或 SRT，含开始时间、人物、文件和文字）"
+        "及其声音文件。它会取代上面的语音。",
+    ),
+    "lines": ("List of lines and its sounds", "台词列表及其声音"),
+    "lines_one_list": (
+        "Upload exactly one list (.json or .srt) together with its sound files.",
+        "请上传一个列表（.json 或 .srt）及其声音文件。",
+    ),
+    "lines_more": ("and {n} more lines", "另有 {n} 条台词"),
+    "source": ("Photos of the new face", "新面孔的照片"),
+    "source_hint": (
+        "Whose face shall be put in? Drop photos here, several if you have them, or take somebody "
+        "from the list.",
+        "要换成谁的脸？把照片拖到这里（可多张），或从列表中选择。",
+    ),
+    "source_people": ("In this video", "此视频中"),
+    "source_saved": ("Saved faces", "已保存的面孔"),
+    "source_cast": ("Known by name", "已记住的人物"),
+    "source_none": ("No face yet.", "还没有面孔。"),
+    "source_faces": ("Click the faces to use.", "点击要使用的面孔。"),
+    "source_chosen": (
+        "{n} chosen; several of one person give a better result.",
+        "已选 {n} 张；同一人的多张照片效果更好。",
+    ),
+    "source_too_small": ("too small", "太小"),
+    "source_covered": ("covered", "被遮挡"),
+    "source_turned": ("turned away", "侧脸"),
+    "source_too_small_help": (
+        "too small; use a photo in which the face is larger.",
+        "太小，请使用人脸更大的照片。",
+    ),
+    "source_covered_help": (
+        "covered or not clear enough; use another photo.",
+        "被遮挡或不够清晰，请使用另一张照片。",
+    ),
+    "source_turned_help": (
+        "turned to the side; use a photo from the front.",
+        "侧脸，请使用正面照片。",
+    ),
+    "source_no_face_help": (
+        "shows no face; use a photo that shows the face from the front.",
+        "没有人脸，请使用正面照片。",
+    ),
+    "source_place": ("{file}, face {n}", "{file} 第 {n} 张脸"),
+    "source_refused": ("These cannot be used", "以下无法使用"),
+    "source_too_many": (
+        "Twenty photos at most: clear the faces and take the best ones.",
+        "最多二十张照片：请清除后选用最好的几张。",
+    ),
+    "source_name": ("Name for the chosen faces", "所选面孔的名称"),
+    "source_save": ("Save", "保存"),
+    "source_name_needed": ("Write a name for these faces first.", "请先填写名称。"),
+    "source_kept": ("{name} is saved", "已保存 {name}"),
+    "source_clear": ("Clear the faces", "清除面孔"),
+    "stage_faces": ("Looking for faces", "正在查找人脸"),
+    "consent_note": ("Who agreed, and where it is written (optional)", "授权人及授权依据（可选）"),
+    "consent_note_help": (
+        "Added to the statement and kept with the result.",
+        "会附在声明之后，与结果一起保存。",
+    ),
     "consent": (
         "I have the right to use both faces in this way.",
         "我有权以这种方式使用这两张面孔。",
@@ -195,13 +278,21 @@ _WORDS: dict[str, tuple[str, str]] = {
         "许可：{licence}。不可用于商业用途。",
     ),
     "models_missing": (
-        "Missing model file: {file}. {how}",
-        "缺少模型文件：{file}。{how}",
+        "Missing model file: {file}.",
+        "缺少模型文件：{file}。",
     ),
-    "models_missing_how": (
+    "models_fetch": (
         "Run “facepick models fetch {id}”, or put it into one of the model folders.",
         "请运行“facepick models fetch {id}”，或将文件放入模型文件夹。",
     ),
+    "models_bring": (
+        "Put your copy into one of the model folders ({licence}).",
+        "请将你的文件放入模型文件夹（{licence}）。",
+    ),
+    "models_see": ("It is described at {address}", "说明见 {address}"),
+    "needs_file": ("(needs a file)", "（需要文件）"),
+    "unusable_one": ("One more way needs a model file", "另有一种方式需要模型文件"),
+    "unusable": ("{n} more ways need a model file", "另有 {n} 种方式需要模型文件"),
     "default_value": ("defaults", "默认"),
     # 4 Render.
     "preview": ("Preview here", "预览此处"),
@@ -276,7 +367,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "scan_first": ("Find the people of this video first.", "请先查找视频中的人物。"),
     "pick_first": ("Pick the person to change first.", "请先选择要改变的人。"),
     "speech_needed": ("Add the new speech of this person.", "请添加此人的新语音。"),
-    "source_needed": ("Add a photo of the new face.", "请添加新面孔的照片。"),
+    "source_needed": ("Choose the new face first: add a photo.", "请添加新面孔的照片并选择人脸。"),
     "consent_needed": (
         "Tick the statement that you have the right to use both faces.",
         "请勾选声明：你有权使用这两张面孔。",
@@ -327,6 +418,16 @@ def text(key: str, language: str, **values: Any) -> str:
 def has(key: str) -> bool:
     """Whether the catalogue has words called `key`."""
     return key in _WORDS
+
+
+def model_how(model: ModelSpec, language: str) -> str:
+    """How a model file can be had."""
+    if model.sources and model.sha256:
+        return text("models_fetch", language, id=model.id)
+    words = text("models_bring", language, licence=model.licence)
+    if model.homepage:
+        words += " " + text("models_see", language, address=model.homepage)
+    return words
 
 
 def setting_label(label: str, language: str, unit: str = "") -> str:

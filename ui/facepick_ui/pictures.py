@@ -20,6 +20,8 @@ __all__ = [
     "file_uri",
     "frame_uri",
     "marked_face",
+    "photo_uri",
+    "source_face",
     "track_face",
 ]
 
@@ -27,6 +29,9 @@ Image = npt.NDArray[np.uint8]
 
 FACE_PX = 192
 """Side of a thumbnail: sharp at the gallery's 96 CSS pixels on a screen of twice the density."""
+
+SOURCE_COLOR = "#17a673"
+"""Of the tick on faces that are put in: that of good news, no person's."""
 
 FRAME_PX = 960
 """Long side of the picture that is looked at: about 80 kB as JPEG, so that a slider feels live."""
@@ -118,6 +123,45 @@ def marked_face(face: Image, color: str, *, picked: bool) -> Image:
         )  # fmt: skip
         cv2.polylines(rgb, [tick], False, (255, 255, 255), 5, cv2.LINE_AA)
     return rgb
+
+
+def source_face(path: Path, *, chosen: bool, usable: bool) -> Image:
+    """A face that may be put in: with a tick when it is taken, grey and crossed out when it
+    cannot be used.
+
+    Returns:
+        (FACE_PX, FACE_PX, 3) uint8 RGB, as gradio wants it.
+    """
+    import cv2
+
+    face = _file_face(path)
+    if usable:
+        return marked_face(face, SOURCE_COLOR, picked=chosen)
+    grey = np.repeat(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)[:, :, None], 3, axis=2)
+    # Half as bright: the white caption and the cross stand out.
+    rgb = np.ascontiguousarray(grey // 2)
+    low, high = 12, 46
+    left = FACE_PX - high
+    cv2.line(rgb, (left, low), (FACE_PX - low, high), (228, 87, 46), 7, cv2.LINE_AA)
+    cv2.line(rgb, (left, high), (FACE_PX - low, low), (228, 87, 46), 7, cv2.LINE_AA)
+    return rgb
+
+
+def _file_face(path: Path) -> Image:
+    try:
+        return _read_square(str(path), path.stat().st_mtime_ns)
+    except OSError:
+        return np.full((FACE_PX, FACE_PX, 3), 120, np.uint8)
+
+
+def photo_uri(path: Path) -> str | None:
+    """A tiny picture of a photo for tables; None when it is large, so that lists stay quick."""
+    try:
+        if path.stat().st_size > 4_000_000:
+            return None
+    except OSError:
+        return None
+    return _tiny(_file_face(path))
 
 
 def frame_uri(scan: Scan, frame: int) -> str:

@@ -15,17 +15,141 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facepick.errors import FacepickError
 from facepick.people.identity import Scan
 from facepick.render.plan import Assignment
 
-__all__ = ["Session", "SessionStore"]
+__all__ = ["Session", "SessionStore", "SourceChoice", "SourceFace"]
+
+if TYPE_CHECKING:
+    from facepick_ui.errands import Errand
 
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFace:
+    """A face that may be put in.
+
+    Attributes:
+        image: a photo of this face alone.
+        photo: the file that it was found in.
+        label: what the page calls it.
+        number: from the left, from 1.
+        person: faces of one person have one number; None when that is not known.
+        usable: whether a swap can take it; if not, `reason` (see
+            `facepick.engines.swap.choice`) and `problem`, a sentence of the core.
+        merit: higher is better.
+        chosen: whether it is taken.
+    """
+
+    image: str
+    photo: str
+    label: str
+    number: int
+    person: int | None
+    usable: bool
+    reason: str
+    problem: str
+    merit: float
+    chosen: bool = False
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.photo, self.number
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceChoice:
+    """The faces that were found, and which are taken.
+
+    Attributes:
+        texts: what was looked through, as `App.source_faces` takes it.
+        label: the person it stands for; None for photos that were uploaded.
+        faces: usable or not.
+        problems: name and sentence of photos without a face; the sentence is "" when the photo
+            could be read.
+    """
+
+    texts: tuple[str, ...]
+    label: str | None
+    faces: tuple[SourceFace, ...]
+    problems: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        texts: tuple[str, ...],
+        label: str | None,
+        found: Any,
+        before: frozenset[tuple[str, int]] = frozenset(),
+    ) -> SourceChoice:
+        """What `App.source_faces` gave.  Faces chosen `before` stay so, and so do those of the
+        same person; if there are none, the person of the best face is taken."""
+        faces, problems = [], []
+        for entry in found:
+            name = Path(entry["file"]).name
+            if not entry["faces"]:
+                problems.append((name, str(entry["problem"])))
+            for face in entry["faces"]:
+                faces.append(
+                    SourceFace(
+                        image=str(face["image"]),
+                        photo=str(entry["file"]),
+                        label=label or name,
+                        number=int(face["number"]),
+                        person=face["person"],
+                        usable=bool(face["usable"]),
+                        reason=str(face["reason"]),
+                        problem=str(face["problem"]),
+                        merit=float(face["merit"] or 0.0),
+                    )
+                )
+        choice = cls(texts=texts, label=label, faces=tuple(faces), problems=tuple(problems))
+        return choice._chosen(before)
+
+    def _chosen(self, before: frozenset[tuple[str, int]]) -> SourceChoice:
+        usable = [f for f in self.faces if f.usable]
+        wanted = [f for f in usable if f.key in before]
+        if not wanted and usable:
+            wanted = [max(usable, key=lambda f: f.merit)]
+        people = {f.person for f in wanted if f.person is not None}
+        keys = {f.key for f in wanted} | {f.key for f in usable if f.person in people}
+        return replace(self, faces=tuple(replace(f, chosen=f.key in keys) for f in self.faces))
+
+    def chosen_keys(self) -> frozenset[tuple[str, int]]:
+        return frozenset(f.key for f in self.faces if f.chosen)
+
+    def toggled(self, index: int) -> SourceChoice:
+        """The face is taken or left out.  Somebody else's face replaces those taken before."""
+        face = self.faces[index]
+        other = not face.chosen and face.person is not None
+        return replace(
+            self,
+            faces=tuple(
+                replace(f, chosen=not f.chosen)
+                if i == index
+                else replace(f, chosen=f.chosen and not (other and f.person != face.person))
+                for i, f in enumerate(self.faces)
+            ),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SourceChoice:
+        """Raises: TypeError, KeyError."""
+        return cls(
+            texts=tuple(map(str, data["texts"])),
+            label=data["label"],
+            faces=tuple(SourceFace(**face) for face in data["faces"]),
+            problems=tuple((str(n), str(p)) for n, p in data["problems"]),
+        )
 
 
 @dataclass(eq=False)
@@ -42,6 +166,8 @@ class Session:
         picked: ids of the picked people, in the order of picking.
         marked: ids of the tracks that are marked for a split.
         kept: assignments in the list.
+        source: the faces that may be put in, or None.
+        errand: work of some seconds that runs now, or None; not stored.
         at_seconds: the moment that is looked at.
         watched: newest job of each kind, ``scan``, ``render`` and ``preview``.
         finished: jobs whose end this page has shown.
@@ -58,6 +184,8 @@ class Session:
     picked: list[str] = field(default_factory=list)
     marked: list[str] = field(default_factory=list)
     kept: list[Assignment] = field(default_factory=list)
+    source: SourceChoice | None = None
+    errand: Errand | None = None
     at_seconds: float = 0.0
     watched: dict[str, str] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
@@ -80,6 +208,7 @@ class Session:
             "scan_settings": self.scan_settings,
             "picked": self.picked,
             "kept": [item.to_json() for item in self.kept],
+            "source": None if self.source is None else self.source.to_json(),
             "at_seconds": self.at_seconds,
             "watched": self.watched,
         }
@@ -92,6 +221,8 @@ class Session:
         self.scan_settings = dict(data.get("scan_settings", {}))
         self.picked = [str(v) for v in data.get("picked", ())]
         self.kept = [Assignment.from_json(v) for v in data.get("kept", ())]
+        source = data.get("source")
+        self.source = None if source is None else SourceChoice.from_json(source)
         self.at_seconds = float(data.get("at_seconds", 0.0))
         self.watched = {str(k): str(v) for k, v in dict(data.get("watched", {})).items()}
 
@@ -151,7 +282,7 @@ class SessionStore:
             session.restore(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, AttributeError, FacepickError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, FacepickError):
             # Written by another version or by hand: the user starts with an empty page, and the
             # jobs are still listed, because they do not lie in this file.
             fresh = Session(key=session.key)

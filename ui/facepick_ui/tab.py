@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from facepick.engines.engine import EngineSpec
+from facepick.engines.lipsync.engine import checkpoint_of
+from facepick.engines.lipsync.settings import Wav2LipSettings
+from facepick.errors import FacepickError
 from facepick.media.writer import EncodeSettings
+from facepick.models.spec import ModelSpec
 from facepick.people.finder import ScanSettings
 from facepick.render.plan import OutputSettings
 from facepick_ui import compat, messages, views
@@ -27,8 +31,12 @@ __all__ = ["Page", "Tab", "build_tab"]
 VIDEO_HEIGHT_PX = 300
 
 PLAN_INPUTS = (
-    "flow", "style", "speech", "speech_start", "source", "consent", "preview_seconds",
+    "flow", "style", "speech", "recording", "speech_text", "speech_start", "speech_offset",
+    "speech_duration", "lines", "consent", "consent_note", "preview_seconds",
 )  # fmt: skip
+
+SPEECH_OUTPUT = ("original", "length")
+"""Settings of the output that only matter to new speech, and stand beside it."""
 
 
 @dataclass(eq=False)
@@ -60,8 +68,22 @@ class Page:
     tick_ms: int = 4000
 
     def specs(self, flow: str) -> list[EngineSpec]:
-        """The engines of a flow in menu order."""
-        return [p.spec for p in self.panels if p.spec.flow == flow]
+        """The engines of a flow, those first that can be used."""
+        found = [p.spec for p in self.panels if p.spec.flow == flow]
+        return sorted(found, key=lambda spec: bool(self.missing(spec)))
+
+    def missing(self, spec: EngineSpec) -> list[ModelSpec]:
+        """The model files that an engine lacks on this machine."""
+        models = self.app.models
+        lacking = [m for m in spec.models if models.find(m) is None]
+        if lacking and issubclass(spec.settings, Wav2LipSettings):
+            # These are also known by their content, whatever their name.
+            try:
+                checkpoint_of(spec.id, Wav2LipSettings(), models)
+            except FacepickError:
+                return lacking
+            return []
+        return lacking
 
     def flows(self) -> list[str]:
         return list(self.app.registry.flows())
@@ -75,7 +97,14 @@ class Page:
         return [(text(f"flow_{flow}", language), flow) for flow in self.flows()]
 
     def style_choices(self, flow: str, language: str) -> list[tuple[str, str]]:
-        return [(messages.engine_label(s.label, language), s.id) for s in self.specs(flow)]
+        return [
+            (
+                messages.engine_label(spec.label, language)
+                + (" " + text("needs_file", language) if self.missing(spec) else ""),
+                spec.id,
+            )
+            for spec in self.specs(flow)
+        ]
 
     def words(self, language: str) -> Changes:
         """Every label in a language."""
@@ -359,25 +388,8 @@ class _Layout:
             label = specs[0].spec.label if specs else ""
             hint = messages.engine_help(label, help_text, self.language)
             self.html("style_help", f'<p class="facepick-hint">{hint}</p>')
-            with self.add("speech_inputs", "Column", visible=False):  # noqa: SIM117
-                with self.add("speech_row", "Row"):
-                    self.add(
-                        "speech", "Audio", words="speech", sources=["upload"],
-                        type="filepath", scale=3, interactive=True,
-                    )  # fmt: skip
-                    self.add(
-                        "speech_start", "Number", words="speech_start", value=0, scale=1,
-                        minimum=0, min_width=140,
-                    )  # fmt: skip
-            with self.add("swap_inputs", "Column", visible=False):
-                self.add(
-                    "source", "Image", words="source", sources=["upload"], type="filepath",
-                    height=220, interactive=True, format="png",
-                )  # fmt: skip
-            self.add(
-                "consent", "Checkbox", words="consent", help_words="consent_help", value=False,
-                visible=False,
-            )  # fmt: skip
+            self._speech_inputs()
+            self._swap_inputs()
             for engine in self.page.app.registry.all():
                 spec = engine.spec
                 visible = spec.flow == first and spec.id == (specs[0].spec.id if specs else "")
@@ -393,6 +405,70 @@ class _Layout:
             self.add("keep", "Button", words="keep", size="sm")
         self.html("what_problem")
         self.html("assignments")
+
+    def _speech_inputs(self) -> None:
+        with self.add("speech_inputs", "Column", visible=False):
+            self.hint("speech_hint", "speech_hint")
+            with self.add("speech_row", "Row", equal_height=False):
+                with build("Column", scale=3, min_width=300):
+                    self.add(
+                        "speech", "Audio", words="speech", sources=["upload"],
+                        type="filepath", interactive=True,
+                    )  # fmt: skip
+                    with self.add("record", "Accordion", words="record", open=False):
+                        # A component of its own: gradio 3 knows one source for each.
+                        self.add(
+                            "recording", "Audio", words="recording", sources=["microphone"],
+                            type="filepath", interactive=True,
+                        )  # fmt: skip
+                with build("Column", scale=2, min_width=260):
+                    self.add(
+                        "speech_text", "Textbox", words="speech_text",
+                        help_words="speech_text_help", lines=3, max_lines=8,
+                    )  # fmt: skip
+            with self.add("timing", "Accordion", words="timing", open=False):
+                with self.add("timing_row", "Row"):
+                    for name in ("speech_start", "speech_offset", "speech_duration"):
+                        self.add(
+                            name, "Number", words=name, help_words=f"{name}_help", value=0,
+                            minimum=0, min_width=170,
+                        )  # fmt: skip
+                self.hint("lines_hint", "lines_hint")
+                self.add(
+                    "lines", "File", words="lines", file_count="multiple", height=130,
+                    interactive=True,
+                )  # fmt: skip
+            with self.add("sound_row", "Row"):
+                self.page.output_widgets += self.widgets(
+                    settings_widgets(OutputSettings, "output_", self.language, only=SPEECH_OUTPUT)
+                )
+
+    def _swap_inputs(self) -> None:
+        with self.add("swap_inputs", "Column", visible=False):
+            self.hint("source_hint", "source_hint")
+            with self.add("source_row", "Row", equal_height=False):
+                with build("Column", scale=2, min_width=260):
+                    self.add(
+                        "source", "File", words="source", file_count="multiple",
+                        file_types=["image"], height=140, interactive=True,
+                    )  # fmt: skip
+                with build("Column", scale=3, min_width=280):
+                    self.html("source_list")
+            self.html("source_note")
+            self.html("source_count")
+            self.gallery("source_faces", "source_faces", columns=6)
+            with self.add("source_save_row", "Row", visible=False):
+                self.add(
+                    "source_name", "Textbox", words="source_name", max_lines=1, scale=3,
+                    min_width=200,
+                )  # fmt: skip
+                self.add("source_save", "Button", words="source_save", scale=1, min_width=120)
+            self.add("source_clear", "Button", words="source_clear", size="sm", visible=False)
+            self.add("consent", "Checkbox", words="consent", help_words="consent_help", value=False)
+            self.add(
+                "consent_note", "Textbox", words="consent_note", help_words="consent_note_help",
+                max_lines=2,
+            )  # fmt: skip
 
     def _render(self) -> None:
         self.html("render_note", visible=False)
@@ -427,8 +503,8 @@ class _Layout:
                 step=0.5, value=3,
             )  # fmt: skip
             with self.add("render_settings", "Column"):
-                self.page.output_widgets = self.widgets(
-                    settings_widgets(OutputSettings, "output_", self.language)
+                self.page.output_widgets += self.widgets(
+                    settings_widgets(OutputSettings, "output_", self.language, skip=SPEECH_OUTPUT)
                 )
                 self.page.encode_widgets = self.widgets(
                     settings_widgets(EncodeSettings, "encode_", self.language)
@@ -493,6 +569,10 @@ class _Wiring:
         self.select(c["people"].select, lambda key, i: h.pick_index(key, i, False))
         self.select(c["unsure_people"].select, lambda key, i: h.pick_index(key, i, True))
         self.select(c["tracks"].select, h.mark_track)
+        self.select(c["source_faces"].select, h.choose_face)
+        on(c["source"].upload, h.add_photos, ["source"], watch=True)
+        on(c["source_clear"].click, h.clear_source)
+        on(c["source_save"].click, h.save_source, ["source_name"], watch=True)
         on(c["pick_all"].click, h.pick_everyone)
         on(c["pick_none"].click, h.pick_nobody)
         on(c["time"].release, h.look_at, ["time"])
@@ -612,7 +692,9 @@ class _Wiring:
 _LIVE_LABELLED = {
     "video", "demo", "scan", "scan_stop", "people", "unsure_people", "tracks", "split", "edit",
     "unignore", "known",
-    "time", "name", "flow", "style", "consent", "preview", "preview_hard", "render", "stop",
+    "time", "name", "flow", "style", "source", "source_faces", "source_clear", "source_name",
+    "speech", "recording", "speech_text", "speech_start", "speech_offset", "speech_duration",
+    "lines", "preview", "preview_hard", "render", "stop",
     "preview_video", "original", "result", "download",
 }  # fmt: skip
 """Widgets with words of the catalogue that change otherwise, too."""

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from facepick.media.video import VideoInfo
+from facepick.models.spec import ModelSpec
 from facepick.people.identity import Identity, Scan
 from facepick.progress import Progress
-from facepick_ui.messages import has, text
+from facepick_ui.messages import has, model_how, text
 
 __all__ = [
     "PALETTE",
@@ -30,11 +31,16 @@ __all__ = [
     "header",
     "jobs_table",
     "known_list",
+    "notice",
+    "notice_list",
+    "paragraph",
     "people_chips",
     "progress_view",
     "report_view",
     "sheet_view",
+    "source_list",
     "timeline",
+    "unusable",
 ]
 
 PALETTE = (
@@ -108,6 +114,20 @@ def config(tick_ms: int, *, greeted: bool) -> str:
 def hint(key: str, language: str) -> str:
     """A quiet line above a widget."""
     return f'<p class="facepick-hint">{html.escape(text(key, language))}</p>'
+
+
+def paragraph(words: str) -> str:
+    """A quiet line whose words are not in the catalogue as they stand."""
+    return f'<p class="facepick-hint">{html.escape(words)}</p>'
+
+
+def notice_list(headline: str, sentences: Sequence[str]) -> str:
+    """A box with several neutral sentences."""
+    items = "".join(f"<li>{html.escape(s)}</li>" for s in sentences)
+    return (
+        f'<div class="facepick-box facepick-calm"><b>{html.escape(headline)}</b>'
+        f"<ul>{items}</ul></div>"
+    )
 
 
 def notice(headline: str, sentence: str = "", *, kind: str = "good") -> str:
@@ -329,14 +349,15 @@ def assignments_table(rows: Iterable[Row], language: str) -> str:
     """What will happen to whom.
 
     Args:
-        rows: with ``faces`` (data URIs), ``who``, ``what``, ``how`` and ``act`` (or None for the
-            choice that is not in the list yet).
+        rows: with ``faces`` (data URIs), ``who``, ``what``, ``into`` (data URIs of new faces),
+            ``how`` and ``act`` (or None for the choice that is not in the list yet).
     """
     body = "".join(
         f"<tr{'' if row['act'] else ' class=facepick-current'}>"
         f'<td class="facepick-who">{"".join(_face(uri) for uri in row["faces"])}'
         f"<b>{html.escape(row['who'])}</b></td>"
-        f"<td>{html.escape(row['what'])}</td><td>{html.escape(row['how'])}</td>"
+        f"<td>{html.escape(row['what'])}</td>"
+        f"<td>{''.join(_face(uri) for uri in row['into'])}{html.escape(row['how'])}</td>"
         f"<td>{_row_button(row, language)}</td></tr>"
         for row in rows
     )
@@ -389,6 +410,67 @@ def known_list(rows: Sequence[Row], more: int, language: str) -> str:
     return f'<div class="facepick-list"><table><tbody>{body}</tbody></table>{rest}</div>'
 
 
+def unusable(engines: Sequence[tuple[str, Sequence[ModelSpec]]], language: str) -> str:
+    """Engines that lack a model file, and how to get it, folded.
+
+    Args:
+        engines: label, and the files that are not there.
+    """
+    if not engines:
+        return ""
+    items = "".join(
+        f"<li><b>{html.escape(label)}</b> "
+        + " ".join(
+            html.escape(
+                text("models_missing", language, file=m.file) + " " + model_how(m, language)
+            )
+            for m in models
+        )
+        + "</li>"
+        for label, models in engines
+    )
+    key = "unusable_one" if len(engines) == 1 else "unusable"
+    return (
+        f'<details class="facepick-more"><summary>'
+        f"{html.escape(text(key, language, n=len(engines)))}</summary><ul>{items}</ul></details>"
+    )
+
+
+def source_list(groups: Iterable[tuple[str, Sequence[Row]]], language: str) -> str:
+    """Whose face may be put in, as buttons.
+
+    Args:
+        groups: word key of the group, and rows with ``label``, ``face`` (a data URI or None),
+            ``act`` and perhaps ``remove``.
+    """
+    parts = []
+    for key, rows in groups:
+        if not rows:
+            continue
+        buttons = "".join(_source_button(row, language) for row in rows)
+        parts.append(
+            f'<div class="facepick-takes"><span>{html.escape(text(key, language))}</span>'
+            f"<div>{buttons}</div></div>"
+        )
+    return "".join(parts)
+
+
+def _source_button(row: Row, language: str) -> str:
+    face = _face(row["face"]) if row["face"] else ""
+    remove = ""
+    if row.get("remove"):
+        label = html.escape(f"{text('forget', language)}: {row['label']}")
+        remove = (
+            f'<button type="button" class="facepick-x" title="{label}" aria-label="{label}" '
+            f'data-facepick-act="{html.escape(row["remove"])}">&times;</button>'
+        )
+    return (
+        f'<span class="facepick-take"><button type="button" '
+        f'data-facepick-act="{html.escape(row["act"])}">{face}{html.escape(row["label"])}</button>'
+        f"{remove}</span>"
+    )
+
+
 def _faces(count: int, language: str) -> str:
     key = "known_one_face" if count == 1 else "known_faces"
     return text(key, language, n=count)
@@ -404,12 +486,21 @@ def sheet_view(picture: str, language: str) -> str:
     return f'<img class="facepick-sheet" src="{picture}" alt="{label}">'
 
 
-def progress_view(progress: Progress | None, language: str, *, thumbnail: str | None = None) -> str:
+def progress_view(
+    progress: Progress | None,
+    language: str,
+    *,
+    thumbnail: str | None = None,
+    stage: str = "queued",
+) -> str:
     """A moving bar with stage, frames, time left and the newest picture.
 
     While the total is unknown the bar moves without end.
+
+    Args:
+        stage: what is shown before the first report.
     """
-    stage = progress.stage if progress else "queued"
+    stage = progress.stage if progress else stage
     name = text(f"stage_{stage}", language) if has(f"stage_{stage}") else stage
     fraction = progress.fraction if progress else None
     details = []

@@ -11,24 +11,24 @@ from facepick.people.identity import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import CONSENT_SENTENCE, Assignment
 from facepick_ui import messages, pictures, views
-from facepick_ui.compat import Changes, path_of
+from facepick_ui.compat import Changes
 from facepick_ui.flow_panels import changed_values, is_shown, plain_value
-from facepick_ui.handlers.base import Base, Say, explained, shown
+from facepick_ui.handlers.base import Say, explained, shown
+from facepick_ui.handlers.sources import Sources
+from facepick_ui.handlers.speech import Speech
 from facepick_ui.session import Session
 
 __all__ = ["Flows"]
 
 
-class Flows(Base):
+class Flows(Sources, Speech):
     """The third card of the page."""
 
     @explained("what_problem")
     def choose_flow(self, session: Session, flow: Any) -> Changes:
         """Show the engines of a flow."""
         engines = self.page.specs(str(flow))
-        choices = [
-            (messages.engine_label(spec.label, session.language), spec.id) for spec in engines
-        ]
+        choices = self.page.style_choices(str(flow), session.language)
         changes: Changes = {
             "style": {
                 "choices": choices,
@@ -37,7 +37,6 @@ class Flows(Base):
             },
             "speech_inputs": {"visible": any(s.needs_audio for s in engines)},
             "swap_inputs": {"visible": any(s.needs_source for s in engines)},
-            "consent": {"visible": flow == "swap"},
             "what_problem": shown(""),
         }
         changes.update(self._panels(session, str(flow), engines[0].id if engines else ""))
@@ -58,16 +57,23 @@ class Flows(Base):
         return changes
 
     def _style_help(self, spec: EngineSpec, language: str) -> str:
+        """What the engine does, what it lacks, and which others lack something."""
         words = [messages.engine_help(spec.label, spec.help, language)]
         if not spec.commercial_use:
             words.append(messages.text("licence_note", language, licence=spec.licence))
-        body = f'<p class="facepick-hint">{views.escape(" ".join(words))}</p>'
-        missing = [m for m in spec.models if self.app.models.find(m) is None]
-        for model in missing:
-            how = messages.text("models_missing_how", language, id=model.id)
-            note = messages.text("models_missing", language, file=model.file, how=how)
-            body += views.notice(note, kind="calm")
-        return body
+        body = views.paragraph(" ".join(words))
+        for model in self.page.missing(spec):
+            body += views.notice(
+                messages.text("models_missing", language, file=model.file),
+                messages.model_how(model, language),
+                kind="calm",
+            )
+        others = [
+            (messages.engine_label(other.label, language), lacking)
+            for other in self.page.specs(spec.flow)
+            if other is not spec and (lacking := self.page.missing(other))
+        ]
+        return body + views.unusable(others, language)
 
     @explained("what_problem")
     def setting_changed(self, session: Session, group: Any, *values: Any) -> Changes:
@@ -82,17 +88,20 @@ class Flows(Base):
             if w.field.ui.only_when is not None
         }
 
-    def _current(self, session: Session, values: Mapping[str, Any]) -> Assignment | None:
-        """The choice that is on the page now, for those picked who are not in the list yet."""
+    def _current(self, session: Session, values: Mapping[str, Any]) -> list[Assignment]:
+        """The choice that is on the page now, for those picked who are not in the list yet.
+
+        One assignment, or with a list of spoken lines one for each speaker.
+        """
         if not session.picked:
-            return None
+            return []
         flow, engine = str(values["flow"]), str(values["style"])
         taken = {
             person for item in session.kept if item.flow == flow for person in item.selection.people
         }
         people = tuple(key for key in session.picked if key not in taken)
         if not people:
-            return None
+            return []
         scan = self._scan_or_say(session)
         spec = self.app.registry.get(flow, engine).spec
         panel = next(p for p in self.page.panels if p.spec is spec or p.spec == spec)
@@ -101,36 +110,31 @@ class Flows(Base):
             if widget.field.kind == "file" and settings.get(widget.field.name):
                 upload = Path(settings[widget.field.name])
                 settings[widget.field.name] = str(self._keep_upload(session, upload, "picture"))
-        speech: tuple[SpeechLine, ...] = ()
-        if spec.needs_audio:
-            path = path_of(values["speech"])
-            if path is None:
-                raise Say("speech_needed")
-            kept = self._keep_upload(session, Path(path), "speech")
-            start = max(0.0, float(values["speech_start"] or 0.0))
-            speech = (SpeechLine(path=str(kept), start_seconds=start),)
         source: tuple[str, ...] = ()
-        if spec.needs_source:
-            path = path_of(values["source"])
-            if path is None:
-                raise Say("source_needed")
-            source = (str(self._keep_upload(session, Path(path), "face")),)
         consent = None
+        if spec.needs_source:
+            source = tuple(face.image for face in self._chosen_faces(session))
+            # The chosen face is the largest one of its picture.
+            settings.pop("face", None)
         if flow == "swap":
-            if values["consent"] is not True:
-                raise Say("consent_needed")
-            consent = CONSENT_SENTENCE
-        return Assignment(
-            selection=Selection(
-                people, include_unsure=any(scan.person(key).unsure for key in people)
-            ),
-            flow=flow,
-            engine=engine,
-            settings=settings,
-            speech=speech,
-            source=source,
-            consent=consent,
-        )
+            consent = _consent(values)
+        spoken: list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]] = [(people, ())]
+        if spec.needs_audio:
+            spoken = self._lines(session, values, people)
+        return [
+            Assignment(
+                selection=Selection(
+                    who, include_unsure=any(scan.person(key).unsure for key in who)
+                ),
+                flow=flow,
+                engine=engine,
+                settings=settings,
+                speech=lines,
+                source=source,
+                consent=consent,
+            )
+            for who, lines in spoken
+        ]
 
     def _list(self, session: Session) -> Changes:
         scan = session.scan
@@ -157,12 +161,36 @@ class Flows(Base):
             if widget.field.kind == "file":
                 value = Path(str(value)).name
             how.append(f"{label} {value:g}" if isinstance(value, float) else f"{label} {value}")
-        how += [Path(line.path).name for line in item.speech]
-        how += [Path(name).name for name in item.source]
+        how += [_line_words(line) for line in item.speech[:3]]
+        if len(item.speech) > 3:
+            how.append(messages.text("lines_more", session.language, n=len(item.speech) - 3))
         return {
             "faces": [pictures.face_uri(scan, p) for p in people],
             "who": ", ".join(p.label for p in people),
             "what": messages.text(f"flow_{item.flow}", session.language),
             "how": " · ".join(how),
+            "into": [uri for name in item.source if (uri := pictures.photo_uri(Path(name)))],
             "act": act,
         }
+
+
+def _line_words(line: SpeechLine) -> str:
+    """``hello.wav 0:02 "Good morning"``, as short as it goes."""
+    words = Path(line.path).name
+    if line.start_seconds:
+        words += f" @ {views.clock(line.start_seconds)}"
+    if line.text:
+        words += f" “{line.text if len(line.text) <= 40 else line.text[:39] + '…'}”"
+    return words
+
+
+def _consent(values: Mapping[str, Any]) -> str:
+    """The statement, with what the user has added in own words.
+
+    Raises:
+        Say: it is not made.
+    """
+    if values["consent"] is not True:
+        raise Say("consent_needed")
+    added = " ".join(str(values["consent_note"] or "").split())[:500]
+    return f"{CONSENT_SENTENCE} {added}".strip()

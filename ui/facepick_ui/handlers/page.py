@@ -11,6 +11,7 @@ from facepick.errors import FacepickError
 from facepick.jobs.job import JobRecord
 from facepick_ui import messages, views
 from facepick_ui.compat import Changes
+from facepick_ui.errands import Errand
 from facepick_ui.handlers.base import explained, shown
 from facepick_ui.handlers.cast import KnownPeople
 from facepick_ui.handlers.render import Render
@@ -88,7 +89,8 @@ class Handlers(Video, KnownPeople, Render):
         changes.update(self._video(session, with_player=True))
         changes.update(self._people(session))
         changes.update(self._known(session))
-        changes["explain_hint"] = shown(views.hint("explain_hint", session.language))
+        for name in ("explain_hint", "speech_hint", "lines_hint"):
+            changes[name] = shown(views.hint(name, session.language))
         changes.update(self._results(session))
         changes.update(self._jobs(session))
         return changes
@@ -121,7 +123,20 @@ class Handlers(Video, KnownPeople, Render):
             elif record.id not in session.finished:
                 session.finished.add(record.id)
                 changes.update(self._ended(session, record))
+        errand = session.errand
+        if errand is not None and errand.runs:
+            active = True
+            changes[errand.place] = shown(self._busy(session))
+        elif errand is not None:
+            session.errand = None
+            changes.update(self._done(session, errand))
         return changes, active
+
+    def _done(self, session: Session, errand: Errand) -> Changes:
+        try:
+            return errand.changes()
+        except FacepickError as error:
+            return {errand.place: shown(messages.error_html(error, session.language))}
 
     @explained("progress")
     def tick(self, session: Session) -> Changes:
@@ -183,6 +198,8 @@ class Handlers(Video, KnownPeople, Render):
             "resume": self._resume_job,
             "stop": self._stop_job,
             "forget": self._forget,
+            "face": self._take_face,
+            "unsave": self._unsave,
         }
         handler = known.get(verb)
         return {} if handler is None else handler(session, argument)

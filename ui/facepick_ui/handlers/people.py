@@ -111,6 +111,7 @@ class People(Flows, Results):
         }
         changes.update(self._look(session))
         changes.update(self._list(session))
+        changes.update(self._sources(session))
         changes.update(self._buttons(session))
         return changes
 

@@ -27,14 +27,15 @@ class Render(People):
         """Put the current choice into the list and make room for the next person."""
         self._scan_or_say(session)
         current = self._current(session, self.page.plan_values(values))
-        if current is None:
+        if not current:
             raise Say("pick_first")
-        session.kept.append(current)
+        session.kept.extend(current)
         session.picked = []
         self.sessions.save(session)
         return {
             **self._galleries(session),
             **self._after_pick(session),
+            **self._no_speech(),
             "what_problem": shown(""),
         }
 
@@ -53,7 +54,7 @@ class Render(People):
         scan = self._scan_or_say(session)
         named = self.page.plan_values(values)
         current = self._current(session, named)
-        assignments = [*session.kept, *([current] if current else [])]
+        assignments = [*session.kept, *current]
         if not assignments:
             raise Say("pick_first")
         encode = changed_values(
@@ -76,8 +77,10 @@ class Render(People):
     def _require_models(self, plan: Any) -> None:
         """Raises: MissingModelError, before a job is made that would fail a minute later."""
         for item in plan.assignments:
-            for model in self.app.registry.get(item.flow, item.engine).spec.models:
-                self.app.models.require(model)
+            spec = self.app.registry.get(item.flow, item.engine).spec
+            if not item.settings.get("checkpoint"):
+                for model in self.page.missing(spec):
+                    self.app.models.require(model)
 
     @explained("progress")
     def render(self, session: Session, *values: Any) -> Changes:

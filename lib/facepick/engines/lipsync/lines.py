@@ -57,12 +57,14 @@ class PersonLine:
     line: SpeechLine
 
 
-def read_lines(path: Path, *, audio: Path | None = None) -> list[PersonLine]:
+def read_lines(path: Path, *, audio: Path | None = None, beside: bool = False) -> list[PersonLine]:
     """The lines of a JSON or SRT file, in order of their start.
 
     Args:
         path: the list; relative files in it are relative to its folder.
         audio: sound for lines that name no file.
+        beside: whether sounds must lie in the list's own folder, as they must where the list
+            comes from somebody who may not name other files of this machine.
 
     Raises:
         UserInputError: not readable, not such a list, a file that is not there, a time that is
@@ -83,7 +85,7 @@ def read_lines(path: Path, *, audio: Path | None = None) -> list[PersonLine]:
         )
     if len(entries) > _MAX_LINES:
         raise UserInputError(f"{path.name} holds {len(entries)} lines; {_MAX_LINES} are allowed.")
-    lines = [_line(path, entry, audio) for entry in entries]
+    lines = [_line(path, entry, audio, beside=beside) for entry in entries]
     return sorted(lines, key=lambda item: item.line.start_seconds)
 
 
@@ -194,8 +196,13 @@ def _srt_entry(where: str, start: float, stop: float, rows: list[str]) -> _Entry
     return _Entry(where, start, person, file, text or None, 0.0, None, stop - start)
 
 
-def _line(path: Path, entry: _Entry, audio: Path | None) -> PersonLine:
+def _line(path: Path, entry: _Entry, audio: Path | None, *, beside: bool) -> PersonLine:
     if entry.file is not None:
+        if beside and (re.search(r"[/\\:]", entry.file) or entry.file == ".."):
+            raise UserInputError(
+                f"{entry.where}: names a file in another folder.",
+                hint="Name sound files without a folder, and upload them with the list.",
+            )
         file = path.parent / entry.file
         offset, duration = entry.offset, entry.duration
     elif audio is not None:
@@ -207,7 +214,10 @@ def _line(path: Path, entry: _Entry, audio: Path | None) -> PersonLine:
             hint='Add "file", or give one long sound file for the whole list.',
         )
     if not file.is_file():
-        raise UserInputError(f"{entry.where}: there is no file {file}.")
+        raise UserInputError(
+            f"{entry.where}: there is no file {file.name if beside else file}.",
+            hint="Upload it together with the list." if beside else "",
+        )
     return PersonLine(
         entry.person,
         SpeechLine(

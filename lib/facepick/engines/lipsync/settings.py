@@ -41,6 +41,7 @@ class MouthSettings:
         False,
         label="Only mouth",
         help="Change the lips and what is just around them; leave chin and cheeks alone.",
+        advanced=True,
     )
     mouth_mask_dilate: int = setting(
         15,
@@ -50,6 +51,7 @@ class MouthSettings:
         max=128,
         step=1,
         unit="px",
+        advanced=True,
     )
     face_mask_erode: int = setting(
         15,
@@ -59,6 +61,7 @@ class MouthSettings:
         max=128,
         step=1,
         unit="px",
+        advanced=True,
     )
     mask_blur: int = setting(
         15,
@@ -68,6 +71,7 @@ class MouthSettings:
         max=128,
         step=1,
         unit="px",
+        advanced=True,
     )
     match_colour: bool = setting(
         True,
