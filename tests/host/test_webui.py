@@ -65,6 +65,24 @@ def test_models_are_looked_for_where_the_webui_keeps_its_own(modules: Any, tmp_p
     assert WebuiHost().model_folders() == (named, tmp_path / "data" / "models" / "GFPGAN")
 
 
+def test_what_reactor_and_wav2lip_uhq_brought_is_found(modules: Any, tmp_path: Path) -> None:
+    """People who move over need not move their files."""
+    from modules import paths
+
+    models, extensions = tmp_path / "data" / "models", tmp_path / "extensions"
+    paths.extensions_dir = str(extensions)
+    folders = [
+        models / "facerestore_models",
+        models / "insightface",
+        models / "insightface" / "models",
+        extensions / "sd-wav2lip-uhq" / "scripts" / "wav2lip" / "checkpoints",
+        extensions / "sd-wav2lip-uhq" / "scripts" / "faceswap" / "model",
+    ]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    assert WebuiHost().model_folders() == tuple(folders)
+
+
 def test_folders_from_the_settings_page_count_only_where_strangers_cannot_change_it(
     modules: Any, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
 
-__all__ = ["ARCFACE_112", "align", "similarity", "template"]
+__all__ = ["ARCFACE_112", "ARCFACE_128", "FFHQ_512", "align", "similarity", "template"]
 
 ARCFACE_112: FloatArray = np.array(
     [
@@ -27,6 +27,21 @@ ARCFACE_112: FloatArray = np.array(
     dtype=np.float32,
 )
 """(5, 2): right eye, left eye (the person's own), nose tip, right and left mouth corner."""
+
+ARCFACE_128: FloatArray = ARCFACE_112 + np.array([8.0, 0.0], np.float32)
+"""The same for a chip of 128 pixels: not larger, but moved to its middle (as insightface does)."""
+
+FFHQ_512: FloatArray = np.array(
+    [
+        [192.98138, 239.94708],
+        [318.90277, 240.19360],
+        [256.63416, 314.01935],
+        [201.26117, 371.41043],
+        [313.08905, 371.15118],
+    ],
+    dtype=np.float32,
+)
+"""The same for faces aligned as in FFHQ (Karras et al. 2019) at 512 pixels; as in facexlib."""
 
 
 def template(size: int) -> FloatArray:

@@ -105,7 +105,10 @@ class WebuiHost:
 
     def model_folders(self) -> tuple[Path, ...]:
         models = _path("models_path")
-        own = () if models is None else tuple(models / name for name in _MODEL_SUBFOLDERS)
+        own = [] if models is None else [models / name for name in _MODEL_SUBFOLDERS]
+        extensions = _path("extensions_dir")
+        if extensions is not None:
+            own += [extensions / name for name in _UHQ_SUBFOLDERS]
         named = [
             Path(p)
             for text in (self.option("facepick_model_folders", ""), _argument("facepick_models"))
@@ -180,14 +183,24 @@ class WebuiHost:
         return getattr(opts, name, default)
 
 
+# Where the WebUI and its extensions (ReActor above all) keep what facepick can use, too; a store
+# also looks into the direct subfolders, such as ``insightface/models/buffalo_l``.
 _MODEL_SUBFOLDERS = (
     "facepick",
     "Codeformer",
     "GFPGAN",
     "GPEN",
     "RestoreFormer",
+    "facerestore_models",
     "insightface",
+    "insightface/models",
+    "hyperswap",
     "wav2lip",
+)
+# The folders of sd-wav2lip-uhq, below the WebUI's extensions.
+_UHQ_SUBFOLDERS = (
+    "sd-wav2lip-uhq/scripts/wav2lip/checkpoints",
+    "sd-wav2lip-uhq/scripts/faceswap/model",
 )
 
 

@@ -14,19 +14,24 @@ from facepick.models.spec import ModelSpec, UrlSource, WheelSource
 __all__ = [
     "CENTERFACE",
     "CODEFORMER",
+    "CODEFORMER_ONNX",
     "DLIB_RESNET",
     "EDTALK_256",
     "FACENET_CV",
     "FACE_MESH",
     "GFPGAN",
+    "GFPGAN_ONNX",
     "GHOST",
     "GHOST_CONVERTER",
+    "GPEN",
+    "GPEN_256",
     "HAAR",
     "HYPERSWAP",
     "INSWAPPER_128",
     "INSWAPPER_128_FP16",
     "OPEN_NSFW",
     "RESTOREFORMER",
+    "RESTOREFORMER_ONNX",
     "SCRFD",
     "SFACE",
     "SILERO_VAD",
@@ -269,7 +274,70 @@ RESTOREFORMER = ModelSpec(
     licence="Apache-2.0",
     purpose="Restores the detail of a face.",
     homepage="https://github.com/TencentARC/GFPGAN",
-    aliases=("RestoreFormer++.ckpt", "restoreformer.pth"),
+    aliases=("RestoreFormer++.ckpt", "RestoreFormer.ckpt", "restoreformer.pth"),
+)
+
+GFPGAN_ONNX = ModelSpec(
+    id="gfpgan_onnx",
+    file="gfpgan_1.4.onnx",
+    sha256="",
+    size=0,
+    licence="Apache-2.0",
+    purpose="Restores the detail of a face, without torch.",
+    homepage="https://github.com/TencentARC/GFPGAN",
+    aliases=("GFPGANv1.4.onnx", "gfpgan_1.3.onnx", "GFPGANv1.3.onnx", "gfpgan_1.2.onnx"),
+)
+
+CODEFORMER_ONNX = ModelSpec(
+    id="codeformer_onnx",
+    file="codeformer.onnx",
+    sha256="",
+    size=0,
+    licence="S-Lab License 1.0 (non-commercial)",
+    commercial_use=False,
+    purpose="Restores the detail of a face; the user sets how faithful. Without torch.",
+    homepage="https://github.com/sczhou/CodeFormer",
+)
+
+RESTOREFORMER_ONNX = ModelSpec(
+    id="restoreformer_onnx",
+    file="restoreformer_plus_plus.onnx",
+    sha256="",
+    size=0,
+    licence="Apache-2.0",
+    purpose="Restores the detail of a face, without torch.",
+    homepage="https://github.com/wzhouxiff/RestoreFormerPlusPlus",
+    aliases=("restoreformer.onnx",),
+)
+
+GPEN = ModelSpec(
+    id="gpen",
+    file="gpen_bfr_512.onnx",
+    sha256="",
+    size=0,
+    licence="GPEN, non-commercial research",
+    commercial_use=False,
+    purpose="Restores the detail of a face.",
+    homepage="https://github.com/yangxy/GPEN",
+    aliases=(
+        "GPEN-BFR-512.onnx",
+        "gpen_bfr_1024.onnx",
+        "GPEN-BFR-1024.onnx",
+        "gpen_bfr_2048.onnx",
+        "GPEN-BFR-2048.onnx",
+    ),
+)
+
+GPEN_256 = ModelSpec(
+    id="gpen_256",
+    file="gpen_bfr_256.onnx",
+    sha256="",
+    size=0,
+    licence="GPEN, non-commercial research",
+    commercial_use=False,
+    purpose="Restores the detail of a small face, quickly.",
+    homepage="https://github.com/yangxy/GPEN",
+    aliases=("GPEN-BFR-256.onnx",),
 )
 
 SYNCNET = ModelSpec(
@@ -388,6 +456,11 @@ _ALL: tuple[ModelSpec, ...] = (
     GFPGAN,
     CODEFORMER,
     RESTOREFORMER,
+    GFPGAN_ONNX,
+    CODEFORMER_ONNX,
+    RESTOREFORMER_ONNX,
+    GPEN,
+    GPEN_256,
     SYNCNET,
     OPEN_NSFW,
     HAAR,

@@ -24,7 +24,7 @@ from facepick.engines.lipsync.edtalk import (
     load_edtalk,
 )
 from facepick.engines.lipsync.gating import Gating
-from facepick.engines.lipsync.mel import mel_columns
+from facepick.engines.lipsync.mel import mel_spectrogram
 from facepick.engines.lipsync.settings import EdTalkSettings
 from facepick.engines.lipsync.vad import Stretch
 from facepick.engines.restore.restorer import NoRestorer
@@ -122,9 +122,12 @@ def test_the_face_is_aligned_and_comes_back_to_its_place(
     session = session_of(requests, tmp_path, network, samples, keep_grain=False)
     answers = session.process(requests)
     assert [f.shape for f in network.faces] == [(3, SIDE, SIDE)] * 2
-    # 80 columns a second, from two frames before: -6.4 and 22.4 - 6.4.
-    for mel, start in zip(network.mel, (-7, 16), strict=True):
-        np.testing.assert_array_equal(mel[0], mel_columns(samples, start, start + 16))
+    whole = mel_spectrogram(samples)
+    # As EDTalk's scripts: 80 columns a second, from int(80 (i - 2) / 25); the first one repeats.
+    for mel, i in zip(network.mel, (0, 7), strict=True):
+        start = int(80.0 * ((i - 2) / 25.0))
+        columns = [min(max(c, 0), whole.shape[1] - 1) for c in range(start, start + 16)]
+        np.testing.assert_array_equal(mel[0], whole[:, columns])
     request = requests[0]
     assert request.mesh is not None
     cut = session._cut(request)

@@ -9,32 +9,37 @@ the mouth branch alone, with these tensors, all float32:
     weight  (1,)               how far the lips follow, [0, 1]
     -> the first output (1, 3, 256, 256), RGB in [0, 1]
 
-The columns begin two frames at 25 per second before the frame, as in a script derived from EdTalk,
-so that the frame lies in their middle; facefusion lets them begin at the frame.
+The columns begin two frames at 25 per second before the frame, so that the frame lies in their
+middle, and the first and last column stand for what lies beyond the sound: so do EDTalk's own
+scripts, with which its training data were made (``get_mel``).  facefusion lets them begin at the
+frame.
 
 Only the lower face of what it draws is shown, as with Wav2Lip: the rest belongs to the video.
 """
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext, EngineSpec
 from facepick.engines.lipsync.checkpoints import Shapes, onnx_signature
 from facepick.engines.lipsync.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
 from facepick.engines.lipsync.engine import MouthSession, gating_for
-from facepick.engines.lipsync.mel import COLUMNS_PER_SECOND, WINDOW_COLUMNS, mel_columns
+from facepick.engines.lipsync.mel import (
+    COLUMNS_PER_SECOND,
+    WINDOW_COLUMNS,
+    mel_columns,
+    mel_count,
+)
 from facepick.engines.lipsync.settings import EdTalkSettings
 from facepick.engines.lipsync.wav2lip import Generator
 from facepick.engines.restore.restorer import open_restorer
 from facepick.errors import ModelMismatchError, UserInputError
-from facepick.faces.alignment import similarity
+from facepick.faces.alignment import FFHQ_512, similarity
 from facepick.faces.detection import FloatArray
 from facepick.models import catalog
 from facepick.models.device import ort_session
@@ -44,20 +49,7 @@ __all__ = ["SIDE", "EdTalkEngine", "EdTalkSession", "five_points", "load_edtalk"
 
 SIDE = 256
 
-# Eyes, nose tip and mouth corners of faces aligned as in FFHQ (facexlib's template of 512 pixels).
-_TEMPLATE: npt.NDArray[np.float64] = (
-    np.array(
-        [
-            [192.98138, 239.94708],
-            [318.90277, 240.19360],
-            [256.63416, 314.01935],
-            [201.26117, 371.41043],
-            [313.08905, 371.15118],
-        ]
-    )
-    * SIDE
-    / 512
-)
+_TEMPLATE = FFHQ_512 * np.float32(SIDE / 512)
 # The six points around each eye that 68-point models have, whose mean is the eye's centre.
 _RIGHT_EYE = (33, 160, 158, 133, 153, 144)
 _LEFT_EYE = (362, 385, 387, 263, 373, 380)
@@ -139,8 +131,12 @@ class EdTalkSession(MouthSession):
         return FaceCut(to_crop=to_crop, box=box, turn_degrees=turn, unit=unit)
 
     def _sound(self, request: FaceRequest) -> FloatArray:
-        start = math.floor((request.time - _LEAD_SECONDS) * COLUMNS_PER_SECOND)
-        return mel_columns(self._speech, start, start + WINDOW_COLUMNS)
+        # Rounded towards zero, as there.
+        start = int((request.time - _LEAD_SECONDS) * COLUMNS_PER_SECOND)
+        last = mel_count(len(self._speech)) - 1
+        wanted = np.clip(np.arange(start, start + WINDOW_COLUMNS), 0, last)
+        columns = mel_columns(self._speech, int(wanted[0]), int(wanted[-1]) + 1)
+        return columns[:, wanted - wanted[0]]
 
     def _face(self, request: FaceRequest, cut: FaceCut) -> FloatArray:
         picture = warp_out(request.crop, cut, side=SIDE).astype(np.float32) / np.float32(255)

@@ -251,19 +251,20 @@ def agreement(lips: FloatArray, ticks: npt.NDArray[np.int64], sounds: FloatArray
     Args:
         lips: (n, d), one row per clip.
         ticks: (n,) the clip's first frame, in 1/25 s.
-        sounds: (m, d), row i is the sound that begins at tick i; beyond its ends nothing is
-            compared.
+        sounds: (m, d), row i is the sound that begins at tick i; beyond its ends a row of zeros
+            stands for it, as in the public script (``SyncNetInstance.py``).
     """
-    means = []
-    for shift in range(-SHIFTS, SHIFTS + 1):
-        at = ticks + shift
-        there = (at >= 0) & (at < len(sounds))
-        gaps = np.linalg.norm(lips[there] - sounds[at[there]], axis=1)
-        means.append(float(gaps.mean()) if len(gaps) else float("nan"))
-    best = int(np.nanargmin(means))
+    before = SHIFTS - min(0, int(ticks.min()))
+    after = SHIFTS + max(0, int(ticks.max()) + 1 - len(sounds))
+    padded = np.pad(sounds, ((before, after), (0, 0)))
+    means = [
+        float(np.linalg.norm(lips - padded[ticks + before + shift], axis=1).mean())
+        for shift in range(-SHIFTS, SHIFTS + 1)
+    ]
+    best = int(np.argmin(means))
     return Agreement(
         lse_d=round(means[best], 3),
-        lse_c=round(float(np.nanmedian(means)) - means[best], 3),
+        lse_c=round(float(np.median(means)) - means[best], 3),
         # The sound that fits lies `best - SHIFTS` ticks after the lips.
         offset_ms=(SHIFTS - best) * 1000 // RATE,
     )

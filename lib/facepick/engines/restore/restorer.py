@@ -15,7 +15,7 @@ from facepick.models.store import ModelStore
 
 __all__ = ["RESTORERS", "NoRestorer", "Restorer", "SharpenRestorer", "open_restorer"]
 
-RESTORERS = ("none", "sharpen", "GFPGAN", "CodeFormer", "RestoreFormer")
+RESTORERS = ("none", "sharpen", "GFPGAN", "CodeFormer", "RestoreFormer", "GPEN")
 """In menu order."""
 
 
@@ -57,8 +57,8 @@ def open_restorer(
 ) -> Restorer:
     """The restorer called `name`.
 
-    A model file that the store finds is preferred, for it runs on the aligned face alone; a
-    host's restorer of that name comes next.
+    An ONNX file that the store finds is preferred, for it needs onnxruntime alone; then a
+    ``.pth`` file, then a host's restorer of that name.
 
     Raises:
         SettingsError: no such restorer.
@@ -73,11 +73,17 @@ def open_restorer(
         raise SettingsError(
             f"There is no restorer {name!r}.", hint=f"Restorers: {', '.join(RESTORERS)}."
         )
+    from facepick.engines.restore.onnx_model import OnnxRestorer, onnx_specs
     from facepick.engines.restore.spandrel_model import SpandrelRestorer, spec_of
 
+    if any(models.find(spec) for spec in onnx_specs(name)):
+        return OnnxRestorer(name, models=models, device=device)
+    weights = spec_of(name)
     hosted = {key.lower(): value for key, value in (host_restorers or {}).items()}
-    if models.find(spec_of(name)) is None and name.lower() in hosted:
+    if name.lower() in hosted and (weights is None or models.find(weights) is None):
         return _HostedRestorer(name, hosted[name.lower()])
+    if weights is None:
+        return OnnxRestorer(name, models=models, device=device)
     return SpandrelRestorer(name, models=models, device=device)
 
 

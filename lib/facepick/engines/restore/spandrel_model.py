@@ -1,40 +1,29 @@
-"""GFPGAN, CodeFormer and RestoreFormer through spandrel.
+"""GFPGAN, CodeFormer and RestoreFormer from ``.pth`` files, through spandrel.
 
-The three were trained on faces aligned to 512x512 pixels as in FFHQ (Karras et al. 2019); the
-template is that of facexlib.  Weights are read by `facepick.engines.lipsync.weights`, so nothing
-in a pickle is run.
+Weights are read by `facepick.engines.lipsync.weights`, so nothing in a pickle is run.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facepick.compositing.patch import BgrImage
 from facepick.engines.lipsync.weights import read_tensors
+from facepick.engines.restore.aligned import AlignedRestorer
 from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing
-from facepick.faces.alignment import similarity
 from facepick.faces.detection import FloatArray
 from facepick.models import catalog
-from facepick.models.device import torch_device
+from facepick.models.device import is_out_of_memory, torch_device
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
 
 __all__ = ["SpandrelRestorer", "spec_of"]
 
-_SIDE = 512
-# Eyes, nose tip and mouth corners in the 512-pixel picture.
-_TEMPLATE = np.array(
-    [
-        [192.98138, 239.94708],
-        [318.90277, 240.19360],
-        [256.63416, 314.01935],
-        [201.26117, 371.41043],
-        [313.08905, 371.15118],
-    ]
-)
+log = logging.getLogger("facepick.engines.restore.spandrel_model")
+
 _SPECS = {
     "GFPGAN": catalog.GFPGAN,
     "CodeFormer": catalog.CODEFORMER,
@@ -44,21 +33,18 @@ _SPECS = {
 _WRAPPERS = ("params_ema.", "params-ema.", "params.", "model.")
 
 
-def spec_of(name: str) -> ModelSpec:
-    """The model file of a restorer."""
-    return _SPECS[name]
+def spec_of(name: str) -> ModelSpec | None:
+    """The ``.pth`` file of a restorer; None when it exists as ONNX only."""
+    return _SPECS.get(name)
 
 
-class SpandrelRestorer:
+class SpandrelRestorer(AlignedRestorer):
     """One of the three networks on torch.
 
     Raises:
         PackageMissing: spandrel, or for CodeFormer spandrel-extra-arches, is not installed.
         MissingModelError, ModelMismatchError: its file is not there, or holds another network.
     """
-
-    whole_face = True
-    unchanged = 0
 
     def __init__(self, name: str, *, models: ModelStore, device: str = "auto") -> None:
         self._name = name
@@ -67,54 +53,38 @@ class SpandrelRestorer:
         self._device = torch_device(device)
         self._descriptor = _load(loader, name, path).to(self._device).eval()
 
-    def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
-        """See `facepick.engines.restore.restorer.Restorer`."""
-        import cv2
-
+    def _restored(self, face: FloatArray, fidelity: float) -> FloatArray:
         try:
-            matrix = similarity(landmarks5, _TEMPLATE)
-        except ValueError:
-            return image.copy()
-        aligned = cv2.warpAffine(
-            image, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        restored = self._run(np.asarray(aligned, np.uint8), fidelity)
-        height, width = image.shape[:2]
-        back = cv2.warpAffine(
-            restored, matrix, (width, height), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        )
-        inside = cv2.warpAffine(
-            _soft_square(), matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        )
-        weight = np.clip(np.asarray(inside, np.float32), 0, 1)[:, :, None]
-        mixed = image * (1 - weight) + np.asarray(back, np.float32) * weight
-        return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+            return self._run(face, fidelity)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise ModelMismatchError(
+                    f"{self._name} failed: {error}", hint="Try --device cpu."
+                ) from error
+            if self._device.type == "cpu":
+                raise OutOfMemory(
+                    f"The memory is full; {self._name} cannot run.",
+                    hint="Close other programs, or choose another restorer.",
+                ) from error
+        log.warning("%s has no more room; %s goes on on the CPU", self._device, self._name)
+        self._device = torch_device("cpu")
+        self._descriptor = self._descriptor.to(self._device)
+        return self._run(face, fidelity)
 
-    def _run(self, face: BgrImage, fidelity: float) -> FloatArray:
+    def _run(self, face: FloatArray, fidelity: float) -> FloatArray:
         import torch
 
-        rgb = np.ascontiguousarray(face[:, :, ::-1].transpose(2, 0, 1), np.float32)
-        # The networks want [-1, 1].
-        tensor = torch.from_numpy(rgb / np.float32(127.5) - np.float32(1))[None].to(self._device)
+        tensor = torch.from_numpy(face)[None].to(self._device)
         model = self._descriptor.model
-        try:
-            with torch.inference_mode():
-                if self._name == "GFPGAN":
-                    # Its own noise is kept still: the same face gives the same result.
-                    out = model(tensor, return_rgb=False, randomize_noise=False)[0]
-                elif self._name == "CodeFormer":
-                    out = model(tensor, weight=fidelity, adain=True)[0]
-                else:
-                    out = model(tensor)[0]
-        except RuntimeError as error:
-            if "memory" in str(error).lower():
-                raise OutOfMemory(
-                    f"The device ran out of memory in {self._name}.",
-                    hint="Choose another restorer, or --device cpu.",
-                ) from error
-            raise
-        picture = out[0].float().clamp(-1, 1).cpu().numpy()
-        return np.ascontiguousarray((picture.transpose(1, 2, 0)[:, :, ::-1] + 1) * 127.5)
+        with torch.inference_mode():
+            if self._name == "GFPGAN":
+                # Its own noise is kept still: the same face gives the same result.
+                out = model(tensor, return_rgb=False, randomize_noise=False)[0]
+            elif self._name == "CodeFormer":
+                out = model(tensor, weight=fidelity, adain=True)[0]
+            else:
+                out = model(tensor)[0]
+        return np.asarray(out[0].float().cpu().numpy(), np.float32)
 
     def close(self) -> None:
         """See `facepick.engines.restore.restorer.Restorer`."""
@@ -158,10 +128,3 @@ def _load(loader: Any, name: str, path: Path) -> Any:
     if str(descriptor.architecture.id) != name:
         raise wrong
     return descriptor
-
-
-def _soft_square() -> FloatArray:
-    """1 inside the aligned picture, falling to 0 over its last 24 pixels."""
-    t = np.arange(_SIDE, dtype=np.float32)
-    edge = np.clip(np.minimum(t, _SIDE - 1 - t) / 24, 0, 1)
-    return np.asarray(np.outer(edge, edge), np.float32)

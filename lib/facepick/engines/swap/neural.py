@@ -37,7 +37,7 @@ from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.engines.swap.surface import Surface
 from facepick.engines.swap.topology import extended, topology
 from facepick.errors import EngineError
-from facepick.faces.alignment import ARCFACE_112, align, similarity
+from facepick.faces.alignment import ARCFACE_128, align, similarity
 from facepick.faces.detection import FloatArray
 from facepick.models.catalog import (
     GHOST,
@@ -55,9 +55,8 @@ __all__ = ["GhostEngine", "HyperswapEngine", "InswapperEngine", "NeuralSession"]
 _CHIP_FADE = 0.08
 
 
-# Where the five points lie in a chip, as shares of its side.
-# ``arcface_128``: the template for 112 pixels, shifted right by 8, in a chip of 128.
-_ARCFACE_128 = (ARCFACE_112 + np.array([8.0, 0.0], np.float32)) / np.float32(128)
+# Where the five points lie in a chip, as shares of its side; by facefusion's names.
+_ARCFACE_128 = ARCFACE_128 / np.float32(128)
 # ``arcface_112_v1``: the template of the first ArcFace release, given for 112 pixels.
 _ARCFACE_112_V1 = np.array(
     [[39.73, 51.138], [72.27, 51.138], [56.0, 68.493], [42.463, 87.01], [69.537, 87.01]],
@@ -367,10 +366,15 @@ class NeuralSession:
         """Restorer, colour and grain, as the settings say."""
         settings = self._settings
         if self._restorer is not None:
-            points = request.landmarks5 - np.asarray(area.origin, np.float32)
-            face = np.clip(np.rint(new), 0, 255).astype(np.uint8)
-            restored = self._restorer.restore(face, points, fidelity=settings.fidelity)
-            new = restored.astype(np.float32)
+            # It must see the whole head, not a face cut out: that is what it was trained on.
+            x, y = area.x0 - request.origin[0], area.y0 - request.origin[1]
+            rows, columns = slice(y, y + area.height), slice(x, x + area.width)
+            seen = request.crop.copy()
+            weight = alpha[:, :, None]
+            seen[rows, columns] = np.clip(np.rint(old * (1 - weight) + new * weight), 0, 255)
+            points = request.local(request.landmarks5)
+            restored = self._restorer.restore(seen, points, fidelity=settings.fidelity)
+            new = restored[rows, columns].astype(np.float32)
         if settings.color == "lab":
             new = finish.match_lab(new, old, alpha)
         elif settings.color == "light":
