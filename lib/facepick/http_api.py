@@ -1,8 +1,9 @@
 """The HTTP API: the same jobs as the command line, for other programs on this machine.
 
 Routes live below ``/facepick/v1``.  Bodies and answers are JSON; errors are
-``{"error": sentence}`` with status 400 (the request is wrong), 404 (no such job), 409 (not
-possible now), 415 (not JSON) or 500.  Files are named by path and must lie in a folder that the
+``{"error": sentence}`` with status 400 (the request is wrong), 403 (a page of another site, see
+`facepick.http_guard`), 404 (no such job), 409 (not possible now), 413 (too large), 415 (not JSON)
+or 500.  Files are named by path and must lie in a folder that the
 host allows (`facepick.host.host.allowed_path`); results are written below the host's outputs.
 The source of a swap may also be the name of a saved one, ``cast:NAME`` or ``VIDEO:P2``; photos are
 sent as base64 to ``/sources`` and kept under a name.
@@ -11,7 +12,9 @@ sent as base64 to ``/sources`` and kept under a name.
 from __future__ import annotations
 
 import base64
+import re
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +29,15 @@ from facepick.errors import (
     UserInputError,
 )
 from facepick.host.host import allowed_path
-from facepick.settings import json_schema
+from facepick.http_guard import guarded_route
+from facepick.settings import fields_of, from_mapping, json_schema, to_mapping
 
 if TYPE_CHECKING:
     from facepick.app import App
     from facepick.engines.swap.saved import SavedSource
+    from facepick.render.plan import Assignment
 
-__all__ = ["PREFIX", "add_routes", "status_of"]
+__all__ = ["PREFIX", "add_routes", "is_plain_name", "status_of"]
 
 PREFIX = "/facepick/v1"
 
@@ -49,6 +54,22 @@ def status_of(error: FacepickError) -> int:
     if isinstance(error, MissingModelError | ToolError):
         return 409
     return 500
+
+
+# What Windows reserves, with any suffix, and the letters it has other uses for.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_UNUSABLE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether every system takes it as the name of a file in a folder of ours."""
+    return not (
+        _UNUSABLE.search(name)
+        or _RESERVED.fullmatch(name)
+        or name.strip(" .") != name
+        or not 0 < len(name.encode("utf-8", "replace")) <= 200
+        or any("\ud800" <= c <= "\udfff" for c in name)
+    )
 
 
 def _uploaded(data: Any, path: Path) -> Path:
@@ -74,15 +95,19 @@ def add_routes(server: Any, app: App) -> None:
     from fastapi import APIRouter, Body, Request
     from fastapi.responses import FileResponse, JSONResponse
 
-    router = APIRouter(prefix=PREFIX, tags=["facepick"])
+    router = APIRouter(prefix=PREFIX, tags=["facepick"], route_class=guarded_route())
 
     body = Body(default={})
+    naming = threading.Lock()
 
     def answer(call: Callable[[], Any]) -> Any:
         try:
             return call()
         except FacepickError as error:
             return JSONResponse({"error": error.sentence()}, status_code=status_of(error))
+        except OSError as error:
+            # A full disk, a home folder that is gone.
+            return JSONResponse({"error": f"The machine refused: {error}."}, status_code=500)
 
     def is_json(request: Any) -> bool:
         # A page of another origin can post text/plain without asking, but not this type.
@@ -108,20 +133,33 @@ def add_routes(server: Any, app: App) -> None:
 
     def start_scan(payload: dict[str, Any]) -> Any:
         settings = payload.get("settings") or {}
+        check_scan_settings(settings)
         return app.start_scan(video_of(payload), settings=settings).to_json()
 
+    def check_scan_settings(settings: Any) -> None:
+        from facepick.people.finder import ScanSettings
+
+        if not isinstance(settings, dict):
+            raise UserInputError("Settings of a scan must be an object.")
+        from_mapping(ScanSettings, settings)
+
     def start_render(payload: dict[str, Any]) -> Any:
-        return app.start_render(plan_of(payload), output_of(payload)).to_json()
+        plan = plan_of(payload)
+        with naming:
+            job = app.new_render_job(plan, output_of(payload))
+        return app.start(job).to_json()
 
     def start_preview(payload: dict[str, Any]) -> Any:
         at, seconds = payload.get("at"), payload.get("seconds", 3.0)
-        if (at is not None and not isinstance(at, int | float)) or not isinstance(
-            seconds, int | float
-        ):
-            raise UserInputError('"at" and "seconds" must be numbers.')
-        return app.start_preview(
-            plan_of(payload), output_of(payload), at=at, seconds=float(seconds)
-        ).to_json()
+        if not (at is None or is_time(at)) or not is_time(seconds):
+            raise UserInputError('"at" and "seconds" must be numbers, 0 or more.')
+        plan = plan_of(payload)
+        with naming:
+            job = app.new_preview_job(plan, output_of(payload), at=at, seconds=seconds)
+        return app.start(job).to_json()
+
+    def is_time(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
 
     def allowed(name: str) -> str:
         return str(allowed_path(app.host, name))
@@ -149,18 +187,27 @@ def add_routes(server: Any, app: App) -> None:
         from facepick.render.plan import RenderPlan
 
         plan = RenderPlan.from_json(payload.get("plan"))
+        check_scan_settings(plan.scan_settings)
         return replace(
             plan,
             video=allowed(plan.video),
             assignments=tuple(
                 replace(
                     item,
+                    settings=settings_of(item),
                     source=tuple(p for s in item.source for p in source_of(s, plan.scan_settings)),
                     speech=tuple(replace(s, path=allowed(s.path)) for s in item.speech),
                 )
                 for item in plan.assignments
             ),
         )
+
+    def settings_of(item: Assignment) -> dict[str, Any]:
+        """The settings of an engine; files that they name must be allowed ones, too."""
+        cls = app.registry.get(item.flow, item.engine).spec.settings
+        values = to_mapping(from_mapping(cls, item.settings))
+        files = [f.name for f in fields_of(cls) if f.kind == "file" and values[f.name]]
+        return {**item.settings, **{name: allowed(values[name]) for name in files}}
 
     def save_source(payload: dict[str, Any]) -> Any:
         name, photos = payload.get("name"), payload.get("photos")
@@ -187,13 +234,15 @@ def add_routes(server: Any, app: App) -> None:
 
     def output_of(payload: dict[str, Any]) -> Path:
         name = payload.get("name", "result.mp4")
-        if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
-            raise UserInputError('"name" must be a plain file name.')
+        if not isinstance(name, str) or not is_plain_name(name):
+            raise UserInputError('"name" must be a plain file name, such as result.mp4.')
         folder = app.host.outputs()
         folder.mkdir(parents=True, exist_ok=True)
         stem, suffix = Path(name).stem, Path(name).suffix or ".mp4"
+        # What a job will write is not there yet, but its name is taken.
+        taken = {record.out for record in app.jobs()}
         target, number = folder / f"{stem}{suffix}", 2
-        while target.exists():
+        while target.exists() or str(target.absolute()) in taken:
             target, number = folder / f"{stem}-{number}{suffix}", number + 1
         return target
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ def client(tmp_path: Path, shared_media: Path, shared_models: Path, monkeypatch:
     monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
     server = fastapi.FastAPI()
     add_routes(server, App(StandaloneHost(roots=(shared_media / "odd",))))
-    return TestClient(server)
+    return TestClient(server, base_url="http://127.0.0.1:7870")
 
 
 def wait(client: TestClient, job: str) -> dict[str, Any]:
@@ -146,3 +148,127 @@ def _frame(video: Path) -> str:
     (image,) = frames_of(video, (4,))
     data = cv2.imencode(".png", cv2.resize(image, None, fx=2, fy=2))[1].tobytes()
     return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "localhost:7870"}, 200),
+        ({"host": "[::1]:7870"}, 200),
+        ({"host": "127.0.0.1:7870", "origin": "http://127.0.0.1:7870"}, 200),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        # A stranger's name that was made to stand for this machine.
+        ({"host": "evil.example"}, 403),
+        ({"host": "evil.example:7870", "origin": "http://evil.example:7870"}, 403),
+        ({"host": "127.0.0.1.evil.example"}, 403),
+        ({"host": ""}, 403),
+        # A stranger's page.
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://127.0.0.1:9999"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+    ],
+)
+def test_pages_of_strangers_are_kept_out(
+    client: TestClient, headers: dict[str, str], status: int
+) -> None:
+    answer = client.get(f"{PREFIX}/jobs", headers=headers)
+    assert answer.status_code == status
+    if status != 200:
+        assert answer.json()["error"]
+        # Without a body no content type stops a form.
+        job = f"{PREFIX}/jobs/20260101-000000-0000"
+        assert client.post(f"{job}/cancel", headers=headers).status_code == 403
+        assert client.post(f"{job}/resume", headers=headers).status_code == 403
+
+
+def test_large_bodies_are_refused_announced_or_not(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facepick.http_guard.MAX_BODY_BYTES", 1000)
+    headers = {"content-type": "application/json"}
+
+    def dripping() -> Iterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100
+
+    for content in (b" " * 2000, dripping()):
+        answer = client.post(f"{PREFIX}/scans", content=content, headers=headers)
+        assert answer.status_code == 413
+        assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b'{"video": "\xff"}', b"[]", b"1"])
+def test_what_is_no_json_object_is_refused(client: TestClient, content: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    answer = client.post(f"{PREFIX}/scans", content=content, headers=headers)
+    assert answer.status_code in (400, 422)
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/scans", {"settings": [1]}),
+        ("/scans", {"settings": {"nope": 1}}),
+        ("/scans", {"video": "~nobody/x.mp4"}),
+        ("/scans", {"video": "\ud800.mp4"}),
+        ("/scans", {"video": "a" * 5000}),
+        ("/renders", {"name": "../x.mp4"}),
+        ("/renders", {"name": "a/b.mp4"}),
+        ("/renders", {"name": "a\\b.mp4"}),
+        ("/renders", {"name": "c:x.mp4"}),
+        ("/renders", {"name": "NUL.mp4"}),
+        ("/renders", {"name": "a\x00.mp4"}),
+        ("/renders", {"name": "\ud800.mp4"}),
+        ("/renders", {"name": "x" * 250 + ".mp4"}),
+        ("/renders", {"name": "out.txt"}),
+        ("/renders", {"name": 5}),
+        ("/renders", {"scan_settings": {"nope": 1}}),
+        ("/renders", {"settings": {"picture": "/etc/passwd"}}),
+        ("/renders", {"engine": "nope"}),
+        ("/previews", {"seconds": 10**400}),
+        ("/previews", {"seconds": True}),
+        ("/previews", {"at": -1}),
+        ("/previews", {"seconds": 0}),
+    ],
+)
+def test_hostile_requests_get_a_sentence_and_start_nothing(
+    client: TestClient, shared_media: Path, path: str, more: dict[str, Any]
+) -> None:
+    video = str(shared_media / "odd" / "base_640x360.mp4")
+    entry = {
+        "people": ["P1"],
+        "flow": "hide",
+        "engine": more.get("engine", "cover"),
+        "settings": more.get("settings", {}),
+    }
+    plan = {
+        "format": "facepick-plan/1",
+        "video": video,
+        "assignments": [entry],
+        "scan_settings": more.get("scan_settings", {}),
+    }
+    # The standard library's JSON says what httpx would refuse to send.
+    content = json.dumps({"plan": plan, "video": video, **more})
+    answer = client.post(
+        PREFIX + path, content=content, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]
+    assert client.get(f"{PREFIX}/jobs").json() == []
+
+
+def test_two_requests_for_one_name_get_two_files(client: TestClient, shared_media: Path) -> None:
+    """Neither result is there yet when the second is asked for."""
+    entry = {"people": ["P1"], "flow": "hide", "engine": "pixelate"}
+    video = str(shared_media / "odd" / "base_640x360.mp4")
+    plan = {"format": "facepick-plan/1", "video": video, "assignments": [entry]}
+    jobs = [
+        client.post(f"{PREFIX}/renders", json={"plan": plan, "name": "x.mp4"}).json()
+        for _ in range(2)
+    ]
+    for job in jobs:
+        client.post(f"{PREFIX}/jobs/{job['id']}/cancel")
+    assert len({job["out"] for job in jobs}) == 2

@@ -79,12 +79,16 @@ def allowed_path(host: Host, name: str) -> Path:
     )
     if not name.strip() or "\0" in name:
         raise wrong
-    path = Path(name.strip().strip('"')).expanduser()
+    try:
+        path = Path(name.strip().strip('"')).expanduser()
+    except RuntimeError:
+        raise wrong from None
     candidates = [path] if path.is_absolute() else [root / path for root in roots]
     for candidate in candidates:
         try:
             real = candidate.resolve(strict=True)
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError, ValueError):
+            # ValueError: a name that no file can have, such as one with lone surrogates.
             continue
         if real.is_file() and any(real.is_relative_to(root) for root in roots):
             return real
