@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ from facepick.app import App
 from facepick.cli import main
 from facepick.errors import ModelMismatchError, UserInputError
 from facepick.models.catalog import OPEN_NSFW
-from facepick.models.store import ModelStore
+from facepick.models.store import ModelStore, sha256_of
 from facepick.people.identity import Scan
 from facepick.people.selection import Selection
 from facepick.render.nudity import NudityClassifier, check_before_swap, frames_to_check
 from facepick.render.plan import Assignment, RenderPlan
+from facepick.render.report import read_report
 
 CONSENT = "Both are contracted models."
 
@@ -128,11 +130,48 @@ def test_above_the_limit_a_swap_is_refused_and_hiding_is_not(scan: Scan, tmp_pat
         return ModelStore([tmp_path / name], tmp_path)
 
     swap, hide = plan_for(scan), plan_for(scan, flow="hide")
-    assert check_before_swap(swap, scan, store("safe", 0.79)) == len(frames_to_check(swap, scan))
+    check = check_before_swap(swap, scan, store("safe", 0.79))
+    assert check is not None
+    assert check.frames == len(frames_to_check(swap, scan))
+    assert check.highest == pytest.approx(0.79)
     with pytest.raises(UserInputError, match=r"nudity at 0\.0 s \(score 0\.81\)"):
         check_before_swap(swap, scan, store("unsafe", 0.81))
-    assert check_before_swap(hide, scan, store("unsafe", 0.81)) == 0
-    assert check_before_swap(swap, scan, ModelStore([], tmp_path / "none")) == 0
+    assert check_before_swap(hide, scan, store("unsafe", 0.81)) is None
+    assert check_before_swap(swap, scan, ModelStore([], tmp_path / "none")) is None
+
+
+def test_a_finished_check_is_not_repeated_unless_something_changed(
+    scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = tmp_path / "nudity.json"
+    store = ModelStore([tmp_path / "models"], tmp_path)
+    network(tmp_path / "models", always=0.3)
+    swap = plan_for(scan, stop=60)
+    looked = []
+    score = NudityClassifier.score
+
+    def counted(self: NudityClassifier, picture: np.ndarray) -> float:
+        looked.append(1)
+        return score(self, picture)
+
+    monkeypatch.setattr(NudityClassifier, "score", counted)
+    first = check_before_swap(swap, scan, store, note=note)
+    assert len(looked) == len(frames_to_check(swap, scan)) > 0
+    assert check_before_swap(swap, scan, store, note=note) == first
+    assert len(looked) == len(frames_to_check(swap, scan))
+    # Another part, another file, and a note that somebody wrote into.
+    check_before_swap(plan_for(scan, stop=110), scan, store, note=note)
+    before = len(looked)
+    assert before > 2 * len(frames_to_check(swap, scan))
+    network(tmp_path / "models", always=0.9)
+    with pytest.raises(UserInputError, match="nudity"):
+        check_before_swap(plan_for(scan, stop=110), scan, store, note=note)
+    network(tmp_path / "models", always=0.3)
+    for damage in ("", "[1]", "{}", "[null, null]"):
+        note.write_text(damage)
+        before = len(looked)
+        assert check_before_swap(swap, scan, store, note=note) == first
+        assert len(looked) > before
 
 
 def test_the_command_ends_with_2_and_without_a_result(
@@ -154,3 +193,28 @@ def test_the_command_ends_with_2_and_without_a_result(
     assert main([*arguments, *swap]) == 2
     assert "nudity" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_video_that_passes_says_so_in_its_report(
+    scan: Scan, shared_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+    from tests.contracts.face_footage import face_requests
+
+    file = network(tmp_path / "models", always=0.25)
+    folders = os.pathsep.join(map(str, (shared_models, tmp_path / "models")))
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACEPICK_MODELS", folders)
+    (face,) = face_requests(scan.video.path, (0,), margin=0.8)
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), face.crop)
+    plan = plan_for(scan, stop=5)
+    (item,) = plan.assignments
+    plan = replace(plan, assignments=(replace(item, source=(str(photo),)),))
+    App().render(plan, tmp_path / "out.mp4")
+    report = read_report(tmp_path / "out.mp4")
+    assert report["nudity"] == {
+        "frames": 1, "highest": 0.25, "limit": 0.8, "model_sha256": sha256_of(file),
+    }  # fmt: skip
+    (entry,) = (m for m in report["models"] if m["id"] == "open_nsfw")
+    assert entry["sha256"] == sha256_of(file)

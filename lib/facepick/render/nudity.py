@@ -6,23 +6,27 @@ its file nothing is checked.  Hiding and lip sync are never checked.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage
 from facepick.errors import ModelMismatchError, UserInputError
+from facepick.jsonfile import read_json, write_json
 from facepick.media.reader import VideoReader
 from facepick.models.catalog import OPEN_NSFW
 from facepick.models.device import ort_session
-from facepick.models.store import ModelStore
+from facepick.models.store import ModelStore, sha256_of
 from facepick.people.identity import Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.geometry import paths_of
 from facepick.render.plan import RenderPlan
 
-__all__ = ["LIMIT", "NudityClassifier", "check_before_swap", "frames_to_check"]
+__all__ = ["LIMIT", "NudityCheck", "NudityClassifier", "check_before_swap", "frames_to_check"]
 
 LIMIT = 0.8
 """Its authors call scores above 0.8 highly probable."""
@@ -32,6 +36,30 @@ _MEAN = np.array([104.0, 117.0, 123.0], np.float32)
 # The picture is brought to 256 x 256, and its middle is looked at, as in training.
 _RESIZED, _SIDE = 256, 224
 _EDGE = (_RESIZED - _SIDE) // 2
+
+
+@dataclass(frozen=True)
+class NudityCheck:
+    """What the check found; a result never comes out above `LIMIT`.
+
+    Attributes:
+        frames: how many were looked at.
+        highest: the highest of their scores.
+        model_sha256: of the classifier's file.
+    """
+
+    frames: int
+    highest: float
+    model_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """For the sidecar."""
+        return {
+            "frames": self.frames,
+            "highest": round(self.highest, 4),
+            "limit": LIMIT,
+            "model_sha256": self.model_sha256,
+        }
 
 
 class NudityClassifier:
@@ -113,13 +141,18 @@ def check_before_swap(
     scan: Scan,
     models: ModelStore,
     *,
+    note: Path | None = None,
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
-) -> int:
+) -> NudityCheck | None:
     """Refuse a swap in a video that shows nudity; one frame of each second is looked at.
 
+    Args:
+        note: where a finished check is written down; it is not repeated for the same frames of the
+            same video with the same file.
+
     Returns:
-        The number of frames looked at; 0 without a swap or without the classifier's file.
+        None without a swap or without the classifier's file.
 
     Raises:
         UserInputError: a frame scores above `LIMIT`.
@@ -127,13 +160,30 @@ def check_before_swap(
         Cancelled.
     """
     wanted = frames_to_check(plan, scan)
-    if not wanted:
-        return 0
-    file = models.find(OPEN_NSFW)
+    file = models.find(OPEN_NSFW) if wanted else None
     if file is None:
-        return 0
+        return None
+    digest = sha256_of(file, cancel=cancel)
+    key = hashlib.sha256(repr((scan.content_hash, wanted, digest, LIMIT)).encode()).hexdigest()
+    if note is not None:
+        try:
+            made_of, highest = read_json(note)
+            if made_of == key and 0 <= highest <= LIMIT:
+                return NudityCheck(len(wanted), float(highest), digest)
+        except (OSError, ValueError, TypeError):
+            pass  # There is none yet, or it is damaged: look again.
+    check = NudityCheck(len(wanted), _highest(file, wanted, scan, progress, cancel), digest)
+    if note is not None:
+        write_json(note, [key, check.highest])
+    return check
+
+
+def _highest(
+    file: Path, wanted: list[int], scan: Scan, progress: ProgressSink, cancel: CancelToken
+) -> float:
     classifier = NudityClassifier(file)
     meter = ProgressMeter(progress, "check", len(wanted))
+    highest = 0.0
     left = set(wanted)
     with VideoReader(scan.video.path, cancel=cancel) as reader:
         for frame in reader.frames(start=wanted[0], pts=scan.pts.tolist()):
@@ -147,7 +197,8 @@ def check_before_swap(
                         "are not swapped in such videos.",
                         hint="Pick a part without it; hide and lip sync are not affected.",
                     )
+                highest = max(highest, score)
                 meter.update(len(wanted) - len(left))
             if not left:
                 break
-    return len(wanted)
+    return highest

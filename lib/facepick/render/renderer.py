@@ -35,6 +35,7 @@ from facepick.jsonfile import read_json, write_json
 from facepick.media.encode import container_of
 from facepick.media.reader import VideoReader
 from facepick.media.writer import SegmentWriter, join_segments
+from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import BRIDGED
@@ -42,7 +43,7 @@ from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, n
 from facepick.render.footage import PersonFootage, crop_region
 from facepick.render.geometry import FaceState
 from facepick.render.label import LABEL_SECONDS, Label
-from facepick.render.nudity import check_before_swap
+from facepick.render.nudity import NudityCheck, check_before_swap
 from facepick.render.pipeline import BackgroundConsumer, prefetched
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import (
@@ -180,6 +181,7 @@ class Renderer:
         self._live: str | None = None
         self._next_thumbnail = 0
         self._encode = plan.encode
+        self._nudity: NudityCheck | None = None
 
     @property
     def frames(self) -> int:
@@ -197,8 +199,13 @@ class Renderer:
         self._encode = self.plan.encode.for_output(out)
         self._drop_other_work()
         (self.workspace / "segments").mkdir(parents=True, exist_ok=True)
-        check_before_swap(
-            self.plan, self.scan, self.models, progress=self.progress, cancel=self.cancel
+        self._nudity = check_before_swap(
+            self.plan,
+            self.scan,
+            self.models,
+            note=self.workspace / "nudity.json",
+            progress=self.progress,
+            cancel=self.cancel,
         )
         with ExitStack() as stack:
             work = self._open(stack)
@@ -540,6 +547,7 @@ class Renderer:
                 result_hash=sha256_of(out),
                 models=self._models(work),
                 engine_reports=reports,
+                nudity=None if self._nudity is None else self._nudity.to_json(),
             )
             report_file = sidecar_of(out)
             write_json(report_file, report)
@@ -553,6 +561,7 @@ class Renderer:
         return RenderResult(path=out, report=report_file, frames=self.frames, changed=changed)
 
     def _models(self, work: Sequence[_Work]) -> list[dict[str, Any]]:
+        from facepick.engines.restore.restorer import spec_in_use
         from facepick.models import catalog
 
         specs = {spec.id: spec for spec in (catalog.YUNET, catalog.SFACE)}
@@ -560,10 +569,22 @@ class Renderer:
             if item.engine.spec.needs_mesh:
                 specs[catalog.FACE_MESH.id] = catalog.FACE_MESH
             specs.update({spec.id: spec for spec in item.engine.spec.models})
-        return [
-            {"id": spec.id, "file": spec.file, "sha256": spec.sha256, "licence": spec.licence}
-            for spec in specs.values()
-        ]
+            restorer = spec_in_use(item.assignment.settings.get("restorer"), self.models)
+            if restorer is not None:
+                specs[restorer.id] = restorer
+        if self._nudity is not None:
+            specs[catalog.OPEN_NSFW.id] = catalog.OPEN_NSFW
+        return [self._model(spec) for spec in specs.values()]
+
+    def _model(self, spec: ModelSpec) -> dict[str, Any]:
+        """A file that circulates in several versions is named by what it was."""
+        path = None if spec.sha256 else self.models.find(spec)
+        return {
+            "id": spec.id,
+            "file": spec.file if path is None else path.name,
+            "sha256": spec.sha256 if path is None else sha256_of(path, cancel=self.cancel),
+            "licence": spec.licence,
+        }
 
     def _remove_work(self, *, keep_debug: bool) -> None:
         """Remove segments, sound and what engines prepared."""

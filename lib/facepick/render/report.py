@@ -111,6 +111,7 @@ def build_report(
     result_hash: str,
     models: Sequence[Mapping[str, Any]],
     engine_reports: Sequence[Mapping[str, Any]],
+    nudity: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The sidecar as plain JSON.
 
@@ -121,6 +122,7 @@ def build_report(
         times: time of every output frame in seconds, as exact fractions in text.
         models: id, file and sha256 of every model that was used.
         engine_reports: what each session measured, in the order of `work`.
+        nudity: what the check before a swap found; None where there was none.
     """
     people = []
     for (spec, person), measured in zip(work, engine_reports, strict=True):
@@ -160,6 +162,7 @@ def build_report(
         },
         "result": {"path": str(result), "sha256": result_hash, "frames": frames},
         "models": [dict(m) for m in models],
+        **({} if nudity is None else {"nudity": dict(nudity)}),
         "people": people,
         "frames": [
             {"frame": i, "time": times[i], "changes": [n.to_json() for n in notes.get(i, ())]}

@@ -11,9 +11,17 @@ from facepick.compositing.patch import BgrImage
 from facepick.engines.engine import HostRestorer
 from facepick.errors import MissingModelError, SettingsError
 from facepick.faces.detection import FloatArray
+from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
 
-__all__ = ["RESTORERS", "NoRestorer", "Restorer", "SharpenRestorer", "open_restorer"]
+__all__ = [
+    "RESTORERS",
+    "NoRestorer",
+    "Restorer",
+    "SharpenRestorer",
+    "open_restorer",
+    "spec_in_use",
+]
 
 RESTORERS = ("none", "sharpen", "GFPGAN", "CodeFormer", "RestoreFormer", "GPEN")
 """In menu order."""
@@ -76,15 +84,25 @@ def open_restorer(
     from facepick.engines.restore.onnx_model import OnnxRestorer, onnx_specs
     from facepick.engines.restore.spandrel_model import SpandrelRestorer, spec_of
 
-    if any(models.find(spec) for spec in onnx_specs(name)):
-        return OnnxRestorer(name, models=models, device=device)
-    weights = spec_of(name)
+    found = spec_in_use(name, models)
     hosted = {key.lower(): value for key, value in (host_restorers or {}).items()}
-    if name.lower() in hosted and (weights is None or models.find(weights) is None):
+    if found is None and name.lower() in hosted:
         return _HostedRestorer(name, hosted[name.lower()])
-    if weights is None:
+    if found in onnx_specs(name) or spec_of(name) is None:
         return OnnxRestorer(name, models=models, device=device)
     return SpandrelRestorer(name, models=models, device=device)
+
+
+def spec_in_use(name: str | None, models: ModelStore) -> ModelSpec | None:
+    """The model file that `open_restorer` takes; None where it needs none or a host does it."""
+    if name is None or name not in RESTORERS[2:]:
+        return None
+    from facepick.engines.restore.onnx_model import onnx_specs
+    from facepick.engines.restore.spandrel_model import spec_of
+
+    weights = spec_of(name)
+    known = (*onnx_specs(name), *(() if weights is None else (weights,)))
+    return next((spec for spec in known if models.find(spec) is not None), None)
 
 
 class NoRestorer:
