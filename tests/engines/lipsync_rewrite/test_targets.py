@@ -35,6 +35,23 @@ def test_a_t_of_the_same_length_closes_far_less() -> None:
     assert with_t[23] > 0.3
 
 
+@pytest.mark.parametrize(("labial", "shut"), [(0.5, True), (0.01, False)])
+def test_a_closure_that_is_heard_is_whole_or_none(labial: float, shut: bool) -> None:
+    guessed = _one_hot(("AA", 20), ("P", 6), ("AA", 20))
+    guessed[20:26] = 0
+    guessed[20:26, INDEX["P"]] = labial
+    guessed[20:26, INDEX["T"]] = 1 - labial
+    dips = np.zeros(len(guessed), np.float32)
+    dips[20:26] = 0.9
+    opening, _, closure = lips_of(guessed, dips=dips)
+    assert (closure[23] > 0.9) == shut
+    assert (opening[23] < 0.05) == shut
+    # Where the phones are known, a dip says nothing new.
+    never = np.ones(len(guessed), bool)
+    _, _, told = lips_of(guessed, dips=dips, known=never)
+    np.testing.assert_array_equal(told, lips_of(guessed)[2])
+
+
 def test_rounded_and_spread_vowels() -> None:
     _, round_, _ = lips_of(_one_hot(("UW", 30)))
     _, spread, _ = lips_of(_one_hot(("IY", 30)))

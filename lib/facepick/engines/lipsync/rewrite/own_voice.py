@@ -97,7 +97,7 @@ def listen(original: Array, seconds: npt.NDArray[np.float64], shape: Array) -> O
         return None
     samples = original[: int(min(MAX_SECONDS, len(original) / SAMPLE_RATE) * SAMPLE_RATE)]
     posteriors = phone_posteriors(phone_scores(samples))
-    opening, _, _ = lips_of(posteriors, stop_dips(samples))
+    opening, _, _ = lips_of(posteriors, dips=stop_dips(samples))
     offsets = np.arange(-0.2, 0.201, 0.02)
     found = [_correlation(sampled(opening, seconds + o), shape[:, 0]) for o in offsets]
     table_r = float(np.max(found))

@@ -53,16 +53,13 @@ REST = 0.05
 OPENING = np.array([_LIPS.get(p, (REST, 0.0))[0] for p in PHONES], np.float32)
 WIDTH = np.array([_LIPS.get(p, (REST, 0.0))[1] for p in PHONES], np.float32)
 BILABIAL = [INDEX[p] for p in CLOSED]
-SHUT = [
-    INDEX[p]
-    for p in ("T", "D", "K", "G", "N", "NG", "P", "B", "M", "DH", "TH", "V", "F", "CH", "JH")
-]
 LABIODENTAL = [INDEX[p] for p in ("F", "V")]
 
 COARTICULATION_SECONDS = 0.045
 CLOSURE_SECONDS = 0.022
 """Sigmas.  Shorter ones follow the words no better (r 0.95 from 35 to 45 ms) and make the lips
 flutter: the second difference is 1.4 times the clip's own at 35 and 18 ms, 1.06 times at these."""
+CLOSURE_GAIN = 1.6
 FRAME_SECONDS = 0.04
 
 
@@ -144,9 +141,7 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
             )
         aligned += 1
         route = said.route
-    dips = stop_dips(samples)
-    dips[known] = 0.0
-    opening, width, closure = lips_of(posteriors, dips)
+    opening, width, closure = lips_of(posteriors, dips=stop_dips(samples), known=known)
     kinds = {(True, True): "words and sound", (True, False): "words"}
     return Curves(
         opening=opening,
@@ -209,25 +204,61 @@ def _columns(line: SpeechLine, lines: Sequence[SpeechLine], count: int) -> tuple
     return max(0, min(first, count)), max(0, min(last, count))
 
 
-def lips_of(posteriors: Array, dips: Array | None = None) -> tuple[Array, Array, Array]:
+def lips_of(
+    posteriors: Array, *, dips: Array | None = None, known: npt.NDArray[np.bool_] | None = None
+) -> tuple[Array, Array, Array]:
     """Opening, width and closure (t,) for phone posteriors (t, 42).
 
     Args:
-        dips: what `stop_dips` found, where the phones are guessed from the sound.
+        dips: what `stop_dips` found, where phones are guessed from the sound.
+        known: (t,) True where they are not guessed but come from words; nowhere by default.
     """
     opening = smooth(posteriors @ OPENING, COARTICULATION_SECONDS)
     width = smooth(posteriors @ WIDTH, COARTICULATION_SECONDS * 1.3)
     closure = posteriors[:, BILABIAL].sum(axis=1)
     if dips is not None:
-        # In a dip somebody's lips or tongue are shut; how likely it is the lips follows from the
-        # phones around.  Guessed phones alone spread a short "p" over its neighbours.
-        near = smooth(closure, 0.03)
-        share = np.sqrt(np.clip(near / (smooth(posteriors[:, SHUT].sum(axis=1), 0.03) + 0.1), 0, 1))
-        closure = np.maximum(0.8 * closure, np.minimum(1.0, dips * (0.3 + share)))
+        heard = _heard_closure(posteriors, dips)
+        closure = heard if known is None else np.where(known, closure, heard)
     teeth = posteriors[:, LABIODENTAL].sum(axis=1)
-    closure = np.minimum(1.0, 1.3 * smooth(closure, CLOSURE_SECONDS))
+    # 50 ms, a short "p", come to 0.75 after smoothing; the gain makes them whole.
+    closure = np.minimum(1.0, CLOSURE_GAIN * smooth(closure, CLOSURE_SECONDS))
     closure = np.maximum(closure, 0.6 * smooth(teeth, CLOSURE_SECONDS))
     return opening * (1.0 - closure), width, closure
+
+
+# A logistic regression with true closures as its target: rows are 50 ms before, now and 50 ms
+# after; columns the log odds of "p b m" and the dip (both tell a closure, the former by its
+# contrast with what is around), and the log odds of sounds that a weak "b" is mistaken for.
+# Fitted on 53 utterances of 17 voices in 9 languages, of speech synthesisers that tell when they
+# say which phone, and on two recordings; each kind of voice counts the same.  On voices held out
+# F1 is 0.72 at one third, where a rule of thumb that adds dips to phones came to 0.66.
+_CLOSURE_ODDS = np.array(
+    [[-0.95, 0.30, -0.03], [2.48, 0.35, 0.25], [-0.58, 0.26, 0.13]], np.float32
+)
+_CLOSURE_BIAS = np.float32(-0.12)
+_ASIDE = 5
+"""Columns, 50 ms."""
+_WEAK_LABIAL = [INDEX[p] for p in ("W", "UW", "L", "V")]
+DOUBTFUL, SURE = 0.1, 0.5
+"""Probabilities between which the lips go from apart to shut: half-shut lips are wrong whatever
+was said.  At one half two of three are right."""
+
+
+def _heard_closure(posteriors: Array, dips: Array) -> Array:
+    """(t,) float32 in [0, 1]: the lips meet, as far as it can be heard."""
+
+    def log_odds(mass: Array) -> Array:
+        return np.asarray(np.log((mass + 0.02) / (1.02 - mass)), np.float32)
+
+    labial = log_odds(smooth(posteriors[:, BILABIAL].sum(axis=1), 0.03))
+    weak = log_odds(smooth(posteriors[:, _WEAK_LABIAL].sum(axis=1), 0.02))
+    cues = np.stack([labial, 2 * dips, weak], axis=1)
+    held = np.pad(cues, ((_ASIDE, _ASIDE), (0, 0)), mode="edge")
+    total = np.full(len(cues), _CLOSURE_BIAS, np.float32)
+    for step, weights in enumerate(_CLOSURE_ODDS):
+        total += held[step * _ASIDE : step * _ASIDE + len(cues)] @ weights
+    sure = (1.0 / (1.0 + np.exp(-total)) - DOUBTFUL) / (SURE - DOUBTFUL)
+    return np.asarray(np.clip(sure, 0.0, 1.0), np.float32)
 
 
 def stop_dips(samples: Array) -> Array:
