@@ -208,6 +208,38 @@ def test_the_same_with_torch(
     assert generator._device.type == ("cuda" if room else "cpu")
 
 
+def test_a_card_without_half_precision_goes_on_in_single(
+    torch: ModuleType, pth: Path, seeded: ModuleType, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some cards answer with NaN; it must neither reach the picture nor end the job."""
+    from facepick.engines.lipsync import wav2lip
+
+    mel, face = seeded.golden_inputs()
+    expected = load_generator(pth)(mel, face)
+    monkeypatch.setattr(wav2lip, "_device", lambda _: "cuda")
+    generator: Any = load_generator(pth)
+    attempt = OrtSession.attempt
+
+    def blind(self: OrtSession, outputs: Any, feed: Any) -> Any:
+        pictures = attempt(self, outputs, feed)
+        return [p * np.nan for p in pictures] if ".fp16." in self._path.name else pictures
+
+    monkeypatch.setattr(OrtSession, "attempt", blind)
+    np.testing.assert_array_equal(generator(mel, face), expected)
+    with_torch: Any = load_generator(pth, runtime="torch")
+    with_torch._place(torch.device("cpu"), half=True)
+    forward = with_torch._run
+
+    def blind_run(mel: Any, face: Any) -> Any:
+        return forward(mel, face) * (np.nan if with_torch._half else 1)
+
+    monkeypatch.setattr(with_torch, "_run", blind_run)
+    np.testing.assert_allclose(with_torch(mel, face), expected, atol=TOLERANCE)
+    monkeypatch.setattr(with_torch, "_run", lambda mel, face: forward(mel, face) * np.nan)
+    with pytest.raises(ModelMismatchError, match="not finite"):
+        with_torch(mel, face)
+
+
 def test_answers_do_not_depend_on_their_neighbours(seeded_onnx: Path, seeded: ModuleType) -> None:
     run = load_generator(seeded_onnx)
     mel, face = (np.concatenate([a] * 4)[:11] for a in seeded.golden_inputs())

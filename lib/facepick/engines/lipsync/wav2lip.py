@@ -70,8 +70,9 @@ def load_generator(
         return _TorchGenerator(generator_tensors(path), device)
     if checkpoint.format == "onnx":
         return _OnnxGenerator(path, device)
-    half = _device(device) == "cuda"
-    return _OnnxGenerator(exported(path, half=half), device)
+    if _device(device) == "cuda":
+        return _OnnxGenerator(exported(path, half=True), device, exact=lambda: exported(path))
+    return _OnnxGenerator(exported(path), device)
 
 
 def exported(path: Path, *, half: bool = False) -> Path:
@@ -125,10 +126,19 @@ def _checked(mel: Any, face: Any) -> tuple[FloatArray, FloatArray]:
     return mel, face
 
 
-class _OnnxGenerator:
-    """The generator by onnxruntime."""
+# Some cards (GeForce GTX 16xx) give NaN in half precision.
+_NO_HALF = "Half precision gives no picture on this card; Wav2Lip goes on in single precision"
 
-    def __init__(self, path: Path, device: str) -> None:
+
+class _OnnxGenerator:
+    """The generator by onnxruntime.
+
+    Args:
+        exact: gives the same network in single precision, if `path` holds it in half.
+    """
+
+    def __init__(self, path: Path, device: str, *, exact: Callable[[], Path] | None = None) -> None:
+        self._path, self._device, self._exact = path, device, exact
         self._session = ort_session(path, device)
         inputs = {tuple(i.shape[1:]): i for i in self._session.get_inputs()}
         try:
@@ -168,7 +178,18 @@ class _OnnxGenerator:
         last_resort = self._fixed is not None or self._batch == 1
         run = self._session.run if last_resort else self._session.attempt
         (picture,) = run(None, feed)
-        return np.asarray(picture[:count], np.float32)
+        out = np.asarray(picture[:count], np.float32)
+        if np.isfinite(out).all():
+            return out
+        if self._exact is None:
+            raise ModelMismatchError(
+                f"{self._path.name} draws no picture: its result is not finite.",
+                hint="Try --device cpu, or another copy of the checkpoint.",
+            )
+        log.warning(_NO_HALF)
+        self._session = ort_session(self._exact(), self._device)
+        self._exact = None
+        return self._run(mel[:count], face[:count])
 
 
 class _TorchGenerator:
@@ -176,14 +197,15 @@ class _TorchGenerator:
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], device: str) -> None:
         self._folded = {layer.key: arch.folded(layer, tensors) for layer in arch.layers()}
-        self._place(torch_device(device))
+        chosen = torch_device(device)
+        self._place(chosen, half=chosen.type == "cuda")
         self._batch = _BATCH_CPU if self._device.type == "cpu" else _BATCH_GPU
 
-    def _place(self, device: Any) -> None:
+    def _place(self, device: Any, *, half: bool = False) -> None:
         import torch
 
-        self._device = device
-        self._dtype = torch.float16 if device.type == "cuda" else torch.float32
+        self._device, self._half = device, half
+        self._dtype = torch.float16 if half else torch.float32
         self._weights = {
             key: tuple(torch.from_numpy(a).to(device, self._dtype) for a in arrays)
             for key, arrays in self._folded.items()
@@ -203,6 +225,15 @@ class _TorchGenerator:
                         f"The Wav2Lip network failed: {error}", hint="Try --device cpu."
                     ) from error
                 self._make_room(error)
+                continue
+            if not np.isfinite(out[piece]).all():
+                if not self._half:
+                    raise ModelMismatchError(
+                        "The Wav2Lip network draws no picture: its result is not finite.",
+                        hint="Try --device cpu, or another copy of the checkpoint.",
+                    )
+                log.warning(_NO_HALF)
+                self._place(self._device)
                 continue
             at += self._batch
         return out
