@@ -1,6 +1,6 @@
 """How well `rewrite` speaks: the figures behind docs/rewrite.md.
 
-    python benchmarks/rewrite.py [--media DIR] [--only CLIP:PERSON ...] [--sheets DIR]
+    python benchmarks/rewrite.py [--media DIR] [--only CLIP:PERSON ...] [--sheets DIR] [--targets]
 
 Each person of the clips that are cleared for synthesis is re-synced to speech whose words are
 known; then the mesh is located again on the *result*, and its mouth is compared with what the
@@ -17,17 +17,23 @@ chance     the same for windows of equal length anywhere in the speech
 jitter     mean second difference of the opening, as a ratio to the input's
 sharp      Laplacian variance of the mouth, median ratio to the input's
 written    share of the frame with alpha above 0
-ms         CPU time of `process` per face
+ms         CPU time of `process` per face; of the listening per second of speech with --targets
+moves      mean second difference of the asked opening over its deviation; of people 0.3 to 0.5
 outside    largest difference of a luma sample outside the alpha
 
+With ``--targets`` no video is made: what the engine asks of the lips is scored itself, which tells
+a miss of the listening half from one of the drawing half.
+
 Times of the phones come from the aligner of pocketsphinx with its triphones (``pip install
-pocketsphinx``), which shares no code with ours; for the synthetic voices, on which that aligner
-fails, from our own alignment.  The openings are those of the engine's table for either.
+pocketsphinx``), which shares no code with ours; synthetic voices tell themselves when they say
+which phone (programs ``flite``, voices made from recordings of one speaker, and ``espeak-ng``,
+with its library).  The openings are those of the engine's table for either.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import shutil
 import subprocess
 import tempfile
@@ -42,11 +48,11 @@ import numpy as np
 from facepick.compositing.compositor import composite
 from facepick.compositing.patch import FacePatch
 from facepick.engines.engine import EngineContext, Speech, SpeechLine
-from facepick.engines.lipsync.rewrite.acoustic import PHONES, phone_scores
+from facepick.engines.lipsync.rewrite.acoustic import PHONES
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
-from facepick.engines.lipsync.rewrite.phones import CLOSED, INDEX, SILENCE, align, pronounce
-from facepick.engines.lipsync.rewrite.targets import lips_of, sampled
+from facepick.engines.lipsync.rewrite.phones import CLOSED, INDEX, SILENCE, phones_of_ipa
+from facepick.engines.lipsync.rewrite.targets import curves_of, lips_of, sampled
 from facepick.faces.mesh import FaceMesh
 from facepick.media.audio import read_mono
 from facepick.media.reader import VideoReader
@@ -68,18 +74,31 @@ KNOWN = {
     ),
 }
 # Three "p", "b", "m" a second, twice what people say: closures are counted here.
+_BROTHER = (
+    "my brother peter bought a big map of the museum but the people by the bridge believed "
+    "him maybe we may meet them in the market before summer"
+)
+_PUMPKIN = (
+    "please bring me a pumpkin some butter and a bowl of milk we hope to bake a proper apple "
+    "pie but the boy may prefer jam"
+)
+# name: program, voice, language, text
 SAID = {
-    "voice1": (
-        "en-us",
-        "my brother peter bought a big map of the museum but the people by the bridge believed "
-        "him maybe we may meet them in the market before summer",
+    "voice1": ("espeak-ng", "en-us", "en-us", _BROTHER),
+    "voice2": ("espeak-ng", "en-us+f3", "en-us", _PUMPKIN),
+    "rms": ("flite", "rms", "en-us", _BROTHER),
+    "slt": ("flite", "slt", "en-us", _PUMPKIN),
+    "german": (
+        "espeak-ng", "de", "de",
+        "Peter möchte morgen mit seinem Bruder zum Bahnhof fahren, aber der Bus kommt immer zu "
+        "spät, und die Mutter beobachtet den Bäcker beim Putzen der Bank.",
     ),
-    "voice2": (
-        "en-us+f3",
-        "please bring me a pumpkin some butter and a bowl of milk we hope to bake a proper apple "
-        "pie but the boy may prefer jam",
+    "chinese": (
+        "espeak-ng", "cmn", "cmn",
+        "我妈妈明天早上八点坐飞机去北京,爸爸不明白为什么她买了那么贵的票。",
     ),
-}
+}  # fmt: skip
+DEFAULT_SPEECH = [*KNOWN, "voice1", "rms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +108,7 @@ class Utterance:
     name: str
     samples: np.ndarray
     text: str
+    language: str
     phones: list[tuple[int, int, int]]
 
     def opening(self) -> np.ndarray:
@@ -107,19 +127,77 @@ def utterances(media: Path, folder: Path) -> list[Utterance]:
     found = []
     for name, (file, text) in KNOWN.items():
         samples = read_mono(media / "speech" / file)
-        found.append(Utterance(name, samples, text, _independent(samples, text)))
-    if shutil.which("espeak-ng"):
-        for name, (voice, text) in SAID.items():
+        found.append(Utterance(name, samples, text, "en-us", _independent(samples, text)))
+    for name, (program, voice, language, text) in SAID.items():
+        if shutil.which(program):
             wav = folder / f"{name}.wav"
-            subprocess.run(["espeak-ng", "-v", voice, "-s", "150", "-w", wav, text], check=True)
-            samples = read_mono(wav)
-            said = pronounce(text)
-            assert said is not None
-            times = align(phone_scores(samples), said.words)
-            assert times is not None
-            phones = list(zip(times.phones, times.start, times.stop, strict=True))
-            found.append(Utterance(name, samples, text, phones))
+            phones = (_flite if program == "flite" else _espeak)(voice, text, wav)
+            found.append(Utterance(name, read_mono(wav), text, language, phones))
     return found
+
+
+# flite's names of phones that are not ARPAbet's.
+_FLITE = {"pau": "SIL", "ssil": "SIL", "ax": "AH", "axr": "ER", "el": "L", "em": "M", "en": "N"}
+
+
+def _flite(voice: str, text: str, wav: Path) -> list[tuple[int, int, int]]:
+    said = subprocess.run(
+        ["flite", "-voice", voice, "-t", text, "-o", wav, "-psdur"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    names, ends = zip(*(token.split(":") for token in said.split()), strict=True)
+    edges = [0, *(round(100 * float(end)) for end in ends)]
+    phones = [INDEX[_FLITE.get(n, n.upper())] for n in names]
+    return list(zip(phones, edges[:-1], edges[1:], strict=True))
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT of its speak_lib.h; `name` is the phone in IPA."""
+
+    _fields_ = (
+        ("type", ctypes.c_int), ("id", ctypes.c_uint), ("text", ctypes.c_int),
+        ("length", ctypes.c_int), ("ms", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user", ctypes.c_void_p), ("name", ctypes.c_char * 8),
+    )  # fmt: skip
+
+
+def _espeak(voice: str, text: str, wav: Path) -> list[tuple[int, int, int]]:
+    import wave
+
+    library = ctypes.CDLL("libespeak-ng.so.1")
+    rate = library.espeak_Initialize(2, 0, None, 1 | 2)  # to a callback; phones as events, in IPA
+    sound: list[bytes] = []
+    events: list[tuple[float, str]] = []
+
+    def heard(data: Any, count: int, event: Any) -> int:
+        if data and count > 0:
+            sound.append(ctypes.string_at(data, 2 * count))
+        k = 0
+        while event[k].type != 0:
+            if event[k].type == 7:
+                events.append((event[k].ms / 10, event[k].name.decode("utf-8", "ignore")))
+            k += 1
+        return 0
+
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
+    callback = kind(heard)
+    library.espeak_SetSynthCallback(callback)
+    if library.espeak_SetVoiceByName(voice.encode()):
+        raise SystemExit(f"espeak-ng has no voice {voice}")
+    library.espeak_SetParameter(1, 150, 0)  # words a minute
+    data = text.encode()
+    library.espeak_Synth(data, len(data) + 1, 0, 1, 0, 1, None, None)
+    pcm = b"".join(sound)
+    with wave.open(str(wav), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(pcm)
+    stops = [start for start, _ in events[1:]] + [len(pcm) / 2 / rate * 100]
+    out = []
+    for (start, name), stop in zip(events, stops, strict=True):
+        parts = phones_of_ipa(name) or (SILENCE,)
+        edges = np.linspace(start, stop, len(parts) + 1).round().astype(int).tolist()
+        out += [(p, a, b) for p, a, b in zip(parts, edges[:-1], edges[1:], strict=True) if b > a]
+    return out
 
 
 def _independent(samples: np.ndarray, text: str) -> list[tuple[int, int, int]]:
@@ -188,10 +266,11 @@ def run(
 
     footage.prepare(locate, frames=(0, scan.frames), progress=no_progress, cancel=never)
     line = SpeechLine(path=said.name, text=said.text if words else None)
+    settings = engine.spec.settings(language=said.language)
     original = read_mono(scan.video.path, align_to=scan.video.start_seconds)
     session = engine.open(
         EngineContext(
-            settings=engine.spec.settings(),
+            settings=settings,
             video=scan.video,
             scan=scan,
             person=person,
@@ -255,10 +334,7 @@ def run(
         rows_ = [np.hstack(tiles[k : k + 4]) for k in range(0, len(tiles), 4)]
         cv2.imwrite(str(sheet), np.vstack(rows_))
 
-    # The input's meshes are smoothed over time, so the measured ones are too.
-    smooth = after.copy()
-    smooth[1:-1] = 0.2 * after[:-2] + 0.6 * after[1:-1] + 0.2 * after[2:]
-    smooth = np.where(np.isnan(smooth), after, smooth)
+    smooth = _smooth(after)
     row = scores(smooth, times[:stop], said)
     row |= {
         "jitter": float(
@@ -270,6 +346,25 @@ def run(
         "outside": outside,
     }
     return row | {"report": session.report()}
+
+
+def _smooth(opening: np.ndarray) -> np.ndarray:
+    """As the input's meshes are smoothed over time, so that measured ones can be compared."""
+    out = opening.copy()
+    out[1:-1] = 0.2 * opening[:-2] + 0.6 * opening[1:-1] + 0.2 * opening[2:]
+    return np.where(np.isnan(out), opening, out)
+
+
+def target_row(said: Utterance, samples: np.ndarray, words: bool) -> dict[str, float]:
+    """Scores of what is asked of the lips, at 25 frames a second."""
+    line = SpeechLine(path=said.name, text=said.text if words else None)
+    started = time.process_time()
+    curves = curves_of(Speech(samples=samples, lines=(line,)), language=said.language)
+    spent = (time.process_time() - started) / (len(samples) / 16_000)
+    seconds = np.arange(0, len(samples) / 16_000 - 0.04, 0.04)
+    asked = _smooth(sampled(curves.opening, seconds))
+    row = scores(asked, seconds, said)
+    return row | {"moves": float(np.abs(np.diff(asked, 2)).mean() / asked.std()), "ms": 1e3 * spent}
 
 
 def _tile(before: np.ndarray, after: np.ndarray, box: Any, text: str) -> np.ndarray:
@@ -285,12 +380,18 @@ def main() -> None:
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
     parser.add_argument("--only", nargs="*", default=["dev_gt2:P1", "dev_gt2:P2",
                                                       "latentsync_demo3:P1"])  # fmt: skip
-    parser.add_argument("--speech", nargs="*", default=[*KNOWN, *SAID])
+    parser.add_argument("--speech", nargs="*", default=DEFAULT_SPEECH, choices=[*KNOWN, *SAID])
     parser.add_argument("--modes", nargs="*", default=["words", "sound", "wrong"])
     parser.add_argument("--sheets", type=Path)
+    parser.add_argument("--targets", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    columns = ("r", "lag", "closed", "chance", "jitter", "sharp", "written", "ms", "outside")
+    columns: tuple[str, ...] = (
+        "r", "lag", "closed", "chance", "jitter", "sharp", "written", "ms", "outside",
+    )  # fmt: skip
+    if options.targets:
+        columns = ("r", "lag", "closed", "chance", "moves", "ms")
+        options.only = ["target:"]
     print(f"{'person':22}{'speech':10}{'given':7}" + "".join(f"{c:>9}" for c in columns))
     table: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -298,11 +399,12 @@ def main() -> None:
         said = {u.name: u for u in utterances(options.media, folder)}
         for name in options.only:
             clip, person_id = name.split(":")
-            video = options.media / "video" / f"{clip}.mp4"
-            scan = find_people(video, models=default_store(), cache=folder / "scan")
-            person = scan.person(person_id)
             work = folder / name.replace(":", "_")
             work.mkdir()
+            if not options.targets:
+                video = options.media / "video" / f"{clip}.mp4"
+                scan = find_people(video, models=default_store(), cache=folder / "scan")
+                person = scan.person(person_id)
             for speech in options.speech:
                 for mode in options.modes:
                     given = said[speech].samples
@@ -313,10 +415,14 @@ def main() -> None:
                     if options.sheets is not None and mode == "words":
                         options.sheets.mkdir(parents=True, exist_ok=True)
                         sheet = options.sheets / f"{clip}_{person_id}_{speech}.png"
-                    row = run(scan, person, said[speech], given, mode == "words", work, sheet)
+                    if options.targets:
+                        row: dict[str, Any] = target_row(said[speech], given, mode == "words")
+                    else:
+                        row = run(scan, person, said[speech], given, mode == "words", work, sheet)
                     table.setdefault(mode, []).append(row)
                     print(f"{name:22}{speech:10}{mode:7}" + _cells(row, columns), flush=True)
-            print(f"{name}: {row['report']}")
+            if not options.targets:
+                print(f"{name}: {row['report']}")
     for mode, rows in table.items():
         mean = {c: float(np.mean([r[c] for r in rows])) for c in columns}
         print(f"{'mean':22}{'':10}{mode:7}" + _cells(mean, columns))

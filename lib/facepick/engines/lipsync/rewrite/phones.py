@@ -30,6 +30,7 @@ __all__ = [
     "Pronounced",
     "align",
     "phone_posteriors",
+    "phones_of_ipa",
     "pronounce",
 ]
 
@@ -106,7 +107,7 @@ def pronounce(text: str, *, language: str = "en-us") -> Pronounced | None:
         return None
     ipa = _espeak(" ".join(words) if english else text, language)
     if ipa is not None:
-        said = tuple(p for p in (_spelled(w, _IPA) for w in ipa.split()) if p)
+        said = tuple(p for p in map(phones_of_ipa, ipa.split()) if p)
         if said:
             return Pronounced(words=said, route="espeak-ng")
     route = "letters"
@@ -120,6 +121,11 @@ def pronounce(text: str, *, language: str = "en-us") -> Pronounced | None:
         if phones:
             found.append(phones)
     return Pronounced(words=tuple(found), route=route) if found else None
+
+
+def phones_of_ipa(word: str) -> tuple[int, ...]:
+    """The phones of a word in IPA; signs of stress, length and tone are mute."""
+    return _spelled(word, _IPA)
 
 
 def _plain(word: str) -> str:
