@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -233,3 +234,37 @@ def test_ffmpeg_of_the_package_when_the_system_has_none(
         assert ffmpeg.ffmpeg_binary() == Path(bundled.get_ffmpeg_exe())
     finally:
         ffmpeg.ffmpeg_binary.cache_clear()
+
+
+def _aac(path: Path, channels: int, rate: int, seconds: float) -> Path:
+    """A tone as raw AAC, whose files can be strung together."""
+    with av.open(str(path), "w", format="adts") as made:
+        stream = made.add_stream("aac", rate=rate)
+        layout = {1: "mono", 2: "stereo"}[channels]
+        stream.codec_context.layout = layout
+        time = np.arange(round(seconds * rate)) / rate
+        tone = (0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(
+            np.tile(tone, (channels, 1)), format="fltp", layout=layout
+        )
+        frame.sample_rate = rate
+        frame.pts = 0
+        made.mux(stream.encode(frame))
+        made.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("channels", [None, 1, 2])
+def test_sound_that_changes_its_channels_midway_is_read_to_the_end(
+    tmp_path: Path, channels: int | None
+) -> None:
+    """Broadcasts do between programmes; the resampler refuses frames of another kind."""
+    first = _aac(tmp_path / "a.aac", 2, 44100, 1.0).read_bytes()
+    second = _aac(tmp_path / "b.aac", 1, 44100, 1.0).read_bytes()
+    (tmp_path / "both.aac").write_bytes(first + second)
+    samples, rate = read_audio(tmp_path / "both.aac", rate=16000, channels=channels)
+    assert rate == 16000
+    assert samples.shape[1] == (channels or 2)
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.15)
+    assert np.abs(samples[: rate // 2]).max() > 0.1
+    assert np.abs(samples[-rate // 2 :]).max() > 0.1

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -452,3 +453,47 @@ def test_other_players_read_the_result(odd: Odd, copy_video: Callable[..., Any])
     assert done.stderr == b""
     lines = [line for line in done.stdout.splitlines() if line.startswith(b"0,")]
     assert len(lines) == 112
+
+
+def test_recordings_strung_together_keep_every_frame_and_go_on_in_time(
+    tmp_path: Path, odd: Callable[[str], Path], copy_video: Callable[..., Any]
+) -> None:
+    """``cat a.ts b.ts``: the clock begins anew in the middle, of picture and sound."""
+    single = tmp_path / "one.ts"
+    with av.open(str(odd("base_640x360.mp4"))) as source, av.open(str(single), "w") as made:
+        picture = made.add_stream("libx264", rate=25)
+        picture.width, picture.height, picture.pix_fmt = 640, 360, "yuv420p"
+        picture.options = {"preset": "ultrafast", "bf": "2"}
+        sound = made.add_stream("aac", rate=44100)
+        for frame in source.decode(video=0):
+            if frame.time >= 2:
+                break
+            frame.pict_type = 0
+            made.mux(picture.encode(frame))
+        source.seek(0)
+        for block in source.decode(audio=0):
+            if block.time >= 2:
+                break
+            made.mux(sound.encode(block))
+        made.mux(picture.encode(None))
+        made.mux(sound.encode(None))
+    twice = tmp_path / "twice.ts"
+    twice.write_bytes(single.read_bytes() * 2)
+    with VideoReader(twice) as reader:
+        frames = [(f.time.pts, f.picture.planes()[0].copy()) for f in reader.frames()]
+        table = [pts for pts, _ in frames]
+        assert len(table) == 100
+        assert reader.time_repairs == 2
+        steps = np.diff(table) * float(reader.info.time_base)
+        assert steps.min() > 0.03
+        assert steps.max() < 0.06
+        for start in (30, 70):
+            found = next(reader.frames(start=start, pts=table))
+            assert found.time.pts == table[start]
+            assert np.array_equal(found.picture.planes()[0], frames[start][1])
+    copied = copy_video(twice)
+    with VideoReader(copied.path) as reader:
+        times = [f.time.seconds for f in reader.frames()]
+        assert len(times) == 100
+        (audio,) = reader.info.audio
+        assert float(audio.duration_seconds or 0) == pytest.approx(4.0, abs=0.2)

@@ -29,6 +29,10 @@ _JITTER_SECONDS = Fraction(1, 20)
 # A pause longer than this is a broken time stamp: filling it would only eat memory.
 _LONGEST_PAUSE_SECONDS = 600
 
+# Recordings that were strung together begin their clock anew: they follow each other, whatever
+# the times say.
+_LONGEST_OVERLAP_SECONDS = 1
+
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
@@ -124,45 +128,61 @@ class _Track:
         self._time_base = stream_time_base(source)
         self._rate = rate
         self._channels = channels
+        self._layout = ""
         self._resampler: Any = None
         self._resampled_channels = 0
         self._mixing: FloatSamples | None = None
         self._in_rate = 0
-        self._taken = 0  # samples given to the resampler, at its input rate
+        self._heard: tuple[int, str, str] | None = None
+        self._taken = Fraction(0)  # seconds given to the resampler
         self._given = 0  # samples that came out of it
         self.start: Fraction | None = None
 
     def push(self, frame: Any) -> Iterator[AudioBlock]:
-        import av
-
-        if self._resampler is None:
-            self._in_rate = frame.sample_rate
+        if self.start is None:
             self._rate = self._rate or frame.sample_rate
-            given = len(frame.layout.channels)
-            wanted = self._channels or given
-            layout = frame.layout.name
-            self._mixing = _mixing(layout, given, wanted)
-            if self._mixing is None and wanted != given:
-                layout, given = _LAYOUTS[wanted], wanted
-            self._resampled_channels = given
-            self._resampler = av.AudioResampler(format="flt", layout=layout, rate=self._rate)
-            self.start = Fraction(0)
-            if frame.pts is not None:
-                self.start = frame.pts * Fraction(frame.time_base or self._time_base)
+            own = frame.layout
+            self._layout = _LAYOUTS[self._channels] if self._channels else own.name
+            self._channels = self._channels or len(own.channels)
+            self.start = self._time_of(frame) or Fraction(0)
+        heard = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if heard != self._heard:
+            # Broadcasts change from stereo to surround between programmes.
+            yield from self.flush()
+            self._listen(frame)
+            self._heard = heard
         skip = 0
-        if frame.pts is not None and frame.sample_rate == self._in_rate:
-            assert self.start is not None
-            time = frame.pts * Fraction(frame.time_base or self._time_base)
-            late = time - (self.start + Fraction(self._taken, self._in_rate))
+        time = self._time_of(frame)
+        if time is not None:
+            late = time - (self.start + self._taken)
             if _JITTER_SECONDS < late <= _LONGEST_PAUSE_SECONDS:
                 yield from self._silence(round(late * self._in_rate), frame)
-            elif -_LONGEST_PAUSE_SECONDS <= late < -_JITTER_SECONDS:
+            elif -_LONGEST_OVERLAP_SECONDS <= late < -_JITTER_SECONDS:
                 skip = min(frame.samples, round(-late * self._in_rate))
         if skip >= frame.samples:
             return
         if skip:
             frame = _tail(frame, skip)
         yield from self._resample(frame)
+
+    def _time_of(self, frame: Any) -> Fraction | None:
+        if frame.pts is None:
+            return None
+        return Fraction(frame.pts * Fraction(frame.time_base or self._time_base))
+
+    def _listen(self, frame: Any) -> None:
+        """Make the resampler for frames like this one."""
+        import av
+
+        assert self._rate is not None
+        assert self._channels is not None
+        self._in_rate = frame.sample_rate
+        layout, given = frame.layout.name, len(frame.layout.channels)
+        self._mixing = _mixing(layout, given, self._channels)
+        if self._mixing is None and self._channels != given:
+            layout, given = self._layout, self._channels
+        self._resampled_channels = given
+        self._resampler = av.AudioResampler(format="flt", layout=layout, rate=self._rate)
 
     def _silence(self, count: int, like: Any) -> Iterator[AudioBlock]:
         import av
@@ -179,7 +199,7 @@ class _Track:
             count -= step
 
     def _resample(self, frame: Any) -> Iterator[AudioBlock]:
-        self._taken += frame.samples
+        self._taken += Fraction(frame.samples, self._in_rate)
         # Times are kept here; PyAV's resampler would balk at those that are not consecutive.
         frame.pts = None
         yield from self._blocks(self._resampler.resample(frame))
@@ -187,6 +207,7 @@ class _Track:
     def flush(self) -> Iterator[AudioBlock]:
         if self._resampler is not None:
             yield from self._blocks(self._resampler.resample(None))
+            self._resampler = None
 
     def _blocks(self, frames: list[Any]) -> Iterator[AudioBlock]:
         assert self._rate is not None

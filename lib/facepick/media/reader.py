@@ -35,6 +35,12 @@ MAX_FAILURES_IN_A_ROW = 500
 # Where a seek looks for a key frame first, then how many frames earlier.
 _SEEK_BACK_FRAMES = (0, 64, 600)
 
+# A time that lies this far before the last one is no jitter but that of another clock.
+_CLOCK_SECONDS = 1
+
+# Formats without an index.
+_SOUGHT_BY_TIME = frozenset(("mpegts", "mpeg"))
+
 # Codecs in which every packet shows a frame, so that fewer frames than packets mean damage.
 # (VP8, VP9 and AV1 have packets that show nothing.)
 _FRAME_PER_PACKET = frozenset(("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"))
@@ -117,7 +123,7 @@ class VideoReader:
         if pts is not None and start == len(pts):
             return
         clock = _Clock(self)
-        if start and pts is not None:
+        if start and pts is not None and self._may_seek(pts):
             for back in _SEEK_BACK_FRAMES:
                 raws = self._landed(pts[start], pts[max(0, start - back)])
                 if raws is not None:
@@ -128,6 +134,18 @@ class VideoReader:
         for frame in self._timed(self._repaired(self._decoded(), 0), 0, clock):
             if frame.index >= start:
                 yield frame
+
+    def _may_seek(self, pts: Sequence[int]) -> bool:
+        """Whether a time belongs to one frame only.
+
+        Broadcast streams are found through times in the packets.  Where recordings were strung
+        together, times come twice, and a search may end in the wrong one; FFmpeg's duration, the
+        last time less the first, is then shorter than what the frames fill.
+        """
+        duration = self.info.duration_seconds
+        if self.info.container not in _SOUGHT_BY_TIME or duration is None:
+            return True
+        return (pts[-1] - pts[0]) * self.info.time_base <= duration + _CLOCK_SECONDS
 
     def _decoded(
         self, *, seek: int | None = None, careful: bool = False, first: list[Any] | None = None
@@ -259,18 +277,39 @@ class _Clock:
         self.last: int | None = None
         rate, base = reader.info.average_rate, reader.info.time_base
         self.step = max(1, round(1 / (rate * base))) if rate else 1
+        self._far = _CLOCK_SECONDS / base
+        self._offset = 0
+        # What would have to be added, if the frame before was the first of another clock.
+        self._suspected: int | None = None
 
     def time_of(self, raw: Any) -> int:
-        pts = raw.pts if raw.pts is not None else raw.dts
-        if pts is None:
-            pts = 0 if self.last is None else self.last + self.step
-            self._reader.time_repairs += 1
-        elif self.last is not None:
-            if pts <= self.last:
-                # One unit later, so that the times that follow can be right again.
-                pts = self.last + 1
-                self._reader.time_repairs += 1
-            else:
-                self.step = pts - self.last
-        self.last = int(pts)
+        given = raw.pts if raw.pts is not None else raw.dts
+        if self.last is None:
+            self._reader.time_repairs += given is None
+            self.last = int(given or 0)
+        elif given is None:
+            self._repair(self.last + self.step)
+        elif given + self._offset > self.last:
+            self._suspected = None
+            pts = int(given + self._offset)
+            self.step, self.last = pts - self.last, pts
+        else:
+            self._go_back(int(given), self.last)
         return self.last
+
+    def _go_back(self, given: int, last: int) -> None:
+        if last - (given + self._offset) < self._far:
+            # One unit later, so that the times that follow can be right again.
+            self._repair(last + 1)
+            return
+        # Two recordings strung together, or one wrong time: the frame after tells.
+        if self._suspected is not None and 0 < given + self._suspected - last < self._far:
+            self._offset = self._suspected
+            self._repair(given + self._offset)
+            return
+        self._suspected = last + self.step - given
+        self._repair(last + self.step)
+
+    def _repair(self, pts: int) -> None:
+        self._reader.time_repairs += 1
+        self.last = pts

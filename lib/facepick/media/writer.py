@@ -697,7 +697,9 @@ class _AudioCopy:
                 if samples and abs(length - samples) <= slack:
                     length = samples
                 at = round((start - self._clock.origin) / base)
-                if expected is not None and abs(at - expected) <= slack:
+                # Sound that goes back in time (overlaps, a clock that begins anew) can be stored
+                # in no container: it follows what came before.
+                if expected is not None and at <= expected + slack:
                     at = expected
                 expected = at + length
                 if expected * base <= -self._PREROLL_SECONDS:
