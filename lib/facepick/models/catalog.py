@@ -41,6 +41,7 @@ __all__ = [
     "WAV2LIP_GAN",
     "WAV2LIP_GAN_ONNX",
     "WAV2LIP_ONNX",
+    "XSEG",
     "YUNET",
     "all_specs",
     "default_specs",
@@ -351,6 +352,18 @@ SYNCNET = ModelSpec(
     homepage="https://github.com/joonson/syncnet_python",
 )
 
+XSEG = ModelSpec(
+    id="xseg",
+    file="xseg_1.onnx",
+    sha256="",
+    size=0,
+    licence="not stated by its publisher; made with DeepFaceLab (GPL-3.0)",
+    commercial_use=False,
+    purpose="Tells a face from what is in front of it.",
+    homepage="https://github.com/facefusion/facefusion-assets",
+    aliases=("xseg_2.onnx", "xseg_3.onnx", "dfl_xseg.onnx"),
+)
+
 OPEN_NSFW = ModelSpec(
     id="open_nsfw",
     file="open_nsfw.onnx",
@@ -462,6 +475,7 @@ _ALL: tuple[ModelSpec, ...] = (
     GPEN,
     GPEN_256,
     SYNCNET,
+    XSEG,
     OPEN_NSFW,
     HAAR,
     CENTERFACE,

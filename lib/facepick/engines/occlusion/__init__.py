@@ -1,0 +1,1 @@
+"""Telling what is in front of a face from the face itself."""

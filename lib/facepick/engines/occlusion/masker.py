@@ -1,0 +1,344 @@
+"""What of a face may be changed in each frame, and which frames are better left alone.
+
+All is decided in `open_masker`, in one pass over the person's footage, and kept in the session's
+workspace; a request is only looked up.  So answers do not depend on where a render starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import BgrImage, FaceRequest
+from facepick.engines.engine import EngineContext
+from facepick.engines.occlusion import appearance
+from facepick.engines.occlusion.texels import texels
+from facepick.engines.occlusion.xseg import XSeg
+from facepick.errors import SettingsError
+from facepick.faces.detection import FloatArray
+from facepick.models.catalog import XSEG
+from facepick.people.track import BRIDGED
+from facepick.progress import ProgressMeter
+
+__all__ = ["NothingInFront", "OcclusionMasker", "Part", "open_masker"]
+
+Part = Literal["mouth", "face"]
+Bools = npt.NDArray[np.bool_]
+
+_FILE, _TEXELS, _VERSION = "occlusion.npz", "occlusion_texels.u8", 1
+# A frame is left alone when this much of what would change is covered, until less than the
+# second share is: half a mouth replaced looks worse than none.
+_GIVE_UP, _GO_ON = 0.35, 0.25
+# Between two such stretches fewer than 5 frames are no reason to change the face.
+_SHORTEST_RUN = 5
+# The change fades over as many frames on both sides.
+_RAMP_FRAMES = 3
+_MIN_MESH_SCORE = 0.5
+# A face is refined at this height: finer than the texels, and quick.
+_REFINE_PX = 160.0
+
+
+class OcclusionMasker(Protocol):
+    """Knows what is in front of one person's face."""
+
+    def covered(self, request: FaceRequest) -> bool:
+        """Whether so much is covered that the frame stays as it was filmed."""
+        ...
+
+    def visible(self, request: FaceRequest) -> FloatArray | None:
+        """(h, w) float32 over `request.crop`: 1 where the face shows, 0 where something else does.
+
+        None when the whole face does, which is nearly always.
+        """
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """What was found, as plain JSON."""
+        ...
+
+
+class NothingInFront:
+    """The masker of those who do not want one."""
+
+    def covered(self, request: FaceRequest) -> bool:
+        """False."""
+        return False
+
+    def visible(self, request: FaceRequest) -> FloatArray | None:
+        """None: the whole face."""
+        return None
+
+    def report(self) -> dict[str, Any]:
+        """Says that nobody looked."""
+        return {"masker": "off"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """What was found, one row per sighting of the face, in time order.
+
+    Attributes:
+        frame, shot: (n,) int64, of the source.
+        place: (n, 3) float32, the box's middle and height.
+        bits: (n, b) uint8, covered texels, packed.
+    """
+
+    frame: npt.NDArray[np.int64]
+    shot: npt.NDArray[np.int64]
+    place: FloatArray
+    bits: npt.NDArray[np.uint8]
+
+    def follows(self) -> Bools:
+        """(n,) whether a row comes right after the one before it, at the same place."""
+        return _follows(self.frame, self.shot, self.place)
+
+
+def open_masker(context: EngineContext, *, part: Part) -> OcclusionMasker:
+    """The masker that the settings ask for, after one pass over the footage.
+
+    Args:
+        context: its settings have `occlusion`, see `occlusion_setting`.
+        part: what the engine changes.
+
+    Raises:
+        MissingModelError: xseg is asked for by name and is not there.
+        ModelMismatchError: it is another network.
+        Cancelled: the user stopped it; what was not finished is done again.
+    """
+    wanted = context.settings.occlusion
+    if wanted == "off":
+        return NothingInFront()
+    network: Path | None = None
+    if wanted == "xseg":
+        network = context.models.require(XSEG)
+    elif wanted == "auto":
+        network = context.models.find(XSEG)
+    elif wanted != "built-in":
+        raise SettingsError(f"There is no way called {wanted!r} to see what is before a face.")
+    name = "built-in" if network is None else network.name
+    table = _load(context.workspace / _FILE, name)
+    if table is None:
+        table = _scan(context, network)
+        _save(context.workspace / _FILE, name, table)
+    return _Masker(name, table, part)
+
+
+def _load(file: Path, name: str) -> _Table | None:
+    """What an interrupted job kept, when it was found in the same way."""
+    if not file.is_file():
+        return None
+    with np.load(file, allow_pickle=False) as stored:
+        if str(stored["key"]) != f"{_VERSION} {name}":
+            return None
+        return _Table(**{field: stored[field] for field in _Table.__dataclass_fields__})
+
+
+def _save(file: Path, name: str, table: _Table) -> None:
+    part = file.with_name("part_" + file.name)
+    arrays = {field: getattr(table, field) for field in _Table.__dataclass_fields__}
+    np.savez(part, key=np.array(f"{_VERSION} {name}"), **arrays)
+    part.replace(file)
+
+
+class _Masker:
+    """See `OcclusionMasker`."""
+
+    def __init__(self, name: str, table: _Table, part: Part) -> None:
+        self._name = name
+        self._table = table
+        self._rows: dict[int, list[int]] = {}
+        for row, frame in enumerate(table.frame.tolist()):
+            self._rows.setdefault(frame, []).append(row)
+        self._covered = _give_up(table, part)
+        self._strength = _ramps(self._covered, table.follows())
+
+    def covered(self, request: FaceRequest) -> bool:
+        row = self._row(request)
+        return row is not None and bool(self._covered[row])
+
+    def visible(self, request: FaceRequest) -> FloatArray | None:
+        row = self._row(request)
+        if row is None or request.mesh is None:
+            return None
+        strength = float(self._strength[row])
+        height, width = request.crop.shape[:2]
+        if not self._table.bits[row].any():
+            if strength == 1.0:
+                return None
+            return np.full((height, width), strength, np.float32)
+        points = texels()
+        there = np.unpackbits(self._table.bits[row], count=len(points)).astype(np.float32)
+        mesh = request.mesh.astype(np.float32).copy()
+        mesh[:, :2] -= np.asarray(request.origin, np.float32)
+        return _refined(request.crop, mesh, there) * np.float32(strength)
+
+    def report(self) -> dict[str, Any]:
+        """Counts of frames of the footage."""
+        return {
+            "masker": self._name,
+            "frames": len(self._table.frame),
+            "frames_with_something_in_front": int(self._table.bits.any(axis=1).sum()),
+            "frames_left_alone": int(self._covered.sum()),
+        }
+
+    def _row(self, request: FaceRequest) -> int | None:
+        rows = self._rows.get(request.source_frame)
+        if not rows:
+            return None
+        place = np.array(request.box.center, np.float32)
+        away = np.hypot(*(self._table.place[rows, :2] - place).T)
+        nearest = int(np.argmin(away))
+        return rows[nearest] if away[nearest] < 0.3 * request.box.height else None
+
+
+def _usable(request: FaceRequest) -> bool:
+    return (
+        request.mesh is not None
+        and request.mesh_score >= _MIN_MESH_SCORE
+        and request.seen != BRIDGED
+        and bool(np.isfinite(request.mesh).all())
+    )
+
+
+def _scan(context: EngineContext, network: Path | None) -> _Table:
+    """One pass over the footage; texels wait in a file, so that memory stays flat."""
+    points = texels()
+    xseg = None if network is None else XSeg(network, context.device)
+    facts: list[tuple[int, int, float, float, float]] = []
+    rows: list[npt.NDArray[np.uint8]] = []
+    packed_seen: list[npt.NDArray[np.uint8]] = []
+    meter = ProgressMeter(context.progress, "prepare", context.person.frames)
+    file = context.workspace / _TEXELS
+    with open(file, "wb") as stream:
+        for i, request in enumerate(context.footage()):
+            context.cancel.raise_if_cancelled()
+            meter.update(i)
+            if not _usable(request):
+                continue
+            assert request.mesh is not None
+            x, y = request.box.center
+            facts.append((request.source_frame, request.shot, x, y, request.box.height))
+            mesh = request.mesh.astype(np.float32).copy()
+            mesh[:, :2] -= np.asarray(request.origin, np.float32)
+            seen = points.seen(mesh, (request.crop.shape[1], request.crop.shape[0]))
+            if xseg is None:
+                stream.write(points.pull(request.crop, mesh).tobytes())
+                packed_seen.append(np.packbits(seen))
+                continue
+            own = xseg.face(request.crop, request.local(request.landmarks5), points.places(mesh))
+            # facefusion's rule: half sure is not enough.
+            rows.append(np.packbits((own < 0.5) & seen))
+    known = np.array(facts, np.float64).reshape(-1, 5)
+    frame, shot = known[:, 0].astype(np.int64), known[:, 1].astype(np.int64)
+    place = known[:, 2:].astype(np.float32)
+    if xseg is None and len(known):
+        colours = np.memmap(file, np.uint8, "r", shape=(len(known), len(points), 3))
+        looks = np.unpackbits(np.array(packed_seen), axis=1, count=len(points)).astype(bool)
+        usual = appearance.learn(colours, looks)
+        rows = []
+        if usual is not None:
+            follows = _follows(frame, shot, place)
+            for covered in appearance.occluded(usual, colours, looks, follows):
+                context.cancel.raise_if_cancelled()
+                rows.append(np.packbits(covered))
+        del colours
+    file.unlink()
+    width = -(-len(points) // 8)
+    bits = np.array(rows, np.uint8) if rows else np.zeros((len(known), width), np.uint8)
+    return _Table(frame, shot, place, bits)
+
+
+def _follows(frame: npt.NDArray[np.int64], shot: npt.NDArray[np.int64], place: FloatArray) -> Bools:
+    out = np.zeros(len(frame), bool)
+    if len(frame) > 1:
+        near = np.hypot(*np.diff(place[:, :2], axis=0).T) < 0.5 * place[1:, 2]
+        out[1:] = (np.diff(frame) == 1) & (np.diff(shot) == 0) & near
+    return out
+
+
+def _give_up(table: _Table, part: Part) -> Bools:
+    """(n,) whether a row is left alone, with hysteresis."""
+    points = texels()
+    # Of a mouth, the lips by themselves decide too: they are a twelfth of the lower face.
+    zones = [points.lower, points.lips] if part == "mouth" else [np.ones(len(points), bool)]
+    follows = table.follows()
+    out = np.zeros(len(table.frame), bool)
+    for row, bits in enumerate(table.bits):
+        there = np.unpackbits(bits, count=len(points)).astype(bool)
+        share = max(float(there[zone].mean()) for zone in zones)
+        before = bool(follows[row] and out[row - 1])
+        out[row] = share > (_GO_ON if before else _GIVE_UP)
+    for start, stop in _runs(out, follows):
+        between = start > 0 and stop < len(out) and follows[start] and follows[stop]
+        if not out[start] and between and stop - start < _SHORTEST_RUN:
+            out[start:stop] = True
+    return out
+
+
+def _runs(flags: Bools, follows: Bools) -> Iterator[tuple[int, int]]:
+    """Stretches of equal flags without a cut, as (first, past the last)."""
+    start = 0
+    for row in range(1, len(flags) + 1):
+        if row == len(flags) or flags[row] != flags[start] or not follows[row]:
+            yield start, row
+            start = row
+
+
+def _ramps(covered: Bools, follows: Bools) -> FloatArray:
+    """(n,) how strongly the change shows beside frames that are left alone."""
+    out = np.ones(len(covered), np.float32)
+    out[covered] = 0.0
+    for step in range(1, _RAMP_FRAMES + 1):
+        limit = step / (_RAMP_FRAMES + 1)
+        for row in np.flatnonzero(covered):
+            for at, linked in (
+                (row + step, follows[row + 1 : row + step + 1]),
+                (row - step, follows[row - step + 1 : row + 1]),
+            ):
+                if 0 <= at < len(out) and len(linked) == step and linked.all():
+                    out[at] = min(float(out[at]), limit)
+    return out
+
+
+def _refined(crop: BgrImage, mesh: FloatArray, there: FloatArray) -> FloatArray:
+    """Covered texels (n,) as a mask (h, w) of what is not covered, with the picture's edges.
+
+    Guided filter (He, Sun and Tang, *Guided Image Filtering*, PAMI 2013) on a small copy; its
+    coefficients are enlarged and applied to the crop (He and Sun, *Fast Guided Filter*, 2015).
+    """
+    import cv2
+
+    height, width = crop.shape[:2]
+    face = float(np.linalg.norm(mesh[10, :2] - mesh[152, :2]))
+    scale = min(1.0, _REFINE_PX / max(face, 1.0))
+    size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    grey = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
+    guide = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    # One texel a pixel: drawn on a copy in which the face is as high as in the texels.
+    coarse = min(1.0, 64.0 / max(face, 1.0))
+    tiny = (max(2, round(width * coarse)), max(2, round(height * coarse)))
+    ratio = np.array([tiny[0] / width, tiny[1] / height], np.float32)
+    drawn = texels().onto(there, mesh[:, :2] * ratio, tiny)
+    wanted = np.clip(cv2.resize(drawn, size, interpolation=cv2.INTER_LINEAR), 0, 1)
+
+    window = (2 * max(2, round(0.025 * _REFINE_PX)) + 1,) * 2
+
+    def mean(picture: npt.ArrayLike) -> FloatArray:
+        return np.asarray(cv2.boxFilter(np.asarray(picture, np.float32), -1, window), np.float32)
+
+    mean_guide, mean_wanted = mean(guide), mean(wanted)
+    covariance = mean(guide * wanted) - mean_guide * mean_wanted
+    variance = mean(guide * guide) - mean_guide * mean_guide
+    # Edges of less than about 4 % of the range are no edges.
+    slope = np.asarray(covariance / (variance + np.float32(0.04**2)), np.float32)
+    offset = mean(mean_wanted - slope * mean_guide)
+    slope = mean(slope)
+    full = (width, height)
+    mask = cv2.resize(slope, full) * grey + cv2.resize(offset, full)
+    # Half covered counts as covered: the rim of a hand must not carry a stripe of new skin.
+    return np.asarray(np.clip(1 - (mask - 0.15) / 0.4, 0, 1), np.float32)

@@ -1,0 +1,105 @@
+"""Any engine's session, made to stay behind what is in front of the face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.engines.engine import EngineContext, EngineResult, EngineSession
+from facepick.engines.occlusion.masker import NothingInFront, OcclusionMasker, Part, open_masker
+from facepick.faces.detection import FloatArray
+
+__all__ = ["OcclusionSession", "behind_occluders"]
+
+
+def behind_occluders(
+    session: EngineSession,
+    context: EngineContext,
+    *,
+    part: Part,
+    instead: Callable[[FaceRequest], EngineResult] | None = None,
+    keep_note: str | None = None,
+) -> EngineSession:
+    """The session, or one around it that spares what is in front of the face.
+
+    Args:
+        session: of the engine; closed when the masker cannot be had.
+        context: it was opened with; its settings have `occlusion`.
+        part: what the engine changes.
+        instead: answers for frames in which too much is covered; None leaves them as filmed.
+        keep_note: patches with this note are not masked: what hides a face hides its cover too.
+
+    Raises:
+        MissingModelError, ModelMismatchError, Cancelled: see `open_masker`.
+    """
+    try:
+        masker = open_masker(context, part=part)
+    except BaseException:
+        session.close()
+        raise
+    if isinstance(masker, NothingInFront):
+        return session
+    return OcclusionSession(session, masker, instead=instead, keep_note=keep_note)
+
+
+class OcclusionSession:
+    """See `behind_occluders`; the rest is the engine's own session's."""
+
+    def __init__(
+        self,
+        session: EngineSession,
+        masker: OcclusionMasker,
+        *,
+        instead: Callable[[FaceRequest], EngineResult] | None = None,
+        keep_note: str | None = None,
+    ) -> None:
+        self._session, self._masker = session, masker
+        self._instead, self._keep_note = instead, keep_note
+
+    def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
+        """See `EngineSession`."""
+        free = [r for r in requests if not self._masker.covered(r)]
+        made = dict(zip(map(id, free), self._session.process(free), strict=True))
+        return [
+            self._spared(r, made[id(r)]) if id(r) in made else self._left_alone(r) for r in requests
+        ]
+
+    def report(self) -> dict[str, Any]:
+        """The engine's, and ``occlusion``: see `OcclusionMasker.report`."""
+        return {**self._session.report(), "occlusion": self._masker.report()}
+
+    def close(self) -> None:
+        """See `EngineSession`."""
+        self._session.close()
+
+    def _left_alone(self, request: FaceRequest) -> EngineResult:
+        return Reason.OCCLUDED if self._instead is None else self._instead(request)
+
+    def _spared(self, request: FaceRequest, result: EngineResult) -> EngineResult:
+        if not isinstance(result, FacePatch) or (
+            self._keep_note is not None and result.note == self._keep_note
+        ):
+            return result
+        visible = self._masker.visible(request)
+        if visible is None:
+            return result
+        alpha = result.alpha * _moved(visible, request.origin, result)
+        # A patch that shows nothing any more is a frame left as it was.
+        if not (alpha > 1 / 255).any():
+            return self._left_alone(request)
+        return replace(result, alpha=np.asarray(alpha, np.float32))
+
+
+def _moved(visible: FloatArray, origin: tuple[int, int], patch: FacePatch) -> FloatArray:
+    """A mask of the crop at `origin` over the patch's rectangle; 1 beyond the crop."""
+    height, width = patch.alpha.shape
+    out = np.ones((height, width), np.float32)
+    dx, dy = patch.origin[0] - origin[0], patch.origin[1] - origin[1]
+    top, left = max(0, dy), max(0, dx)
+    part = visible[top : max(top, dy + height), left : max(left, dx + width)]
+    out[top - dy : top - dy + part.shape[0], left - dx : left - dx + part.shape[1]] = part
+    return out
