@@ -1,0 +1,377 @@
+"""The packets that go beside the picture: sound and subtitles, copied or made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.media.audio import AudioBlock, decode_audio, fitted
+from facepick.media.container import open_media, stream_time_base
+from facepick.media.encode import Container
+from facepick.media.video import AudioInfo, VideoInfo
+from facepick.progress import CancelToken
+
+__all__ = ["AudioOut", "AudioTrack", "OutputClock", "copy_of", "sounds"]
+
+log = logging.getLogger(__name__)
+
+FloatSamples = npt.NDArray[np.float32]
+
+
+# Bits per second and channel: AAC-LC at 96 kbit/s a channel is transparent for nearly all
+# material (192 kbit/s stereo); Opus needs about two thirds of that.
+_BIT_RATE_PER_CHANNEL = {"aac": 96_000, "libopus": 64_000}
+
+
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AudioTrack:
+    """A new audio track.
+
+    Attributes:
+        samples: (n,) or (n, channels) float32 in [-1, 1], or a file with an audio stream.
+        rate: samples per second of an array; for a file the rate to encode at.  Rates that
+            the encoder does not know are resampled.
+        start: seconds on the source's clock of the first sample; None is the start of the
+            result.
+        language: ISO 639-2 code, or None.
+        title: shown in the players' menus, or None.
+    """
+
+    samples: FloatSamples | Path
+    rate: int = 48000
+    start: Fraction | None = None
+    language: str | None = None
+    title: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.samples, np.ndarray):
+            if self.samples.ndim not in (1, 2) or self.samples.dtype != np.float32:
+                raise ValueError(
+                    "samples must be float32 (n,) or (n, channels), "
+                    f"got {self.samples.dtype} {self.samples.shape}"
+                )
+            if self.samples.ndim == 2 and self.samples.shape[1] not in (1, 2, 6, 8):
+                raise ValueError(f"1, 2, 6 or 8 channels, got {self.samples.shape[1]}")
+        if self.rate <= 0:
+            raise ValueError(f"rate must be positive, got {self.rate}")
+
+    def __repr__(self) -> str:
+        what = self.samples if isinstance(self.samples, Path) else self.samples.shape
+        return f"AudioTrack({what} at {self.rate} Hz)"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AudioOut:
+    """The sound of a result.
+
+    Made by `none`, `keep`, `replace` or `dub`.
+
+    Attributes:
+        source: file whose streams are copied packet by packet, or None.
+        streams: their indices in file order.
+        tracks: new tracks; they come first, and the first of them is the default.
+    """
+
+    source: Path | None = None
+    streams: tuple[AudioInfo, ...] = ()
+    tracks: tuple[AudioTrack, ...] = field(default=())
+
+    @classmethod
+    def none(cls) -> AudioOut:
+        """A silent result."""
+        return cls()
+
+    @classmethod
+    def keep(cls, info: VideoInfo) -> AudioOut:
+        """All audio streams of the source, as they are."""
+        return cls(source=info.path, streams=info.audio)
+
+    @classmethod
+    def replace(cls, *tracks: AudioTrack) -> AudioOut:
+        """New tracks instead of the source's."""
+        return cls(tracks=tracks)
+
+    @classmethod
+    def dub(cls, info: VideoInfo, track: AudioTrack, *, keep_original: bool = False) -> AudioOut:
+        """A new default track; the source's other streams follow.
+
+        Args:
+            info: the source.
+            track: takes the place of the default stream.
+            keep_original: whether the old default stream is kept too, after the new one.
+        """
+        default = next((a for a in info.audio if a.is_default), None) or next(
+            iter(info.audio), None
+        )
+        others = tuple(a for a in info.audio if keep_original or a is not default)
+        return cls(source=info.path if others else None, streams=others, tracks=(track,))
+
+
+class OutputClock:
+    """Times of the result: the source's, less the origin."""
+
+    def __init__(
+        self, info: VideoInfo, pts: Sequence[int], duration_pts: int, origin: Fraction | None
+    ) -> None:
+        self.time_base = info.time_base
+        if origin is None:
+            starts = [info.start_seconds, *(a.start_seconds for a in info.audio)]
+            origin = max(Fraction(0), min(starts))
+        # In whole units of the video's clock, so that its times stay exact; the sound is
+        # shifted by exactly as much.
+        shift = round(origin / self.time_base)
+        self.origin = shift * self.time_base
+        self.pts = np.asarray(pts, np.int64) - shift
+        if len(self.pts) > 1 and (np.diff(self.pts) <= 0).any():
+            raise ValueError("pts must rise strictly")
+        self.durations = np.diff(self.pts, append=self.pts[-1] + max(1, duration_pts))
+
+
+def copy_of(made: Any, template: Any) -> Any:
+    """A stream of the output for packets of another, under every PyAV from 12 on."""
+    if not hasattr(made, "add_stream_from_template"):
+        return made.add_stream(template=template)
+    try:
+        # By the decoder's codec: there need not be an encoder of the same name (AV1).
+        return made.add_stream_from_template(template, opaque=True)
+    except TypeError:
+        return made.add_stream_from_template(template)
+
+
+def sounds(
+    made: Any,
+    target: Container,
+    info: VideoInfo,
+    audio: AudioOut,
+    clock: OutputClock,
+    stop: Fraction | None,
+    cancel: CancelToken,
+) -> list[Iterator[tuple[Fraction, Any]]]:
+    """One iterator of packets for each part of the sound; streams are made in their final order."""
+    made_of: list[Iterator[tuple[Fraction, Any]]] = []
+    first = True
+    for track in audio.tracks:
+        made_track = _NewTrack(made, target, track, clock, stop, cancel, default=first)
+        made_of.append(made_track.packets())
+        first = False
+    for stream in audio.streams:
+        assert audio.source is not None
+        if not stream.sample_rate or not stream.channels:
+            log.warning("audio stream %d is left out: its codec is unknown", stream.index)
+            continue
+        if target.holds_audio(stream.codec):
+            copy = _AudioCopy(made, audio.source, stream, clock, stop, cancel)
+            _mark_default(copy.stream, first if audio.tracks else stream.is_default)
+            made_of.append(copy.packets())
+        else:
+            log.info("%s audio is re-encoded: %s cannot hold it", stream.codec, target.name)
+            track = AudioTrack(
+                samples=audio.source, rate=stream.sample_rate, language=stream.language
+            )
+            made_track = _NewTrack(
+                made,
+                target,
+                track,
+                clock,
+                stop,
+                cancel,
+                default=first if audio.tracks else stream.is_default,
+                stream=stream,
+            )
+            made_of.append(made_track.packets())
+        first = False
+    return made_of
+
+
+def _mark_default(stream: Any, default: bool) -> None:
+    """Whether players take this track unasked.  PyAV before 14 cannot say; the first is taken."""
+    if hasattr(stream, "disposition"):
+        stream.disposition = int(default)
+
+
+class _AudioCopy:
+    """Packets of one stream of the source, shifted to the result's clock."""
+
+    # A lossy frame overlaps with the one before it: decoding that starts cold at a frame gives
+    # it right only if the frame before was fed too (AAC: one of 1024 samples; Opus converges
+    # within 80 ms = four frames of 20 ms, RFC 7845 section 4.2).
+    _PREROLL_SECONDS = Fraction(80, 1000)
+
+    def __init__(
+        self,
+        made: Any,
+        source: Path,
+        stream: AudioInfo,
+        clock: OutputClock,
+        stop: Fraction | None,
+        cancel: CancelToken,
+    ) -> None:
+        self._source = source
+        self._index = stream.index
+        self._start = stream.start_seconds
+        self._clock = clock
+        self._stop = stop
+        self._cancel = cancel
+        with open_media(source) as container:
+            template = container.streams[stream.index]
+            self.stream = copy_of(made, template)
+            if stream.language:
+                self.stream.metadata["language"] = stream.language
+            title = template.metadata.get("title")
+            if title:
+                self.stream.metadata["title"] = title
+
+    def packets(self) -> Iterator[tuple[Fraction, Any]]:
+        with open_media(self._source) as container:
+            stream: Any = container.streams[self._index]
+            time_base = stream_time_base(stream)
+            rate = stream.codec_context.sample_rate
+            samples = stream.codec_context.frame_size or 0
+            base = Fraction(1, rate)
+            expected: int | None = None
+            for packet in container.demux(stream):
+                self._cancel.raise_if_cancelled()
+                if not packet.size:
+                    continue
+                start = self._time(packet, time_base, expected, base)
+                length = round((packet.duration or 0) * time_base / base) or samples
+                # Containers that round times (Matroska: 1 ms) would make the sound stutter in
+                # one that counts samples: where a time is as near to the sample count as the
+                # rounding, the count is taken.
+                slack = int(time_base / base) + 1
+                if samples and abs(length - samples) <= slack:
+                    length = samples
+                at = round((start - self._clock.origin) / base)
+                # Sound that goes back in time (overlaps, a clock that begins anew) can be stored
+                # in no container: it follows what came before.
+                if expected is not None and at <= expected + slack:
+                    at = expected
+                expected = at + length
+                if expected * base <= -self._PREROLL_SECONDS:
+                    continue
+                if self._stop is not None and start >= self._stop:
+                    return
+                packet.stream = self.stream
+                packet.time_base = base
+                packet.pts = packet.dts = at
+                packet.duration = length
+                yield at * base, packet
+
+    def _time(
+        self, packet: Any, time_base: Fraction, expected: int | None, base: Fraction
+    ) -> Fraction:
+        """The packet's time on the source's clock; without one it follows the one before."""
+        units = packet.pts if packet.pts is not None else packet.dts
+        if units is not None:
+            return Fraction(units * time_base)
+        if expected is not None:
+            return self._clock.origin + expected * base
+        return self._start
+
+
+class _NewTrack:
+    """Samples, encoded for the container."""
+
+    def __init__(
+        self,
+        made: Any,
+        target: Container,
+        track: AudioTrack,
+        clock: OutputClock,
+        stop: Fraction | None,
+        cancel: CancelToken,
+        *,
+        default: bool,
+        stream: AudioInfo | None = None,
+    ) -> None:
+        self._track = track
+        self._clock = clock
+        self._stop = stop
+        self._cancel = cancel
+        self._source_stream = stream
+        self._rate = _supported_rate(target.encoder, track.rate)
+        if stream is not None:
+            channels = stream.channels
+        elif isinstance(track.samples, np.ndarray):
+            channels = 1 if track.samples.ndim == 1 else track.samples.shape[1]
+        else:
+            channels = 2
+        self._channels = channels if channels in _LAYOUTS else 2
+        self.stream = made.add_stream(target.encoder, rate=self._rate)
+        self.stream.codec_context.layout = _LAYOUTS[self._channels]
+        self.stream.bit_rate = _BIT_RATE_PER_CHANNEL[target.encoder] * max(2, self._channels)
+        if track.language:
+            self.stream.metadata["language"] = track.language
+        if track.title:
+            self.stream.metadata["title"] = track.title
+        _mark_default(self.stream, default)
+
+    def _blocks(self) -> Iterator[AudioBlock]:
+        track, clock = self._track, self._clock
+        if isinstance(track.samples, np.ndarray):
+            start = clock.origin if track.start is None else track.start
+            samples = track.samples.reshape(len(track.samples), -1)
+            for at in range(0, len(samples), track.rate):
+                block = samples[at : at + track.rate]
+                yield AudioBlock(start + Fraction(at, track.rate), block)
+            return
+        index = None if self._source_stream is None else self._source_stream.index
+        blocks = decode_audio(
+            track.samples,
+            rate=self._track.rate,
+            channels=self._channels,
+            stream=index,
+            cancel=self._cancel,
+        )
+        if self._source_stream is not None:
+            yield from blocks
+            return
+        # A file of its own has a clock of its own.
+        start = clock.origin if track.start is None else track.start
+        first: Fraction | None = None
+        for item in blocks:
+            first = item.start if first is None else first
+            yield AudioBlock(item.start - first + start, item.samples)
+
+    def packets(self) -> Iterator[tuple[Fraction, Any]]:
+        import av
+
+        base = Fraction(1, self._track.rate)
+        position = 0
+        for samples in fitted(
+            self._blocks(), rate=self._track.rate, start=self._clock.origin, stop=self._stop
+        ):
+            self._cancel.raise_if_cancelled()
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(samples.reshape(1, -1)),
+                format="flt",
+                layout=_LAYOUTS[self._channels],
+            )
+            frame.sample_rate = self._track.rate
+            frame.pts = position
+            frame.time_base = base
+            position += len(samples)
+            yield from self._timed(self.stream.encode(frame))
+        yield from self._timed(self.stream.encode(None))
+
+    def _timed(self, packets: list[Any]) -> Iterator[tuple[Fraction, Any]]:
+        for packet in packets:
+            yield packet.pts * Fraction(packet.time_base), packet
+
+
+def _supported_rate(encoder: str, rate: int) -> int:
+    """The rate itself if the encoder knows it, else the next higher one, else the highest."""
+    import av
+
+    known = sorted(av.codec.Codec(encoder, "w").audio_rates or [rate])
+    return next((r for r in known if r >= rate), known[-1])
