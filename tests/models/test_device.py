@@ -127,14 +127,14 @@ ARENA = (
 )
 
 
-@pytest.fixture
-def full_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions on CUDA start and then find no memory."""
+@pytest.fixture(params=[ARENA])
+def full_card(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions on CUDA start and then find no memory, or fail as the parameter says."""
     opened = device_module._opened
 
     def fake(path: Path, device: str, threads: int | None) -> Any:
         session = opened(path, "cpu", threads)
-        return FullCard(session, ARENA) if device == "cuda" else session
+        return FullCard(session, request.param) if device == "cuda" else session
 
     monkeypatch.setattr(device_module, "_opened", fake)
 
@@ -153,6 +153,21 @@ def test_a_card_without_memory_is_left_for_the_cpu(caplog: pytest.LogCaptureFixt
     caplog.clear()
     session.run(None, SILENCE)
     assert not caplog.records
+
+
+OLD = "CUDA error cudaErrorNoKernelImageForDevice: no kernel image is available for execution"
+
+
+@pytest.mark.parametrize("full_card", [OLD], indirect=True)
+@pytest.mark.usefixtures("full_card")
+def test_a_card_that_the_libraries_do_not_know_is_left_for_the_cpu(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    session = ort_session(BUNDLED_DIR / SILERO_VAD.file, "cuda", threads=1)
+    with caplog.at_level(logging.WARNING, logger="facepick"):
+        assert 0 <= session.attempt(None, SILENCE)[0][0, 0] < 0.1
+    assert session.on_cpu
+    assert "no kernel image" in caplog.text
 
 
 def test_a_network_that_fails_is_one_clear_error() -> None:

@@ -165,11 +165,17 @@ def test_a_damaged_note_is_ignored(tmp_path: Path, large: ModelSpec) -> None:
 
 def test_default_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "user"))
     named = os.pathsep.join([str(tmp_path / "a"), "", f" {tmp_path / 'b'} "])
     monkeypatch.setenv("FACEPICK_MODELS", named)
     extra = tmp_path / "host"
     own = tmp_path / "home" / "models"
     assert search_folders([extra]) == (tmp_path / "a", tmp_path / "b", own, extra)
+    shared = tmp_path / "user" / ".insightface" / "models"
+    shared.mkdir(parents=True)
+    assert search_folders([extra])[3:] == (extra, shared)
+    shared.rmdir()
     store = default_store([extra])
     assert store.fetch_dir == own
     assert store.folders == (tmp_path / "a", tmp_path / "b", own, extra)

@@ -137,10 +137,10 @@ def providers(device: str = "auto") -> list[str]:
 
 
 class OrtSession:
-    """An onnxruntime session that goes on on the CPU when its device's memory is full.
+    """An onnxruntime session that goes on on the CPU when its device gives up.
 
-    Graphics cards are shared: with the WebUI's own models, with games.  A long job shall not fail
-    at its last minute because of that.
+    Graphics cards are shared, with the WebUI's own models or with games, and drivers are older or
+    newer than libraries.  A long job shall not fail at its last minute because of that.
 
     Args:
         path: of the network.
@@ -197,7 +197,8 @@ class OrtSession:
     def attempt(
         self, outputs: Sequence[str] | None, feed: Mapping[str, npt.NDArray[Any]]
     ) -> list[npt.NDArray[Any]]:
-        """The network's answers, from where the session is.
+        """The network's answers, from where the session is; what fails there for another reason
+        than memory is done on the CPU from now on.
 
         Args:
             outputs: names; None for all.
@@ -205,7 +206,7 @@ class OrtSession:
 
         Raises:
             OutOfMemory: the device's memory is full; a smaller batch may do.
-            ModelMismatchError: the network fails on this input.
+            ModelMismatchError: the network fails on this input, on the CPU as well.
         """
         inputs = {
             name: np.ascontiguousarray(array, self._types[name] or array.dtype)
@@ -222,10 +223,17 @@ class OrtSession:
                     f"The memory is full; {self._path.name} cannot run.",
                     hint="Close other programs, or take --device cpu.",
                 ) from error
-            raise ModelMismatchError(
-                f"{self._path.name} failed: {_first_line(error)}",
-                hint="Try --device cpu, or another copy of the file.",
-            ) from error
+            if self.on_cpu:
+                raise ModelMismatchError(
+                    f"{self._path.name} failed: {_first_line(error)}",
+                    hint="Try another copy of the file.",
+                ) from error
+            log.warning(
+                "%s fails on %s, which now runs on the CPU: %s",
+                self._session.get_providers()[0], self._path.name, _first_line(error),
+            )  # fmt: skip
+        self.move_to_cpu()
+        return self.attempt(outputs, feed)
 
     def move_to_cpu(self) -> None:
         """Give the device's memory back and run on the CPU from now on."""

@@ -273,11 +273,14 @@ def _missing_sentence(spec: ModelSpec) -> str:
 def search_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
     """Where models are looked for: ``FACEPICK_MODELS``, the user's own folder, then `extra`.
 
-    ``FACEPICK_MODELS`` may name several folders, separated as in ``PATH``.
+    ``FACEPICK_MODELS`` may name several folders, separated as in ``PATH``.  Where insightface (and
+    roop and others that run it) keep their models is looked into last, if it is there.
     """
     named = os.environ.get("FACEPICK_MODELS", "").split(os.pathsep)
     chosen = [Path(os.path.abspath(os.path.expanduser(n.strip()))) for n in named if n.strip()]
-    return (*chosen, home_dir() / "models", *map(Path, extra))
+    shared = Path(os.path.expanduser("~/.insightface/models"))
+    others = (*map(Path, extra), *((shared,) if shared.is_dir() else ()))
+    return (*chosen, home_dir() / "models", *others)
 
 
 def default_store(extra: Sequence[Path] = ()) -> ModelStore:
