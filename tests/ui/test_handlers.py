@@ -95,7 +95,8 @@ def test_render_goes_to_its_end_and_shows_result_and_report(tab: Any, scanned: s
     assert "Done" in page["progress"]["value"]
     assert Path(page["result"]["value"]).is_file()
     assert page["original"]["value"] == tab.handlers.session(scanned).served
-    assert page["download"]["value"] == page["result"]["value"]
+    result = str(page["result"]["value"])
+    assert page["download"]["value"] == [result, result + ".facepick.json"]
     assert "not on screen" in page["report"]["value"]
     assert page["stop"]["interactive"] is False
     assert page["render"]["interactive"] is True

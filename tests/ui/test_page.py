@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import facepick.engines
 from facepick.errors import FacepickError
 from facepick.settings import fields_of
 from facepick_ui import chinese, compat, messages
@@ -56,6 +59,8 @@ def test_every_setting_of_every_engine_has_a_widget_with_its_default(tab: Any) -
     for engine in tab.page.app.registry.all():
         spec = engine.spec
         for field in fields_of(spec.settings):
+            if spec.needs_source and field.name == "face":
+                continue  # chosen by a click on it
             component = tab.page.components[f"{spec.flow}_{spec.id}_{field.name}"]
             assert component.label.startswith(field.ui.label)
             if field.kind == "file":
@@ -98,14 +103,49 @@ def test_every_word_used_is_in_the_catalogue(tab: Any) -> None:
         assert messages.has(key)
 
 
-def test_every_error_of_the_core_has_a_headline() -> None:
-    def classes(cls: type[FacepickError]) -> list[type[FacepickError]]:
-        return [cls, *(c for sub in cls.__subclasses__() for c in classes(sub))]
+def core_errors() -> list[type[FacepickError]]:
+    """The whole tree, with those that modules of the core derive for themselves."""
+    for module in pkgutil.walk_packages(facepick.engines.__path__, "facepick.engines."):
+        importlib.import_module(module.name)
 
-    for cls in classes(FacepickError):
-        if not cls.__module__.startswith("facepick."):
-            continue
+    def below(cls: type[FacepickError]) -> list[type[FacepickError]]:
+        return [cls, *(c for sub in cls.__subclasses__() for c in below(sub))]
+
+    return [c for c in below(FacepickError) if c.__module__.startswith("facepick.")]
+
+
+def made(cls: type[FacepickError]) -> FacepickError:
+    """An error of this class, whatever its constructor wants."""
+    error = cls.__new__(cls)
+    FacepickError.__init__(error, "What happened.", hint="What to do.")
+    return error
+
+
+def test_every_error_of_the_core_has_a_headline() -> None:
+    for cls in core_errors():
         assert any(messages.has(f"error_{base.__name__}") for base in cls.__mro__), cls
+
+
+def test_every_error_of_the_core_is_told_in_chinese_with_the_detail_after_it() -> None:
+    found = core_errors()
+    assert {"UnusableFace", "FfmpegFailed"} <= {cls.__name__ for cls in found}
+    # One sentence each, and none for a class that is no more.
+    assert {cls.__name__ for cls in found} == set(chinese.ERRORS)
+    for cls in found:
+        box = messages.error_html(made(cls), "zh")
+        sentence, hint = chinese.ERRORS[cls.__name__]
+        assert box.index(sentence) < box.index(hint) < box.index("What happened. What to do.")
+        assert all(re.search("[\u4e00-\u9fff]", words) for words in (sentence, hint))
+        assert sentence not in messages.error_html(made(cls), "en")
+
+
+def test_a_failed_job_is_told_in_chinese_by_its_exit_code() -> None:
+    codes = {cls.exit_code for cls in core_errors()}
+    assert codes == set(chinese.EXIT_CODES)
+    for code in (*codes, None):
+        box = messages.failure_html("No frame.", code, "zh")
+        assert box.index("。") < box.index("No frame.")
+    assert "No frame." in messages.failure_html("No frame.", 2, "en")
 
 
 def test_every_setting_and_engine_has_chinese_words(tab: Any) -> None:

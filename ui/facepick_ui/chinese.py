@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CHOICES", "ENGINES", "HELPS", "NAMES", "SETTINGS"]
+__all__ = ["CHOICES", "ENGINES", "ERRORS", "EXIT_CODES", "HELPS", "NAMES", "SETTINGS"]
 
 SETTINGS: dict[str, tuple[str, str]] = {
     # Hide.
@@ -182,3 +182,51 @@ ENGINES: dict[str, tuple[str, str]] = {
     ),
 }
 """English label -> Chinese label and help."""
+
+ERRORS: dict[str, tuple[str, str]] = {
+    "FacepickError": (
+        "facepick 无法完成这项操作。",
+        "请按下面的详情处理，或运行“facepick doctor”检查。",
+    ),
+    "UserInputError": ("提供的内容不符合要求。", "请按下面的详情修改后重试。"),
+    "VideoOpenError": (
+        "文件不存在、不是视频，或其中没有可以解码的画面。",
+        "请换一个文件，或先转换为 MP4（H.264）。",
+    ),
+    "NoAudioError": ("需要声音，但该文件中没有音轨。", "请选择带有声音的文件。"),
+    "NoFacesFound": ("没有找到可以使用的人脸。", "请使用人脸更大、更清晰的正面画面。"),
+    "SelectionError": ("该人物不在这个视频中，或名字不唯一。", "请在上面的人物列表中重新选择。"),
+    "SettingsError": ("某项设置未知、类型不对或超出范围。", "请把该设置改到允许的范围内。"),
+    "ConsentRequired": (
+        "换脸前需要声明你有权使用这两张面孔。",
+        "请勾选声明后重试。",
+    ),
+    "JobNotFound": ("没有这个任务，或其结果已不存在。", "请在“以前的任务”中查看现有任务。"),
+    "MissingModelError": (
+        "本机上没有所需的模型文件。",
+        "请用“facepick models fetch”下载，或把文件放入模型文件夹，也可以改选内置的方式。",
+    ),
+    "ModelMismatchError": (
+        "模型文件的内容与名称不符，或不安全。",
+        "请删除该文件，换成正确的文件。",
+    ),
+    "ToolError": ("facepick 所需的外部程序缺失或出错。", "请运行“facepick doctor”查看缺少什么。"),
+    "FfmpegMissing": ("找不到 ffmpeg。", "请安装 ffmpeg，或安装 Python 包 imageio-ffmpeg。"),
+    "FfmpegFailed": ("ffmpeg 处理文件时出错。", "请检查输入文件，或换一种格式。"),
+    "PackageMissing": ("缺少一个可选的 Python 包。", "请按下面的命令安装后重新启动。"),
+    "OutOfMemory": (
+        "设备或本机内存不足。",
+        "请关闭其他程序、选择较小的视频，或把设备改为 CPU。",
+    ),
+    "EngineError": ("所选方式在处理人脸时出错。", "请换一种方式，或查看程序日志。"),
+    "DuplicateEngineError": ("两个引擎使用了同一个名称。", "请卸载其中一个附加引擎。"),
+    "RenderError": (
+        "无法解码、编码或写入视频。",
+        "请检查磁盘空间和写入权限，或换一种编码器。",
+    ),
+    "UnusableFace": ("照片中的这张脸无法使用。", "请使用清晰、足够大的正面照片。"),
+}
+"""Class of an error -> Chinese sentence and what to do next."""
+
+EXIT_CODES: dict[int, str] = {2: "UserInputError", 3: "ToolError", 5: "FacepickError"}
+"""How a job ended that failed -> the class whose words fit."""

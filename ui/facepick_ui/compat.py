@@ -24,6 +24,7 @@ __all__ = [
     "paths_of",
     "selected_index",
     "set_queue",
+    "state",
 ]
 
 Changes = dict[str, dict[str, Any]]
@@ -97,6 +98,14 @@ def listen(
     else:
         options["show_api"] = False
     return event(function, inputs=list(inputs), outputs=list(outputs), **options)
+
+
+def state(when_gone: Callable[[Any], Any]) -> Any:
+    """A `gr.State` without a value; `when_gone` is called with its value some time after the page
+    was closed, where this gradio notices that (since 4)."""
+    known = _parameters(gr.State.__init__)
+    options: dict[str, Any] = {"delete_callback": when_gone} if "delete_callback" in known else {}
+    return gr.State(None, **options)
 
 
 def needs_queue_for_generators() -> bool:

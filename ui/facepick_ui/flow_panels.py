@@ -67,7 +67,9 @@ def engine_panel(spec: EngineSpec, language: str, *, visible: bool) -> tuple[Pan
     prefix = f"{spec.flow}_{spec.id}_"
     advanced = None
     with compat.build("Column", elem_id=f"facepick_{name}", visible=visible) as column:
-        widgets = settings_widgets(spec.settings, prefix, language, advanced=False)
+        # Which face of a photo is chosen by a click on it.
+        skip = ("face",) if spec.needs_source else ()
+        widgets = settings_widgets(spec.settings, prefix, language, advanced=False, skip=skip)
         if any(f.ui.advanced for f in fields_of(spec.settings)):
             with compat.build(
                 "Accordion",
@@ -75,7 +77,9 @@ def engine_panel(spec: EngineSpec, language: str, *, visible: bool) -> tuple[Pan
                 open=False,
                 elem_id=f"facepick_{name}_advanced",
             ) as advanced:
-                widgets += settings_widgets(spec.settings, prefix, language, advanced=True)
+                widgets += settings_widgets(
+                    spec.settings, prefix, language, advanced=True, skip=skip
+                )
     return Panel(spec=spec, name=name, column=column, widgets=tuple(widgets)), advanced
 
 

@@ -2,7 +2,7 @@
 
 Settings bring their own English label and help (`facepick.settings.Ui`); their Chinese words are
 found by the English label.  Errors of the core bring an English sentence and a hint; in Chinese
-they get a headline by their class above it.
+a headline, a sentence and a hint by their class stand above it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = [
     "LANGUAGES",
     "choice_label",
     "error_html",
+    "failure_html",
     "language_of",
     "model_how",
     "setting_help",
@@ -191,10 +192,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "timing": ("Start, trim, several lines", "开始时间、裁剪、多条台词"),
     "speech_start": ("Starts at (seconds)", "开始于（秒）"),
     "speech_start_help": ("On the clock of the video.", "以视频时间为准。"),
-    "speech_offset": ("Skip of the speech (seconds)", "跳过语音开头（秒）"),
-    "speech_offset_help": ("So much of its beginning is left out.", "略去语音开头的这一段。"),
-    "speech_duration": ("Take of the speech (seconds)", "取用语音时长（秒）"),
-    "speech_duration_help": ("0 takes all of it.", "0 表示全部。"),
+    "speech_offset": ("Skip the first (seconds)", "跳过语音开头（秒）"),
+    "speech_offset_help": ("Of the speech; its beginning is left out.", "略去语音开头的这一段。"),
+    "speech_duration": ("Then take (seconds)", "取用语音时长（秒）"),
+    "speech_duration_help": ("Of the speech; 0 takes all of it.", "0 表示全部。"),
     "lines_hint": (
         "Several lines, of several people too: one list (JSON or SRT with start, person, file and "
         "text) and its sound files, all at once. It replaces the speech above.",
@@ -311,7 +312,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "result": ("Result", "结果"),
     "original": ("Original", "原视频"),
-    "download": ("Download", "下载"),
+    "download": ("Download: video and report", "下载：视频和报告"),
+    "debug_sheets": (
+        "Steps: crop, what the network saw, its result, mask, outcome",
+        "步骤：裁剪、网络输入、网络结果、遮罩、最终效果",
+    ),
     "report": ("What was changed", "修改了什么"),
     "jobs": ("Earlier jobs", "以前的任务"),
     "jobs_empty": ("Finished and stopped jobs are listed here.", "完成和停止的任务会列在这里。"),
@@ -467,21 +472,50 @@ def engine_help(label: str, english: str, language: str) -> str:
 
 
 def error_html(error: BaseException, language: str) -> str:
-    """What went wrong and what to do next, as a box."""
-    if isinstance(error, errors.FacepickError):
-        headline = next(
-            text(f"error_{cls.__name__}", language)
-            for cls in type(error).__mro__
-            if has(f"error_{cls.__name__}")
-        )
-        return problem_html(headline, (error.message, error.hint))
-    return problem_html(text("unexpected", language), (text("unexpected_help", language),))
+    """What went wrong and what to do next, as a box.
+
+    The core speaks English: in Chinese its words come as detail, after a sentence and a hint for
+    the class of the error.
+    """
+    if not isinstance(error, errors.FacepickError):
+        return problem_html(text("unexpected", language), (text("unexpected_help", language),))
+    headline = next(
+        text(f"error_{cls.__name__}", language)
+        for cls in type(error).__mro__
+        if has(f"error_{cls.__name__}")
+    )
+    said = (error.message, error.hint)
+    if language != "zh":
+        return problem_html(headline, said)
+    words = next(
+        chinese.ERRORS[cls.__name__]
+        for cls in type(error).__mro__
+        if cls.__name__ in chinese.ERRORS
+    )
+    return problem_html(headline, words, detail=said)
 
 
-def problem_html(headline: str, sentences: Iterable[str] = ()) -> str:
-    """A box that says what is wrong and what to do."""
+def failure_html(error: str, exit_code: int | None, language: str) -> str:
+    """Why a job failed, of which only the sentence and the exit code are known."""
+    headline = text("failed", language)
+    if language != "zh":
+        return problem_html(headline, (error,))
+    words = chinese.ERRORS[chinese.EXIT_CODES.get(exit_code or 5, "FacepickError")]
+    return problem_html(headline, words, detail=(error,))
+
+
+def problem_html(
+    headline: str, sentences: Iterable[str] = (), *, detail: Iterable[str] = ()
+) -> str:
+    """A box that says what is wrong and what to do.
+
+    Args:
+        detail: English sentences of the core, below in small letters.
+    """
     rest = " ".join(html.escape(s) for s in sentences if s)
+    small = " ".join(html.escape(s) for s in detail if s)
     return (
         '<div class="facepick-box facepick-problem" role="alert">'
-        f"<b>{html.escape(headline)}</b>{f'<p>{rest}</p>' if rest else ''}</div>"
+        f"<b>{html.escape(headline)}</b>{f'<p>{rest}</p>' if rest else ''}"
+        f"{f'<small lang=en>{small}</small>' if small else ''}</div>"
     )

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -238,8 +239,9 @@ class SessionStore:
     LIMIT = 64
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._used: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def by_token(self, token: str | None) -> Session:
@@ -259,13 +261,44 @@ class SessionStore:
                 self._load(session)
                 self._sessions[key] = session
             self._sessions.move_to_end(key)
+            self._used[key] = time.time()
             while len(self._sessions) > self.LIMIT:
                 self._sessions.popitem(last=False)
             return session
 
     def folder_of(self, session: Session) -> Path:
         """The folder of this user's own files."""
-        return self._folder / session.key
+        return self.folder / session.key
+
+    def last_used(self, key: str) -> float:
+        """When the session was last asked for or stored, in seconds since the epoch; 0 when it
+        was never stored."""
+        try:
+            stored = (self.folder / key / "session.json").stat().st_mtime
+        except OSError:
+            stored = 0.0
+        return max(stored, self._used.get(key, 0.0))
+
+    def stored(self, key: str) -> dict[str, Any]:
+        """What there is to store of a session, from memory or from its file."""
+        with self._lock:
+            session = self._sessions.get(key)
+        if session is None:
+            session = Session(key=key)
+            self._load(session)
+        return session.to_json()
+
+    def touch(self, session: Session) -> None:
+        """A page of this session was opened: it is in use, also for a program started later."""
+        path = self.folder_of(session) / "session.json"
+        if path.is_file():
+            os.utime(path)
+
+    def forget(self, key: str) -> None:
+        """Drop a session from memory."""
+        with self._lock:
+            self._sessions.pop(key, None)
+            self._used.pop(key, None)
 
     def save(self, session: Session) -> None:
         """Store the session; the file is replaced as a whole."""

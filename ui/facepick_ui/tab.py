@@ -171,10 +171,11 @@ def build_tab(app: App, *, standalone: bool = False, queue: bool = True, **look:
     language = app.host.language() or "en"
     page = Page(app=app, language=language, demo=_demo_clip(), tick_ms=4000 if queue else 1000)
     with compat.blocks(title="facepick", **look) as blocks:
-        state = gr.State(None)
-        _Layout(page, standalone=standalone).build()
         handlers = Handlers(app, page)
+        state = compat.state(handlers.tidy)
+        _Layout(page, standalone=standalone).build()
         _Wiring(page, handlers, state, queue=queue).connect()
+    handlers.tidy()
     return Tab(blocks, page, handlers)
 
 
@@ -402,7 +403,7 @@ class _Layout:
                     name = f"{panel.name}_advanced"
                     self.page.components[name] = advanced
                     self.page.labelled.append((name, "label", "advanced"))
-            self.add("keep", "Button", words="keep", size="sm")
+            self.add("keep", "Button", words="keep")
         self.html("what_problem")
         self.html("assignments")
 
@@ -496,7 +497,11 @@ class _Layout:
                     "result", "Video", words="result", interactive=False, height=VIDEO_HEIGHT_PX
                 )
             self.html("report", visible=False)
-            self.add("download", "File", words="download", interactive=False, visible=False)
+            self.add(
+                "download", "File", words="download", interactive=False, visible=False,
+                file_count="multiple",
+            )  # fmt: skip
+        self.html("debug_sheets", visible=False)
         with self.add("render_advanced", "Accordion", words="advanced", open=False):
             self.add(
                 "preview_seconds", "Slider", words="preview_seconds", minimum=1, maximum=15,

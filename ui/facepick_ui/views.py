@@ -24,6 +24,7 @@ __all__ = [
     "card_title",
     "clock",
     "color_of",
+    "debug_view",
     "empty",
     "escape",
     "facts",
@@ -484,6 +485,19 @@ def sheet_view(picture: str, language: str) -> str:
     """
     label = html.escape(text("explain_sheet", language))
     return f'<img class="facepick-sheet" src="{picture}" alt="{label}">'
+
+
+def debug_view(sheets: Sequence[str], language: str) -> str:
+    """Contact sheets of an engine's steps, folded.
+
+    Args:
+        sheets: data URIs.
+    """
+    if not sheets:
+        return ""
+    label = html.escape(text("debug_sheets", language))
+    images = "".join(f'<img class="facepick-sheet" src="{uri}" alt="{label}">' for uri in sheets)
+    return f'<details class="facepick-more" open><summary>{label}</summary>{images}</details>'
 
 
 def progress_view(

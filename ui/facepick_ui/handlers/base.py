@@ -141,7 +141,7 @@ class Base:
         if record.state in ("stopped", "interrupted"):
             help_key = "scan_stopped_help" if record.kind == "scan" else "stopped_help"
             return views.notice(text(record.state), text(help_key), kind="calm")
-        return messages.problem_html(text("failed"), (record.error or "",))
+        return messages.failure_html(record.error or "", record.exit_code, language)
 
     def _scan_line(self, session: Session) -> str:
         """How the scan stands: running, found so many, stopped or failed."""

@@ -114,8 +114,6 @@ class Flows(Sources, Speech):
         consent = None
         if spec.needs_source:
             source = tuple(face.image for face in self._chosen_faces(session))
-            # The chosen face is the largest one of its picture.
-            settings.pop("face", None)
         if flow == "swap":
             consent = _consent(values)
         spoken: list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]] = [(people, ())]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +19,7 @@ from facepick_ui.handlers.cast import KnownPeople
 from facepick_ui.handlers.render import Render
 from facepick_ui.handlers.video import Video
 from facepick_ui.session import Session
+from facepick_ui.tidying import tidy
 
 __all__ = ["Handlers"]
 
@@ -24,6 +27,11 @@ POLL_SECONDS = 0.4
 """Between two looks at a job: brisk for the eye, and a file of a few hundred bytes to read."""
 
 KINDS = ("scan", "render", "preview")
+
+TIDY_SECONDS = 3600.0
+"""Between two looks for old uploads."""
+
+log = logging.getLogger("facepick_ui.handlers")
 
 
 class Handlers(Video, KnownPeople, Render):
@@ -33,6 +41,27 @@ class Handlers(Video, KnownPeople, Render):
         app: the core.
         page: names, engines and settings that the tab was built with.
     """
+
+    _tidied: float | None = None
+
+    def tidy(self, *_: Any) -> threading.Thread | None:
+        """Remove files that nobody needs, in the background; at most once an hour.
+
+        Called when the tab is built, when a page is opened and when a page has gone.
+        """
+        now = time.monotonic()
+        if self._tidied is not None and now - self._tidied < TIDY_SECONDS:
+            return None
+        self._tidied = now
+        thread = threading.Thread(target=self._tidy, daemon=True)
+        thread.start()
+        return thread
+
+    def _tidy(self) -> None:
+        try:
+            tidy(self.sessions, self.app.jobs(), self.app.host.outputs())
+        except OSError as error:
+            log.warning("old uploads could not be removed: %s", error)
 
     def hello(self, greeting: Any) -> tuple[str, Changes]:
         """A page has opened: find its session and show everything as it was left.
@@ -48,6 +77,8 @@ class Handlers(Video, KnownPeople, Render):
         chosen, _, wanted = browser.partition("|")
         session.language = messages.language_of(wanted or chosen, self.app.host.language())
         session.watcher += 1
+        self.sessions.touch(session)
+        self.tidy()
         flow, style = self.page.first_choice()
         changes = self._words(session, flow, style)
         for name, what in self._everything(session).items():

@@ -7,12 +7,16 @@ from pathlib import Path
 
 from facepick.errors import UserInputError
 from facepick.jobs.job import JobRecord
-from facepick_ui import messages, views
+from facepick.render.report import sidecar_of
+from facepick_ui import messages, pictures, views
 from facepick_ui.compat import Changes
 from facepick_ui.handlers.base import Base, explained, is_file, shown
 from facepick_ui.session import Session
 
 __all__ = ["Results"]
+
+DEBUG_SHEETS = 12
+"""Shown at most, 60 kB each."""
 
 
 class Results(Base):
@@ -30,6 +34,7 @@ class Results(Base):
             "result": {"value": None},
             "original": {"value": None},
             "report": shown(""),
+            "debug_sheets": shown(""),
             "download": {"visible": False, "value": None},
         }
         newest = max(
@@ -42,6 +47,7 @@ class Results(Base):
             changes["progress"] = shown(self._end_note(newest, language))
         if preview is not None and preview.state == "done" and is_file(preview.out):
             changes["preview_video"] = {"visible": True, "value": preview.out}
+            changes["debug_sheets"] = shown(self._debug_sheets(session, preview))
         if render is not None and render.state == "done" and is_file(render.out):
             changes.update(self._result(session, render))
         changes.update(self._buttons(session))
@@ -54,8 +60,15 @@ class Results(Base):
             "result": {"value": record.out},
             "original": {"value": session.served if same else None, "visible": same},
             "report": shown(self._report(session, record)),
-            "download": {"visible": True, "value": record.out},
+            "debug_sheets": shown(self._debug_sheets(session, record)),
+            "download": {"visible": True, "value": _files(record)},
         }
+
+    def _debug_sheets(self, session: Session, record: JobRecord) -> str:
+        """The steps of an engine, where its setting 'Active debug' is on."""
+        sheets = sorted(record.folder.glob("debug-*/*.jpg"))[:DEBUG_SHEETS]
+        found = [uri for sheet in sheets if (uri := pictures.file_uri(sheet))]
+        return views.debug_view(found, session.language)
 
     def _report(self, session: Session, record: JobRecord) -> str:
         from facepick.render.report import read_report
@@ -127,3 +140,9 @@ class Results(Base):
     @explained("jobs")
     def list_jobs(self, session: Session) -> Changes:
         return self._jobs(session)
+
+
+def _files(record: JobRecord) -> list[str]:
+    """The result, and the report beside it."""
+    out = Path(record.out or "")
+    return [str(path) for path in (out, sidecar_of(out)) if path.is_file()]

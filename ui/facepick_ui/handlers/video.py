@@ -78,6 +78,7 @@ class Video(People):
             changes["scan"] = {
                 "interactive": not running,
                 "value": messages.text(word, language),
+                "variant": "primary" if session.scan is None else "secondary",
             }
         changes["demo"] = {"visible": self.page.demo is not None and session.video is None}
         changes["scan_stop"] = {"visible": self._active(session, "scan") is not None}
