@@ -17,6 +17,7 @@ from facepick.engines.lipsync.rewrite.features import (
 )
 from facepick.engines.lipsync.rewrite.render import (
     EXTRA_OPENING,
+    SEAL,
     Layer,
     Overlay,
     parted,
@@ -122,14 +123,17 @@ def test_both_mouths_of_a_cross_fade_stand_as_the_wanted_face_does(
     pair = int(order[len(order) * 6 // 10]), int(order[-1])
     ends = [in_head_frame(bank.mesh[k], bank.reference) for k in pair]
     face = (ends[0] + ends[1]) / 2
-    openings = []
-    for shares in ((1.0, 0.0), (0.6, 0.4), (0.0, 1.0)):
-        layers = [Layer(bank.mouth(k), s) for k, s in zip(pair, shares, strict=True)]
+    first, second = (Layer(bank.mouth(k)) for k in pair)
+    mixed = Layer(second.mouth, 0.4)
+    openings, sharp = [], []
+    for layers in ([first], [first, mixed], [second]):
         made = render(request.crop, mesh, own, head_pose(request.mesh).scale, face, layers, 1.0)
         assert made is not None
         openings.append(_opening(request, _laid_over(request, made)))
+        sharp.append(cv2.Laplacian(made.image, cv2.CV_32F)[made.alpha > 0.99].var())
     apart = float(mouth_features(ends[1])[0] - mouth_features(ends[0])[0])
     assert max(openings) - min(openings) < 0.5 * apart
+    assert sharp[1] > 0.85 * sharp[0], "edges of both mouths were averaged away"
 
 
 def test_lips_are_parted_by_what_is_asked_within_bounds(
@@ -142,7 +146,8 @@ def test_lips_are_parted_by_what_is_asked_within_bounds(
         assert float(mouth_features(parted(face, asked))[0]) == pytest.approx(asked, abs=0.004)
     assert float(mouth_features(parted(face, has + 1.0))[0]) < has + 1.2 * EXTRA_OPENING
     shut = parted(face, 0.0)
-    assert (shut[[82, 13, 312], 1] <= shut[[87, 14, 317], 1] + 1e-4).all(), "the lips cross"
+    over = shut[[82, 13, 312], 1] - shut[[87, 14, 317], 1]
+    assert (over < SEAL + 1e-4).all(), "the lips lie over each other further than to seal them"
 
 
 def test_weight_scales_alpha(talker: list[FaceRequest], bank: Bank) -> None:

@@ -48,8 +48,13 @@ eye distances."""
 EXTRA_OPENING, EXTRA_CLOSING = 0.05, 0.1
 """How far a stored mouth may be opened or closed beyond what it was, in eye distances.  Closing
 hides teeth, which looks right; opening stretches what is between the lips, which soon does not."""
+SEAL = 0.012
+"""How far lips that shall meet are laid over each other, in eye distances: the mesh's inner edge
+lies a pixel or two inside the lips' own, and a slit of teeth would stay."""
 LOWER_SHARE = 0.72
 """Share of an opening that the lower lip moves."""
+FADED = 0.05
+"""Sigma of what two cross-faded mouths share, in eye distances: a tooth is as wide."""
 STIFFNESS = 1e-4
 """Of the spline: lets it miss a point by a fraction of a pixel; mesh noise makes no dents."""
 GRID = 24
@@ -62,7 +67,7 @@ class Layer:
 
     Attributes:
         mouth: picture and mesh.
-        share: weight of this mouth where several are cross-faded.
+        share: weight of this mouth where it is mixed into another.
     """
 
     mouth: Mouth
@@ -120,8 +125,10 @@ def parted(face: Array, opening: float) -> Array:
     gap = face[lower] - face[upper]
     side = np.abs(np.linspace(-1.0, 1.0, len(gap), dtype=np.float32)) ** 2
     if change < 0:
-        # In proportion, so that the whole slit closes and the lips never cross.
-        step = gap * np.float32(change / max(has, 1e-6))
+        # In proportion, so that the whole slit closes; and a little further the more it closes.
+        closed = np.float32(-change / max(has, 1e-6))
+        step = -gap * closed
+        step[:, 1] -= np.float32(SEAL) * closed**2 * (1.0 - side)
     else:
         # Nothing at the corners, all of it in the middle; 0.96 is the mean of the three columns.
         step = np.zeros_like(gap)
@@ -250,8 +257,8 @@ def render(
         own: (468, 3) float32, the same face in the head frame.
         unit: eye distance in pixels.
         face: (468, 3) float32, the wanted face in the head frame.
-        layers: the mouths to show, shares summing to 1; all are bent onto the wanted face, so a
-            cross-fade shows no lips twice.
+        layers: the mouth to show, and others whose light and form are mixed in by their shares;
+            all are bent onto the wanted face, so a cross-fade shows no lips twice.
         weight: of the whole overlay, in [0, 1].
 
     Returns:
@@ -300,13 +307,19 @@ def render(
         offset = np.array([bx0, by0], np.float32)
         local, patch = target - offset, (bx1 - bx0, by1 - by0)
         lower = _lower_share(local, patch, unit)[..., None]
-        for layer in layers:
+        for i, layer in enumerate(layers):
             up, down = (
                 _shift(local[list(points)], layer.mouth.mesh[list(points)], patch, GRID)
                 for points in (ABOVE, BELOW)
             )
             mouth = _moved(layer.mouth.image, up + lower * (down - up), fine=True)
-            blended += np.float32(layer.share) * mouth
+            if i == 0:
+                blended += mouth
+                continue
+            # What fades is light and form; edges and teeth are those of the first, for two sets of
+            # teeth are a blur.
+            other = cv2.GaussianBlur(mouth - blended, (0, 0), max(1.0, FADED * unit))
+            blended += np.float32(layer.share) * other
         under = bent[by0:by1, bx0:bx1].astype(np.float32)
         m = _mouth_mask(lips - offset, target - offset, (bx1 - bx0, by1 - by0), unit)
         blended += _light(under, blended, m, lips - offset, unit)
