@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.engine import EngineContext, EngineSpec
+from facepick.engines.engine import EngineContext, EngineSession, EngineSpec
 from facepick.engines.lipsync.checkpoints import Shapes, onnx_signature
 from facepick.engines.lipsync.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
 from facepick.engines.lipsync.engine import MouthSession, gating_for
@@ -37,6 +37,7 @@ from facepick.engines.lipsync.mel import (
 )
 from facepick.engines.lipsync.settings import EdTalkSettings
 from facepick.engines.lipsync.wav2lip import Generator
+from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import open_restorer
 from facepick.errors import ModelMismatchError, UserInputError
 from facepick.faces.alignment import FFHQ_512, similarity
@@ -169,7 +170,7 @@ class EdTalkEngine:
         licence=catalog.EDTALK_256.licence,
     )
 
-    def open(self, context: EngineContext) -> EdTalkSession:
+    def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
         settings: EdTalkSettings = context.settings
         if context.speech is None:
@@ -186,4 +187,5 @@ class EdTalkEngine:
         )
         gating = gating_for(context)
         digest = sha256_of(path, cancel=context.cancel)
-        return EdTalkSession(context, generator, gating, restorer, path, digest)
+        session = EdTalkSession(context, generator, gating, restorer, path, digest)
+        return behind_occluders(session, context, part="mouth")

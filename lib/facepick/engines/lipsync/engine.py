@@ -14,7 +14,7 @@ import numpy as np
 
 from facepick.compositing.masks import FACE_OVAL, Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
+from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.lipsync import uhq
 from facepick.engines.lipsync.checkpoints import Checkpoint, find_checkpoints, identify
 from facepick.engines.lipsync.crop import FaceCut, Pads, cut_face, network_input, warp_back
@@ -23,6 +23,7 @@ from facepick.engines.lipsync.gating import Gate, Gating, gating_of
 from facepick.engines.lipsync.mel import mel_window
 from facepick.engines.lipsync.settings import MouthSettings, Wav2LipSettings
 from facepick.engines.lipsync.wav2lip import Generator, load_generator
+from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, open_restorer
 from facepick.errors import EngineError, MissingModelError, UserInputError
 from facepick.faces.detection import FloatArray
@@ -371,7 +372,7 @@ def gating_for(context: EngineContext) -> Gating:
     )
 
 
-def _open(variant: str, context: EngineContext) -> Wav2LipSession:
+def _open(variant: str, context: EngineContext) -> EngineSession:
     if context.speech is None:
         raise UserInputError("Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav")
     settings: Wav2LipSettings = context.settings
@@ -385,7 +386,8 @@ def _open(variant: str, context: EngineContext) -> Wav2LipSession:
     gating = gating_for(context)
     generator = load_generator(checkpoint.path, device=context.device)
     digest = sha256_of(checkpoint.path, cancel=context.cancel)
-    return Wav2LipSession(context, generator, gating, restorer, checkpoint.path, digest)
+    session = Wav2LipSession(context, generator, gating, restorer, checkpoint.path, digest)
+    return behind_occluders(session, context, part="mouth")
 
 
 class Wav2LipEngine:
@@ -404,7 +406,7 @@ class Wav2LipEngine:
         commercial_use=False,
     )
 
-    def open(self, context: EngineContext) -> Wav2LipSession:
+    def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
         return _open("wav2lip", context)
 
@@ -425,6 +427,6 @@ class Wav2LipGanEngine:
         commercial_use=False,
     )
 
-    def open(self, context: EngineContext) -> Wav2LipSession:
+    def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
         return _open("wav2lip_gan", context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facepick.engines.occlusion.settings import occlusion_setting
 from facepick.engines.restore.restorer import RESTORERS
 from facepick.settings import setting
 
@@ -73,6 +74,7 @@ class MouthSettings:
         unit="px",
         advanced=True,
     )
+    occlusion: str = occlusion_setting()
     match_colour: bool = setting(
         True,
         label="Match colour",

@@ -98,12 +98,13 @@ class _Table:
         return _follows(self.frame, self.shot, self.place)
 
 
-def open_masker(context: EngineContext, *, part: Part) -> OcclusionMasker:
+def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> OcclusionMasker:
     """The masker that the settings ask for, after one pass over the footage.
 
     Args:
         context: its settings have `occlusion`, see `occlusion_setting`.
         part: what the engine changes.
+        fade: let the change come and go over three frames beside those left alone.
 
     Raises:
         MissingModelError: xseg is asked for by name and is not there.
@@ -125,7 +126,7 @@ def open_masker(context: EngineContext, *, part: Part) -> OcclusionMasker:
     if table is None:
         table = _scan(context, network)
         _save(context.workspace / _FILE, name, table)
-    return _Masker(name, table, part)
+    return _Masker(name, table, part, fade=fade)
 
 
 def _load(file: Path, name: str) -> _Table | None:
@@ -148,14 +149,14 @@ def _save(file: Path, name: str, table: _Table) -> None:
 class _Masker:
     """See `OcclusionMasker`."""
 
-    def __init__(self, name: str, table: _Table, part: Part) -> None:
+    def __init__(self, name: str, table: _Table, part: Part, *, fade: bool) -> None:
         self._name = name
         self._table = table
         self._rows: dict[int, list[int]] = {}
         for row, frame in enumerate(table.frame.tolist()):
             self._rows.setdefault(frame, []).append(row)
         self._covered = _give_up(table, part)
-        self._strength = _ramps(self._covered, table.follows())
+        self._strength = _ramps(self._covered, table.follows(), _RAMP_FRAMES if fade else 0)
 
     def covered(self, request: FaceRequest) -> bool:
         row = self._row(request)
@@ -289,12 +290,12 @@ def _runs(flags: Bools, follows: Bools) -> Iterator[tuple[int, int]]:
             start = row
 
 
-def _ramps(covered: Bools, follows: Bools) -> FloatArray:
-    """(n,) how strongly the change shows beside frames that are left alone."""
+def _ramps(covered: Bools, follows: Bools, frames: int) -> FloatArray:
+    """(n,) how strongly the change shows `frames` beside those that are left alone."""
     out = np.ones(len(covered), np.float32)
     out[covered] = 0.0
-    for step in range(1, _RAMP_FRAMES + 1):
-        limit = step / (_RAMP_FRAMES + 1)
+    for step in range(1, frames + 1):
+        limit = step / (frames + 1)
         for row in np.flatnonzero(covered):
             for at, linked in (
                 (row + step, follows[row + 1 : row + step + 1]),

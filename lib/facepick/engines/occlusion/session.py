@@ -37,7 +37,8 @@ def behind_occluders(
         MissingModelError, ModelMismatchError, Cancelled: see `open_masker`.
     """
     try:
-        masker = open_masker(context, part=part)
+        # Where a face must not be seen, it does not shine through for three frames either.
+        masker = open_masker(context, part=part, fade=instead is None)
     except BaseException:
         session.close()
         raise

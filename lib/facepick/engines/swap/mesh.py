@@ -17,10 +17,11 @@ import numpy as np
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
+from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.swap import face_mask, finish
 from facepick.engines.swap.doubt import Gate
-from facepick.engines.swap.hidden import hidden_face
+from facepick.engines.swap.hidden import HIDDEN, hidden_face
 from facepick.engines.swap.learned import Learned, learn
 from facepick.engines.swap.light import fit_light, gain
 from facepick.engines.swap.measure import SwapMeter
@@ -52,7 +53,7 @@ class MeshSwapEngine:
         licence="MIT; face mesh Apache-2.0",
     )
 
-    def open(self, context: EngineContext) -> MeshSession:
+    def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
         settings: MeshSettings = context.settings
         sources = load_sources(
@@ -61,7 +62,14 @@ class MeshSwapEngine:
         face = _SourceLook(sources, settings)
         learned = learn(context)
         meter = SwapMeter(context, sources)
-        return MeshSession(context, face, Gate(settings, learned.sights), learned, meter)
+        session = MeshSession(context, face, Gate(settings, learned.sights), learned, meter)
+        return behind_occluders(
+            session,
+            context,
+            part="face",
+            instead=hidden_face if settings.on_doubt == "hide" else None,
+            keep_note=HIDDEN,
+        )
 
 
 class _SourceLook:

@@ -18,11 +18,12 @@ import numpy.typing as npt
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
+from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, open_restorer
 from facepick.engines.swap import face_mask, finish
 from facepick.engines.swap.doubt import Gate
-from facepick.engines.swap.hidden import hidden_face
+from facepick.engines.swap.hidden import HIDDEN, hidden_face
 from facepick.engines.swap.learned import Learned, learn
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.network import (
@@ -117,10 +118,17 @@ class _NeuralEngine(ABC):
     def _identity(self, embedding: FloatArray, context: EngineContext) -> FloatArray:
         """What the network wants to know of the source, from its ArcFace embedding; (512,)."""
 
-    def open(self, context: EngineContext) -> NeuralSession:
+    def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
         loaded = self._load(context)
-        return NeuralSession(context, loaded, learn(context))
+        session = NeuralSession(context, loaded, learn(context))
+        return behind_occluders(
+            session,
+            context,
+            part="face",
+            instead=hidden_face if context.settings.on_doubt == "hide" else None,
+            keep_note=HIDDEN,
+        )
 
     def _load(self, context: EngineContext) -> _Loaded:
         settings: InswapperSettings | Neural256Settings = context.settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from facepick.engines.occlusion.settings import occlusion_setting
 from facepick.engines.restore.restorer import RESTORERS
 from facepick.settings import setting
 
@@ -37,6 +38,7 @@ class SwapSettings:
         "hide it for people who must not be recognised.",
         choices=("keep", "hide"),
     )
+    occlusion: str = occlusion_setting()
     max_turn: float = setting(
         40.0,
         label="Largest turn",

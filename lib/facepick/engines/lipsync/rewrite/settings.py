@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facepick.engines.occlusion.settings import occlusion_setting
 from facepick.settings import setting
 
 __all__ = ["RewriteSettings"]
@@ -34,6 +35,7 @@ class RewriteSettings:
         help="The language of the words given with the speech, as espeak-ng names it: en-us, de, "
         "fr, cmn. Without words it changes nothing.",
     )
+    occlusion: str = occlusion_setting()
     offset_ms: int = setting(
         0,
         label="Mouth offset",
