@@ -26,6 +26,7 @@ class Copy:
     path: Path
     pts: list[int]
     last_duration: int
+    left_out: tuple[str, ...]
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def copy_video(tmp_path: Path) -> Callable[..., Copy]:
                 paths.append(path)
             assert next(frames, None) is None
         pts = [time for time, _ in table]
-        join_segments(
+        left_out = join_segments(
             paths,
             out=out,
             info=reader.info,
@@ -67,7 +68,7 @@ def copy_video(tmp_path: Path) -> Callable[..., Copy]:
             metadata=metadata,
         )
         assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*"))
-        return Copy(reader.info, out, pts, table[-1][1])
+        return Copy(reader.info, out, pts, table[-1][1], left_out)
 
     return run
 

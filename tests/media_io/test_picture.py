@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from facepick.media.container import orientation_of
 from facepick.media.picture import FORMATS, Picture, assumed_matrix, working_format
 from facepick.media.reader import VideoReader
 
@@ -215,3 +220,43 @@ def test_blend_leaves_the_decoder_and_copies_alone(odd: Odd) -> None:
         assert (frame.picture.planes()[0] == old).all()
         frame.picture.blend(black, np.ones((200, 200), np.float32), (100, 100))
         assert (kept.planes()[0] == old).all()
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 47)])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_a_mirrored_picture_is_flipped_before_it_is_turned(
+    size: tuple[int, int], rotation: int
+) -> None:
+    """Selfies: the display matrix flips.  Before, a mere flip was taken for half a turn."""
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    image[:20, :30] = 255  # the upper left corner
+    name = "yuv444p" if size[0] % 2 else "yuv420p"
+    frame = Picture.from_bgr(image, format=name).to_av()
+    frame.time_base = Fraction(1, 25)
+    shown = Picture.from_av(frame, rotation=rotation, mirrored=True).bgr()
+    wanted = np.rot90(image[:, ::-1], k=-rotation // 90)
+    assert shown.shape == wanted.shape
+    assert np.abs(shown.astype(int) - wanted).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("matrix", "wanted"),
+    [
+        ((1, 0, 0, 1), (0, False)),
+        ((-1, 0, 0, -1), (180, False)),
+        ((0, 1, -1, 0), (90, False)),
+        ((0, -1, 1, 0), (270, False)),
+        ((-1, 0, 0, 1), (0, True)),
+        ((1, 0, 0, -1), (180, True)),
+        ((0, -1, -1, 0), (90, True)),
+        ((0, 1, 1, 0), (270, True)),
+        ((0, 0, 0, 0), (0, False)),
+    ],
+)
+def test_a_display_matrix_is_a_flip_and_a_turn(
+    matrix: tuple[int, ...], wanted: tuple[int, bool]
+) -> None:
+    a, b, c, d = (v << 16 for v in matrix)
+    data = struct.pack("=9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    frame: Any = SimpleNamespace(side_data={"DISPLAYMATRIX": data})
+    assert orientation_of(frame) == wanted

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ import pytest
 from facepick.errors import Cancelled, RenderError, SettingsError, UserInputError
 from facepick.media.audio import read_audio, read_mono
 from facepick.media.encode import CONTAINERS, ENCODERS, EncodeSettings, encoder_works
+from facepick.media.ffmpeg import ffmpeg_binary
 from facepick.media.picture import Picture
 from facepick.media.probe import probe
 from facepick.media.reader import VideoReader
-from facepick.media.video import ColorInfo, VideoInfo
+from facepick.media.video import ColorInfo, HdrInfo, VideoInfo
 from facepick.media.writer import AudioOut, AudioTrack, SegmentWriter, join_segments
 from facepick.progress import CancelToken
 from facepick.settings import fields_of
@@ -111,8 +113,9 @@ def test_other_containers(
         slack = 0 if suffix == ".mov" else Fraction(1, 1000)
         assert abs(time - shift - pts * source.time_base) <= slack
     if suffix == ".webm" and source.sample_aspect_ratio != 1:
-        assert "sample aspect ratio 4/3 is lost" in caplog.text
+        assert copy.left_out == ("sample aspect ratio 4/3 (.mp4 keeps it)",)
     else:
+        assert copy.left_out == ()
         assert reader.info.sample_aspect_ratio == source.sample_aspect_ratio
         assert not caplog.records
     assert abs(shift_of_sound(source, reader.info)) <= 0.001
@@ -497,3 +500,136 @@ def test_recordings_strung_together_keep_every_frame_and_go_on_in_time(
         assert len(times) == 100
         (audio,) = reader.info.audio
         assert float(audio.duration_seconds or 0) == pytest.approx(4.0, abs=0.2)
+
+
+def _with_text(source: Path, out: Path, codec: str) -> Path:
+    """A copy of a video with a track of subtitles and two chapters."""
+    cues = out.with_suffix(".srt")
+    cues.write_text(
+        "1\n00:00:00,100 --> 00:00:01,000\nHello\n\n"
+        "2\n00:00:01,200 --> 00:00:01,900\n\u4f60\u597d\n",
+        encoding="utf-8",
+    )
+    chapters = out.with_suffix(".txt")
+    chapters.write_text(
+        ";FFMETADATA1\n"
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=part 0\n"
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=2000\ntitle=part 1\n"
+    )
+    subprocess.run(
+        [ffmpeg_binary(), "-v", "error", "-i", source, "-i", cues, "-i", chapters,
+         "-map", "0", "-map", "1", "-map_chapters", "2", "-c", "copy", "-c:s", codec,
+         "-metadata:s:s:0", "language=deu", out],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    return out
+
+
+def _cues(path: Path) -> list[tuple[int, bytes]]:
+    with av.open(str(path)) as container:
+        (stream,) = container.streams.subtitles
+        assert stream.metadata["language"] in ("deu", "ger")
+        return [
+            (round(p.pts * float(p.time_base) * 1000), bytes(p))
+            for p in container.demux(stream)
+            if p.size > 2
+        ]
+
+
+@pytest.mark.skipif(
+    not hasattr(av.container.OutputContainer, "set_chapters"),
+    reason="this PyAV writes neither subtitles nor chapters",
+)
+@pytest.mark.parametrize(
+    ("codec", "suffix", "kept"),
+    [
+        ("mov_text", ".mp4", True),
+        ("mov_text", ".mkv", False),
+        ("subrip", ".mkv", True),
+        ("subrip", ".mp4", False),
+    ],
+)
+def test_subtitles_and_chapters_are_kept_or_it_is_told(
+    tmp_path: Path,
+    odd: Callable[[str], Path],
+    copy_video: Callable[..., Any],
+    codec: str,
+    suffix: str,
+    kept: bool,
+) -> None:
+    source = tmp_path / ("in.mp4" if codec == "mov_text" else "in.mkv")
+    _with_text(odd("no_audio.mp4"), source, codec)
+    copied = copy_video(source, suffix=suffix)
+    assert probe(source).left_out == ()
+    if kept:
+        assert _cues(copied.path) == _cues(source)
+        assert copied.left_out == ()
+    else:
+        assert copied.left_out == (f"subtitle track 1 ({codec}, {_language(source)})",)
+    with av.open(str(copied.path)) as container:
+        assert [c["metadata"]["title"] for c in container.chapters()] == ["part 0", "part 1"]
+
+
+def _language(path: Path) -> str:
+    with av.open(str(path)) as container:
+        return container.streams.subtitles[0].metadata["language"]
+
+
+_SCREEN = HdrInfo(
+    primaries=(
+        (Fraction(34, 50), Fraction(32, 100)),
+        (Fraction(265, 1000), Fraction(69, 100)),
+        (Fraction(15, 100), Fraction(6, 100)),
+        (Fraction(3127, 10000), Fraction(329, 1000)),
+    ),
+    luminance=(Fraction(1, 200), Fraction(1000)),
+    light=(1000, 400),
+)
+
+
+@pytest.mark.parametrize("encoder", ["x264", "x265", "av1"])
+def test_static_hdr_metadata_survive(
+    tmp_path: Path, odd: Callable[[str], Path], copy_video: Callable[..., Any], encoder: str
+) -> None:
+    if not encoder_works(encoder):
+        pytest.skip(f"this PyAV has no {encoder}")
+    info = replace(
+        probe(odd("hevc_10bit.mp4")),
+        color=ColorInfo(primaries=9, transfer=16, matrix=9),
+        hdr=_SCREEN,
+    )
+    graded = tmp_path / "graded.mp4"
+    segment = tmp_path / "graded.nut"
+    with VideoReader(info.path) as reader:
+        frames = [(f.picture, f.time.pts) for f in islice(reader.frames(), 3)]
+    settings = EncodeSettings(encoder=encoder, preset="ultrafast")
+    with SegmentWriter(segment, info=info, encode=settings) as writer:
+        for picture, pts in frames:
+            writer.write(picture, pts)
+    join_segments(
+        [segment], out=graded, info=info, pts=[p for _, p in frames], duration_pts=1,
+        audio=AudioOut.none(),
+    )  # fmt: skip
+    found = probe(graded)
+    assert found.color == info.color
+    assert found.hdr is not None
+    assert found.hdr.light == _SCREEN.light
+    for mine, theirs in zip(found.hdr.primaries or (), _SCREEN.primaries or (), strict=True):
+        assert [float(v) for v in mine] == pytest.approx([float(v) for v in theirs], abs=1e-4)
+    assert [float(v) for v in found.hdr.luminance or ()] == pytest.approx([0.005, 1000], rel=0.02)
+
+
+def test_what_is_lost_is_told(tmp_path: Path) -> None:
+    """A picture that one can see through has no place in the formats that players show."""
+    path = tmp_path / "clear.mov"
+    with av.open(str(path), "w") as made:
+        stream = made.add_stream("prores_ks", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuva444p10le"
+        stream.options = {"profile": "4444"}
+        frame = av.VideoFrame(64, 64, "yuva444p10le")
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        made.mux(stream.encode(frame))
+        made.mux(stream.encode(None))
+    assert "transparency" in probe(path).left_out

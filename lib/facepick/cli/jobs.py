@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, watched
@@ -62,6 +63,8 @@ def _tell_result(record: JobRecord, progress: str) -> None:
         print(f"{record.result.get('people', 0)} people found.")
         return
     print(record.result.get("out", ""))
+    for phrase in record.result.get("left_out", ()):
+        print(f"facepick: the result is without the source's {phrase}.", file=sys.stderr)
     for what, frames in sorted(record.result.get("changed", {}).items()):
         print(f"{what}: {frames} of {record.result.get('frames')} frames changed")
 

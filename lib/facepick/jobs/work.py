@@ -142,6 +142,7 @@ def render(
         "report": None if result.report is None else str(result.report),
         "frames": result.frames,
         "changed": result.changed,
+        "left_out": list(result.left_out),
     }
 
 

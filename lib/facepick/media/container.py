@@ -33,7 +33,7 @@ __all__ = [
     "disposition_of",
     "is_attached_picture",
     "open_media",
-    "rotation_of",
+    "orientation_of",
     "stream_time_base",
     "video_stream",
 ]
@@ -189,6 +189,11 @@ _DECODERS = {
     "mp2float": "mp2",
     "libopus": "opus",
     "libvorbis": "vorbis",
+    "srt": "subrip",
+    "ssa": "ass",
+    "pgssub": "hdmv_pgs_subtitle",
+    "dvbsub": "dvb_subtitle",
+    "dvdsub": "dvd_subtitle",
 }
 
 
@@ -216,22 +221,28 @@ def stream_time_base(stream: Any) -> Fraction:
     return Fraction(base) if base else Fraction(1, 90000)
 
 
-def rotation_of(frame: av.VideoFrame) -> int:
-    """Clockwise quarter turns x 90 that turn a decoded frame upright: 0, 90, 180 or 270.
+def orientation_of(frame: av.VideoFrame) -> tuple[int, bool]:
+    """How a decoded frame is brought upright: clockwise degrees, and whether it is mirrored.
+
+    The turn is 0, 90, 180 or 270; a frame that is mirrored is flipped left to right first.
 
     Read from the display matrix that the decoder hangs on each frame: a 3x3 matrix of int32,
     16.16 fixed point in the first two columns (QuickTime file format, track header).  Angles
-    between quarter turns are rounded; mirrored matrices are treated as unmirrored.
+    between quarter turns are rounded.
     """
     try:
         data = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
     except (KeyError, TypeError):
-        return 0
+        return 0, False
     if len(data) < 36:
-        return 0
-    a, b = struct.unpack_from("=2i", data)
+        return 0, False
+    a, b, _, c, d = struct.unpack_from("=5i", data)
     if a == 0 and b == 0:
-        return 0
-    # (a, b) is where the x axis of the stored picture points on screen, y down: the angle
-    # from x to (a, b) is the clockwise turn.
-    return round(math.degrees(math.atan2(b, a)) / 90) % 4 * 90
+        return 0, False
+    # (a, b) is where the x axis of the stored picture points on screen, y down, and (c, d) its
+    # y axis.  Selfies may come with a mirrored pair: then the flipped x axis is (-a, -b).
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    # The angle from x to (a, b) is the clockwise turn.
+    return round(math.degrees(math.atan2(b, a)) / 90) % 4 * 90, mirrored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -10,7 +11,7 @@ from typing import Any
 
 from facepick.errors import SettingsError
 from facepick.media.picture import FORMATS
-from facepick.media.video import VideoInfo
+from facepick.media.video import HdrInfo, VideoInfo
 from facepick.settings import setting
 
 __all__ = ["CONTAINERS", "Container", "EncodeSettings", "Encoder", "container_of", "encoder_named"]
@@ -158,6 +159,9 @@ class EncodeSettings:
         made["color_range"] = "2" if color.full_range else "1"
         if info.interlaced and self.encoder == "x264":
             made["flags"] = "+ildct+ilme"
+        if info.hdr is not None and self.encoder in _HDR:
+            option, words = _HDR[self.encoder]
+            made[option] = ":".join([*filter(None, [made.get(option)]), *words(info.hdr)])
         return made
 
 
@@ -228,6 +232,42 @@ _OPTIONS = {
 }
 
 
+def _hdr_of_x26x(screen: str, light: str) -> Callable[[HdrInfo], list[str]]:
+    """Static HDR metadata as x264 and x265 want them: xy in 0.00002, cd/m2 in 0.0001."""
+
+    def words(hdr: HdrInfo) -> list[str]:
+        made = []
+        if hdr.primaries is not None and hdr.luminance is not None:
+            # Written green, blue, red.
+            r, g, b, w = (f"({round(x * 50000)},{round(y * 50000)})" for x, y in hdr.primaries)
+            low, high = (round(v * 10000) for v in hdr.luminance)
+            made.append(f"{screen}=G{g}B{b}R{r}WP{w}L({high},{low})")
+        if hdr.light is not None:
+            made.append(f"{light}={hdr.light[0]},{hdr.light[1]}")
+        return made
+
+    return words
+
+
+def _hdr_of_svt_av1(hdr: HdrInfo) -> list[str]:
+    made = []
+    if hdr.primaries is not None and hdr.luminance is not None:
+        r, g, b, w = (f"({float(x):.5f},{float(y):.5f})" for x, y in hdr.primaries)
+        low, high = (f"{float(v):.4f}" for v in hdr.luminance)
+        made.append(f"mastering-display=G{g}B{b}R{r}WP{w}L({high},{low})")
+    if hdr.light is not None:
+        made.append(f"content-light={hdr.light[0]},{hdr.light[1]}")
+    return made
+
+
+_HDR: dict[str, tuple[str, Callable[[HdrInfo], list[str]]]] = {
+    "x264": ("x264-params", _hdr_of_x26x("mastering-display", "cll")),
+    "x265": ("x265-params", _hdr_of_x26x("master-display", "max-cll")),
+    "av1": ("svtav1-params", _hdr_of_svt_av1),
+}
+"""Encoders that store static HDR metadata: their option, and what is written into it."""
+
+
 def native_format(encoder: Encoder, name: str) -> str:
     """The pixel format to open the encoder with, for pictures in format `name`."""
     return _NATIVE.get(encoder.id, name)
@@ -266,6 +306,7 @@ class Container:
         video: codecs that it holds, FFmpeg's names.
         audio: likewise; a name that ends in ``*`` stands for all that begin so.
         encoder: audio encoder for what it cannot hold, and for new tracks.
+        subtitles: codecs of subtitles that it holds.
         exact_times: whether it keeps the video's time base; if not, times are rounded to 1 ms.
         tag_hevc: code under which HEVC plays on Apple's players.
     """
@@ -274,6 +315,7 @@ class Container:
     video: tuple[str, ...]
     audio: tuple[str, ...]
     encoder: str
+    subtitles: tuple[str, ...] = ()
     exact_times: bool = True
     tag_hevc: str | None = None
 
@@ -289,6 +331,7 @@ _MP4 = Container(
     video=("h264", "hevc", "av1", "vp9"),
     audio=("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
     encoder="aac",
+    subtitles=("mov_text",),
     tag_hevc="hvc1",
 )
 
@@ -300,6 +343,7 @@ CONTAINERS = {
         video=("h264", "hevc", "av1"),
         audio=("aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"),
         encoder="aac",
+        subtitles=("mov_text",),
         tag_hevc="hvc1",
     ),
     ".mkv": Container(
@@ -310,6 +354,9 @@ CONTAINERS = {
             "truehd", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8",
         ),
         encoder="aac",
+        subtitles=(
+            "subrip", "ass", "ssa", "webvtt", "hdmv_pgs_subtitle", "dvb_subtitle", "dvd_subtitle",
+        ),
         exact_times=False,
     ),
     ".webm": Container(
@@ -317,6 +364,7 @@ CONTAINERS = {
         video=("vp9", "av1"),
         audio=("opus", "vorbis"),
         encoder="libopus",
+        subtitles=("webvtt",),
         exact_times=False,
     ),
 }  # fmt: skip

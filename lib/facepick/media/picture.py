@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.media.container import rotation_of
+from facepick.media.container import orientation_of
 from facepick.media.video import ColorInfo
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ class Picture:
         frame: av.VideoFrame,
         *,
         rotation: int | None = None,
+        mirrored: bool = False,
         size: tuple[int, int] | None = None,
     ) -> Picture:
         """Take over a decoded frame.
@@ -182,11 +183,12 @@ class Picture:
             frame: as the decoder gave it, in memory of this machine's processor.
             rotation: clockwise turn in degrees that makes it upright; None reads the frame's
                 own display matrix.
+            mirrored: whether it is flipped left to right before the turn.
             size: (width, height) in display orientation that the picture must have; a stream
                 that changes its size midway is scaled to that of its first frame.
         """
         if rotation is None:
-            rotation = rotation_of(frame)
+            rotation, mirrored = orientation_of(frame)
         name = frame.format.name
         full_range = name in _FULL_RANGE_NAMES or int(frame.color_range) == _FULL
         if rotation in (90, 270):
@@ -217,8 +219,8 @@ class Picture:
                 frame.colorspace = matrix
         elif any(plane.line_size < 0 for plane in frame.planes):
             frame = _relabelled(frame, target)
-        if rotation:
-            frame = _turned(frame, rotation)
+        if rotation or mirrored:
+            frame = _turned(frame, rotation, mirrored)
         if (frame.width, frame.height) != size:
             frame = _scalers.get("size").reformat(frame, width=size[0], height=size[1])
         return cls(frame, matrix=matrix, full_range=full_range)
@@ -520,23 +522,25 @@ def recoded(picture: Picture, name: str) -> av.VideoFrame:
     return fresh
 
 
-def _turned(frame: av.VideoFrame, rotation: int) -> av.VideoFrame:
-    """A copy turned clockwise.  Chroma keeps its place relative to luma where both can be turned.
+def _turned(frame: av.VideoFrame, rotation: int, mirrored: bool) -> av.VideoFrame:
+    """A copy, flipped left to right if `mirrored`, then turned clockwise.
+
+    Chroma keeps its place relative to luma where both can be turned.
 
     A turn by a quarter swaps the divisors of 4:2:2, and an odd size moves the pairs that share
     a chroma sample; both go through 4:4:4, and odd 4:2:0 stays there.
     """
     across, down, _ = FORMATS[frame.format.name]
-    lopsided = across != down and rotation != 180
+    lopsided = across != down and rotation % 180 != 0
     odd = (across == 2 and frame.width % 2) or (down == 2 and frame.height % 2)
     if lopsided or odd:
         deep = _is_deep(frame.format.name)
         frame = _scalers.get("turn").reformat(frame, format="yuv444p10le" if deep else "yuv444p")
-    if rotation == 180:
+    if rotation % 180 == 0:
         fresh = _like(frame, frame.width, frame.height, frame.format.name)
     else:
         fresh = _like(frame, frame.height, frame.width, frame.format.name)
     # np.rot90 turns counter-clockwise.
     for target, source in zip(_views(fresh), _views(frame), strict=True):
-        target[:] = np.rot90(source, k=-rotation // 90)
+        target[:] = np.rot90(source[:, ::-1] if mirrored else source, k=-rotation // 90)
     return fresh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,12 +16,13 @@ from facepick.errors import VideoOpenError, file_problem
 from facepick.media.container import (
     codec_name,
     disposition_of,
+    is_attached_picture,
     open_media,
-    rotation_of,
+    orientation_of,
     stream_time_base,
     video_stream,
 )
-from facepick.media.video import AudioInfo, ColorInfo, VideoInfo
+from facepick.media.video import AudioInfo, ColorInfo, HdrInfo, VideoInfo
 
 __all__ = ["guarded_probe", "probe"]
 
@@ -46,8 +48,9 @@ def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
 
     time_base = stream_time_base(stream)
     frame = _first_frame(container, stream, path)
-    rotation = rotation_of(frame)
-    picture = Picture.from_av(frame, rotation=rotation)
+    rotation, mirrored = orientation_of(frame)
+    hdr, left_out = _hdr(frame), _left_out(container, stream, frame)
+    picture = Picture.from_av(frame, rotation=rotation, mirrored=mirrored)
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if aspect <= 0:
         aspect = Fraction(1)
@@ -56,6 +59,9 @@ def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
     start = stream.start_time if stream.start_time is not None else (frame.pts or 0)
     return VideoInfo(
         path=path,
+        mirrored=mirrored,
+        hdr=hdr,
+        left_out=left_out,
         width=picture.width,
         height=picture.height,
         rotation=rotation,
@@ -73,6 +79,63 @@ def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
         audio=tuple(_describe_audio(s, container) for s in container.streams.audio),
         size_bytes=path.stat().st_size,
     )
+
+
+def _hdr(frame: Any) -> HdrInfo | None:
+    """Static HDR metadata of a decoded frame, as FFmpeg lays them out in memory.
+
+    AVMasteringDisplayMetadata: xy of red, green, blue and white, then the least and the greatest
+    luminance, all as pairs of int32 (numerator, denominator), then two flags that say which are
+    there.  AVContentLightMetadata: two uint32.
+    """
+    primaries: tuple[tuple[Fraction, Fraction], ...] | None = None
+    luminance: tuple[Fraction, Fraction] | None = None
+    light: tuple[int, int] | None = None
+    screen = _side_data(frame, "MASTERING_DISPLAY_METADATA")
+    if len(screen) >= 88:
+        numbers = struct.unpack_from("=22i", screen)
+        pairs = zip(numbers[0:20:2], numbers[1:20:2], strict=True)
+        values = [Fraction(a, b) if b else Fraction(0) for a, b in pairs]
+        if numbers[20]:
+            primaries = tuple(zip(values[0:8:2], values[1:8:2], strict=True))
+        if numbers[21]:
+            luminance = values[8], values[9]
+    level = _side_data(frame, "CONTENT_LIGHT_LEVEL")
+    if len(level) >= 8:
+        light = struct.unpack_from("=2I", level)
+    if primaries is None and light is None:
+        return None
+    return HdrInfo(primaries=primaries, luminance=luminance, light=light)
+
+
+def _side_data(frame: Any, name: str) -> bytes:
+    try:
+        return bytes(frame.side_data[name])
+    except (KeyError, TypeError, ValueError):
+        return b""
+
+
+def _left_out(container: Any, video: Any, frame: Any) -> tuple[str, ...]:
+    """What facepick does not carry over, whatever the result's container."""
+    found = []
+    if any(c.is_alpha for c in frame.format.components) or (
+        video.metadata.get("alpha_mode", "0") != "0"
+    ):
+        found.append("transparency")
+    if max(c.bits for c in frame.format.components) > 10:
+        found.append("more than 10 bits a sample")
+    if _side_data(frame, "DYNAMIC_HDR_PLUS") or _side_data(frame, "DOVI_METADATA"):
+        found.append("HDR metadata that change from scene to scene")
+    # MP4 keeps the names of chapters in a track of their own, which is no track to a user.
+    names = hasattr(container, "chapters") and bool(container.chapters())
+    for stream in container.streams:
+        if stream.type == "video" and stream.index != video.index:
+            found.append("cover picture" if is_attached_picture(stream) else "second video stream")
+        elif stream.type == "data" and names:
+            names = False
+        elif stream.type in ("data", "attachment"):
+            found.append(f"{stream.type} track {stream.index}")
+    return tuple(dict.fromkeys(found))
 
 
 def _color(tags: ColorInfo, context: Any) -> ColorInfo:

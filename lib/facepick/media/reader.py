@@ -260,7 +260,10 @@ class VideoReader:
     def _frame(self, index: int, pts: int, raw: Any, duration: int) -> Frame:
         # The turn of the first frame holds for all: a display matrix belongs to the stream.
         picture = Picture.from_av(
-            raw, rotation=self.info.rotation, size=(self.info.width, self.info.height)
+            raw,
+            rotation=self.info.rotation,
+            mirrored=self.info.mirrored,
+            size=(self.info.width, self.info.height),
         )
         return Frame(index, Timecode(pts, self.info.time_base), picture, duration)
 

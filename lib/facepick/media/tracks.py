@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.media.audio import AudioBlock, decode_audio, fitted
-from facepick.media.container import open_media, stream_time_base
+from facepick.media.container import codec_name, disposition_of, open_media, stream_time_base
 from facepick.media.encode import Container
 from facepick.media.video import AudioInfo, VideoInfo
 from facepick.progress import CancelToken
 
-__all__ = ["AudioOut", "AudioTrack", "OutputClock", "copy_of", "sounds"]
+__all__ = ["AudioOut", "AudioTrack", "OutputClock", "copy_of", "sounds", "subtitles"]
 
 log = logging.getLogger(__name__)
 
@@ -191,6 +191,85 @@ def sounds(
             made_of.append(made_track.packets())
         first = False
     return made_of
+
+
+def subtitles(
+    made: Any,
+    target: Container,
+    source: Path,
+    clock: OutputClock,
+    stop: Fraction | None,
+    cancel: CancelToken,
+) -> tuple[list[Iterator[tuple[Fraction, Any]]], list[str]]:
+    """Iterators of packets, one for each subtitle track that can be copied, and what cannot be."""
+    kept: list[Iterator[tuple[Fraction, Any]]] = []
+    lost = []
+    with open_media(source) as container:
+        found = [
+            (s.index, codec_name(s), s.metadata.get("language") or "no language")
+            for s in container.streams
+            if s.type == "subtitle"
+        ]
+    for index, codec, language in found:
+        # PyAV before 15 knows no streams of subtitles to write to.
+        if codec in target.subtitles and hasattr(made, "add_stream_from_template"):
+            kept.append(_SubtitleCopy(made, source, index, clock, stop, cancel).packets())
+        else:
+            lost.append(f"subtitle track {index} ({codec}, {language})")
+    return kept, lost
+
+
+class _SubtitleCopy:
+    """Packets of one subtitle stream of the source, shifted to the result's clock."""
+
+    def __init__(
+        self,
+        made: Any,
+        source: Path,
+        index: int,
+        clock: OutputClock,
+        stop: Fraction | None,
+        cancel: CancelToken,
+    ) -> None:
+        self._source, self._index, self._clock = source, index, clock
+        self._stop, self._cancel = stop, cancel
+        with open_media(source) as container:
+            template = container.streams[index]
+            self.stream = made.add_stream_from_template(template)
+            for key in ("language", "title"):
+                if template.metadata.get(key):
+                    self.stream.metadata[key] = template.metadata[key]
+            # Shown unasked, or only where something foreign is spoken, as before.
+            self.stream.disposition = disposition_of(template) or 0
+
+    def packets(self) -> Iterator[tuple[Fraction, Any]]:
+        origin = self._clock.origin
+        last: int | None = None
+        with open_media(self._source) as container:
+            stream: Any = container.streams[self._index]
+            base = stream_time_base(stream)
+            shift = round(origin / base)
+            for packet in container.demux(stream):
+                self._cancel.raise_if_cancelled()
+                if not packet.size or packet.pts is None:
+                    continue
+                if self._stop is not None and packet.pts * base >= self._stop:
+                    return
+                at = packet.pts - shift
+                length = packet.duration or 0
+                if at < 0:
+                    # Begun before the part that is written: shown for the rest of its time.
+                    at, length = 0, length + at
+                    if length <= 0:
+                        continue
+                # No container holds two packets of one track in the wrong order.
+                at = at if last is None else max(at, last + 1)
+                last = at
+                packet.stream = self.stream
+                packet.time_base = base
+                packet.pts = packet.dts = at
+                packet.duration = length
+                yield at * base, packet
 
 
 def _mark_default(stream: Any, default: bool) -> None:

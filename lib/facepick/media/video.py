@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-__all__ = ["AudioInfo", "ColorInfo", "VideoInfo"]
+__all__ = ["AudioInfo", "ColorInfo", "HdrInfo", "VideoInfo"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,21 @@ class ColorInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HdrInfo:
+    """What the screen was like on which an HDR video was graded (SMPTE ST 2086, CTA-861.3).
+
+    Attributes:
+        primaries: CIE xy of red, green, blue and white, or None.
+        luminance: darkest and brightest cd/m2 of that screen, or None.
+        light: brightest pixel and brightest frame average in cd/m2, or None.
+    """
+
+    primaries: tuple[tuple[Fraction, Fraction], ...] | None = None
+    luminance: tuple[Fraction, Fraction] | None = None
+    light: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoInfo:
     """One video file.
 
@@ -59,6 +74,7 @@ class VideoInfo:
         path: where it lies.
         width, height: of a frame in display orientation (after `rotation`), in pixels; the
             sample aspect ratio is not applied.
+        mirrored: whether stored frames are mirrored left to right before they are turned.
         rotation: clockwise quarter turns x 90 that turn stored frames upright: 0, 90, 180, 270.
         sample_aspect_ratio: of a frame in display orientation; 1 for square pixels.
         pixel_format: ffmpeg's name.
@@ -69,6 +85,8 @@ class VideoInfo:
         start_seconds: time of the first frame on the container's clock.
         duration_seconds: of the video stream, or None when the file does not say.
         color: colour tags.
+        hdr: static HDR metadata, or None.
+        left_out: what a copy of this video will not have, a short phrase each ("transparency").
         interlaced: whether the first frame is.
         container: ffmpeg's name of the format.
         audio: the audio streams in file order.
@@ -78,6 +96,7 @@ class VideoInfo:
     path: Path
     width: int
     height: int
+    mirrored: bool = False
     rotation: int = 0
     sample_aspect_ratio: Fraction = Fraction(1)
     pixel_format: str
@@ -88,6 +107,8 @@ class VideoInfo:
     start_seconds: Fraction = Fraction(0)
     duration_seconds: Fraction | None = None
     color: ColorInfo = field(default_factory=ColorInfo)
+    hdr: HdrInfo | None = None
+    left_out: tuple[str, ...] = ()
     interlaced: bool = False
     container: str = ""
     audio: tuple[AudioInfo, ...] = ()

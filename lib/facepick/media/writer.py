@@ -35,7 +35,7 @@ from facepick.errors import RenderError, UserInputError
 from facepick.media.container import codec_name, open_media
 from facepick.media.encode import Container, EncodeSettings, container_of
 from facepick.media.segment import SegmentWriter, publish, reason
-from facepick.media.tracks import AudioOut, AudioTrack, OutputClock, copy_of, sounds
+from facepick.media.tracks import AudioOut, AudioTrack, OutputClock, copy_of, sounds, subtitles
 from facepick.media.video import VideoInfo
 from facepick.progress import CancelToken, never
 
@@ -73,8 +73,10 @@ def join_segments(
     origin: Fraction | None = None,
     stop: Fraction | None = None,
     cancel: CancelToken = never,
-) -> None:
+) -> tuple[str, ...]:
     """Put segments and sound into one file, which appears whole or not at all.
+
+    Subtitles and chapters of the source are kept where the container can hold them.
 
     Args:
         segments: files of `SegmentWriter` in order, all with the same encoder settings.
@@ -91,6 +93,9 @@ def join_segments(
         stop: where kept streams end, on the source's clock; None keeps them whole.  Give it
             with `origin` when the frames are a part of the source.
         cancel: looked at for every packet.
+
+    Returns:
+        What of the source the result does not have, a phrase each.
 
     Raises:
         RenderError: the frames are not as many as the times, the container cannot hold the
@@ -120,15 +125,19 @@ def join_segments(
             made.metadata.update(_tags(info.path, metadata or {}))
             video = _VideoCopy(made, target, parts, clock, stack)
             others = sounds(made, target, info, audio, clock, stop, cancel)
+            texts, lost = subtitles(made, target, info.path, clock, stop, cancel)
+            if not _copy_chapters(made, info.path, clock, stop):
+                lost.append("chapters")
             # Interleaved by time, so that the muxer has to hold back little.
             for _, _, stream_packets in heapq.merge(
                 _keyed(0, video.packets()),
-                *(_keyed(n, sound) for n, sound in enumerate(others, start=1)),
+                *(_keyed(n, sound) for n, sound in enumerate([*others, *texts], start=1)),
                 key=lambda item: item[:2],
             ):
                 cancel.raise_if_cancelled()
                 made.mux(stream_packets)
-        _warn_of_aspect(out, target, info, video.codec)
+        if _loses_aspect(target, info, video.codec):
+            lost.append(f"sample aspect ratio {info.sample_aspect_ratio} (.mp4 keeps it)")
         publish(part, out)
     except (av.error.FFmpegError, OSError) as error:
         raise RenderError(
@@ -137,6 +146,7 @@ def join_segments(
         ) from error
     finally:
         part.unlink(missing_ok=True)
+    return (*info.left_out, *lost)
 
 
 # A muxer that works writes several times a second: a part left alone for this long is what a
@@ -163,13 +173,30 @@ def _keyed(
         yield moment, order, packet
 
 
-def _warn_of_aspect(out: Path, target: Container, info: VideoInfo, codec: str) -> None:
+def _loses_aspect(target: Container, info: VideoInfo, codec: str) -> bool:
     """VP9 and AV1 leave it to the container how wide a pixel is, and PyAV cannot write it there."""
-    aspect = info.sample_aspect_ratio
-    if not target.exact_times and aspect != 1 and codec in ("vp9", "av1"):
-        log.warning(
-            "%s: the sample aspect ratio %s is lost in %s; .mp4 keeps it", out.name, aspect, codec
-        )
+    return not target.exact_times and info.sample_aspect_ratio != 1 and codec in ("vp9", "av1")
+
+
+def _copy_chapters(made: Any, source: Path, clock: OutputClock, stop: Fraction | None) -> bool:
+    """False, when there are chapters and this PyAV (before 15) cannot write them.
+
+    A part of the source (`stop`) has none: they name what the whole holds.
+    """
+    with open_media(source) as container:
+        found = container.chapters() if hasattr(container, "chapters") else []
+    if not found or stop is not None:
+        return True
+    if not hasattr(made, "set_chapters"):
+        return False
+    moved = []
+    for chapter in found:
+        base = Fraction(chapter["time_base"] or Fraction(1, 1000))
+        shift = round(clock.origin / base)
+        start, end = (max(0, chapter[key] - shift) for key in ("start", "end"))
+        moved.append({**chapter, "start": start, "end": max(start, end)})
+    made.set_chapters(moved)
+    return True
 
 
 def _refuse_source(out: Path, source: Path) -> None:

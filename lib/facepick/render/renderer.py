@@ -102,12 +102,14 @@ class RenderResult:
         report: the sidecar, or None when provenance was switched off.
         frames: number of output frames.
         changed: frames changed, by person id and flow.
+        left_out: what of the source could not be kept, a phrase each.
     """
 
     path: Path
     report: Path | None
     frames: int
     changed: dict[str, int]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -518,7 +520,7 @@ class Renderer:
         meter = ProgressMeter(self.progress, "publish", None)
         meter.update(0, force=True)
         pairs = [(item.engine.spec, item.person) for item in work]
-        join_segments(
+        left_out = join_segments(
             [self._video_file(s) for s in self.segments],
             out=out,
             info=self.scan.video,
@@ -547,6 +549,7 @@ class Renderer:
                 result_hash=sha256_of(out),
                 models=self._models(work),
                 engine_reports=reports,
+                left_out=left_out,
                 nudity=None if self._nudity is None else self._nudity.to_json(),
             )
             report_file = sidecar_of(out)
@@ -558,7 +561,9 @@ class Renderer:
                     key = f"{note.person} {note.flow}"
                     changed[key] = changed.get(key, 0) + 1
         self._remove_work(keep_debug=True)
-        return RenderResult(path=out, report=report_file, frames=self.frames, changed=changed)
+        return RenderResult(
+            path=out, report=report_file, frames=self.frames, changed=changed, left_out=left_out
+        )
 
     def _models(self, work: Sequence[_Work]) -> list[dict[str, Any]]:
         from facepick.engines.restore.restorer import spec_in_use

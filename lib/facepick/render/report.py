@@ -112,6 +112,7 @@ def build_report(
     models: Sequence[Mapping[str, Any]],
     engine_reports: Sequence[Mapping[str, Any]],
     nudity: Mapping[str, Any] | None = None,
+    left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The sidecar as plain JSON.
 
@@ -123,6 +124,7 @@ def build_report(
         models: id, file and sha256 of every model that was used.
         engine_reports: what each session measured, in the order of `work`.
         nudity: what the check before a swap found; None where there was none.
+        left_out: what of the source could not be kept, a phrase each.
     """
     people = []
     for (spec, person), measured in zip(work, engine_reports, strict=True):
@@ -159,6 +161,7 @@ def build_report(
             "sha256": scan.content_hash,
             "frames": scan.frames,
             "decode_failures": scan.decode_failures,
+            "left_out": list(left_out),
         },
         "result": {"path": str(result), "sha256": result_hash, "frames": frames},
         "models": [dict(m) for m in models],
