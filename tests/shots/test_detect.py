@@ -43,6 +43,20 @@ def test_a_change_of_light_is_no_cut() -> None:
     assert cuts_of([scene(1, 1.0 if i < 20 else 0.45) for i in range(40)]) == []
 
 
+@pytest.mark.parametrize("step", [8, 16, 28])
+def test_a_camera_that_swings_round_is_no_cut(step: int) -> None:
+    """28 of 128 columns a frame: whoever was on the left is gone five frames later."""
+    wide = np.concatenate([scene(seed) for seed in range(12)], axis=1)
+    assert cuts_of([wide[:, step * i : step * i + 128] for i in range(30)]) == []
+
+
+def test_a_cut_in_the_middle_of_a_swing_is_found() -> None:
+    wide = np.concatenate([scene(seed) for seed in range(12)], axis=1)
+    other = np.concatenate([scene(seed) for seed in range(20, 32)], axis=1)
+    pictures = [(wide if i < 15 else other)[:, 16 * i : 16 * i + 128] for i in range(30)]
+    assert cuts_of(pictures) == [15]
+
+
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_a_flash_is_no_cut(length: int) -> None:
     white = np.full_like(scene(1), 255)

@@ -5,7 +5,9 @@ to the neighbouring frames) propose cuts.  A proposal must then pass two tests o
 what follows - tracks never cross a cut - is harmed by false cuts in the middle of a talk:
 
 * the structure of the picture changed: a change of exposure or gamma leaves every edge where it
-  was, so that the locally normalised correlation with the frame before stays high;
+  was, so that the locally normalised correlation with the frame before stays high; and when the
+  camera swings round it is high again once the one picture is laid over the other (phase
+  correlation: Kuglin and Hines, *The Phase Correlation Image Alignment Method*, 1975);
 * it lasts: after a flash the picture from before comes back within a few frames.
 """
 
@@ -139,6 +141,8 @@ class ShotDetector:
             return True
         if self._correlation(earlier, first) > self.MAX_STRUCTURE:
             return False
+        if _laid_over(earlier.structure, first.structure) > self.MAX_STRUCTURE:
+            return False
         for ahead in range(1, self.FLASH_FRAMES + 1):
             later = by_index.get(frame + ahead)
             if later is not None and self._correlation(earlier, later) > self.MAX_STRUCTURE:
@@ -150,13 +154,30 @@ class ShotDetector:
         for item in (a, b):
             if item.structure is None:
                 item.structure = _structure(item.thumb)
-        assert a.structure is not None
-        assert b.structure is not None
-        norm = float(np.sqrt(np.sum(a.structure**2) * np.sum(b.structure**2)))
-        if norm < 1e-3:
-            # Two pictures without any edge: black, or one colour each.
-            return 0.0
-        return float(np.sum(a.structure * b.structure)) / norm
+        return _cosine(a.structure, b.structure)
+
+
+def _cosine(a: Any, b: Any) -> float:
+    norm = float(np.sqrt(np.sum(a**2) * np.sum(b**2)))
+    # Two pictures without any edge: black, or one colour each.
+    return float(np.sum(a * b)) / norm if norm >= 1e-3 else 0.0
+
+
+def _laid_over(a: Any, b: Any) -> float:
+    """Correlation of two structures where they overlap after the shift that fits them best.
+
+    0 when they overlap by less than half, where a chance fit would prove nothing.
+    """
+    import cv2
+
+    height, width = a.shape
+    (x, y), _ = cv2.phaseCorrelate(a, b, cv2.createHanningWindow((width, height), cv2.CV_32F))
+    dx, dy = round(x), round(y)
+    if (width - abs(dx)) * (height - abs(dy)) < width * height / 2:
+        return 0.0
+    left = a[max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
+    right = b[max(0, dy) : height - max(0, -dy), max(0, dx) : width - max(0, -dx)]
+    return _cosine(left, right)
 
 
 def _structure(thumb: npt.NDArray[np.uint8]) -> GrayFloat:
