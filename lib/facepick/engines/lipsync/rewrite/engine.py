@@ -40,7 +40,10 @@ Array = npt.NDArray[np.float32]
 
 KEEP, CLOSE, SPEAK = 0, 1, 2
 PLAN = "plan.npz"
-LIVELY, CALMING_STEPS = 85, 6
+LIVELY, CALMING_STEPS = 1.75, 6
+"""Livelier moments than this many times the mean are one in ten in the clips measured.  Below, the
+result's mean stays within 1.3 of the clip's own even for synthetic speech full of "p" and "b";
+smoothing further costs more of the words (r 0.77 to 0.73) than it gains."""
 SMOOTHING = (0.25, 0.5, 0.25)
 """Of the shown face over the frame before, the frame and the one after: takes the edge off jumps
 between runs; the opening is set afterwards, so closures keep their depth."""
@@ -281,10 +284,10 @@ def _shaking(opening: Array) -> Array:
 
 
 def _restlessness(bank: banks.Bank) -> float:
-    """How restless this person's mouth is at its liveliest, eye distances."""
+    """How restless this person's mouth may be within 15 frames, eye distances."""
     if len(bank.frames) < 50:
         return 0.02
-    return float(np.percentile(_shaking(bank.shape[:, 0]), LIVELY))
+    return LIVELY * float(_shaking(bank.shape[:, 0]).mean())
 
 
 def _calmed(opening: Array, closure: Array, limit: float) -> Array:

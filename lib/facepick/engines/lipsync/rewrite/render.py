@@ -48,7 +48,7 @@ eye distances."""
 EXTRA_OPENING, EXTRA_CLOSING = 0.05, 0.1
 """How far a stored mouth may be opened or closed beyond what it was, in eye distances.  Closing
 hides teeth, which looks right; opening stretches what is between the lips, which soon does not."""
-SEAL = 0.012
+SEAL = 0.025
 """How far lips that shall meet are laid over each other, in eye distances: the mesh's inner edge
 lies a pixel or two inside the lips' own, and a slit of teeth would stay."""
 LOWER_SHARE = 0.72
