@@ -547,7 +547,7 @@ class Renderer:
                 times=[str(self.sound.time_of(i)) for i in range(self.frames)],
                 result=out,
                 result_hash=sha256_of(out),
-                models=self._models(work),
+                models=self._models(work, reports),
                 engine_reports=reports,
                 left_out=left_out,
                 nudity=None if self._nudity is None else self._nudity.to_json(),
@@ -565,12 +565,19 @@ class Renderer:
             path=out, report=report_file, frames=self.frames, changed=changed, left_out=left_out
         )
 
-    def _models(self, work: Sequence[_Work]) -> list[dict[str, Any]]:
+    def _models(
+        self, work: Sequence[_Work], reports: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
         from facepick.engines.restore.restorer import spec_in_use
         from facepick.models import catalog
 
         specs = {spec.id: spec for spec in (catalog.YUNET, catalog.SFACE)}
-        for item in work:
+        used: dict[str, dict[str, Any]] = {}
+        for item, report in zip(work, reports, strict=True):
+            if "checkpoint" in report:
+                # The engine took a file by its content or by a setting.
+                first = item.engine.spec.models[0].id
+                used[first] = {"file": report["checkpoint"], "sha256": report["checkpoint_sha256"]}
             if item.engine.spec.needs_mesh:
                 specs[catalog.FACE_MESH.id] = catalog.FACE_MESH
             specs.update({spec.id: spec for spec in item.engine.spec.models})
@@ -579,17 +586,17 @@ class Renderer:
                 specs[restorer.id] = restorer
         if self._nudity is not None:
             specs[catalog.OPEN_NSFW.id] = catalog.OPEN_NSFW
-        return [self._model(spec) for spec in specs.values()]
+        return [
+            {"id": spec.id, **(used.get(spec.id) or self._file(spec)), "licence": spec.licence}
+            for spec in specs.values()
+        ]
 
-    def _model(self, spec: ModelSpec) -> dict[str, Any]:
-        """A file that circulates in several versions is named by what it was."""
+    def _file(self, spec: ModelSpec) -> dict[str, Any]:
+        """Name and sha256; a file that circulates in several versions is named by what it was."""
         path = None if spec.sha256 else self.models.find(spec)
-        return {
-            "id": spec.id,
-            "file": spec.file if path is None else path.name,
-            "sha256": spec.sha256 if path is None else sha256_of(path, cancel=self.cancel),
-            "licence": spec.licence,
-        }
+        if path is None:
+            return {"file": spec.file, "sha256": spec.sha256}
+        return {"file": path.name, "sha256": sha256_of(path, cancel=self.cancel)}
 
     def _remove_work(self, *, keep_debug: bool) -> None:
         """Remove segments, sound and what engines prepared."""
