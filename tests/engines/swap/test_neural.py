@@ -163,6 +163,35 @@ def test_faces_are_cut_by_the_published_templates(engine: str, points: list[list
     assert ENGINES["hyperswap"].template is ENGINES["inswapper_128"].template
 
 
+def test_a_restorer_sees_the_whole_head_with_the_new_face_in_it(
+    request_: FaceRequest, photo: str, tmp_path: Path
+) -> None:
+    """A face cut out along its mask is nothing that a restorer was trained on."""
+    engine, seen = ENGINES["inswapper_128"], []
+
+    def restore(picture: np.ndarray, fidelity: float) -> np.ndarray:
+        seen.append(picture.copy())
+        return cv2.add(picture, np.full_like(picture, 5))
+
+    store = standins.store_in(tmp_path / "models", kind="source")
+    context = context_for(
+        engine, tmp_path, [request_], cancel=never, models=store, source=(photo,),
+        settings=engine.spec.settings(restorer="GFPGAN"), host_restorers={"GFPGAN": restore},
+    )  # fmt: skip
+    (patch,) = engine.open(context).process([request_])
+    assert isinstance(patch, FacePatch)
+    (head,) = seen
+    assert head.shape == request_.crop.shape
+    outside = np.ones(head.shape[:2], bool)
+    x, y = patch.origin[0] - request_.origin[0], patch.origin[1] - request_.origin[1]
+    rows, columns = patch.alpha.shape
+    outside[y : y + rows, x : x + columns] = patch.alpha == 0
+    np.testing.assert_array_equal(head[outside], request_.crop[outside])
+    sure = patch.alpha > 0.99
+    inside = head[y : y + rows, x : x + columns]
+    np.testing.assert_allclose(patch.image[sure], inside[sure].astype(int) + 5, atol=1)
+
+
 @pytest.mark.parametrize("times", [1, 2, 4])
 def test_pixel_boost_puts_every_pixel_back(tmp_path: Path, times: int) -> None:
     path = standins.swapper(tmp_path / "net.onnx")
