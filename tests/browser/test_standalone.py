@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.browser.support import ROOT, TabPage, browser, click_through, free_port, serving
+from tests.contracts.face_footage import frames_of
 
 pytestmark = pytest.mark.browser
 
@@ -139,6 +140,47 @@ def test_why_two_photos_are_one_person(chrome: Any, address: str, shared_media: 
     sheet = tab.page.wait_for_selector("#facepick_explain_sheet img")
     assert sheet.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1004
     tab.shot("same")
+    assert tab.faults == []
+    context.close()
+
+
+def test_the_face_of_a_swap_is_chosen_saved_and_previewed(
+    chrome: Any, address: str, shared_media: Path, tmp_path: Path
+) -> None:
+    import cv2
+
+    (image,) = frames_of(shared_media / "odd" / "base_640x360.mp4", (4,))
+    pair, blank = tmp_path / "pair.png", tmp_path / "blank.png"
+    cv2.imwrite(str(pair), cv2.resize(image, None, fx=2, fy=2))
+    cv2.imwrite(str(blank), image[:40, :40])
+    context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    tab = TabPage(context, address, "swap")
+    tab.press("demo")
+    tab.wait_text("facts", "1280 x 720")
+    tab.scan()
+    tab.pick(0)
+    tab.choose("flow", "Face swap")
+    tab.page.wait_for_selector("[data-facepick-act='face:person:P2']")
+    tab.page.set_input_files("#facepick_source input[type=file]", [str(pair), str(blank)])
+    faces = "#facepick_source_faces .thumbnail-item"
+    tab.page.wait_for_selector(f"{faces} >> nth=1")
+    tab.wait_text("source_note", "blank.png: shows no face")
+    tab.wait_text("source_count", "1 chosen")
+    tab.page.fill("#facepick_source_name textarea, #facepick_source_name input", "Zoe")
+    tab.press("source_save")
+    tab.page.wait_for_selector("[data-facepick-act='face:saved:Zoe']")
+    tab.shot("source")
+    tab.press("preview")
+    tab.wait_text("progress", "Tick the statement")
+    tab.page.click("#facepick_consent input")
+    tab.page.click("[data-facepick-act='face:person:P2']")
+    tab.page.wait_for_selector(f"{faces} .caption-label:has-text('P2')")
+    tab.press("preview")
+    tab.wait_text("progress", "The preview is ready")
+    tab.is_playing_file("preview_video")
+    tab.shot("preview")
+    tab.page.click("[data-facepick-act='unsave:Zoe']")
+    tab.page.wait_for_selector("[data-facepick-act='face:saved:Zoe']", state="detached")
     assert tab.faults == []
     context.close()
 

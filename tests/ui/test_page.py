@@ -154,6 +154,8 @@ def test_every_setting_and_engine_has_chinese_words(tab: Any) -> None:
         ui = widget.field.ui
         if ui.label not in chinese.SETTINGS:
             missing.add(f"setting {ui.label!r}: {ui.help}")
+        if ui.unit and ui.unit not in chinese.UNITS:
+            missing.add(f"unit {ui.unit!r} of {ui.label!r}")
         for choice in ui.choices:
             if choice not in chinese.CHOICES and choice not in chinese.NAMES:
                 missing.add(f"choice {choice!r} of {ui.label!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CHOICES", "ENGINES", "ERRORS", "EXIT_CODES", "HELPS", "NAMES", "SETTINGS"]
+__all__ = ["CHOICES", "ENGINES", "ERRORS", "EXIT_CODES", "HELPS", "NAMES", "SETTINGS", "UNITS"]
 
 SETTINGS: dict[str, tuple[str, str]] = {
     # Hide.
@@ -50,11 +50,12 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "Keep grain": ("保留颗粒", "使新嘴部的颗粒感与周围皮肤一致。"),
     "Checkpoint file": ("模型文件", "Wav2Lip 模型文件；留空则使用模型文件夹中的文件。"),
     "Active debug": ("调试", "在任务文件夹中每秒保存一帧各步骤的对照图。"),
-    # Face swap.
-    "Face in the photo": (
-        "照片中的人脸",
-        "照片中有多张脸时选哪张：0 最大的，1 最左边的，2 其右边的下一张。",
+    "Things in front of the face": (
+        "脸前的物体",
+        "保留脸前的手、杯子和话筒：built-in 从视频中学习此人的脸；xseg 是你提供的网络；"
+        "自动优先用 xseg，否则用 built-in；关闭则会覆盖它们。",
     ),
+    # Face swap.
     "In doubt": ("无法确定时", "换不好的画面怎么办：保留原脸，或遮挡（用于不能被认出的人）。"),
     "Largest turn": ("最大转头角度", "转头超过该角度的人脸不替换。"),
     "Least confidence": ("最低把握", "不够确定是所选人物的人脸不替换。"),
@@ -127,8 +128,13 @@ CHOICES: dict[str, str] = {
     "zh": "中文",
 }
 
+UNITS: dict[str, str] = {"degrees": "度", "ms": "毫秒", "px": "像素", "%": "%"}
+"""Unit of a setting -> how it is written."""
+
 NAMES = frozenset(
     {
+        "built-in",
+        "xseg",
         "128",
         "256",
         "512",

@@ -438,6 +438,8 @@ def model_how(model: ModelSpec, language: str) -> str:
 def setting_label(label: str, language: str, unit: str = "") -> str:
     """The label of a setting, with its unit."""
     words = chinese.SETTINGS.get(label, (label, ""))[0] if language == "zh" else label
+    if language == "zh" and unit:
+        return f"{words}（{chinese.UNITS.get(unit, unit)}）"
     return f"{words} ({unit})" if unit else words
 
 
