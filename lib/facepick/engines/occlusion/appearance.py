@@ -27,7 +27,7 @@ Bools = npt.NDArray[np.bool_]
 
 MIN_FRAMES = 24
 """A second of film: fewer frames say little about what is usual."""
-_LEARN_FROM = 240
+_LEARN_FROM = 120
 # Grey, red against the rest, blue against green: light moves the first, hardly the others.
 _OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [-0.5, -0.5, 1.0], [0.7, -0.7, 0.0]], np.float32)
 # Least spreads of log colours: 3 % is compression noise; and of their slope per texel.
