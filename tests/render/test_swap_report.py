@@ -97,8 +97,9 @@ def test_frames_that_were_hidden_or_kept_are_not_measured(
     for number in (3, 4):
         report["frames"][number]["changes"][0]["note"] = "hidden"
     report["frames"][5]["changes"][0].update(done=False, reason="profile")
+    report["frames"][6]["changes"][0]["note"] = "fading"
     (entry,) = measure_swap(result, report, scan, models=app.models, registry=app.registry)
-    assert entry["frames"] == {"hidden": 2, "profile": 1, "swapped": FRAMES - 3}
+    assert entry["frames"] == {"fading": 1, "hidden": 2, "profile": 1, "swapped": FRAMES - 4}
 
 
 def test_the_second_recogniser_is_none_that_the_engine_swaps_by(

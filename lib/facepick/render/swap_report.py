@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.engines.registry import EngineRegistry
-from facepick.engines.swap.hidden import HIDDEN
+from facepick.engines.swap.hidden import FADING, HIDDEN
 from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.errors import MissingModelError, ModelMismatchError, PackageMissing
 from facepick.faces.analyzer import FaceEmbedder
@@ -192,7 +192,7 @@ def measure_swap(
     from facepick.faces.mesh import FaceMesh
 
     mesh = FaceMesh(models)
-    reasons, hidden = reasons_of(report, "swap"), _hidden(report)
+    reasons, noted = reasons_of(report, "swap"), _noted(report)
     meter = ProgressMeter(progress, "measure", part[1] - part[0])
     time_base = scan.video.time_base
     for i, (new, old) in enumerate(picture_pairs(result, scan, part, cancel)):
@@ -200,7 +200,7 @@ def measure_swap(
         time = int(scan.pts[part[0] + i] - scan.pts[part[0]]) * time_base
         for entry in people:
             key = (i, entry.person.id)
-            state = HIDDEN if key in hidden else (reasons.get(key, "absent") or _SWAPPED)
+            state = noted.get(key) or reasons.get(key, "absent") or _SWAPPED
             entry.states[state] += 1
             if state != _SWAPPED:
                 continue
@@ -266,14 +266,17 @@ def _away(before: FloatArray | None, after: FloatArray) -> float:
     return 100 * float(np.linalg.norm((after - before)[:, :2], axis=1).mean()) / height
 
 
-def _hidden(report: Mapping[str, Any]) -> set[tuple[int, str]]:
-    """Frames in which a swap pixelated the face instead."""
-    return {
-        (entry["frame"], change["person"])
-        for entry in report.get("frames", ())
-        for change in entry.get("changes", ())
-        if change.get("flow") == "swap" and HIDDEN in str(change.get("note", "")).split()
-    }
+def _noted(report: Mapping[str, Any]) -> dict[tuple[int, str], str]:
+    """Frames in which a swap pixelated the face instead, or in which the new face comes or goes."""
+    found = {}
+    for entry in report.get("frames", ()):
+        for change in entry.get("changes", ()):
+            words = str(change.get("note", "")).split()
+            if change.get("flow") == "swap":
+                for word in (HIDDEN, FADING):
+                    if word in words:
+                        found[entry["frame"], change["person"]] = word
+    return found
 
 
 def _panel(

@@ -18,7 +18,7 @@ from facepick.engines.swap.doubt import Gate, Sight
 from facepick.engines.swap.light import basis, fit_light, gain
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.steady import MeshSteadier
-from facepick.engines.swap.surface import Surface, Texture, filled, texture_from
+from facepick.engines.swap.surface import Surface, Texture, spread, texture_from
 from facepick.engines.swap.topology import (
     VERTICES,
     extended,
@@ -91,13 +91,26 @@ def test_a_picture_pulled_into_the_texture_and_drawn_again_is_the_same_picture()
     mesh = head()
     vertices = extended(mesh)
     colors, weight = texture_from(picture.astype(np.float32), vertices, topology())
-    texture = Texture.of(filled(colors, weight), weight)
+    known = (weight > 0).astype(np.float32)
+    seen = known[:, :, None]
+    texture = Texture.of(colors * seen + spread(colors, known) * (1 - seen), weight)
     surface = Surface.draw(vertices, topology(), (400, 400))
     drawn = texture.onto(surface, vertices, topology())
     inside = cv2.erode((surface.index > 0).astype(np.uint8), np.ones((9, 9))) > 0
     inside &= masks.outline(masks.Area(0, 0, 400, 400), mesh) == 1
     assert inside.sum() > 20_000
     assert np.abs(drawn - picture)[inside].mean() < 1.0
+
+
+def test_unknown_values_go_smoothly_from_one_known_side_to_the_other() -> None:
+    ramp = np.repeat(np.linspace(0, 100, 120, dtype=np.float32)[None, :], 80, axis=0)
+    known = np.ones_like(ramp)
+    known[:, 40:80] = 0
+    values = np.where(known > 0, ramp, np.float32(500))[:, :, None]
+    found = spread(values, known)[:, :, 0]
+    np.testing.assert_allclose(found[known > 0], ramp[known > 0], atol=1e-3)
+    assert np.abs(found - ramp)[:, 40:80].max() < 12
+    assert np.diff(found[40, 38:82]).min() > -2
 
 
 def test_what_faces_away_has_no_weight() -> None:
@@ -167,9 +180,9 @@ def test_a_swap_of_three_frames_between_two_profiles_is_no_swap() -> None:
 def test_the_new_face_comes_and_goes_softly_but_is_full_at_cuts() -> None:
     strengths = [s for _, s in decisions([10.0] * 10 + [60.0] * 5 + [10.0] * 10)]
     assert strengths[0] == 1
-    assert strengths[6:10] == [1, 0.75, 0.5, 0.25]
+    assert strengths[6:10] == pytest.approx([1, 1, 2 / 3, 1 / 3])
     assert strengths[10:15] == [0] * 5
-    assert strengths[15:19] == [0.25, 0.5, 0.75, 1]
+    assert strengths[15:19] == pytest.approx([1 / 3, 2 / 3, 1, 1])
 
 
 def test_decisions_do_not_reach_over_a_cut() -> None:

@@ -24,8 +24,9 @@ _SIZE_SLACK = 1.1
 _MIN_MESH_SCORE = 0.5
 # Swaps shorter than 4 frames between two kept stretches are a flash, not a face.
 _SHORTEST_RUN = 4
-# The new face comes and goes over 3 frames.
-_RAMP_FRAMES = 3
+# The new face comes and goes over 2 frames, 0.08 s at 25 a second: one is seen as a pop, and every
+# frame of a fade shows two faces.
+_RAMP_FRAMES = 2
 
 
 @dataclass(frozen=True)

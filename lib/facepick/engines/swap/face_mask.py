@@ -23,7 +23,6 @@ __all__ = [
     "holes",
     "jaw_zone",
     "predicted_skin",
-    "rim_zone",
     "skin_likelihood",
     "spare_people_in_front",
 ]
@@ -51,15 +50,6 @@ def hair_zone() -> npt.NDArray[np.float64]:
     zone[:468] = np.maximum(zone[:468], beside)
     ring_y = shape[list(masks.FACE_OVAL), 1]
     zone[468:] = ring_y < mouth
-    return zone
-
-
-@cache
-def rim_zone() -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 at the oval's edge all around, where hair of the photo may hang, else 0."""
-    zone = hair_zone().copy()
-    zone[list(masks.FACE_OVAL)] = 1.0
-    zone[468:] = 1.0
     return zone
 
 

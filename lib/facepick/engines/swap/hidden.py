@@ -8,10 +8,13 @@ from facepick.engines.hide.blocks import BlockGrid
 from facepick.engines.hide.settings import PixelateSettings
 from facepick.engines.hide.shape import hidden_mask
 
-__all__ = ["HIDDEN", "hidden_face"]
+__all__ = ["FADING", "HIDDEN", "hidden_face"]
 
 HIDDEN = "hidden"
 """Note of a patch that hides instead of swapping."""
+
+FADING = "fading"
+"""Note of a patch in which the new face comes or goes, with the old one shining through."""
 
 
 def hidden_face(request: FaceRequest) -> FacePatch | Reason:

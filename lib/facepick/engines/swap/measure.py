@@ -10,7 +10,7 @@ import numpy as np
 
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult
-from facepick.engines.swap.hidden import HIDDEN
+from facepick.engines.swap.hidden import FADING, HIDDEN
 from facepick.engines.swap.source import SourceFace
 from facepick.errors import MissingModelError, ModelMismatchError
 from facepick.faces.alignment import align
@@ -93,6 +93,7 @@ class SwapMeter:
     def __init__(self, context: EngineContext, sources: Sequence[SourceFace]) -> None:
         self._swapped = 0
         self._hidden = 0
+        self._fading = 0
         self._kept: Counter[str] = Counter()
         self._stride = max(1, context.frames // _SAMPLES)
         self._judge = _Judge.of(context.models, sources)
@@ -110,6 +111,10 @@ class SwapMeter:
             return
         if result.note == HIDDEN:
             self._hidden += 1
+            return
+        if result.note == FADING:
+            # Half of it is the person on screen: neither a swap nor left alone.
+            self._fading += 1
             return
         self._swapped += 1
         phase = request.frame % self._stride
@@ -130,10 +135,11 @@ class SwapMeter:
 
     def report(self) -> dict[str, Any]:
         """Plain JSON; a measure is missing when nothing could be measured."""
-        total = self._swapped + self._hidden + sum(self._kept.values())
+        total = self._swapped + self._fading + self._hidden + sum(self._kept.values())
         found: dict[str, Any] = {
             "frames": total,
             "swapped": self._swapped,
+            "fading": self._fading,
             "hidden": self._hidden,
             "kept": dict(sorted(self._kept.items())),
             "share_swapped": round(self._swapped / total, 4) if total else 0.0,

@@ -21,16 +21,16 @@ from facepick.engines.engine import EngineContext, EngineResult, EngineSession, 
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.swap import face_mask, finish
 from facepick.engines.swap.doubt import Gate
-from facepick.engines.swap.hidden import HIDDEN, hidden_face
+from facepick.engines.swap.hidden import FADING, HIDDEN, hidden_face
 from facepick.engines.swap.learned import Learned, learn
 from facepick.engines.swap.light import fit_light, gain
 from facepick.engines.swap.measure import SwapMeter
+from facepick.engines.swap.portrait import Portrait
 from facepick.engines.swap.settings import MeshSettings
-from facepick.engines.swap.source import SourceFace, load_sources
-from facepick.engines.swap.surface import Surface, Texture, filled, texture_from
-from facepick.engines.swap.topology import Topology, extended, topology, vertex_normals
-from facepick.errors import EngineError, UserInputError
-from facepick.faces.detection import FloatArray
+from facepick.engines.swap.source import load_sources
+from facepick.engines.swap.surface import Surface
+from facepick.engines.swap.topology import extended, vertex_normals
+from facepick.errors import EngineError
 
 __all__ = ["MeshSession", "MeshSwapEngine"]
 
@@ -59,7 +59,7 @@ class MeshSwapEngine:
         sources = load_sources(
             context.source, context.models, face=settings.face, cancel=context.cancel
         )
-        face = _SourceLook(sources, settings)
+        face = Portrait(sources, settings)
         learned = learn(context)
         meter = SwapMeter(context, sources)
         session = MeshSession(context, face, Gate(settings, learned.sights), learned, meter)
@@ -72,85 +72,20 @@ class MeshSwapEngine:
         )
 
 
-class _SourceLook:
-    """Texture, light and normals of the source face."""
-
-    def __init__(self, sources: list[SourceFace], settings: MeshSettings) -> None:
-        surface = topology()
-        self.topology: Topology = surface
-        self.reach = {"top": settings.forehead, "side": settings.margin}
-        colors: FloatArray | None = None
-        weights = np.zeros(0, np.float32)
-        first = sources[0]
-        vertices = extended(first.mesh, **self.reach)
-        self.normals = vertex_normals(vertices, surface.triangles)
-        light = fit_light(first.image, vertices, self.normals)
-        if light is None:
-            raise UserInputError(
-                f"Too little skin is seen in {first.name}.", hint="Use a photo from the front."
-            )
-        self.light = light
-        self.bearded = False
-        for source in sources:
-            layer, weight = self._layer(source)
-            if colors is None:
-                colors, weights = layer, weight
-            else:
-                # The best photo stays as it is wherever it sees well; others fill its blind side.
-                share = np.clip(weight - 2 * weights, 0, 1)[:, :, None]
-                colors = colors * (1 - share) + layer * share
-                weights = np.maximum(weights, weight)
-        assert colors is not None
-        self.texture = Texture.of(filled(colors, weights), weights)
-
-    def _layer(self, source: SourceFace) -> tuple[FloatArray, FloatArray]:
-        """A photo's texture in the light of the best photo, hair over the face taken off."""
-        import cv2
-
-        vertices = extended(source.mesh, **self.reach)
-        normals = vertex_normals(vertices, self.topology.triangles)
-        light = fit_light(source.image, vertices, normals)
-        size = (source.image.shape[1], source.image.shape[0])
-        surface = Surface.draw(vertices, self.topology, size)
-        image = source.image.astype(np.float32)
-        if light is not None:
-            predicted = face_mask.predicted_skin(surface, light, normals)
-            likely = face_mask.skin_likelihood(source.image, predicted, source.height)
-            # Hair's soft edge is half skin: the hair is widened by 3 % of the face.
-            likely = masks.shrink(likely, 0.03 * source.height)
-            likely = cv2.GaussianBlur(likely, (0, 0), 0.01 * source.height)
-            zone, rim = surface.interpolate(
-                np.stack([face_mask.hair_zone(), face_mask.rim_zone()], axis=1)
-            )
-            rows = np.clip(vertices[:468, 1].astype(int), 0, size[1] - 1)
-            columns = np.clip(vertices[:468, 0].astype(int), 0, size[0] - 1)
-            beard = list(face_mask.beard_points())
-            bearded = float(np.mean(likely[rows[beard], columns[beard]] < 0.3)) > 0.35
-            self.bearded = self.bearded or bearded
-            # Hair over the face's edge becomes plain skin; a beard there stays a beard.
-            hair = (zone if bearded else np.maximum(zone, rim)) * (1 - likely)
-            plain = np.exp(np.dstack(predicted)) - np.float32(4)
-            image = image + hair[:, :, None] * (plain - image)
-            change = gain(self.light, normals, light, normals)
-            image = image * np.dstack(surface.interpolate(change))
-        image[surface.index == 0] = image.mean(axis=(0, 1))
-        return texture_from(image, vertices, self.topology)
-
-
 class MeshSession:
     """See `EngineSession`."""
 
     def __init__(
         self,
         context: EngineContext,
-        face: _SourceLook,
+        face: Portrait,
         gate: Gate,
         learned: Learned,
         meter: SwapMeter,
     ) -> None:
         self._settings: MeshSettings = context.settings
         self._cancel = context.cancel
-        self._face: _SourceLook | None = face
+        self._face: Portrait | None = face
         self._gate = gate
         self._learned = learned
         self._meter = meter
@@ -177,7 +112,7 @@ class MeshSession:
         self._learned.close()
         self._meter.close()
 
-    def _answer(self, request: FaceRequest, face: _SourceLook) -> EngineResult:
+    def _answer(self, request: FaceRequest, face: Portrait) -> EngineResult:
         decision = self._gate.decide(request)
         patch = None
         if decision.reason is None:
@@ -188,7 +123,7 @@ class MeshSession:
             return hidden_face(request)
         return decision.reason or Reason.LOW_CONFIDENCE
 
-    def _swap(self, request: FaceRequest, face: _SourceLook, strength: float) -> FacePatch | None:
+    def _swap(self, request: FaceRequest, face: Portrait, strength: float) -> FacePatch | None:
         settings = self._settings
         mesh, light = self._learned.of(request)
         if mesh is None:
@@ -249,4 +184,5 @@ class MeshSession:
         if not alpha.any():
             return None
         image = np.clip(np.rint(new), 0, 255).astype(np.uint8)
-        return FacePatch(image=image, alpha=alpha, origin=area.origin)
+        note = FADING if strength < 1 else ""
+        return FacePatch(image=image, alpha=alpha, origin=area.origin, note=note)

@@ -23,7 +23,7 @@ from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, open_restorer
 from facepick.engines.swap import face_mask, finish
 from facepick.engines.swap.doubt import Gate
-from facepick.engines.swap.hidden import HIDDEN, hidden_face
+from facepick.engines.swap.hidden import FADING, HIDDEN, hidden_face
 from facepick.engines.swap.learned import Learned, learn
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.network import (
@@ -333,7 +333,8 @@ class NeuralSession:
         if not alpha.any():
             return None
         image = np.clip(np.rint(new), 0, 255).astype(np.uint8)
-        return FacePatch(image=image, alpha=alpha, origin=area.origin)
+        note = FADING if strength < 1 else ""
+        return FacePatch(image=image, alpha=alpha, origin=area.origin, note=note)
 
     def _alpha(
         self, request: FaceRequest, mesh: FloatArray, vertices: FloatArray, area: Area

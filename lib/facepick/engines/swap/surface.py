@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facepick.engines.swap.topology import Topology, vertex_normals
 from facepick.faces.detection import FloatArray
 
-__all__ = ["TEXTURE_SIDE", "Surface", "Texture", "texture_from"]
+__all__ = ["TEXTURE_SIDE", "Surface", "Texture", "spread", "texture_from", "texture_surface"]
 
 TEXTURE_SIDE = 768
 """The face of a close-up in 1080p is about 700 pixels high."""
@@ -66,9 +66,16 @@ class Surface:
         corners = np.concatenate(
             [self.vertices[self.triangles], np.ones((*self.triangles.shape, 1))], axis=2
         )
-        # A triangle without an area is drawn nowhere; the ridge only keeps the solver quiet.
-        corners += np.eye(3) * 1e-9
+        # A sliver lower than a pixel would be continued far beyond its corners by the pixel that
+        # it is drawn on: it has the mean of its corners instead.
+        a, b, c = (corners[:, i, :2] for i in range(3))
+        area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
+        sides = [np.linalg.norm(p - q, axis=1) for p, q in ((a, b), (b, c), (c, a))]
+        sliver = area < np.max(sides, axis=0)
+        corners[sliver] = np.eye(3)
         slopes = np.linalg.solve(corners, values[self.triangles]).astype(np.float32)
+        slopes[sliver, :2] = 0
+        slopes[sliver, 2] = values[self.triangles[sliver]].mean(axis=1)
         slopes = np.concatenate([np.zeros((1, *slopes.shape[1:]), np.float32), slopes])
         height, width = self.index.shape
         x = np.arange(width, dtype=np.float32)[None, :] + np.float32(0.5)
@@ -83,7 +90,8 @@ class Surface:
 
 
 @lru_cache(maxsize=4)
-def _texture_surface(topology: Topology, side: int) -> Surface:
+def texture_surface(topology: Topology, side: int = TEXTURE_SIDE) -> Surface:
+    """The mesh laid out flat."""
     uv = np.concatenate([topology.uv * side, np.zeros((len(topology.uv), 1), np.float32)], axis=1)
     return Surface.draw(uv.astype(np.float32), topology, (side, side))
 
@@ -97,7 +105,7 @@ def pull(image: FloatArray, vertices: FloatArray, topology: Topology, side: int)
     """
     import cv2
 
-    surface = _texture_surface(topology, side)
+    surface = texture_surface(topology, side)
     at = surface.interpolate(vertices[:, :2].astype(np.float64))
     # Display coordinates count from a pixel's corner, OpenCV from its centre.
     map_x, map_y = at[0] - np.float32(0.5), at[1] - np.float32(0.5)
@@ -198,7 +206,7 @@ def texture_from(
         of the angle of view, 0 where the surface turns away or the photo ends.
     """
     colors = pull(image, vertices, topology, TEXTURE_SIDE)
-    surface = _texture_surface(topology, TEXTURE_SIDE)
+    surface = texture_surface(topology, TEXTURE_SIDE)
     facing = -vertex_normals(vertices, topology.triangles)[:, 2]
     x, y, cosine = surface.interpolate(
         np.concatenate([vertices[:, :2], facing[:, None]], axis=1).astype(np.float64)
@@ -209,18 +217,31 @@ def texture_from(
     return colors, np.where(seen, np.clip(cosine, 0, 1) ** 2, 0).astype(np.float32)
 
 
-def filled(image: FloatArray, weight: FloatArray) -> FloatArray:
-    """Texels that nobody saw take the colour of the nearest one that somebody did."""
+def spread(values: FloatArray, known: FloatArray) -> FloatArray:
+    """Smooth values everywhere that agree with the known ones, by pushing sums down a pyramid and
+    pulling means up again (Gortler et al., *The Lumigraph*, SIGGRAPH 1996).
+
+    Args:
+        values: (h, w, c) float32.
+        known: (h, w) float32 in [0, 1], how much each value counts.
+    """
     import cv2
 
-    holes = (weight <= 0).astype(np.uint8)
-    if not holes.any() or holes.all():
-        return image
-    _, labels = cv2.distanceTransformWithLabels(
-        holes, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    seen = np.flatnonzero(holes.ravel() == 0)
-    owner = np.zeros(int(labels.max()) + 1, np.int64)
-    owner[labels.ravel()[seen]] = seen
-    flat = image.reshape(-1, image.shape[-1])
-    return np.ascontiguousarray(flat[owner[labels.ravel()]].reshape(image.shape))
+    sums, weights = [values * known[:, :, None]], [known]
+    while min(weights[-1].shape) > 4:
+        height, width = weights[-1].shape
+        size = (max(1, width // 2), max(1, height // 2))
+        half = cv2.resize(sums[-1], size, interpolation=cv2.INTER_AREA)
+        sums.append(np.asarray(half, np.float32).reshape(size[1], size[0], -1))
+        weights.append(cv2.resize(weights[-1], size, interpolation=cv2.INTER_AREA))
+    total = max(float(weights[-1].sum()), 1e-6)
+    coarse = np.broadcast_to(sums[-1].sum(axis=(0, 1)) / np.float32(total), sums[-1].shape)
+    for part, weight in zip(reversed(sums), reversed(weights), strict=True):
+        size = (weight.shape[1], weight.shape[0])
+        up = cv2.resize(np.ascontiguousarray(coarse), size, interpolation=cv2.INTER_LINEAR)
+        # Any part of a known pixel outvotes the coarser level: its mean is the better one.
+        sure = np.clip(4 * weight, 0, 1)[:, :, None]
+        mean = part / np.maximum(weight, 1e-6)[:, :, None]
+        up = np.asarray(up, np.float32).reshape(part.shape)
+        coarse = up + sure * (mean - up)
+    return np.asarray(coarse, np.float32)
