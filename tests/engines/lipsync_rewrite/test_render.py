@@ -142,7 +142,7 @@ def test_lips_are_parted_by_what_is_asked_within_bounds(
     middle = int(np.argsort(bank.shape[bank.rows, 0])[len(bank) // 2])
     face = in_head_frame(bank.mesh[middle], bank.reference)
     has = float(mouth_features(face)[0])
-    for asked in (0.5 * has, has, has + 0.03):
+    for asked in (0.7 * has, has, has + 0.03):
         assert float(mouth_features(parted(face, asked))[0]) == pytest.approx(asked, abs=0.004)
     assert float(mouth_features(parted(face, has + 1.0))[0]) < has + 1.2 * EXTRA_OPENING
     shut = parted(face, 0.0)

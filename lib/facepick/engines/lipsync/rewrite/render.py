@@ -57,6 +57,8 @@ FADED = 0.05
 """Sigma of what two cross-faded mouths share, in eye distances: a tooth is as wide."""
 STIFFNESS = 1e-4
 """Of the spline: lets it miss a point by a fraction of a pixel; mesh noise makes no dents."""
+UNSEEN = 0.006
+"""What moves by less, in eye distances, is left alone: cheeks and neck in most frames."""
 GRID = 24
 """Nodes of the field along the longer side; it is interpolated between them."""
 
@@ -295,7 +297,8 @@ def render(
     cv2.fillConvexPoly(inside, outline + 16, 255, cv2.LINE_8, 4)
     # The rectangle's own border ends the field too.
     depth = np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
-    alpha = _smoothstep((moved - 0.35) / 0.6) * _smoothstep(depth / (0.12 * unit))
+    unseen = max(0.35, UNSEEN * unit)
+    alpha = _smoothstep((moved - unseen) / unseen) * _smoothstep(depth / (0.12 * unit))
     alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.02 * unit))
 
     lips = target[list(OUTER_LIP)]
