@@ -438,7 +438,7 @@ def _slides(media: Media) -> Stream:
     from facepick.models.catalog import YUNET
 
     detector = YuNetDetector(store.require(YUNET))
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4, 5):
         for k, name in enumerate(people):
             if not (media.folder / "faces" / name / f"{number}.jpg").is_file():
                 continue
@@ -446,8 +446,8 @@ def _slides(media: Media) -> Stream:
             zoom = 640 / max(photo.shape[:2])
             photo = cv2.resize(photo, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
             found = detector.detect(photo)
-            found = found.take(found.score >= 0.8)
-            if len(found) != 1:
+            found = found.take(found.score >= 0.6)
+            if len(found) != 1 or found.box(0).height < 60:
                 continue
             canvas = np.full((HEIGHT, WIDTH, 3), 40 + 9 * k % 90, np.uint8)
             h, w = photo.shape[:2]
@@ -459,6 +459,23 @@ def _slides(media: Media) -> Stream:
                 iter([still] * 20),
                 lambda i, k=k: about_centre(1 + 0.01 * i, degrees=0.3 * i * (-1) ** k, dx=2.0 * i),
             )
+
+
+def _poor(stream: Stream) -> Stream:
+    """Dark, noisy, tinted and small, as a phone shows a lit room at night."""
+    stream = looking(looking(looking(stream, gamma(1.7)), noise(7)), cast(0.8, 0.95, 1.1))
+    return scaled(stream, 640, 360)
+
+
+def _upright(stream: Stream) -> Stream:
+    """The middle of the picture as a phone's 540x960, half of it a blurred background."""
+    for item in stream:
+        back = cv2.GaussianBlur(cv2.resize(item.image, (54, 96)), (0, 0), 3)
+        image = cv2.resize(back, (540, 960))
+        m = np.array([[540 / WIDTH, 0, 0], [0, 540 / WIDTH, 328]])
+        small = cv2.resize(item.image, (540, 304), interpolation=cv2.INTER_AREA)
+        image[328:632] = small
+        yield Picture(image, moved(item.faces, m, (540, 960)))
 
 
 def _hands(media: Media) -> Stream:
@@ -536,6 +553,14 @@ CASES: dict[str, Case] = {
     "poster": Case(_posters),
     "own_poster": Case(_own_poster),
     "slides": Case(_slides),
+    "slides_240p": Case(lambda m: scaled(_slides(m), 426, 240), crf=34),
+    "slides_gray": Case(lambda m: looking(_slides(m), lambda x, i: gamma(1.8)(gray(x, i), i))),
+    "slides_poor": Case(lambda m: _poor(_slides(m)), crf=34),
+    "pieces_poor": Case(lambda m: _poor(_pieces(m)), crf=36),
+    "looks_poor": Case(lambda m: scaled(_looks(m), 640, 360), crf=36),
+    "wide_poor": Case(lambda m: _poor(_wide_and_close(m)), crf=34),
+    "upright": Case(lambda m: _upright(_pieces(m)), rate=Fraction(30), crf=32),
+    "upright_poor": Case(lambda m: _upright(looking(m.shots(*MIXED), gamma(2.0))), crf=38),
 }
 
 

@@ -37,6 +37,7 @@ def made(
     start: int, stop: int, rows: npt.NDArray[np.float32], *, shot: int = 0, x: float = 100.0,
     value: float = 0.8, stillness: float | None = None,
     sharp: float = 1.0, mesh: float = 1.0, off_frontal: float = 10.0, eyes: float = 30.0,
+    inside: float = 1.0,
 ) -> tuple[FaceTrack, TrackEvidence]:  # fmt: skip
     n, k = stop - start, len(rows)
     track = FaceTrack(
@@ -56,6 +57,7 @@ def made(
         eye_distance=np.full(k, eyes, np.float32),
         off_frontal=np.full(k, off_frontal, np.float32),
         sharpness=np.full(k, sharp, np.float32),
+        inside=np.full(k, inside, np.float32),
         mesh_score=mesh,
         stillness=stillness,
     )
@@ -158,6 +160,21 @@ def test_a_picture_of_a_face_is_unsure_and_a_calm_person_is_not() -> None:
     assert [g.unsure for g in grouped(items)] == [True, False]
 
 
+def test_a_photograph_of_somebody_who_also_lives_is_kept_apart_from_him() -> None:
+    rng = np.random.default_rng(17)
+    (a,) = strangers(1, 17)
+    photo = views(a, 1, rng, 0.5)
+    shown = [made(200 * i, 200 * i + 70, views(photo[0], 2, rng, 0.1), stillness=0.03, shot=i)
+             for i in range(2)]  # fmt: skip
+    alive = made(400, 460, views(a, 3, rng, 0.5), stillness=0.4, shot=2)
+    calm = [made(200 * i, 200 * i + 70, views(a, 2, rng), stillness=0.05, shot=i) for i in range(2)]
+    assert [(g.members, g.unsure) for g in grouped([*shown, alive])] == [
+        ((0, 1), True),
+        ((2,), False),
+    ]
+    assert [g.members for g in grouped([*calm, alive])] == [(0, 1, 2)]
+
+
 def test_a_short_look_at_a_motionless_face_says_nothing() -> None:
     rng = np.random.default_rng(6)
     (a,) = strangers(1, 6)
@@ -172,6 +189,25 @@ def test_coming_back_to_the_same_place_counts() -> None:
     far = [made(0, 40, a[None]), made(60, 90, later[None], shot=1)]
     assert len(grouped(near)) == 1
     assert len(grouped(far)) == 2
+
+
+def test_a_place_that_somebody_else_took_meanwhile_says_nothing() -> None:
+    rng = np.random.default_rng(15)
+    a, other, third = strangers(3, 15)
+    later = unit(0.3 * a + np.sqrt(1 - 0.3**2) * (other - (other @ a) * a))
+    between = made(45, 55, views(third, 2, rng))
+    assert len(grouped([made(0, 40, a[None]), between, made(60, 90, later[None])])) == 3
+
+
+def test_one_return_to_a_place_does_not_join_two_people() -> None:
+    """B comes back where A was lost, and has a look of A (cosine 0.35) in every track."""
+    rng = np.random.default_rng(16)
+    a, other = strangers(2, 16)
+    b = unit(0.35 * a + np.sqrt(1 - 0.35**2) * (other - (other @ a) * a))
+    items = [made(100 * i, 100 * i + 40, views(a, 2, rng, 0.4), shot=i) for i in range(3)]
+    items += [made(100 * i, 100 * i + 40, views(b, 2, rng, 0.4), shot=i) for i in range(3, 6)]
+    items.append(made(260, 290, views(b, 2, rng, 0.4), shot=2))
+    assert sorted(g.members for g in grouped(items)) == [(0, 1, 2), (3, 4, 5, 6)]
 
 
 def test_strictness_moves_the_threshold() -> None:
@@ -251,6 +287,13 @@ def test_a_large_dark_face_is_somebody_though_nothing_in_it_is_sharp() -> None:
     (small,) = grouped([made(0, 50, views(a, 3, rng), eyes=20.0, **dark)])
     assert not large.unsure
     assert small.unsure
+
+
+def test_half_a_face_at_the_edge_is_nobody_of_its_own() -> None:
+    rng = np.random.default_rng(14)
+    a, b = strangers(2, 14)
+    whole, half = made(0, 50, views(a, 2, rng)), made(60, 90, views(b, 2, rng), inside=0.5)
+    assert [g.unsure for g in grouped([whole, half])] == [False, True]
 
 
 def test_nobody() -> None:

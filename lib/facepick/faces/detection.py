@@ -45,6 +45,12 @@ class Box(NamedTuple):
             return 0.0
         return w * h / (self.area + other.area - w * h)
 
+    def inside(self, width: float, height: float) -> float:
+        """Share of the area that lies inside a picture of this size, in [0, 1]."""
+        w = min(self.x1, width) - max(self.x0, 0.0)
+        h = min(self.y1, height) - max(self.y0, 0.0)
+        return w * h / self.area if w > 0 and h > 0 else 0.0
+
     def grown(self, share: float) -> Box:
         """The same centre, each side moved out by `share` of the width or height."""
         dx, dy = self.width * share, self.height * share

@@ -74,23 +74,26 @@ class FaceQuality:
         sharpness: in [0, 1]; 1 for a face in focus, below about 0.3 nobody is recognisable.
         pose: of the head.
         score: of the detector, in [0, 1].
+        inside: share of the face that lies inside the picture, in [0, 1].
     """
 
     eye_distance: float
     sharpness: float
     pose: Pose
     score: float
+    inside: float = 1.0
 
     @property
     def value(self) -> float:
         """One number in [0, 1] to choose the best picture of a track by.
 
         Size counts up to the 35 pixels between the eyes that fill a 112-pixel chip; the turn of
-        the head falls off as embeddings do: little up to 30 degrees, to nothing at 75.
+        the head falls off as embeddings do: little up to 30 degrees, to nothing at 75.  Of a
+        face that is cut off by the edge of the picture only what is inside counts.
         """
         size = min(1.0, self.eye_distance / 35.0)
         turn = max(0.0, 1.0 - (self.pose.off_frontal / 75.0) ** 2)
-        return float(size * (0.3 + 0.7 * self.sharpness) * turn * self.score)
+        return float(size * (0.3 + 0.7 * self.sharpness) * turn * self.score * self.inside)
 
 
 def head_pose(landmarks5: npt.ArrayLike, *, pixel_aspect: float = 1.0) -> Pose:
@@ -143,6 +146,7 @@ def assess(
     score: float,
     *,
     pixel_aspect: float = 1.0,
+    inside: float = 1.0,
 ) -> FaceQuality:
     """Quality of one face.
 
@@ -151,6 +155,7 @@ def assess(
         landmarks5: (5, 2) in display pixels.
         score: of the detector.
         pixel_aspect: width of a pixel over its height.
+        inside: see `FaceQuality`.
     """
     points = np.asarray(landmarks5, np.float64) * np.array([pixel_aspect, 1.0])
     pose = head_pose(points)
@@ -163,6 +168,7 @@ def assess(
         sharpness=sharpness(chip),
         pose=pose,
         score=float(score),
+        inside=float(inside),
     )
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.analyzer import FaceEmbedder
-from facepick.faces.detection import FloatArray
+from facepick.faces.detection import Box, FloatArray
 from facepick.faces.quality import patch_correlation
 from facepick.people.evidence import TrackEvidence
 from facepick.people.stillness import STILL_BELOW, STILL_SECONDS
 from facepick.people.track import FaceTrack
+from facepick.people.tracker import ShotTracker
 
 __all__ = ["ClusterOptions", "Group", "group_tracks", "split_changed"]
 
@@ -135,6 +137,7 @@ def group_tracks(
         elif _is_face(evidence[i]):
             unsure.append([i])
     unsure = _agglomerate(unsure, affinity, options.link + options.unsure_extra)
+    groups = [part for members in groups for part in _alive(members, tracks, evidence, options)]
     made: list[Group] = []
     for members in groups:
         members.sort()
@@ -173,15 +176,16 @@ class _Affinity:
         self._best = [e.best for e in evidence]
         self._poor_penalty = options.poor_penalty
         self.apart = np.zeros((n, n), bool)
-        self._bonus = np.zeros((n, n))
+        self._continuity = options.continuity
+        self._comes_back = np.zeros((n, n))
         for i in range(n):
             for j in range(i + 1, n):
                 a, b = tracks[i], tracks[j]
                 if a.start < b.stop and b.start < a.stop:
                     shared = np.intersect1d(a.frames, b.frames, assume_unique=True).size > 0
                     self.apart[i, j] = self.apart[j, i] = shared
-                elif _continues(a, b, options) or _continues(b, a, options):
-                    self._bonus[i, j] = self._bonus[j, i] = options.continuity
+                elif _continues(a, b, tracks, options) or _continues(b, a, tracks, options):
+                    self._comes_back[i, j] = self._comes_back[j, i] = 1.0
 
     def cosine(self, a: Sequence[int], b: Sequence[int]) -> float:
         """Mean cosine over all pairs of exemplars."""
@@ -197,13 +201,18 @@ class _Affinity:
         # Views of quality 0.5 and better count as good ones.
         worse = min(max(self._best[i] for i in a), max(self._best[i] for i in b))
         penalty = self._poor_penalty * max(0.0, 1.0 - worse / 0.5)
-        bonus = float(self._bonus[np.ix_(a, b)].max())
-        # Where the place speaks for one person the poor view no longer speaks against it.
-        return self.cosine(a, b) + (bonus or -penalty)
+        # Where the place speaks for one person the poor view no longer speaks against it.  It
+        # speaks for these tracks only: two people must not be joined by one of each.
+        left, right = (np.array([self._totals[i] for i in g]) for g in (a, b))
+        share = float(left @ self._comes_back[np.ix_(a, b)] @ right) / (left.sum() * right.sum())
+        return float(self.cosine(a, b) + share * self._continuity - (1 - share) * penalty)
 
 
-def _continues(before: FaceTrack, after: FaceTrack, options: ClusterOptions) -> bool:
-    """Whether a face comes back in a shot about where another was lost.
+def _continues(
+    before: FaceTrack, after: FaceTrack, tracks: Sequence[FaceTrack], options: ClusterOptions
+) -> bool:
+    """Whether a face comes back in a shot about where another was lost, and nobody else was
+    there meanwhile.
 
     A track that goes on without a gap was cut on purpose, because somebody else took the place.
     """
@@ -214,7 +223,11 @@ def _continues(before: FaceTrack, after: FaceTrack, options: ClusterOptions) -> 
     size_a = float(np.sqrt(max(1.0, (a[2] - a[0]) * (a[3] - a[1]))))
     size_b = float(np.sqrt(max(1.0, (b[2] - b[0]) * (b[3] - b[1]))))
     shift = np.hypot(*((a[:2] + a[2:]) / 2 - (b[:2] + b[2:]) / 2))
-    return bool(0.6 < size_a / size_b < 1.67 and shift < 0.8 * (size_a + size_b) / 2)
+    if not (0.6 < size_a / size_b < 1.67 and shift < 0.8 * (size_a + size_b) / 2):
+        return False
+    place = Box(*map(float, a))
+    between = (t.box_at(f) for t in tracks for f in range(before.stop, after.start, 2))
+    return not any(box is not None and box.iou(place) > 0.2 for box in between)
 
 
 def _agglomerate(groups: list[list[int]], affinity: _Affinity, link: float) -> list[list[int]]:
@@ -287,6 +300,34 @@ def _is_face(evidence: TrackEvidence) -> bool:
     return evidence.mesh_score >= 0.5 or (evidence.profile and sharp > 0.1)
 
 
+def _alive(
+    members: list[int],
+    tracks: Sequence[FaceTrack],
+    evidence: Sequence[TrackEvidence],
+    options: ClusterOptions,
+) -> list[list[int]]:
+    """A person's tracks, those apart that show one and the same photograph of him.
+
+    A listener holds still, too, but no two looks at him are one picture: exemplars of one
+    photograph agree by 0.9 and more, those of one person in two shots by 0.6 to 0.85.
+    """
+    still = [i for i in members if (evidence[i].stillness or 1.0) < STILL_BELOW]
+    rest = [i for i in members if i not in still]
+    if not still or not rest or not _is_picture(still, tracks, evidence, options):
+        return [members]
+    if not _one_photograph(still, evidence):
+        return [members]
+    # Noise may have moved the same photograph in another shot.
+    still += [i for i in rest if _one_photograph([*still, i], evidence)]
+    rest = [i for i in rest if i not in still]
+    return [part for part in (rest, still) if part]
+
+
+def _one_photograph(members: Sequence[int], evidence: Sequence[TrackEvidence]) -> bool:
+    rows = np.concatenate([evidence[i].embeddings for i in members])
+    return float((rows @ rows.T).min()) > 0.87
+
+
 def _is_picture(
     members: Sequence[int],
     tracks: Sequence[FaceTrack],
@@ -297,10 +338,12 @@ def _is_picture(
     measured = [
         (value, len(tracks[i])) for i in members if (value := evidence[i].stillness) is not None
     ]
-    frames = sum(length for _, length in measured)
-    if frames < STILL_SECONDS * options.rate:
+    still = sum(length for value, length in measured if value < STILL_BELOW)
+    if still < STILL_SECONDS * options.rate:
         return False
-    return max(value for value, _ in measured) < STILL_BELOW
+    # Noise and captions stir a photograph, too; then it is known by being the same all the time.
+    limit = 2 * STILL_BELOW if _one_photograph(members, evidence) else STILL_BELOW
+    return max(value for value, _ in measured) < limit
 
 
 def _confidence(
@@ -349,17 +392,21 @@ def split_changed(
         link: see `ClusterOptions`.
         patches: small grey pictures of the face by frame, where it was seen.
     """
-    good = np.flatnonzero(evidence.value >= 0.4)
+    good = np.flatnonzero((evidence.value >= 0.4) & (evidence.inside >= 0.8))
     frames, rows = evidence.frames[good], evidence.embeddings[good]
-    # Two on either side: a hand before the face for a moment is no other person, and whoever
-    # comes later may be the first one again.
-    across = [
-        float(np.mean(rows[max(0, c - 2) : c] @ rows[c : c + 2].T)) for c in range(1, len(rows))
-    ]
-    if not across or min(across) >= link - 0.2:
+    doubts: list[tuple[float, int]] = []
+    for c in range(1, len(rows)):
+        # Two on either side: a hand before the face for a moment is no other person, and whoever
+        # comes later may be the first one again.
+        across = float(np.mean(rows[max(0, c - 2) : c] @ rows[c : c + 2].T))
+        # A head that turns is itself all the way.  Where the pixels jump it must be recognised
+        # again like that of any other track.
+        jump = _jump(int(frames[c - 1]), int(frames[c]), patches)
+        doubts.append((across - (link if jump is not None else link - 0.2), c))
+    if not doubts or min(doubts)[0] >= 0:
         return [(track, evidence)]
-    cut = int(np.argmin(across)) + 1
-    at = _handover(int(frames[cut - 1]), int(frames[cut]), patches)
+    low, high = (int(frames[min(doubts)[1] + k]) for k in (-1, 0))
+    at = _jump(low, high, patches) or _handover(low, high, patches)
     first, second = track.frames < at, track.frames >= at
     pieces = []
     for rows_of, span in ((first, (0, at)), (second, (at, 1 << 62))):
@@ -373,6 +420,14 @@ def split_changed(
         )
         pieces.extend(split_changed(part, evidence.part(*span), link=link, patches=patches))
     return pieces
+
+
+def _jump(low: int, high: int, patches: Mapping[int, npt.NDArray[np.uint8]]) -> int | None:
+    """The frame, ``low < frame <= high``, in which the pixels change at once, if there is one."""
+    seen = [f for f in sorted(patches) if low <= f <= high]
+    steps = [(patch_correlation(patches[a], patches[b]), b) for a, b in pairwise(seen)]
+    weakest, frame = min(steps, default=(1.0, high))
+    return frame if weakest < ShotTracker.CHANGED_PATCH else None
 
 
 def _handover(low: int, high: int, patches: Mapping[int, npt.NDArray[np.uint8]]) -> int:

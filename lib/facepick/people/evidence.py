@@ -21,7 +21,7 @@ from facepick.faces.quality import (
 )
 from facepick.people.stillness import StillnessProbe
 from facepick.people.track import BRIDGED
-from facepick.people.tracker import Observation, RawTrack
+from facepick.people.tracker import Observation, RawTrack, ShotTracker
 
 if TYPE_CHECKING:
     from facepick.media.picture import Picture
@@ -57,6 +57,7 @@ class TrackEvidence:
         eye_distance: (k,) float32, in display pixels.
         off_frontal: (k,) float32, in degrees.
         sharpness: (k,) float32 in [0, 1].
+        inside: (k,) float32, the share of the face that lies inside the picture.
         thumbnails: best first.
         mesh_score: how sure the mesh network is that the best picture shows a face.
         stillness: how rigid the face is, see `facepick.people.stillness`; None when the track
@@ -69,6 +70,7 @@ class TrackEvidence:
     eye_distance: FloatArray
     off_frontal: FloatArray
     sharpness: FloatArray
+    inside: FloatArray
     thumbnails: tuple[Thumbnail, ...] = ()
     mesh_score: float = 1.0
     stillness: float | None = None
@@ -86,10 +88,12 @@ class TrackEvidence:
         """Whether somebody could be recognised by it, whatever way the head is turned.
 
         Some exemplar is sharp and has 14 pixels between the eyes; or it is so large that the
-        mesh network is certain of it even where darkness leaves no fine detail.
+        mesh network is certain of it even where darkness leaves no fine detail.  Either way
+        most of the face is inside the picture.
         """
-        sharp = (self.sharpness >= 0.35) & (self.eye_distance >= 14.0)
-        large = (self.eye_distance >= 35.0) & (self.off_frontal <= 45.0)
+        whole = self.inside >= 0.6
+        sharp = whole & (self.sharpness >= 0.35) & (self.eye_distance >= 14.0)
+        large = whole & (self.eye_distance >= 35.0) & (self.off_frontal <= 45.0)
         return bool(np.any(sharp) or (self.mesh_score >= 0.9 and np.any(large)))
 
     @property
@@ -108,6 +112,7 @@ class TrackEvidence:
             eye_distance=self.eye_distance[rows],
             off_frontal=self.off_frontal[rows],
             sharpness=self.sharpness[rows],
+            inside=self.inside[rows],
             thumbnails=tuple(t for t in self.thumbnails if start <= t.frame < stop),
         )
 
@@ -150,13 +155,14 @@ class _Sample:
 
 
 class _Samples:
-    """The best sample of each stretch of a track; never more than `LIMIT` stretches.
+    """The best sample of each stretch of a track; with one look never more than `LIMIT`.
 
     A stretch ends after a while, or where the pixels say that the head turned, the light changed
     or somebody else took the place: with another look.
     """
 
     LIMIT = 8
+    MOST = 32
     # A talking head that stays where it is correlates by 0.6 and more with itself seconds ago,
     # one that turns away or dissolves into the next by 0.4 and less.
     SAME_LOOK = 0.5
@@ -164,7 +170,7 @@ class _Samples:
     def __init__(self, first: Observation, length: int, probe: StillnessProbe) -> None:
         self._start = first.frame
         self._length = max(1, length)
-        self._reference = first.patch
+        self._reference = self._last = first.patch
         self._look = 0
         self._fresh = True
         self.best: list[_Sample] = []
@@ -177,7 +183,9 @@ class _Samples:
 
     def wants(self, seen: Observation, prior: float) -> bool:
         """Whether an observation is worth cutting out; asked of each in rising order."""
-        if patch_correlation(self._reference, seen.patch) < self.SAME_LOOK:
+        jumped = patch_correlation(self._last, seen.patch) < ShotTracker.CHANGED_PATCH
+        self._last = seen.patch
+        if jumped or patch_correlation(self._reference, seen.patch) < self.SAME_LOOK:
             self._reference = seen.patch
             self._look += 1
             self._fresh = True
@@ -195,8 +203,16 @@ class _Samples:
             self.best[-1] = sample
         if len(self.best) > self.LIMIT:
             self._length *= 2
-            pairs = [self.best[i : i + 2] for i in range(0, len(self.best), 2)]
-            self.best = [max(pair, key=lambda s: s.quality.value) for pair in pairs]
+            thinned: list[_Sample] = []
+            for item in self.best:
+                # Neighbours of one look become one; of another look there may be no other sample.
+                if thinned and thinned[-1].look == item.look and len(thinned) % 2:
+                    thinned[-1] = max(thinned[-1], item, key=lambda s: s.quality.value)
+                else:
+                    thinned.append(item)
+            if len(thinned) > self.MOST:
+                thinned.remove(min(thinned, key=lambda s: s.quality.value))
+            self.best = thinned
 
 
 def _spread(samples: list[_Sample]) -> list[_Sample]:
@@ -242,13 +258,14 @@ class Collector:
         aspect = self._source.aspect
         pose = head_pose(seen.landmarks5, pixel_aspect=aspect)
         turn = max(0.05, 1.0 - (pose.off_frontal / 75.0) ** 2)
-        prior = seen.score * turn * float(np.sqrt(max(1.0, seen.box[2] - seen.box[0])))
+        box = Box(*map(float, seen.box))
+        inside = box.inside(self._source.width, self._source.height)
+        prior = seen.score * turn * inside * float(np.sqrt(max(1.0, box.width)))
         if not samples.wants(seen, prior):
             return
         chip = self._chip(seen)
-        quality = assess(chip, seen.landmarks5, seen.score, pixel_aspect=aspect)
+        quality = assess(chip, seen.landmarks5, seen.score, pixel_aspect=aspect, inside=inside)
         jpeg = self._jpeg(seen)
-        box = Box(*map(float, seen.box))
         samples.put(
             _Sample(seen.frame, samples.look, prior, quality, chip, jpeg, box, seen.landmarks5)
         )
@@ -258,7 +275,8 @@ class Collector:
     ) -> TrackEvidence:
         """What is kept of a finished track; its pictures are given up."""
         held = self._samples.pop(track)
-        samples = held.best
+        span = range(track.first.frame, track.last.frame + 1)
+        samples = [s for s in held.best if s.frame in span] or held.best
         # Embedding a face costs as much as decoding ten frames, and one head in one look gives
         # nearly one vector.  Only where the vectors disagree all the samples are asked.
         chosen = _spread(samples)
@@ -274,6 +292,7 @@ class Collector:
             eye_distance=np.array([s.quality.eye_distance for s in chosen], np.float32),
             off_frontal=np.array([s.quality.pose.off_frontal for s in chosen], np.float32),
             sharpness=np.array([s.quality.sharpness for s in chosen], np.float32),
+            inside=np.array([s.quality.inside for s in chosen], np.float32),
             thumbnails=thumbnails,
             mesh_score=mesh_score,
             stillness=held.probe.stillness(),

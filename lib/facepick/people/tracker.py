@@ -28,6 +28,10 @@ __all__ = ["FaceSource", "Observation", "RawTrack", "ShotTracker", "TrackerOptio
 
 Gray = npt.NDArray[np.uint8]
 
+SAME_FACE = 0.5
+"""Boxes of one face overlap by more than this, those of two hardly ever: then one hides the
+other."""
+
 
 class FaceSource(Protocol):
     """The frames of a shot as the tracker sees them; boxes are in display pixels."""
@@ -174,9 +178,10 @@ class ShotTracker:
     # Or, for a fast head, its centre moved by less than this share of its size a sample.
     MAX_SHIFT = 0.7
     MAX_ZOOM = 1.7
-    # A face with its surroundings correlates by more than 0.8 with itself in the next frame;
-    # when one pane of a split screen changes to somebody else, hardly at all.
-    CHANGED_PATCH = 0.6
+    # A face with its surroundings correlates by more than 0.8 with itself in the next frame.
+    # When one pane of a split screen changes to somebody else it does hardly at all, or by 0.36
+    # to 0.56 where both are framed alike.
+    CHANGED_PATCH = 0.65
     OTHER_PATCH = 0.35
     # A face with more than this share of its box outside the picture is leaving it.
     LEAVING_SHARE = 0.2
@@ -495,14 +500,10 @@ class ShotTracker:
                 sides.append(x0 < reach if at_left else x1 > width - reach)
             if all(sides):
                 return True
-        return any(self._outside(o.box) > self.LEAVING_SHARE for o in (before, after))
-
-    def _outside(self, box: FloatArray) -> float:
-        x0, y0, x1, y1 = (float(v) for v in box)
-        area = max(1e-6, (x1 - x0) * (y1 - y0))
-        w = min(x1, self._source.width) - max(x0, 0.0)
-        h = min(y1, self._source.height) - max(y0, 0.0)
-        return 1.0 - max(0.0, w) * max(0.0, h) / area
+        size = self._source.width, self._source.height
+        return any(
+            1 - Box(*map(float, o.box)).inside(*size) > self.LEAVING_SHARE for o in (before, after)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -524,24 +525,26 @@ class _Pairing:
 
 
 def _without_doubles(tracks: list[RawTrack]) -> list[RawTrack]:
-    """Tracks, less those that follow a face which a longer one follows already."""
+    """Tracks, less what of them follows a face which a longer one follows already.
+
+    That is a whole track, or its end or beginning: a track that is losing its face may go over
+    to that of another.  Two that pass before each other keep their middle.
+    """
     kept: list[RawTrack] = []
     for track in sorted(tracks, key=lambda t: -len(t.observations)):
         frames, boxes, *_ = track.arrays()
-        double = False
+        same = np.zeros(len(frames), bool)
         for other in kept:
             other_frames, other_boxes, *_ = other.arrays()
-            shared, mine, theirs = np.intersect1d(frames, other_frames, return_indices=True)
-            if len(shared) < 0.5 * len(frames):
-                continue
-            overlaps = [
-                Box(*map(float, boxes[a])).iou(Box(*map(float, other_boxes[b])))
-                for a, b in zip(mine, theirs, strict=True)
-            ]
-            if float(np.mean(overlaps)) > 0.4:
-                double = True
-                break
-        if not double:
+            _, mine, theirs = np.intersect1d(frames, other_frames, return_indices=True)
+            for a, b in zip(mine, theirs, strict=True):
+                overlap = Box(*map(float, boxes[a])).iou(Box(*map(float, other_boxes[b])))
+                same[a] |= overlap > SAME_FACE
+        if np.mean(same) > 0.5:
+            continue
+        own = frames[~same]
+        track.observations = [o for o in track.observations if own[0] <= o.frame <= own[-1]]
+        if track.observations:
             kept.append(track)
     return kept
 
