@@ -34,6 +34,8 @@ _FILE, _TEXELS, _VERSION = "occlusion.npz", "occlusion_texels.u8", 1
 # A frame is left alone when this much of what would change is covered, until less than the
 # second share is: half a mouth replaced looks worse than none.
 _GIVE_UP, _GO_ON = 0.35, 0.25
+# Lips of which less is covered are whole: the rim of what is found is two texels wide.
+_LIPS_TOUCHED = 0.03
 # Between two such stretches fewer than 5 frames are no reason to change the face.
 _SHORTEST_RUN = 5
 # The change fades over as many frames on both sides.
@@ -48,6 +50,10 @@ class OcclusionMasker(Protocol):
 
     def covered(self, request: FaceRequest) -> bool:
         """Whether so much is covered that the frame stays as it was filmed."""
+        ...
+
+    def lips_clear(self, request: FaceRequest) -> bool:
+        """Whether nothing is in front of the lips, so that they may be learned from."""
         ...
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
@@ -68,6 +74,10 @@ class NothingInFront:
     def covered(self, request: FaceRequest) -> bool:
         """False."""
         return False
+
+    def lips_clear(self, request: FaceRequest) -> bool:
+        """True."""
+        return True
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
         """None: the whole face."""
@@ -161,6 +171,14 @@ class _Masker:
     def covered(self, request: FaceRequest) -> bool:
         row = self._row(request)
         return row is not None and bool(self._covered[row])
+
+    def lips_clear(self, request: FaceRequest) -> bool:
+        row = self._row(request)
+        if row is None or not self._table.bits[row].any():
+            return True
+        points = texels()
+        there = np.unpackbits(self._table.bits[row], count=len(points)).astype(bool)
+        return bool(there[points.lips].mean() < _LIPS_TOUCHED)
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
         row = self._row(request)

@@ -21,6 +21,7 @@ def behind_occluders(
     context: EngineContext,
     *,
     part: Part,
+    masker: OcclusionMasker | None = None,
     instead: Callable[[FaceRequest], EngineResult] | None = None,
     keep_note: str | None = None,
 ) -> EngineSession:
@@ -30,6 +31,7 @@ def behind_occluders(
         session: of the engine; closed when the masker cannot be had.
         context: it was opened with; its settings have `occlusion`.
         part: what the engine changes.
+        masker: of this context and part, when the engine needed one itself.
         instead: answers for frames in which too much is covered; None leaves them as filmed.
         keep_note: patches with this note are not masked: what hides a face hides its cover too.
 
@@ -38,7 +40,8 @@ def behind_occluders(
     """
     try:
         # Where a face must not be seen, it does not shine through for three frames either.
-        masker = open_masker(context, part=part, fade=instead is None)
+        if masker is None:
+            masker = open_masker(context, part=part, fade=instead is None)
     except BaseException:
         session.close()
         raise

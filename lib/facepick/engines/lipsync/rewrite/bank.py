@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,12 +137,14 @@ def learn(
     footage: Iterable[FaceRequest],
     folder: Path,
     *,
+    clear: Callable[[FaceRequest], bool] = lambda request: True,
     progress: ProgressMeter | None = None,
     cancel: CancelToken = never,
 ) -> Bank | None:
     """One pass over the person's footage; the bank is written to `folder`.
 
-    None when the mesh was seen nowhere.
+    None when the mesh was seen nowhere, or no mouth was `clear`: a mouth with a finger on it is
+    not kept, or the finger would be shown elsewhere.
 
     Mouths are sorted into cells of opening, width, yaw, pitch and size.  When there are more
     than `MAX_MOUTHS`, the fullest cell gives one away: the later of the two that lie closest in
@@ -164,7 +166,9 @@ def learn(
         pose = head_pose(mesh)
         face = in_head_frame(mesh)
         shape = mouth_features(face)
-        kept = _cut(request, mesh, len(frames), pose.scale, shape, (pose.yaw, pose.pitch))
+        kept = None
+        if clear(request):
+            kept = _cut(request, mesh, len(frames), pose.scale, shape, (pose.yaw, pose.pitch))
         frames.append(request.source_frame)
         seconds.append(float(request.time))
         shots.append(request.shot)

@@ -29,6 +29,7 @@ from facepick.engines.lipsync.rewrite.render import Layer, parted, render
 from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
 from facepick.engines.lipsync.rewrite.targets import curves_of, sampled, slowed
+from facepick.engines.occlusion.masker import open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.errors import EngineError, NoAudioError
 from facepick.models.catalog import SILERO_VAD
@@ -100,17 +101,22 @@ class RewriteEngine:
             raise NoAudioError(
                 "Lip sync needs speech.", hint="Give an audio or video file with --audio."
             )
+        masker = open_masker(context, part="mouth")
         bank = banks.load(context.workspace)
         if bank is None:
             meter = ProgressMeter(context.progress, "prepare", context.person.frames)
             bank = banks.learn(
-                context.footage(), context.workspace, progress=meter, cancel=context.cancel
+                context.footage(),
+                context.workspace,
+                clear=masker.lips_clear,
+                progress=meter,
+                cancel=context.cancel,
             )
         if bank is None:
             return RewriteSession(None, None, context.settings, {"mouths": 0}, context.cancel)
         plan, facts = _plan(context, bank)
         session = RewriteSession(bank, plan, context.settings, facts, context.cancel)
-        return behind_occluders(session, context, part="mouth")
+        return behind_occluders(session, context, part="mouth", masker=masker)
 
 
 def _key(context: EngineContext, bank: banks.Bank) -> str:
