@@ -147,7 +147,7 @@ def _component(field: SettingField, name: str, language: str, *, visible: bool) 
     if field.kind == "color":
         return compat.build("ColorPicker", value=field.default, **common)
     if field.kind == "file":
-        return compat.build("File", file_count="single", **common)
+        return compat.build("File", file_count="single", height=120, **common)
     return compat.build("Textbox", value=field.default or "", **common)
 
 

@@ -287,8 +287,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "请运行“facepick models fetch {id}”，或将文件放入模型文件夹。",
     ),
     "models_bring": (
-        "Put your copy into one of the model folders ({licence}).",
-        "请将你的文件放入模型文件夹（{licence}）。",
+        "Put your copy into one of the model folders. Licence: {licence}.",
+        "请将你的文件放入模型文件夹。许可：{licence}。",
     ),
     "models_see": ("It is described at {address}", "说明见 {address}"),
     "needs_file": ("(needs a file)", "（需要文件）"),

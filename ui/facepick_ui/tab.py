@@ -464,7 +464,7 @@ class _Layout:
                     min_width=200,
                 )  # fmt: skip
                 self.add("source_save", "Button", words="source_save", scale=1, min_width=120)
-            self.add("source_clear", "Button", words="source_clear", size="sm", visible=False)
+                self.add("source_clear", "Button", words="source_clear", scale=1, min_width=140)
             self.add("consent", "Checkbox", words="consent", help_words="consent_help", value=False)
             self.add(
                 "consent_note", "Textbox", words="consent_note", help_words="consent_note_help",
@@ -697,7 +697,7 @@ class _Wiring:
 _LIVE_LABELLED = {
     "video", "demo", "scan", "scan_stop", "people", "unsure_people", "tracks", "split", "edit",
     "unignore", "known",
-    "time", "name", "flow", "style", "source", "source_faces", "source_clear", "source_name",
+    "time", "name", "flow", "style", "source", "source_faces", "source_save", "source_name",
     "speech", "recording", "speech_text", "speech_start", "speech_offset", "speech_duration",
     "lines", "preview", "preview_hard", "render", "stop",
     "preview_video", "original", "result", "download",

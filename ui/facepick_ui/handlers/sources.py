@@ -45,8 +45,8 @@ class Sources(Base):
             "source_count": shown(views.paragraph(hint)),
             "source_faces": {"value": self._source_gallery(session), "visible": bool(faces)},
             "source_note": shown(note),
-            "source_save_row": {"visible": chosen > 0},
-            "source_clear": {"visible": choice is not None},
+            "source_save_row": {"visible": choice is not None},
+            "source_save": {"interactive": chosen > 0},
         }
 
     def _source_gallery(self, session: Session) -> list[tuple[Any, str]]:
