@@ -201,15 +201,15 @@ class _Footage:
         import cv2
 
         self._pictures[index] = picture
-        # From the planes, each reduced by itself: a fifth of the cost of a scaled conversion.  16
-        # samples of the plane for each of the glance (four by interpolation, times four that are
-        # averaged) are enough to tell cuts, and cost a tenth of averaging all of them.
+        # From the planes, each reduced by itself: a fifth of the cost of a scaled conversion.  Four
+        # samples of the plane for each of the glance, averaged, are enough to tell cuts, and cost
+        # a fifteenth of averaging all of them.
         scale = min(1.0, ShotDetector.LONG_SIDE / max(self.width, self.height))
         size = (max(1, round(self.width * scale)), max(1, round(self.height * scale)))
         double = (2 * size[0], 2 * size[1])
         parts = [
             cv2.resize(
-                cv2.resize(plane, double, interpolation=cv2.INTER_LINEAR),
+                cv2.resize(plane, double, interpolation=cv2.INTER_NEAREST),
                 size,
                 interpolation=cv2.INTER_AREA,
             )
