@@ -48,7 +48,7 @@ smoothing further costs more of the words (r 0.77 to 0.73) than it gains."""
 SMOOTHING = (0.25, 0.5, 0.25)
 """Of the shown face over the frame before, the frame and the one after: takes the edge off jumps
 between runs; the opening is set afterwards, so closures keep their depth."""
-VERSION = 3
+VERSION = 4
 """Raised when plans made by an earlier version must not be used any more."""
 
 
