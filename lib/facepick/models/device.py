@@ -12,12 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing, SettingsError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
 
 __all__ = [
@@ -208,6 +206,8 @@ class OrtSession:
             OutOfMemory: the device's memory is full; a smaller batch may do.
             ModelMismatchError: the network fails on this input, on the CPU as well.
         """
+        import numpy as np
+
         inputs = {
             name: np.ascontiguousarray(array, self._types[name] or array.dtype)
             if array.dtype.kind == "f"
@@ -242,11 +242,11 @@ class OrtSession:
         self._session = _opened(self._path, "cpu", self._threads)
 
 
-# Types of real inputs as onnxruntime names them.
-_NUMBERS: dict[str, Any] = {
-    "tensor(float16)": np.float16,
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
+# numpy's names of onnxruntime's types of real inputs.
+_NUMBERS = {
+    "tensor(float16)": "float16",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
 }
 
 
