@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facepick.shots.detect import ShotDetector
+from facepick.shots.detect import ShotDetector, _Proposals
 
 Picture = npt.NDArray[np.uint8]
 
@@ -37,6 +37,16 @@ def test_quick_cuts_are_found_to_the_frame() -> None:
 def test_cuts_in_close_order_are_found_by_the_fixed_threshold() -> None:
     """With a cut in every other frame none of them stands out from its neighbours."""
     assert cuts_of([scene(i // 2) for i in range(20)]) == list(range(2, 20, 2))
+
+
+def test_both_detectors_find_the_same_whether_they_share_the_score() -> None:
+    pictures = [scene(i // 2 if i < 20 else i // 13) for i in range(60)]
+    proposed = []
+    for shared in (True, False):
+        detectors = _Proposals(shared=shared)
+        proposed.append([set(detectors.push(i, picture)) for i, picture in enumerate(pictures)])
+    assert proposed[0] == proposed[1]
+    assert {2, 18, 26, 39, 52} <= set().union(*proposed[0])
 
 
 def test_a_change_of_light_is_no_cut() -> None:

@@ -59,13 +59,7 @@ class ShotDetector:
     LAG = FLASH_FRAMES + ADAPTIVE_WINDOW
 
     def __init__(self) -> None:
-        self._detector = _both_detectors(self.CONTENT_THRESHOLD)(
-            adaptive_threshold=self.ADAPTIVE_RATIO,
-            min_content_val=self.ADAPTIVE_MIN_CONTENT,
-            window_width=self.ADAPTIVE_WINDOW,
-            min_scene_len=1,
-        )
-        self._timecode = _timecode_factory()
+        self._detector = _Proposals()
         # One frame more than the lag: a proposal is compared with the frame before it.
         self._recent: deque[_Recent] = deque(maxlen=self.LAG + 2)
         self._proposed: list[int] = []
@@ -113,8 +107,7 @@ class ShotDetector:
             raise ValueError(f"{thumb.shape = } but it was {self._recent[-1].thumb.shape}")
         self._recent.append(_Recent(index, thumb))
         self._pushed += 1
-        for found in self._detector.process_frame(self._timecode(index), thumb):
-            frame = int(getattr(found, "frame_num", found))
+        for frame in self._detector.push(index, thumb):
             if frame > 0 and frame not in self._proposed:
                 self._proposed.append(frame)
         self._judge(self.settled)
@@ -192,23 +185,39 @@ def _structure(thumb: npt.NDArray[np.uint8]) -> GrayFloat:
     return np.asarray((gray - mean) / np.sqrt(np.maximum(variance, 0) + 20.0), np.float32)
 
 
-def _both_detectors(threshold: float) -> Any:
-    """A class that is both detectors at the price of one.
+class _Proposals:
+    """Where PySceneDetect's two detectors see a cut.
 
     `AdaptiveDetector` is a `ContentDetector` whose own threshold it turns off: both compare the
-    same score, so it is computed once and held against `threshold` here.
+    same score, so that one of them is asked to compute it and it is held against the fixed
+    threshold here.  The score is no public attribute; where it cannot be read (`shared` is off)
+    both detectors work side by side, which finds the same at twice the price.
     """
-    from scenedetect.detectors import AdaptiveDetector
 
-    class FixedAndAdaptive(AdaptiveDetector):  # type: ignore[misc]
-        def process_frame(self, when: Any, image: npt.NDArray[np.uint8]) -> list[Any]:
-            found = list(super().process_frame(when, image))
-            # None where there was no frame before.
-            if (self._frame_score or 0.0) >= threshold:
-                found.append(when)
-            return found
+    def __init__(self, *, shared: bool = True) -> None:
+        from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
-    return FixedAndAdaptive
+        self._adaptive = AdaptiveDetector(
+            adaptive_threshold=ShotDetector.ADAPTIVE_RATIO,
+            min_content_val=ShotDetector.ADAPTIVE_MIN_CONTENT,
+            window_width=ShotDetector.ADAPTIVE_WINDOW,
+            min_scene_len=1,
+        )
+        self._fixed: Any = None
+        if not shared or not hasattr(self._adaptive, "_frame_score"):
+            self._fixed = ContentDetector(threshold=ShotDetector.CONTENT_THRESHOLD, min_scene_len=1)
+        self._timecode = _timecode_factory()
+
+    def push(self, index: int, image: npt.NDArray[np.uint8]) -> list[int]:
+        """First frames of shots that may begin by now, given the next frame."""
+        when = self._timecode(index)
+        found = list(self._adaptive.process_frame(when, image))
+        if self._fixed is not None:
+            found.extend(self._fixed.process_frame(when, image))
+        # None where there was no frame before.
+        elif (self._adaptive._frame_score or 0.0) >= ShotDetector.CONTENT_THRESHOLD:
+            found.append(when)
+        return [int(getattr(item, "frame_num", item)) for item in found]
 
 
 def _timecode_factory() -> Any:
