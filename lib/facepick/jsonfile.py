@@ -6,10 +6,12 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["MAX_BYTES", "as_json", "read_json", "write_json"]
+__all__ = ["MAX_BYTES", "as_json", "read_json", "write_json", "write_json_rows"]
 
 MAX_BYTES = 512 * 2**20
 """Reports grow by about 100 bytes for every person and frame: 4 people for 8 hours at 25 frames a
@@ -62,12 +64,36 @@ def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
     Raises:
         OSError: it cannot be written; the old file is still there.
     """
+    text = as_json(data)
+    with _whole(path, durable=durable) as file:
+        file.write(text)
+
+
+def write_json_rows(path: Path, head: Mapping[str, Any], key: str, rows: Iterable[Any]) -> None:
+    """Write `head` with one list more, as atomically as `write_json`, without ever holding it.
+
+    Args:
+        head: the other entries of the object; at least one, and not `key`.
+        rows: asked for one by one while the file is written.
+
+    Raises:
+        OSError: it cannot be written; the old file is still there.
+    """
+    with _whole(path) as file:
+        file.write(f"{as_json(dict(head))[:-1]}, {as_json(key)}: [")
+        for number, row in enumerate(rows):
+            file.write(f"{', ' if number else ''}{as_json(row)}")
+        file.write("]}")
+
+
+@contextmanager
+def _whole(path: Path, *, durable: bool = False) -> Iterator[IO[str]]:
+    """A text file that gets its name once everything is written."""
     # A short name: the file's own may already be as long as the file system allows.
     part = path.with_name(f".facepick-{os.getpid()}-{time.monotonic_ns() % 10**12}.part")
-    text = as_json(data)
     try:
         with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
+            yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -31,7 +31,7 @@ from facepick.engines.engine import (
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
 from facepick.faces.detection import Box, FloatArray
-from facepick.jsonfile import read_json, write_json
+from facepick.jsonfile import read_json, write_json, write_json_rows
 from facepick.media.encode import container_of
 from facepick.media.reader import VideoReader
 from facepick.media.writer import SegmentWriter, join_segments
@@ -51,6 +51,7 @@ from facepick.render.report import (
     build_report,
     container_metadata,
     sidecar_of,
+    tallied,
 )
 from facepick.render.sound import Sound, prepare_sound
 from facepick.settings import fields_of, from_mapping, to_mapping
@@ -495,24 +496,20 @@ class Renderer:
 
     # --- publishing ------------------------------------------------------------------------
 
-    def _notes(self) -> dict[int, list[FrameNote]]:
-        notes: dict[int, list[FrameNote]] = {}
+    def _notes(self) -> Iterator[list[FrameNote]]:
+        """What became of everybody, frame by frame; only a segment's is in memory."""
         for segment in self.segments:
+            notes: list[list[FrameNote]] = [[] for _ in range(segment.start, segment.stop)]
             for row in read_json(self._notes_file(segment)):
-                box = row.get("box")
-                note = FrameNote(
-                    frame=row["frame"],
-                    person=row["person"],
-                    flow=row["flow"],
-                    engine=row["engine"],
-                    done=row["done"],
-                    reason=row.get("reason"),
-                    box=None if box is None else tuple(box),
-                    guessed=row.get("guessed", False),
-                    note=row.get("note", ""),
-                )
-                notes.setdefault(note.frame, []).append(note)
-        return notes
+                note = FrameNote.from_json(row["frame"], row["engine"], row)
+                notes[note.frame - segment.start].append(note)
+            yield from notes
+
+    def _report_rows(self) -> Iterator[dict[str, Any]]:
+        """The "frames" of the report."""
+        for frame, notes in enumerate(self._notes()):
+            time = str(self.sound.time_of(frame))
+            yield {"frame": frame, "time": time, "changes": [note.to_json() for note in notes]}
 
     def _publish(
         self, out: Path, work: Sequence[_Work], reports: Sequence[Mapping[str, Any]]
@@ -532,7 +529,7 @@ class Renderer:
             stop=self.sound.stop,
             cancel=self.cancel,
         )
-        notes = self._notes()
+        tallies = tallied(note for notes in self._notes() for note in notes)
         report_file: Path | None = None
         if not self.plan.output.provenance:
             # Of the video that was overwritten.
@@ -542,9 +539,8 @@ class Renderer:
                 plan=self.plan,
                 scan=self.scan,
                 work=pairs,
-                notes=notes,
+                tallies=tallies,
                 frames=self.frames,
-                times=[str(self.sound.time_of(i)) for i in range(self.frames)],
                 result=out,
                 result_hash=sha256_of(out),
                 models=self._models(work, reports),
@@ -553,13 +549,12 @@ class Renderer:
                 nudity=None if self._nudity is None else self._nudity.to_json(),
             )
             report_file = sidecar_of(out)
-            write_json(report_file, report)
-        changed: dict[str, int] = {}
-        for rows in notes.values():
-            for note in rows:
-                if note.done:
-                    key = f"{note.person} {note.flow}"
-                    changed[key] = changed.get(key, 0) + 1
+            write_json_rows(report_file, report, "frames", self._report_rows())
+        changed = {
+            f"{person} {flow}": tally.frames_changed
+            for (person, flow), tally in tallies.items()
+            if tally.frames_changed
+        }
         self._remove_work(keep_debug=True)
         return RenderResult(
             path=out, report=report_file, frames=self.frames, changed=changed, left_out=left_out

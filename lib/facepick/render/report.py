@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from facepick.render.plan import RenderPlan
 
 __all__ = [
     "FrameNote",
+    "Tally",
     "build_report",
     "container_metadata",
-    "ranges",
     "read_report",
     "sidecar_of",
+    "tallied",
 ]
 
 FORMAT = "facepick-report/1"
@@ -82,21 +83,62 @@ class FrameNote:
             entry["note"] = self.note
         return entry
 
+    @classmethod
+    def from_json(cls, frame: int, engine: str, entry: Mapping[str, Any]) -> FrameNote:
+        """What `to_json` gave."""
+        box = entry.get("box")
+        return cls(
+            frame=frame,
+            person=entry["person"],
+            flow=entry["flow"],
+            engine=engine,
+            done=entry["done"],
+            reason=entry.get("reason"),
+            box=None if box is None else tuple(box),
+            guessed=entry.get("guessed", False),
+            note=entry.get("note", ""),
+        )
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What became of one person by one flow, over all frames.
+
+    Attributes:
+        frames_changed, frames_guessed: how many were changed; and changed without being seen.
+        left: how many were left alone, by reason.
+        changed: those changed as half-open [start, stop) stretches.
+    """
+
+    frames_changed: int = 0
+    frames_guessed: int = 0
+    left: Counter[str] = field(default_factory=Counter)
+    changed: list[list[int]] = field(default_factory=list)
+
+    def add(self, note: FrameNote) -> None:
+        """Count a note; those of one person come in the order of frames."""
+        if not note.done:
+            self.left[str(note.reason)] += 1
+            return
+        self.frames_changed += 1
+        self.frames_guessed += note.guessed
+        if self.changed and self.changed[-1][1] == note.frame:
+            self.changed[-1][1] = note.frame + 1
+        else:
+            self.changed.append([note.frame, note.frame + 1])
+
+
+def tallied(notes: Iterable[FrameNote]) -> dict[tuple[str, str], Tally]:
+    """By person and flow."""
+    found: dict[tuple[str, str], Tally] = {}
+    for note in notes:
+        found.setdefault((note.person, note.flow), Tally()).add(note)
+    return found
+
 
 def sidecar_of(result: Path) -> Path:
     """``OUT.mp4`` -> ``OUT.mp4.facepick.json``."""
     return result.with_name(result.name + ".facepick.json")
-
-
-def ranges(frames: Iterable[int]) -> list[list[int]]:
-    """Rising frame numbers as half-open [start, stop) stretches."""
-    found: list[list[int]] = []
-    for frame in frames:
-        if found and found[-1][1] == frame:
-            found[-1][1] = frame + 1
-        else:
-            found.append([frame, frame + 1])
-    return found
 
 
 def build_report(
@@ -104,9 +146,8 @@ def build_report(
     plan: RenderPlan,
     scan: Scan,
     work: Sequence[tuple[EngineSpec, Identity]],
-    notes: Mapping[int, Sequence[FrameNote]],
+    tallies: Mapping[tuple[str, str], Tally],
     frames: int,
-    times: Sequence[str],
     result: Path,
     result_hash: str,
     models: Sequence[Mapping[str, Any]],
@@ -114,13 +155,12 @@ def build_report(
     nudity: Mapping[str, Any] | None = None,
     left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The sidecar as plain JSON.
+    """The sidecar as plain JSON, but for its "frames", which may be too many to be held.
 
     Args:
         work: engine and person of every assignment, as in `RenderPlan.engines`.
-        notes: for every output frame, what became of each person.
+        tallies: what `tallied` found.
         frames: number of output frames.
-        times: time of every output frame in seconds, as exact fractions in text.
         models: id, file and sha256 of every model that was used.
         engine_reports: what each session measured, in the order of `work`.
         nudity: what the check before a swap found; None where there was none.
@@ -128,14 +168,7 @@ def build_report(
     """
     people = []
     for (spec, person), measured in zip(work, engine_reports, strict=True):
-        mine = [
-            note
-            for i in range(frames)
-            for note in notes.get(i, ())
-            if note.person == person.id and note.flow == spec.flow
-        ]
-        changed = [n.frame for n in mine if n.done]
-        left = Counter(n.reason for n in mine if not n.done)
+        tally = tallies.get((person.id, spec.flow), Tally())
         people.append(
             {
                 "id": person.id,
@@ -144,10 +177,10 @@ def build_report(
                 "flow": spec.flow,
                 "engine": spec.id,
                 "synthetic": spec.synthetic,
-                "frames_changed": len(changed),
-                "frames_guessed": sum(1 for n in mine if n.done and n.guessed),
-                "frames_left": dict(sorted((str(k), v) for k, v in left.items())),
-                "changed": ranges(changed),
+                "frames_changed": tally.frames_changed,
+                "frames_guessed": tally.frames_guessed,
+                "frames_left": dict(sorted(tally.left.items())),
+                "changed": tally.changed,
                 "measured": dict(measured),
             }
         )
@@ -167,10 +200,6 @@ def build_report(
         "models": [dict(m) for m in models],
         **({} if nudity is None else {"nudity": dict(nudity)}),
         "people": people,
-        "frames": [
-            {"frame": i, "time": times[i], "changes": [n.to_json() for n in notes.get(i, ())]}
-            for i in range(frames)
-        ],
     }
 
 

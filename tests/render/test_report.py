@@ -1,0 +1,69 @@
+"""The sidecar's counts, and that it is written row by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from facepick.jsonfile import write_json, write_json_rows
+from facepick.render.report import FrameNote, tallied
+
+
+def note(frame: int, *, person: str = "P1", done: bool = True, guessed: bool = False) -> FrameNote:
+    return FrameNote(
+        frame=frame,
+        person=person,
+        flow="hide",
+        engine="pixelate",
+        done=done,
+        reason=None if done else "absent",
+        box=(1, 2, 3, 4) if done else None,
+        guessed=guessed,
+        note="a word" if guessed else "",
+    )
+
+
+def test_tallies_count_people_apart_and_join_neighbouring_frames() -> None:
+    notes = [
+        *(note(i) for i in (0, 1)),
+        note(1, person="P2", done=False),
+        note(2, done=False),
+        note(3, guessed=True),
+    ]
+    found = tallied(notes)
+    mine = found["P1", "hide"]
+    assert (mine.frames_changed, mine.frames_guessed) == (3, 1)
+    assert mine.changed == [[0, 2], [3, 4]]
+    assert mine.left == {"absent": 1}
+    assert found["P2", "hide"].changed == []
+
+
+def test_a_note_survives_json() -> None:
+    for one in (note(0), note(1, done=False), note(2, guessed=True)):
+        entry = json.loads(json.dumps(one.to_json()))
+        assert FrameNote.from_json(one.frame, one.engine, entry) == one
+
+
+@pytest.mark.parametrize("rows", [[], [{"frame": 0}], [1, "\udcff", {"a": []}]])
+def test_rows_are_written_as_one_list(tmp_path: Path, rows: list[object]) -> None:
+    whole, streamed = tmp_path / "whole.json", tmp_path / "streamed.json"
+    write_json(whole, {"head": [1], "rows": rows})
+    write_json_rows(streamed, {"head": [1]}, "rows", iter(rows))
+    assert json.loads(streamed.read_text()) == json.loads(whole.read_text())
+
+
+def test_a_failure_among_the_rows_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    write_json(file, "old")
+
+    def failing() -> Iterator[int]:
+        yield 1
+        raise OSError("the disk went away")
+
+    with pytest.raises(OSError, match="went away"):
+        write_json_rows(file, {"a": 1}, "rows", failing())
+    assert json.loads(file.read_text()) == "old"
+    assert list(tmp_path.iterdir()) == [file]
