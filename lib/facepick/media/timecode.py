@@ -33,10 +33,6 @@ class Timecode:
         """The moment in seconds, exactly."""
         return self.pts * self.time_base
 
-    def rescaled(self, time_base: Fraction) -> Timecode:
-        """The nearest moment in another time base (half a unit rounds to even)."""
-        return Timecode(round(self.seconds / time_base), time_base)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Timecode) and self.seconds == other.seconds
 

@@ -68,11 +68,6 @@ class ShotDetector:
         self._flash_until = -1
 
     @property
-    def pushed(self) -> int:
-        """Number of frames pushed."""
-        return self._pushed
-
-    @property
     def settled(self) -> int:
         """Frames ``i < settled`` have got their shot."""
         return max(0, self._pushed - self.LAG)
