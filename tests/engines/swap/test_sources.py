@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from facepick.cli import main
 from facepick.engines.swap.choice import faces_in_photos
 from facepick.engines.swap.resolve import SourceResolver, split_person
 from facepick.engines.swap.saved import SavedSources
-from facepick.engines.swap.source import best_photos, load_sources
+from facepick.engines.swap.source import best_photos, load_sources, mouth_openness
 from facepick.errors import NoFacesFound, SelectionError, UserInputError
 from facepick.faces.alignment import align
 from facepick.faces.analyzers.sface import SFaceEmbedder
@@ -95,8 +96,13 @@ def test_the_best_photos_show_the_person_asked_for(
         likeness = {p.id: float(np.max(p.exemplars @ found)) for p in scan.people[:2]}
         assert likeness[person.id] > 0.6
         assert max(likeness, key=lambda key: likeness[key]) == person.id
-        merits = [load_sources([str(p)], models)[0].merit for p in paths]
-        assert merits[0] == pytest.approx(max(merits), abs=0.05)
+        photos = [load_sources([str(p)], models)[0] for p in paths]
+        # The first photo's lips are closed, though the people speak most of the time.
+        assert mouth_openness(photos[0].mesh) < 0.02
+        assert photos[0].merit > max(f.merit for f in photos) - 0.3
+        # No two photos are of one moment.
+        moments = [int(p.stem.rsplit("frame", 1)[1]) for p in paths]
+        assert min(abs(a - b) for a, b in combinations(moments, 2)) >= 8
 
 
 def test_a_person_of_a_video_is_cut_out_once(resolver: SourceResolver, scan: Scan) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from facepick.compositing import masks
 from facepick.compositing.patch import BgrImage
 from facepick.compositing.pictures import load_picture
 from facepick.engines.swap.topology import pose_of
 from facepick.errors import NoFacesFound, UserInputError
+from facepick.faces.alignment import align
 from facepick.faces.detection import FloatArray
-from facepick.faces.quality import eye_openness
+from facepick.faces.quality import eye_openness, sharpness
 from facepick.models.store import ModelStore
 from facepick.people.identity import Scan
 from facepick.progress import CancelToken, never
@@ -33,6 +35,14 @@ _SEARCH_SIDE = 1024
 _MIN_SCORE = 0.6
 _MIN_FACE_PX = 64
 _MAX_TURN = 40.0
+# A closed mouth measures up to 0.012; wider open than 0.25, eyes stare.
+_CLOSED, _OPEN = 0.012, 0.25
+# Frames of a video that are judged for `best_photos`, and kept of each side until all are.
+_LOOKED_AT, _KEPT_A_SIDE = 150, 6
+# Another side of a face is 8 degrees away, another moment half a second.
+_OTHER_SIDE, _OTHER_MOMENT = 8.0, 12
+# Brows raised by 0.1 eye distances wrinkle the forehead: as bad as parted lips.
+_BROWS_COST = 3.0
 # More pixels than a texture can hold (768) only cost time.
 _MAX_FACE_PX = 1000
 
@@ -65,11 +75,18 @@ class SourceFace:
 
     @property
     def merit(self) -> float:
-        """How well this photo serves as a texture: frontal, large, mouth closed, eyes open."""
+        """How well this photo serves as a texture: frontal, large, sharp, mouth closed, eyes open.
+
+        Lips that show teeth are parted by 0.03 to 0.06 and cost as much as a turn of 20 degrees:
+        a texture of parted lips smears their inside over every mouth that closes.
+        """
         pose = pose_of(self.mesh)
         turn = (pose.yaw / 25) ** 2 + (pose.pitch / 35) ** 2
         size = min(1.0, self.height / 300)
-        return size - 0.5 * turn - 4 * mouth_openness(self.mesh) + eye_openness(self.mesh)
+        parted = max(0.0, mouth_openness(self.mesh) - _CLOSED)
+        eyes = min(eye_openness(self.mesh), _OPEN)
+        sharp = sharpness(align(self.image, self.landmarks5))
+        return size + 0.5 * sharp - 0.5 * turn - 8 * parted + 2 * eyes
 
 
 def mouth_openness(mesh: FloatArray) -> float:
@@ -315,6 +332,17 @@ def _alone(
     return None
 
 
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A frame that may become a photo: its number, cut, yaw in degrees, merit and brow height."""
+
+    frame: int
+    cut: BgrImage
+    yaw: float
+    merit: float
+    brows: float
+
+
 def best_photos(
     scan: Scan,
     person_id: str,
@@ -326,8 +354,10 @@ def best_photos(
 ) -> list[Path]:
     """Photos of a person of a video, for use as the source of a swap in any video.
 
-    Up to 60 frames, spread over the person's whole screen time, are judged by size, pose, closed
-    mouth and open eyes; the best are written as PNG files, best first.
+    Up to 150 frames, spread over the person's whole screen time, are judged by size, sharpness,
+    pose, closed mouth, open eyes and brows as they mostly are.  The first photo is the best; the
+    others show the face from other sides where the video does, see `_from_all_sides`.  They are
+    written as PNG files.
 
     Raises:
         SelectionError: no such person.
@@ -345,9 +375,11 @@ def best_photos(
                 frames[int(track.frames[row])] = (track.boxes[row], track.landmarks5[row])
     others = _faces_of_others(scan, person_id, set(frames))
     numbers = sorted(frames)
-    wanted = set(numbers[:: max(1, len(numbers) // 60)])
+    wanted = set(numbers[:: max(1, len(numbers) // _LOOKED_AT)])
     mesher = FaceMesh(models)
-    judged: list[tuple[float, int, BgrImage]] = []
+    brows: list[float] = []
+    # The best of the frames turned left, frontal and turned right.
+    kept: dict[int, list[_Candidate]] = {-1: [], 0: [], 1: []}
     with VideoReader(scan.video.path, cancel=cancel) as reader:
         for frame in reader.frames():
             cancel.raise_if_cancelled()
@@ -362,20 +394,50 @@ def best_photos(
             cut = frame.picture.crop(x0, y0, x1, y1)
             local = points - np.array([x0, y0], np.float32)
             mesh, score = mesher.locate(cut, local)
-            if score < 0.5 or abs(pose_of(mesh).yaw) > _MAX_TURN:
+            yaw = pose_of(mesh).yaw
+            if score < 0.5 or abs(yaw) > _MAX_TURN:
                 continue
             face = SourceFace("", cut, local, mesh, score)
-            judged.append((face.merit, frame.index, cut.copy()))
-            judged = sorted(judged, key=lambda j: (-j[0], j[1]))[:count]
-    if not judged:
+            brows.append(_brow_height(mesh))
+            side = kept[int(np.sign(yaw)) if abs(yaw) > _OTHER_SIDE else 0]
+            side.append(_Candidate(frame.index, cut.copy(), yaw, face.merit, brows[-1]))
+            side.sort(key=lambda c: (-c.merit, c.frame))
+            del side[_KEPT_A_SIDE:]
+    if not brows:
         raise NoFacesFound(
             f"No frame shows {scan.person(person_id).label} from the front and large enough.",
             hint="Use a photo instead.",
         )
+    usual = float(np.median(brows))
+    judged = sorted(
+        (c for side in kept.values() for c in side),
+        key=lambda c: (_BROWS_COST * abs(c.brows - usual) - c.merit, c.frame),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for place, (_, index, cut) in enumerate(judged, start=1):
-        path = folder / f"{person_id}_{place}_frame{index}.png"
-        path.write_bytes(cv2.imencode(".png", cut)[1].tobytes())
+    for place, chosen in enumerate(_from_all_sides(judged, count), start=1):
+        path = folder / f"{person_id}_{place}_frame{chosen.frame}.png"
+        path.write_bytes(cv2.imencode(".png", chosen.cut)[1].tobytes())
         paths.append(path)
     return paths
+
+
+def _brow_height(mesh: FloatArray) -> float:
+    """From the eyes up to the brows, in eye distances."""
+    eyes = [mesh[list(ring), :2].mean(axis=0) for ring in (masks.RIGHT_EYE, masks.LEFT_EYE)]
+    brows = mesh[list(masks.RIGHT_BROW + masks.LEFT_BROW), :2].mean(axis=0)
+    apart = max(float(np.linalg.norm(eyes[0] - eyes[1])), 1e-6)
+    return float(np.linalg.norm(brows - (eyes[0] + eyes[1]) / 2)) / apart
+
+
+def _from_all_sides(judged: Sequence[_Candidate], count: int) -> list[_Candidate]:
+    """The best, then the best that are turned further left and right, then what differs in time."""
+    chosen = [judged[0]]
+    for apart, later in ((_OTHER_SIDE, 0), (0.0, _OTHER_MOMENT), (0.0, 1)):
+        for one in judged:
+            if len(chosen) == count:
+                return chosen
+            if all(abs(one.yaw - c.yaw) >= apart and abs(one.frame - c.frame) >= later
+                   for c in chosen):  # fmt: skip
+                chosen.append(one)
+    return chosen
