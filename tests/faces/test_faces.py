@@ -118,6 +118,28 @@ def test_detections_are_ordered_and_inside_the_truth(
         assert all(m[1] > nose[1] for m in mouth)
 
 
+@pytest.mark.parametrize("size", [(640, 360), (333, 250), (160, 160)])
+def test_yunet_agrees_with_opencv(
+    store: ModelStore, detector: YuNetDetector, picture: Bgr, size: tuple[int, int]
+) -> None:
+    import cv2
+
+    image = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    found = detector.detect(image)
+    model = str(store.require(YUNET))
+    _, rows = cv2.FaceDetectorYN.create(model, "", size, 0.3, 0.3, 750).detect(image)
+    rows = rows[np.argsort(-rows[:, 14], kind="stable")]
+    assert len(found) == len(rows) == 2
+    np.testing.assert_allclose(found.score, rows[:, 14], atol=1e-4)
+    np.testing.assert_allclose(found.xyxy[:, :2], rows[:, :2], atol=0.01)
+    np.testing.assert_allclose(found.xyxy[:, 2:] - found.xyxy[:, :2], rows[:, 2:4], atol=0.01)
+    np.testing.assert_allclose(found.landmarks5.reshape(-1, 10), rows[:, 4:14], atol=0.01)
+
+
+def test_yunet_finds_nobody_on_a_blank(detector: YuNetDetector) -> None:
+    assert len(detector.detect(np.full((90, 120, 3), 127, np.uint8))) == 0
+
+
 def test_sface_agrees_with_onnxruntime(
     store: ModelStore, picture: Bgr, detector: YuNetDetector
 ) -> None:
