@@ -12,7 +12,6 @@ from facepick.engines.lipsync.rewrite.targets import (
     curves_of,
     lips_of,
     sampled,
-    slowed,
     stop_dips,
 )
 
@@ -118,12 +117,3 @@ def test_sampling_past_the_end_holds_the_last_value() -> None:
     values = sampled(np.linspace(0, 1, 11, dtype=np.float32), np.array([0.0, 0.05, 5.0]))
     assert values[1] == pytest.approx(0.5, abs=0.02)
     assert values[2] == 1.0
-
-
-def test_slowing_keeps_closures_and_limits_speed() -> None:
-    opening = np.array([1, 1, 1, 0, 1, 1, 1, 1, 0, 1], np.float32)
-    slow = slowed(opening, 0.4)
-    assert slow[3] == slow[8] == 0
-    assert np.abs(np.diff(slow)).max() <= 0.4 + 1e-6
-    assert (slow <= opening).all()
-    np.testing.assert_array_equal(slowed(opening, 2.0), opening)

@@ -26,9 +26,10 @@ from facepick.engines.lipsync.rewrite import bank as banks
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame
 from facepick.engines.lipsync.rewrite.own_voice import MIN_R, listen
 from facepick.engines.lipsync.rewrite.render import Layer, parted, render
+from facepick.engines.lipsync.rewrite.restless import bearable, calmed
 from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
-from facepick.engines.lipsync.rewrite.targets import curves_of, sampled, slowed
+from facepick.engines.lipsync.rewrite.targets import curves_of, sampled
 from facepick.engines.occlusion.masker import open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.errors import EngineError, NoAudioError
@@ -41,14 +42,10 @@ Array = npt.NDArray[np.float32]
 
 KEEP, CLOSE, SPEAK = 0, 1, 2
 PLAN = "plan.npz"
-LIVELY, CALMING_STEPS = 1.75, 6
-"""Livelier moments than this many times the mean are one in ten in the clips measured.  Below, the
-result's mean stays within 1.3 of the clip's own even for synthetic speech full of "p" and "b";
-smoothing further costs more of the words (r 0.77 to 0.73) than it gains."""
 SMOOTHING = (0.25, 0.5, 0.25)
 """Of the shown face over the frame before, the frame and the one after: takes the edge off jumps
 between runs; the opening is set afterwards, so closures keep their depth."""
-VERSION = 4
+VERSION = 5
 """Raised when plans made by an earlier version must not be used any more."""
 
 
@@ -203,8 +200,10 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     closed = (low - mean[0]) / deviation[0]
     z[:, 0] = closed + (z[:, 0] - closed) * settings.strength
     z[:, 1] *= settings.strength
-    wanted_opening = slowed((mean[0] + deviation[0] * z[:, 0]).astype(np.float32), _quickest(bank))
-    wanted_opening = _calmed(wanted_opening, closure, _restlessness(bank))
+    limit = settings.strength * bearable(bank.shape[:, 0], bank.frames, float(high - low))
+    wanted_opening = calmed(
+        (mean[0] + deviation[0] * z[:, 0]).astype(np.float32), closure, ~quiet, limit
+    )
     z[:, 0] = (wanted_opening - mean[0]) / deviation[0]
 
     rows = np.searchsorted(bank.frames, sources)
@@ -272,45 +271,6 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
         "opening_range": [round(float(low), 4), round(float(high), 4)],
     }
     return plan, facts
-
-
-def _quickest(bank: banks.Bank) -> float:
-    """How far this person's lips part or close within a frame when they hurry, eye distances."""
-    moves = np.abs(np.diff(bank.shape[:, 0]))[np.diff(bank.frames) == 1]
-    # A still portrait has no moves to learn from; 0.05 is a quick talker at 25 frames a second.
-    return max(float(np.percentile(moves, 98)), 0.02) if len(moves) >= 50 else 0.05
-
-
-def _shaking(opening: Array) -> Array:
-    """(n,) second difference of the opening, mean over 15 frames: how restless the mouth is."""
-    second = np.zeros(len(opening), np.float32)
-    second[1:-1] = np.abs(np.diff(opening, 2))
-    window = np.hanning(17)[1:-1]
-    return np.asarray(np.convolve(second, window / window.sum(), mode="same"), np.float32)
-
-
-def _restlessness(bank: banks.Bank) -> float:
-    """How restless this person's mouth may be within 15 frames, eye distances."""
-    if len(bank.frames) < 50:
-        return 0.02
-    return LIVELY * float(_shaking(bank.shape[:, 0]).mean())
-
-
-def _calmed(opening: Array, closure: Array, limit: float) -> Array:
-    """The opening made no more restless than the person is.
-
-    Smoothed only where it is, and least where the lips must meet: between closures that follow
-    quickly upon each other the mouth opens less, as it does in people who hurry.
-    """
-    out = opening.copy()
-    for _ in range(CALMING_STEPS):
-        much = np.clip(2.0 * (_shaking(out) / max(limit, 1e-4) - 1.0), 0.0, 1.0)
-        if not much.any():
-            break
-        change = np.zeros_like(out)
-        change[1:-1] = 0.25 * np.diff(out, 2)
-        out += much * (1.0 - 0.7 * closure) * change
-    return out
 
 
 def _penalty(bank: banks.Bank) -> Array:

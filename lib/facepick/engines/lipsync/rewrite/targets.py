@@ -31,7 +31,7 @@ from facepick.engines.lipsync.rewrite.phones import (
     pronounce,
 )
 
-__all__ = ["Curves", "curves_of", "sampled", "slowed"]
+__all__ = ["Curves", "curves_of", "sampled"]
 
 Array = npt.NDArray[np.float32]
 
@@ -288,16 +288,3 @@ def sampled(curve: Array, seconds: npt.NDArray[np.float64], *, low: bool = False
     columns = (seconds[:, None] + offsets) / HOP_SECONDS
     values = np.interp(columns, np.arange(len(curve)), curve)
     return np.asarray(values.min(axis=1) if low else values.mean(axis=1), dtype=np.float32)
-
-
-def slowed(opening: Array, step: float) -> Array:
-    """The opening changed by at most `step` a frame, by lowering what is between closures.
-
-    Closures keep their depth: they are what the eye looks for.
-    """
-    out = opening.copy()
-    for i in range(1, len(out)):
-        out[i] = min(out[i], out[i - 1] + step)
-    for i in range(len(out) - 2, -1, -1):
-        out[i] = min(out[i], out[i + 1] + step)
-    return out

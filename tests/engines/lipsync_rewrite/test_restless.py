@@ -1,0 +1,60 @@
+"""A wanted opening is made no more restless than the person is, and closures stay closed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facepick.engines.lipsync.rewrite.restless import bearable, calmed
+
+
+def _restless(opening: np.ndarray) -> float:
+    return float(np.abs(np.diff(opening, 2)).mean())
+
+
+def _chatter(frames: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Openings of 0 to 0.15 with a closure at every fifth frame."""
+    opening = np.random.default_rng(4).uniform(0.03, 0.15, frames).astype(np.float32)
+    closure = (np.arange(frames) % 5 == 0).astype(np.float32)
+    return opening * (1 - closure), closure
+
+
+def test_what_is_calm_enough_is_left_alone() -> None:
+    opening = (0.05 + 0.05 * np.sin(np.arange(100) / 5)).astype(np.float32)
+    calm = calmed(opening, np.zeros(100, np.float32), np.ones(100, bool), 0.01)
+    np.testing.assert_array_equal(calm, opening)
+
+
+def test_chatter_is_calmed_to_the_limit_and_follows_better_than_smoothing() -> None:
+    opening, closure = _chatter()
+    limit = 0.4 * _restless(opening)
+    calm = calmed(opening, closure, np.ones(200, bool), limit)
+    assert 0.7 * limit < _restless(calm) <= limit
+    assert calm.min() >= opening.min()
+    assert calm.max() <= opening.max()
+    smooth = opening
+    while _restless(smooth) > limit:
+        smooth = np.convolve(np.pad(smooth, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    assert np.corrcoef(calm, opening)[0, 1] > np.corrcoef(smooth, opening)[0, 1] + 0.02
+    shut = closure == 1
+    assert calm[shut].mean() < 0.8 * smooth[shut].mean()
+
+
+def test_pauses_do_not_hide_what_is_too_lively() -> None:
+    opening, closure = _chatter()
+    padded = np.concatenate([opening, np.zeros(1800, np.float32)])
+    speaking = np.arange(2000) < 200
+    limit = 0.5 * _restless(opening)
+    calm = calmed(padded, np.pad(closure, (0, 1800)), speaking, limit)
+    assert _restless(calm[:200]) < 1.1 * limit
+
+
+def test_a_listener_may_speak_as_lively_as_people_do() -> None:
+    still = np.full(300, 0.02, np.float32)
+    frames = np.arange(300)
+    assert bearable(still, frames, 0.1) == 0.08 * 0.1
+    lively = still + np.where(frames % 2, 0.05, 0).astype(np.float32)
+    assert bearable(lively, frames, 0.1) > 0.1
+    # A gap in the frames is no move.
+    gap = np.concatenate([still[:2], still[:2] + 0.3])
+    assert bearable(gap, np.array([0, 1, 9, 10]), 0.1) == 0.08 * 0.1
+    assert bearable(still[:1], frames[:1], 0.0) == 0.0
