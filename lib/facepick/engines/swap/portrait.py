@@ -10,7 +10,7 @@ from the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,13 @@ __all__ = ["Portrait"]
 # Hair's soft edge is half skin: what is darker than skin by 10 to 25 % within 6 % of the face from
 # what is surely no skin counts as well.
 _EDGE_DARK, _EDGE_SURE, _EDGE_REACH = 0.10, 0.25, 0.06
-# Hair is wider than 3 % of the face, a brow's end beside it is not; within 5 % of hair what is dark
-# is hair.
-_HAIR_WIDTH, _HAIR_REACH = 0.015, 0.05
+# Hair is wider than 4.4 % of the face, a brow's end beside it is not; within 3 % of hair what is
+# dark is hair.
+_HAIR_WIDTH, _HAIR_REACH = 0.022, 0.03
+# Soft edges of brows and lids.
+_BROW_EDGE, _LID_EDGE = 0.02, 0.035
+# What is left of hair's soft edge fades into what is made up over 3 % of the face.
+_FADE = 0.03
 # One brow may lie this share of the face higher than the other.
 _MIRROR_SLACK = 0.025
 # What is darker than its mirror image by a factor of exp(0.3) to exp(0.6) lies over one half only.
@@ -111,10 +115,8 @@ class Portrait:
         grown = beard if bearded else np.zeros_like(beard)
         strange = _strange(rest, likely, height)
         # A brow ends where hair begins.
-        hair = strange * sides * (1 - np.maximum(feature, grown))
-        hair = masks.shrink(np.asarray(hair > 0.5, np.float32), _HAIR_WIDTH * height)
-        hair = masks.grow(np.asarray(hair > 0.5, np.float32), (_HAIR_WIDTH + _HAIR_REACH) * height)
-        hair = _blurred(hair, 0.01 * height)
+        hair = _hair(likely, sides * (1 - np.maximum(feature, grown)), height)
+        hair *= 1 - _own(len(rest))
         expected = np.maximum(feature * (1 - hair), grown)
         known *= 1 - strange * (1 - expected)
         rest, one_sided = _mirrored(rest, known, brows, height)
@@ -126,13 +128,51 @@ class Portrait:
         detail = (other - around) * (masks.shrink(seen, 0.02 * height) * (1 - grown))[:, :, None]
         made = low + np.clip(detail, -0.1, 0.1)
         made += (brows * seen)[:, :, None] * (other - made)
-        share = known[:, :, None]
+        soft = _blurred(masks.shrink(known, _FADE * height), 0.4 * _FADE * height)
+        share = (soft + (known - soft) * np.maximum(feature, grown))[:, :, None]
         whole = rest * share + made * (1 - share)
         # Beside the surface lies what smaller levels of the texture mix into its edges.
         drawn = (surface.index > 0).astype(np.float32)
         whole += wanted
         whole = np.where(surface.index[:, :, None] > 0, whole, spread(whole, drawn))
         return np.exp(whole) - 4, weight * known * (1 - one_sided)
+
+
+@lru_cache(maxsize=1)
+def _own(side: int) -> FloatArray:
+    """(side, side) 1 on brows and lids: even under hair's edge their colour draws them better than
+    skin would, or one that was cut short."""
+    flat = topology().uv * np.float32(side)
+    height = float(np.ptp(flat[[10, 152], 1]))
+    area = masks.Area(0, 0, side, side)
+    shapes = []
+    for ring in (masks.RIGHT_EYE, masks.LEFT_EYE):
+        shapes.append((flat[list(ring)], _LID_EDGE))
+    for ring in (masks.RIGHT_BROW, masks.LEFT_BROW):
+        # The ring runs along the upper edge from the tail and back along the lower one; it stays
+        # wide at the tail, where a brow runs out into a point.
+        upper, lower = flat[list(ring[:5])], flat[list(ring[:4:-1])]
+        middle, half = (upper + lower) / 2, (upper - lower) / 2
+        half = half * np.float32([[0.1], [0.5], [0.8], [1], [1]])
+        shapes.append((np.concatenate([middle + half, (middle - half)[::-1]]), _BROW_EDGE))
+    zone = np.zeros((side, side), np.float32)
+    for points, width in shapes:
+        drawn = masks.feather_out(masks.polygon(area, points), width * height)
+        zone = np.maximum(zone, drawn)
+    return zone
+
+
+def _hair(likely: FloatArray, outside: FloatArray, height: float) -> FloatArray:
+    """How surely each texel lies under hair, (h, w): what is no skin, wider than a brow and reaches
+    in from `outside`, where no feature is."""
+    import cv2
+
+    wide = masks.shrink(np.asarray(likely < 0.5, np.float32), _HAIR_WIDTH * height) > 0.5
+    _, labels = cv2.connectedComponents(wide.astype(np.uint8))
+    from_outside = np.unique(labels[wide & (outside > 0.5)])
+    hair = np.asarray(np.isin(labels, from_outside) & wide, np.float32)
+    hair = masks.grow(hair, (_HAIR_WIDTH + _HAIR_REACH) * height)
+    return _blurred(hair, 0.01 * height)
 
 
 def _strange(rest: FloatArray, likely: FloatArray, height: float) -> FloatArray:
@@ -192,7 +232,8 @@ def _feature_zone() -> npt.NDArray[np.float64]:
     x, y = np.abs(topology().shape[:, 0]), topology().shape[:, 1]
     brows = list(masks.RIGHT_BROW + masks.LEFT_BROW)
     mouth, chin = float(y[[61, 291]].mean()), float(y[152])
-    width = 0.72 * (1 - 0.5 * np.clip((y - mouth) / (chin - mouth), 0, 1))
+    width = np.where(y < y[list(masks.RIGHT_EYE)].max(), 0.85, 0.72)
+    width = width * (1 - 0.5 * np.clip((y - mouth) / (chin - mouth), 0, 1))
     zone = _brow_zone().copy()
     middle = (x < width) & (y > y[brows].min()) & (y < chin - 0.15)
     zone[:468] = np.maximum(zone[:468], middle)
