@@ -161,17 +161,17 @@ def predicted_skin(
 
 def holes(
     area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float
-) -> FloatArray | None:
-    """Alpha of the parts that stay as filmed, with a soft edge of `width` pixels, or None."""
+) -> FloatArray:
+    """Alpha of the parts that stay as filmed, with a soft edge of `width` pixels around them."""
     rings: list[tuple[int, ...]] = []
     if eyes:
         rings += [masks.RIGHT_EYE, masks.LEFT_EYE]
     if mouth:
         rings.append(masks.LIPS_INNER)
-    kept: FloatArray | None = None
+    kept = np.zeros((area.height, area.width), np.float32)
     for ring in rings:
         region = masks.feather_out(masks.mesh_region(area, mesh, ring), width)
-        kept = region if kept is None else np.maximum(kept, region)
+        kept = np.maximum(kept, region)
     return kept
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from facepick.compositing.patch import BgrImage
 from facepick.faces.detection import FloatArray
 
-__all__ = ["add_grain", "match_lab", "match_low_frequencies", "noise_of"]
+__all__ = ["add_grain", "lids", "match_lab", "match_low_frequencies", "noise_of"]
 
 
 def match_lab(new: FloatArray, old: BgrImage, weight: FloatArray) -> FloatArray:
@@ -43,6 +43,31 @@ def match_low_frequencies(new: FloatArray, old: BgrImage, weight: FloatArray) ->
     change = (old.astype(np.float32) - new) * weight[:, :, None]
     coarse = cv2.GaussianBlur(change, (0, 0), sigma) / count[:, :, None]
     return np.asarray(np.clip(new + coarse, 0, 255), np.float32)
+
+
+def lids(
+    new: FloatArray, old: BgrImage, around: FloatArray, eyes: FloatArray, face_height: float
+) -> FloatArray:
+    """The new face with closed lids: the filmed ones in the colours of the new skin around them.
+
+    Args:
+        new: (h, w, 3) float32 BGR, 0..255.
+        old: (h, w, 3) uint8 BGR.
+        around: (h, w) float32, where the new face is drawn.
+        eyes: (h, w) float32, 1 between the lids.
+        face_height: in pixels.
+    """
+    import cv2
+
+    def local(image: FloatArray) -> FloatArray:
+        mean = cv2.GaussianBlur(image * around[:, :, None], (0, 0), 0.03 * face_height)
+        return np.asarray(mean, np.float32) + np.float32(1e-3)
+
+    filmed = old.astype(np.float32)
+    # Between them skin differs by less than a factor of two; beyond, a lash was compared.
+    ratio = np.clip(local(new) / local(filmed), 0.5, 2.0)
+    share = eyes[:, :, None]
+    return np.asarray(new + share * (filmed * ratio - new), np.float32)
 
 
 def noise_of(image: FloatArray | BgrImage, weight: FloatArray) -> float:

@@ -16,11 +16,14 @@ from facepick.engines.swap.light import COEFFICIENTS, fit_light
 from facepick.engines.swap.steady import MeshSteadier
 from facepick.engines.swap.topology import extended, topology, vertex_normals
 from facepick.faces.detection import FloatArray
+from facepick.faces.quality import eye_openness
 
 __all__ = ["Learned", "learn"]
 
 # Light changes slowly, its estimate jumps with every blink: 4 frames are 0.16 s at 25 a second.
 _LIGHT_SIGMA_FRAMES = 4.0
+# Openness of eyes (see `eye_openness`) where no footage says more, and shares of it.
+_USUAL_OPENNESS, _SHUT, _NARROW = 0.28, 0.58, 0.70
 _FACTS, _MESHES = "swap_learned.json", "swap_meshes.f32"
 _MESH_FLOATS = 468 * 3
 
@@ -44,6 +47,7 @@ class Learned:
             self._meshes = np.memmap(
                 meshes, dtype=np.float32, mode="r", shape=(len(sights), 468, 3)
             )
+        self._open = self._usual_openness()
         self._rows: dict[int, list[int]] = {}
         for row, sight in enumerate(sights):
             self._rows.setdefault(sight.frame, []).append(row)
@@ -62,6 +66,22 @@ class Learned:
             mesh if np.isfinite(mesh).all() else request.mesh,
             light if np.isfinite(light).all() else None,
         )
+
+    def shut(self, mesh: FloatArray) -> float:
+        """How surely the eyes are closed, in [0, 1], measured by how far this person opens them.
+
+        On three people closed lids measured up to 0.58 of the 90 % point, the narrowest open
+        ones 0.65.
+        """
+        t = float(np.clip((_NARROW - eye_openness(mesh) / self._open) / (_NARROW - _SHUT), 0, 1))
+        return t * t * (3 - 2 * t)
+
+    def _usual_openness(self) -> float:
+        if self._meshes is None:
+            return _USUAL_OPENNESS
+        rows = self._meshes[:: max(1, len(self._meshes) // 500)]
+        found = [eye_openness(mesh) for mesh in rows if np.isfinite(mesh).all()]
+        return float(np.percentile(found, 90)) if found else _USUAL_OPENNESS
 
     def close(self) -> None:
         """Let go of the file."""

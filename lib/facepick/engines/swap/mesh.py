@@ -34,6 +34,9 @@ from facepick.errors import EngineError
 
 __all__ = ["MeshSession", "MeshSwapEngine"]
 
+# Soft edge around eyes and inner mouth, as a share of the face's height.
+_HOLE_EDGE = 0.008
+
 
 class MeshSwapEngine:
     """A photo's face on the mesh of the filmed one."""
@@ -156,8 +159,13 @@ class MeshSession:
         skin = face_mask.skin_likelihood(
             old, face_mask.predicted_skin(surface, light, normals), height
         )
-        covered = (surface.index > 0).astype(np.float32)
-        inside = np.clip(inside, 0, 1)
+        width = _HOLE_EDGE * height
+        eyes = face_mask.holes(area, mesh, eyes=True, mouth=False, width=width)
+        mouth = face_mask.holes(area, mesh, eyes=False, mouth=True, width=width)
+        holes = np.maximum(eyes, mouth)
+        # The soft edge of the outline is none of the holes'.
+        covered = np.maximum(surface.index > 0, holes == 1).astype(np.float32)
+        inside = np.maximum(np.clip(inside, 0, 1), holes == 1)
         if not face.bearded:
             # A beard's rim around a clean chin is covered as far as the ring reaches.
             beard = face_mask.beard_likelihood(old, skin, vertices, height)
@@ -167,11 +175,10 @@ class MeshSession:
         alpha = alpha * alpha * (3 - 2 * alpha)
         alpha = masks.feather_in(covered, settings.blur * height) * alpha
         alpha = alpha * (1 - zone * (1 - skin))
-        kept = face_mask.holes(
-            area, mesh, eyes=True, mouth=settings.keep_mouth, width=0.008 * height
-        )
-        if kept is not None:
-            alpha = alpha * (1 - kept)
+        shut = self._learned.shut(mesh)
+        if shut:
+            new = finish.lids(new, old, alpha * (1 - holes), eyes, height)
+        alpha = alpha * (1 - np.maximum(eyes * (1 - shut), mouth))
         alpha = face_mask.spare_people_in_front(request, area, alpha)
         if settings.color == "lab":
             new = finish.match_lab(new, old, alpha)

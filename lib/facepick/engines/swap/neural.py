@@ -360,8 +360,7 @@ class NeuralSession:
             mouth=settings.keep_mouth,
             width=0.008 * height,
         )
-        if kept is not None:
-            alpha = alpha * (1 - kept)
+        alpha = alpha * (1 - kept)
         return face_mask.spare_people_in_front(request, area, alpha)
 
     def _finished(

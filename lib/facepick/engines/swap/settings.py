@@ -116,12 +116,6 @@ class MeshSettings(SwapSettings):
         "its colours; off: keep the photo's colours.",
         choices=("light", "lab", "off"),
     )
-    keep_mouth: bool = setting(
-        True,
-        label="Keep teeth",
-        help="Keep the inside of the mouth as filmed; a photo with closed lips has none.",
-        advanced=True,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
