@@ -334,11 +334,13 @@ class App:
 
         Raises:
             UserInputError, SettingsError: nothing can be written to `out`, or it is a file that
-                the result is made of.
+                the result is made of; what the plan needs is not there, or wrong.
+            ConsentRequired.
         """
         from facepick.render.renderer import check_target
 
         check_target(Path(out).absolute(), plan)
+        plan.validate_inputs(self.registry)
         return self.jobs_folder.new(
             "render",
             video=plan.video,
@@ -367,6 +369,7 @@ class App:
         from facepick.render.renderer import check_target
 
         check_target(Path(out).absolute(), plan)
+        plan.validate_inputs(self.registry)
         if not 0 < seconds <= 60:
             raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
         return self.jobs_folder.new(

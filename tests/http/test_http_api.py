@@ -215,6 +215,7 @@ def test_what_is_no_json_object_is_refused(client: TestClient, content: bytes) -
         ("/scans", {"video": "~nobody/x.mp4"}),
         ("/scans", {"video": "\ud800.mp4"}),
         ("/scans", {"video": "a" * 5000}),
+        ("/scans", {"video": "."}),
         ("/renders", {"name": "../x.mp4"}),
         ("/renders", {"name": "a/b.mp4"}),
         ("/renders", {"name": "a\\b.mp4"}),
@@ -228,6 +229,12 @@ def test_what_is_no_json_object_is_refused(client: TestClient, content: bytes) -
         ("/renders", {"scan_settings": {"nope": 1}}),
         ("/renders", {"settings": {"picture": "/etc/passwd"}}),
         ("/renders", {"engine": "nope"}),
+        ("/renders", {"engine": "cover", "settings": {"margin": float("nan")}}),
+        ("/renders", {"engine": "cover", "settings": {"margin": 1e300}}),
+        ("/renders", {"flow": "lipsync", "engine": "rewrite"}),
+        ("/renders", {"flow": "swap", "engine": "mesh"}),
+        ("/previews", {"at": float("nan")}),
+        ("/previews", {"seconds": float("inf")}),
         ("/previews", {"seconds": 10**400}),
         ("/previews", {"seconds": True}),
         ("/previews", {"at": -1}),
@@ -240,7 +247,7 @@ def test_hostile_requests_get_a_sentence_and_start_nothing(
     video = str(shared_media / "odd" / "base_640x360.mp4")
     entry = {
         "people": ["P1"],
-        "flow": "hide",
+        "flow": more.get("flow", "hide"),
         "engine": more.get("engine", "cover"),
         "settings": more.get("settings", {}),
     }

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from facepick import __version__
 from facepick.cli.console import make_app, print_json, watched
@@ -111,9 +112,18 @@ def _set_up_logging(verbose: bool) -> None:
             logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as every other error is said, instead of printing all options first."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserInputError(
+            f"{message[:1].upper()}{message[1:].rstrip('.')}.", hint=f"See: {self.prog} --help"
+        )
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The parser; only the command that was named gets its options, so that others cost nothing."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="facepick",
         description="Find everyone in a video, pick a person, change only that person.",
         epilog="Try: facepick people VIDEO --gallery people",

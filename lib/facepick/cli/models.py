@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 
 from facepick.cli.console import make_app, print_json, watched
@@ -93,11 +94,17 @@ def build_doctor(parser: argparse.ArgumentParser) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     checks = make_app().doctor()
     if options.json:
-        rows = [{"name": c.name, "ok": c.ok, "detail": c.detail, "fix": c.fix} for c in checks]
+        rows = [dataclasses.asdict(c) for c in checks]
         print_json(rows)
         return 0
     for check in checks:
-        print(f"{'ok  ' if check.ok else 'MISS'} {check.name}: {check.detail}")
+        state = "ok  " if check.ok else "MISS" if check.required else "-   "
+        print(f"{state} {check.name}: {check.detail}")
         if not check.ok and check.fix:
             print(f"     -> {check.fix}")
+    missing = [check.name for check in checks if check.required and not check.ok]
+    if missing:
+        print(f"Needed and not as it should be: {', '.join(missing)}.")
+    else:
+        print("Everything that is needed is here; what is marked - only some flows use.")
     return 0

@@ -108,6 +108,7 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
             if len(scans) > 1:
                 folder = folder / scan.video.path.stem
             write_gallery(scan, folder)
+            print(f"Pictures of them: {folder / 'gallery.jpg'}", file=sys.stderr)
     data = [people_json(scan) for scan in scans]
     if options.json:
         plain = data[0] if len(data) == 1 else data

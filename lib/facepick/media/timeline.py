@@ -21,10 +21,19 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LENGTH_MODES", "LengthMode", "frames_needed", "output_pts", "source_frames"]
+__all__ = [
+    "KEEPS_LENGTH",
+    "LENGTH_MODES",
+    "LengthMode",
+    "frames_needed",
+    "output_pts",
+    "source_frames",
+]
 
 LengthMode = Literal["cut", "loop", "bounce", "freeze", "silence"]
 LENGTH_MODES: tuple[LengthMode, ...] = get_args(LengthMode)
+KEEPS_LENGTH: tuple[LengthMode, ...] = ("cut", "silence")
+"""Modes in which the result is as long as the video."""
 
 Frames = npt.NDArray[np.int64]
 
@@ -44,7 +53,7 @@ def source_frames(n_source: int, n_output: int, mode: LengthMode) -> Frames:
     if mode not in LENGTH_MODES:
         raise ValueError(f"mode must be one of {LENGTH_MODES}, got {mode!r}")
     at = np.arange(n_output, dtype=np.int64)
-    if mode in ("cut", "silence"):
+    if mode in KEEPS_LENGTH:
         if n_output > n_source:
             raise ValueError(
                 f"{mode} keeps the length: {n_output} output, {n_source} source frames"
@@ -78,7 +87,7 @@ def frames_needed(durations: Sequence[int], wanted: int, mode: LengthMode) -> in
     if n < 1 or times.min() <= 0:
         raise ValueError("every frame must have a positive display time")
     total = int(times.sum())
-    if mode in ("cut", "silence") or wanted <= total:
+    if mode in KEEPS_LENGTH or wanted <= total:
         return n
     if mode == "freeze":
         return n + -(-(wanted - total) // int(times[-1]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import Engine, SpeechLine
+from facepick.engines.engine import Engine, EngineSpec, SpeechLine
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import ConsentRequired, SettingsError, UserInputError
 from facepick.jsonfile import read_json
@@ -162,10 +162,9 @@ class RenderPlan:
         Raises:
             SelectionError, SettingsError, ConsentRequired, UserInputError: one sentence each.
         """
+        self.validate_inputs(registry)
         seen: dict[tuple[str, str], str] = {}
         for item in self.assignments:
-            engine = registry.get(item.flow, item.engine)
-            from_mapping(engine.spec.settings, item.settings)
             for person in item.selection.resolve(scan):
                 key = (person.id, item.flow)
                 if key in seen:
@@ -174,31 +173,21 @@ class RenderPlan:
                         hint="Give each person a flow once.",
                     )
                 seen[key] = item.engine
-            self._validate_inputs(item, engine)
         if self.start >= scan.frames:
             raise UserInputError(
                 f"The part starts at frame {self.start}, but the video has {scan.frames} frames."
             )
 
-    def _validate_inputs(self, item: Assignment, engine: Engine) -> None:
-        spec = engine.spec
-        if spec.needs_audio and not item.speech:
-            raise UserInputError(
-                f"The {spec.label} flow needs speech.", hint="Give a sound file: --audio SPEECH.wav"
-            )
-        if spec.needs_source and not item.source:
-            raise UserInputError(
-                f"The {spec.label} flow needs a source face.",
-                hint="Give a photo: --source FACE.jpg",
-            )
-        for path in item.files():
-            if not Path(path).is_file():
-                raise UserInputError(f"There is no file {path}.", hint="Check the path.")
-        if item.flow == "swap" and not (item.consent or "").strip():
-            raise ConsentRequired(
-                "A face swap needs your statement that you have the right to use both faces.",
-                hint=f'Add: --i-have-the-right "{CONSENT_SENTENCE}"',
-            )
+    def validate_inputs(self, registry: EngineRegistry) -> None:
+        """What can be said before the video is looked through, which takes long.
+
+        Raises:
+            SettingsError, ConsentRequired, UserInputError: one sentence each.
+        """
+        for item in self.assignments:
+            spec = registry.get(item.flow, item.engine).spec
+            from_mapping(spec.settings, item.settings)
+            _validate_inputs(item, spec)
 
     def engines(
         self, scan: Scan, registry: EngineRegistry
@@ -338,6 +327,26 @@ class _Entry:
         if not isinstance(value, Mapping):
             raise UserInputError(f'"{key}" of {self.what} must be an object.')
         return dict(value)
+
+
+def _validate_inputs(item: Assignment, spec: EngineSpec) -> None:
+    if spec.needs_audio and not item.speech:
+        raise UserInputError(
+            f"The {spec.label} flow needs speech.", hint="Give a sound file: --audio SPEECH.wav"
+        )
+    if spec.needs_source and not item.source:
+        raise UserInputError(
+            f"The {spec.label} flow needs a source face.",
+            hint="Give a photo: --source FACE.jpg",
+        )
+    for path in item.files():
+        if not Path(path).is_file():
+            raise UserInputError(f"There is no file {path}.", hint="Check the path.")
+    if item.flow == "swap" and not (item.consent or "").strip():
+        raise ConsentRequired(
+            "A face swap needs your statement that you have the right to use both faces.",
+            hint=f'Add: --i-have-the-right "{CONSENT_SENTENCE}"',
+        )
 
 
 def _line_to_json(line: SpeechLine) -> dict[str, Any]:

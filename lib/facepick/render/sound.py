@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.engines.engine import Speech, SpeechLine
+from facepick.errors import UserInputError
 from facepick.media.dub import (
     OriginalMode,
     OriginalSound,
@@ -22,7 +23,13 @@ from facepick.media.dub import (
     mix_rate,
     write_mix,
 )
-from facepick.media.timeline import LengthMode, frames_needed, output_pts, source_frames
+from facepick.media.timeline import (
+    KEEPS_LENGTH,
+    LengthMode,
+    frames_needed,
+    output_pts,
+    source_frames,
+)
 from facepick.media.video import AudioInfo
 from facepick.media.writer import AudioOut, AudioTrack
 from facepick.people.identity import Scan
@@ -108,7 +115,9 @@ def prepare_sound(
 
     Raises:
         NoAudioError, VideoOpenError: a line's file has no sound.
+        UserInputError: a line begins when the video is over, and the video is not made longer.
     """
+    _check_starts(plan, scan)
     start, stop = part
     base = scan.video.time_base
     end = int(scan.pts[stop]) if stop < scan.frames else int(scan.pts[-1]) + scan.duration_pts
@@ -163,6 +172,21 @@ def prepare_sound(
         speech=speech,
         original=original,
     )
+
+
+def _check_starts(plan: RenderPlan, scan: Scan) -> None:
+    """Refuse speech that nobody would ever hear."""
+    if plan.output.length not in KEEPS_LENGTH:
+        return
+    ticks = int(scan.pts[-1]) + scan.duration_pts - int(scan.pts[0])
+    seconds = float(ticks * scan.video.time_base)
+    late = [n for item in plan.assignments for n in item.speech if n.start_seconds >= seconds]
+    if late:
+        raise UserInputError(
+            f"{Path(late[0].path).name} would begin at {late[0].start_seconds:g} s, "
+            f"but the video ends at {seconds:.2f} s.",
+            hint="Let it begin earlier, or make the video longer: --length freeze.",
+        )
 
 
 def _default_stream(streams: Sequence[AudioInfo]) -> AudioInfo | None:
