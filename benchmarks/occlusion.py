@@ -1,13 +1,15 @@
 """How well things in front of a face are told from the face: the figures behind docs/occlusion.md.
 
-    python benchmarks/occlusion.py [--media DIR] [--only CLIP:PERSON ...] [--sheets DIR]
+    python benchmarks/occlusion.py [--media DIR] [--only CLIP:PERSON ...] [--kinds KIND ...]
+                                   [--sheets DIR]
 
 Nobody knows exactly where a filmed hand ends, so occluders with known alpha are drawn over the
 clips that are cleared for it: every 40 frames something comes in, stays before the mouth and goes.
 The mesh is located again on the changed pictures, as it would be in such a film.  ``clean`` rows
 show the untouched clip, where everything that is found is false.
 
-kind       hand: in the colour of the person's own cheek; pale, dark: hands of another colour
+kind       filmed: a hand cut out of latentsync_demo3, made as light as the person's own cheek;
+           hand: a drawn one in the colour of the cheek; pale, dark: drawn ones of another colour
 IoU        of what was found with what was drawn, inside the lower face, over all frames of a kind
 missed     share of the lower face drawn over and not found
 false      share of the lower face found and not drawn over (alpha 0)
@@ -23,6 +25,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +46,55 @@ from facepick.people.finder import find_people
 from facepick.progress import never, no_progress
 from facepick.render.footage import PersonFootage, crop_region
 
-KINDS = ("hand", "microphone", "cup", "pale", "hair", "dark")
-PERIOD = 40
+KINDS = ("filmed", "hand", "microphone", "cup", "pale", "hair", "dark")
+PERIOD = 36
 """As many frames with something in front as without."""
+# Open hands before a white shirt in latentsync_demo3: frame, and a point on each.
+FILMED = ((120, (772, 1040)), (120, (352, 1050)), (280, (780, 1132)), (280, (380, 1120)))
+# A hand's length of 190 mm is about 240 pixels there; eyes' outer corners are 90 mm apart.
+FILMED_UNIT = 114.0
 
 
-def sprite(kind: str, unit: float, skin: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+@cache
+def filmed_hands(video: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """BGR and alpha of each of `FILMED`, six eye distances wide.
+
+    Alpha comes from the colour alone: what is redder than shirt and curtain.
+    """
+    out = []
+    with VideoReader(video) as reader:
+        for frame in reader.frames():
+            for wanted, (x, y) in FILMED:
+                if frame.index != wanted:
+                    continue
+                half = int(3 * FILMED_UNIT)
+                image = cv2.copyMakeBorder(
+                    frame.picture.bgr(), half, half, half, half, cv2.BORDER_REPLICATE
+                )[y : y + 2 * half, x : x + 2 * half]
+                red = cv2.cvtColor(image, cv2.COLOR_BGR2LAB)[:, :, 1]
+                _, labels = cv2.connectedComponents((red > 136).astype(np.uint8))
+                near = labels[half - 60 : half + 61, half - 60 : half + 61]
+                body = (labels == np.bincount(near[near > 0]).argmax()).astype(np.float32)
+                out.append((image.astype(np.float32), cv2.erode(body, np.ones((3, 3)))))
+            if frame.index == FILMED[-1][0]:
+                return out
+    raise SystemExit(f"{video} is too short.")
+
+
+def sprite(
+    kind: str, unit: float, skin: np.ndarray, seed: int, media: Path
+) -> tuple[np.ndarray, np.ndarray]:
     """BGR and alpha, six eye distances wide; what covers most lies in the middle."""
     rng = np.random.default_rng(seed)
     side = int(6 * unit)
+    if kind == "filmed":
+        hands = filmed_hands(media / "video/latentsync_demo3.mp4")
+        colour, alpha = hands[seed % len(hands)]
+        own = np.median(colour[alpha > 0], axis=0)
+        size = (side, side)
+        colour = cv2.resize(colour * (skin / own), size, interpolation=cv2.INTER_AREA)
+        alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+        return np.clip(colour, 0, 255), cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.012 * unit))
     c = side / 2
     alpha = np.zeros((side, side), np.float32)
     shade = np.ones((side, side), np.float32)
@@ -110,7 +153,14 @@ def sprite(kind: str, unit: float, skin: np.ndarray, seed: int) -> tuple[np.ndar
 
 
 def paste(
-    image: np.ndarray, kind: str, phase: int, mouth: np.ndarray, unit: float, skin: Any, seed: int
+    image: np.ndarray,
+    kind: str,
+    phase: int,
+    mouth: np.ndarray,
+    unit: float,
+    skin: Any,
+    seed: int,
+    media: Path,
 ) -> np.ndarray:
     """Draws frame `phase` of an event over BGR in place; returns its alpha (h, w)."""
     rng = np.random.default_rng(seed + 77)
@@ -125,7 +175,7 @@ def paste(
     out = max(0.0, 1 - phase / ends, 1 - (PERIOD - 1 - phase) / ends)
     sway = 0.12 * np.array([np.sin(phase / 5 + seed), np.cos(phase / 7 + seed)])
     centre = mouth + unit * (rest + sway + 3.2 * away * out * out * (3 - 2 * out))
-    colour, alpha = sprite(kind, unit, skin, seed)
+    colour, alpha = sprite(kind, unit, skin, seed, media)
     half = alpha.shape[0] / 2
     move = cv2.getRotationMatrix2D((half, half), turn, 1.0)
     move[:, 2] += centre - half
@@ -148,7 +198,11 @@ class Shown:
 class Clip:
     """One person's requests, untouched or with something drawn over them."""
 
-    def __init__(self, video: Path, person_id: str, folder: Path) -> None:
+    def __init__(
+        self, media: Path, name: str, person_id: str, folder: Path, kinds: tuple[str, ...]
+    ) -> None:
+        self.media, self.kinds = media, kinds
+        video = media / "video" / f"{name}.mp4"
         self.store = default_store()
         self.scan = find_people(video, models=self.store, cache=folder / "scan")
         self.person = self.scan.person(person_id)
@@ -195,8 +249,8 @@ class Clip:
             self._unit = float(np.linalg.norm(mesh[33, :2] - mesh[263, :2]))
             self._mouth = mesh[[61, 291], :2].mean(axis=0)
         mouth = 0.7 * self._mouth + 0.3 * mesh[[61, 291], :2].mean(axis=0)
-        kind = KINDS[event % len(KINDS)]
-        alpha = paste(image, kind, phase, mouth, self._unit, self._skin, event)
+        kind = self.kinds[event % len(self.kinds)]
+        alpha = paste(image, kind, phase, mouth, self._unit, self._skin, event, self.media)
         found, score = self._mesh(image, request)
         rows = slice(request.origin[1], request.origin[1] + request.crop.shape[0])
         columns = slice(request.origin[0], request.origin[0] + request.crop.shape[1])
@@ -241,6 +295,8 @@ def measure(
     started = time.process_time()
     clip.making = 0.0
     masker = clip.masker(drawn, folder)
+    # What is found is compared in frames that are left alone, too.
+    masker._strength[:] = 1.0
     opening = time.process_time() - started - clip.making
     totals: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     tiles = []
@@ -290,6 +346,7 @@ def main() -> None:
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
     parser.add_argument("--only", nargs="*", default=["dev_gt2:P1", "dev_gt2:P2",
                                                       "latentsync_demo3:P1"])  # fmt: skip
+    parser.add_argument("--kinds", nargs="*", default=KINDS, choices=KINDS)
     parser.add_argument("--clean-only", action="store_true", help="draw nothing (other footage)")
     parser.add_argument("--sheets", type=Path)
     options = parser.parse_args()
@@ -302,7 +359,7 @@ def main() -> None:
             video, person = name.split(":")
             folder = Path(temporary) / name.replace(":", "_")
             folder.mkdir()
-            clip = Clip(options.media / "video" / f"{video}.mp4", person, folder)
+            clip = Clip(options.media, video, person, folder, tuple(options.kinds))
             for drawn in (False,) if options.clean_only else (False, True):
                 sheet = None
                 if options.sheets is not None:

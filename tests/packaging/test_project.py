@@ -136,6 +136,8 @@ def test_the_wheel_holds_the_models_the_clip_and_their_licences(wheel: list[str]
     for name in (
         f"{data}/face_detection_yunet_2023mar.onnx",
         f"{data}/face_landmark.tflite",
+        f"{data}/palm_detection_lite.tflite",
+        f"{data}/hand_landmark_lite.tflite",
         f"{data}/silero_vad_16k_op15.onnx",
         f"{data}/LICENSE.yunet.txt",
         f"{data}/LICENSE.face_landmark.txt",

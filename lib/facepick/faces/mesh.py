@@ -9,18 +9,16 @@ line of the eyes and grown by half.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from facepick.errors import PackageMissing
-from facepick.faces.analyzers._opencv import opencv_path, quiet_opencv
+from facepick.faces.analyzers._opencv import read_tflite
 from facepick.faces.detection import FloatArray
 from facepick.models.catalog import FACE_MESH
 from facepick.models.store import ModelStore
 
-__all__ = ["MESH_POINTS", "FaceMesh"]
+__all__ = ["MESH_POINTS", "FaceMesh", "turned_square"]
 
 MESH_POINTS = 468
 
@@ -44,13 +42,7 @@ class FaceMesh:
     _RIGHT_EYE, _LEFT_EYE = 33, 263
 
     def __init__(self, store: ModelStore, *, refine: bool = True) -> None:
-        import cv2
-
-        if not hasattr(cv2.dnn, "readNetFromTFLite"):
-            raise PackageMissing("opencv-python>=4.8", needed_for="the face mesh")
-        path: Path = store.require(FACE_MESH)
-        with quiet_opencv():
-            self._net = cv2.dnn.readNetFromTFLite(opencv_path(path), *_classic_engine())
+        self._net = read_tflite(store.require(FACE_MESH), needed_for="the face mesh")
         self._refine = refine
 
     def locate(
@@ -93,36 +85,7 @@ class FaceMesh:
         side: float,
         angle: float,
     ) -> tuple[npt.NDArray[np.float64], float]:
-        import cv2
-
-        scale = max(side, 1.0) / self.SIDE
-        cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
-        half = (self.SIDE - 1) / 2
-        # Chip pixel -> picture pixel, as warpAffine's inverse map wants it.
-        inverse = np.array(
-            [
-                [cos, -sin, centre[0] - cos * half + sin * half],
-                [sin, cos, centre[1] - sin * half - cos * half],
-            ]
-        )
-        source = image
-        while scale > 2 and min(source.shape[:2]) >= 2:
-            # Reduce by area first: bilinear sampling of a large face would alias.
-            height, width = source.shape[:2]
-            size = (max(1, width // 2), max(1, height // 2))
-            source = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
-            scale /= 2
-        ratio = np.array([source.shape[1] / image.shape[1], source.shape[0] / image.shape[0]])
-        warp = inverse.copy()
-        warp[:, 2] = (warp[:, 2] + 0.5) * ratio - 0.5
-        warp[:, :2] *= ratio[:, None]
-        chip = cv2.warpAffine(
-            source,
-            warp,
-            (self.SIDE, self.SIDE),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-        )
+        chip, inverse = turned_square(image, centre, side, angle, self.SIDE)
         blob = (chip[:, :, ::-1].astype(np.float32) / 255.0).transpose(2, 0, 1)[None]
         self._net.setInput(np.ascontiguousarray(blob))
         coordinates, presence = self._net.forward([self.COORDINATES, self.PRESENCE])
@@ -134,16 +97,56 @@ class FaceMesh:
         return mesh, 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
 
 
-def _classic_engine() -> tuple[int, ...]:
-    """OpenCV 5's new engine drops the second output of this graph; its classic one keeps it.
+def turned_square(
+    image: npt.NDArray[np.uint8],
+    centre: npt.NDArray[np.float64],
+    side: float,
+    angle: float,
+    pixels: int,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """A turned square of a picture, black beyond its edges.
 
-    It can be asked for when reading by path, and is passed over when reading from memory.
+    Args:
+        image: (h, w, 3) uint8.
+        centre: (2,) x and y in pixels of `image`.
+        side: of the square, in the same pixels.
+        angle: of its upper edge, in radians, clockwise.
+        pixels: side of what is returned.
+
+    Returns:
+        (pixels, pixels, 3) uint8 and the (2, 3) map of its pixels to those of `image`.
     """
     import cv2
 
-    if int(cv2.__version__.split(".")[0]) < 5:
-        return ()
-    return (int(cv2.dnn.ENGINE_CLASSIC),)
+    scale = max(side, 1.0) / pixels
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    half = (pixels - 1) / 2
+    # Chip pixel -> picture pixel, as warpAffine's inverse map wants it.
+    inverse = np.array(
+        [
+            [cos, -sin, centre[0] - cos * half + sin * half],
+            [sin, cos, centre[1] - sin * half - cos * half],
+        ]
+    )
+    source = image
+    while scale > 2 and min(source.shape[:2]) >= 2:
+        # Reduce by area first: bilinear sampling of a large face would alias.
+        height, width = source.shape[:2]
+        size = (max(1, width // 2), max(1, height // 2))
+        source = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
+        scale /= 2
+    ratio = np.array([source.shape[1] / image.shape[1], source.shape[0] / image.shape[0]])
+    warp = inverse.copy()
+    warp[:, 2] = (warp[:, 2] + 0.5) * ratio - 0.5
+    warp[:, :2] *= ratio[:, None]
+    chip = cv2.warpAffine(
+        source,
+        warp,
+        (pixels, pixels),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
+    return np.asarray(chip, np.uint8), inverse
 
 
 def _region_of_five(

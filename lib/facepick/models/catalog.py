@@ -26,10 +26,12 @@ __all__ = [
     "GPEN",
     "GPEN_256",
     "HAAR",
+    "HAND_LANDMARK",
     "HYPERSWAP",
     "INSWAPPER_128",
     "INSWAPPER_128_FP16",
     "OPEN_NSFW",
+    "PALM_DETECTION",
     "RESTOREFORMER",
     "RESTOREFORMER_ONNX",
     "SCRFD",
@@ -68,6 +70,28 @@ FACE_MESH = ModelSpec(
     size=1_242_398,
     licence="Apache-2.0",
     purpose="Places 468 points on a face.",
+    homepage="https://github.com/google-ai-edge/mediapipe",
+    bundled=True,
+)
+
+PALM_DETECTION = ModelSpec(
+    id="palm_detection",
+    file="palm_detection_lite.tflite",
+    sha256="e9a4aaddf90dda56a87235303cf00e4c2d3fb28725f68fd88772997dac905c18",
+    size=1_985_440,
+    licence="Apache-2.0",
+    purpose="Finds palms, for hands in front of a face.",
+    homepage="https://github.com/google-ai-edge/mediapipe",
+    bundled=True,
+)
+
+HAND_LANDMARK = ModelSpec(
+    id="hand_landmark",
+    file="hand_landmark_lite.tflite",
+    sha256="048edd3645c9bf7397d19a9f6e3a42957d6e414c9bea6598030a2e9b624156e6",
+    size=2_071_597,
+    licence="Apache-2.0",
+    purpose="Places 21 points on a hand.",
     homepage="https://github.com/google-ai-edge/mediapipe",
     bundled=True,
 )
@@ -453,6 +477,8 @@ FACENET_CV = ModelSpec(
 _ALL: tuple[ModelSpec, ...] = (
     YUNET,
     FACE_MESH,
+    PALM_DETECTION,
+    HAND_LANDMARK,
     SILERO_VAD,
     SFACE,
     WAV2LIP,

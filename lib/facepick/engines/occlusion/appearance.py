@@ -252,6 +252,9 @@ def _regions(far: FloatArray, seen: Bools) -> Bools:
     # Nostrils face away too, but nothing comes in through them.
     view = cv2.morphologyEx(points.square(seen), cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
     edge = (view > 0) & (cv2.erode(view, np.ones((2 * _EDGE + 1,) * 2, np.uint8)) == 0)
+    # What comes in is as strange at the edge as further in; of a fold beside a laughing mouth only
+    # the soft border gets there.
+    edge &= points.square(far) > _LOW
     strong = points.square(high) > 0
     # Beside something strange, what is a third as strange is its blurred border.
     around = cv2.GaussianBlur(drawn * points.square(np.minimum(far, _MOST_COLOUR)), (0, 0), 3.0)

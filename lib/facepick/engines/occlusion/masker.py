@@ -17,6 +17,12 @@ import numpy.typing as npt
 from facepick.compositing.patch import BgrImage, FaceRequest
 from facepick.engines.engine import EngineContext
 from facepick.engines.occlusion import appearance
+from facepick.engines.occlusion.hands import (
+    HandFinder,
+    hand_mask,
+    opencv_reads_hands,
+    with_hands,
+)
 from facepick.engines.occlusion.texels import texels
 from facepick.engines.occlusion.xseg import XSeg
 from facepick.errors import SettingsError
@@ -30,7 +36,7 @@ __all__ = ["NothingInFront", "OcclusionMasker", "Part", "open_masker"]
 Part = Literal["mouth", "face"]
 Bools = npt.NDArray[np.bool_]
 
-_FILE, _TEXELS, _VERSION = "occlusion.npz", "occlusion_texels.u8", 1
+_FILE, _TEXELS, _VERSION = "occlusion.npz", "occlusion_texels.u8", 2
 # A frame is left alone when this much of what would change is covered, until less than the
 # second share is: half a mouth replaced looks worse than none.
 _GIVE_UP, _GO_ON = 0.35, 0.25
@@ -96,12 +102,14 @@ class _Table:
         frame, shot: (n,) int64, of the source.
         place: (n, 3) float32, the box's middle and height.
         bits: (n, b) uint8, covered texels, packed.
+        hand: (n,) whether a hand covers some of them.
     """
 
     frame: npt.NDArray[np.int64]
     shot: npt.NDArray[np.int64]
     place: FloatArray
     bits: npt.NDArray[np.uint8]
+    hand: Bools
 
     def follows(self) -> Bools:
         """(n,) whether a row comes right after the one before it, at the same place."""
@@ -202,6 +210,7 @@ class _Masker:
             "masker": self._name,
             "frames": len(self._table.frame),
             "frames_with_something_in_front": int(self._table.bits.any(axis=1).sum()),
+            "frames_with_a_hand": int(self._table.hand.sum()),
             "frames_left_alone": int(self._covered.sum()),
         }
 
@@ -215,30 +224,21 @@ class _Masker:
         return rows[nearest] if away[nearest] < 0.3 * request.box.height else None
 
 
-def _usable(request: FaceRequest) -> bool:
-    return (
-        request.mesh is not None
-        and request.mesh_score >= _MIN_MESH_SCORE
-        and request.seen != BRIDGED
-        and bool(np.isfinite(request.mesh).all())
-    )
-
-
 def _scan(context: EngineContext, network: Path | None) -> _Table:
     """One pass over the footage; texels wait in a file, so that memory stays flat."""
     points = texels()
     xseg = None if network is None else XSeg(network, context.device)
+    finder = HandFinder(context.models) if xseg is None and opencv_reads_hands() else None
     facts: list[tuple[int, int, float, float, float]] = []
     rows: list[npt.NDArray[np.uint8]] = []
     packed_seen: list[npt.NDArray[np.uint8]] = []
-    meter = ProgressMeter(context.progress, "prepare", context.person.frames)
+    packed_hands: list[npt.NDArray[np.uint8]] = []
     file = context.workspace / _TEXELS
+    requests = _usable(context)
     with open(file, "wb") as stream:
-        for i, request in enumerate(context.footage()):
-            context.cancel.raise_if_cancelled()
-            meter.update(i)
-            if not _usable(request):
-                continue
+        for request, hands in (
+            with_hands(finder, requests) if finder else ((r, []) for r in requests)
+        ):
             assert request.mesh is not None
             x, y = request.box.center
             facts.append((request.source_frame, request.shot, x, y, request.box.height))
@@ -248,6 +248,8 @@ def _scan(context: EngineContext, network: Path | None) -> _Table:
             if xseg is None:
                 stream.write(points.pull(request.crop, mesh).tobytes())
                 packed_seen.append(np.packbits(seen))
+                local = [hand - np.asarray(request.origin, np.float32) for hand in hands]
+                packed_hands.append(np.packbits(_under(local, mesh) & seen))
                 continue
             own = xseg.face(request.crop, request.local(request.landmarks5), points.places(mesh))
             # facefusion's rule: half sure is not enough.
@@ -255,21 +257,62 @@ def _scan(context: EngineContext, network: Path | None) -> _Table:
     known = np.array(facts, np.float64).reshape(-1, 5)
     frame, shot = known[:, 0].astype(np.int64), known[:, 1].astype(np.int64)
     place = known[:, 2:].astype(np.float32)
+    by_hand = np.zeros((len(known), len(points)), bool)
+    if packed_hands:
+        by_hand = np.unpackbits(np.array(packed_hands), axis=1, count=len(points)).astype(bool)
     if xseg is None and len(known):
         colours = np.memmap(file, np.uint8, "r", shape=(len(known), len(points), 3))
         looks = np.unpackbits(np.array(packed_seen), axis=1, count=len(points)).astype(bool)
+        # A hand is no part of what is usual, nor of what the light is fitted to.
+        looks &= ~by_hand
         usual = appearance.learn(colours, looks)
-        rows = []
-        if usual is not None:
-            follows = _follows(frame, shot, place)
-            for covered in appearance.occluded(usual, colours, looks, follows):
-                context.cancel.raise_if_cancelled()
-                rows.append(np.packbits(covered))
+        others = (
+            np.zeros_like(by_hand)
+            if usual is None
+            else appearance.occluded(usual, colours, looks, _follows(frame, shot, place))
+        )
+        for covered, hand in zip(others, by_hand, strict=True):
+            context.cancel.raise_if_cancelled()
+            rows.append(np.packbits(covered | hand))
         del colours
     file.unlink()
     width = -(-len(points) // 8)
-    bits = np.array(rows, np.uint8) if rows else np.zeros((len(known), width), np.uint8)
-    return _Table(frame, shot, place, bits)
+    bits = np.array(rows, np.uint8).reshape(len(known), width)
+    return _Table(frame, shot, place, bits, np.asarray(by_hand.any(axis=1)))
+
+
+def _usable(context: EngineContext) -> Iterator[FaceRequest]:
+    """The sightings that say something."""
+    meter = ProgressMeter(context.progress, "prepare", context.person.frames)
+    for i, request in enumerate(context.footage()):
+        context.cancel.raise_if_cancelled()
+        meter.update(i)
+        if (
+            request.mesh is not None
+            and request.mesh_score >= _MIN_MESH_SCORE
+            and request.seen != BRIDGED
+            and bool(np.isfinite(request.mesh).all())
+        ):
+            yield request
+
+
+def _under(hands: list[FloatArray], mesh: FloatArray) -> Bools:
+    """(n,) the texels under hands: what overlaps a face that is seen is in front of it.
+
+    Args:
+        hands, mesh: (21, 2) each and (468, 3), in the same pixels.
+    """
+    points = texels()
+    if not hands:
+        return np.zeros(len(points), bool)
+    # Drawn around the face alone, as fine as the mask that comes of it.
+    scale = _REFINE_PX / max(float(np.linalg.norm(mesh[10, :2] - mesh[152, :2])), 1.0)
+    places = points.places(mesh)
+    corner = places.min(axis=0)
+    at = ((places - corner) * scale).astype(np.int64)
+    width, height = at.max(axis=0) + 1
+    drawn = hand_mask([(hand - corner) * scale for hand in hands], (int(width), int(height)))
+    return np.asarray(drawn[at[:, 1], at[:, 0]])
 
 
 def _follows(frame: npt.NDArray[np.int64], shot: npt.NDArray[np.int64], place: FloatArray) -> Bools:

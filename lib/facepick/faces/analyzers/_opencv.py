@@ -6,8 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["opencv_path", "quiet_opencv"]
+from facepick.errors import PackageMissing
+
+__all__ = ["opencv_path", "quiet_opencv", "read_tflite"]
 
 # cv::utils::logging::LogLevel; OpenCV 4 does not pass the name on to Python.
 _LOG_LEVEL_ERROR = 2
@@ -46,3 +49,22 @@ def quiet_opencv() -> Iterator[None]:
         yield
     finally:
         logging.setLogLevel(before)
+
+
+def read_tflite(path: Path, *, needed_for: str) -> Any:
+    """A TensorFlow Lite network as ``cv2.dnn.Net``.
+
+    OpenCV 5's new engine drops outputs of such graphs; its classic one keeps them.  It can be
+    asked for when reading by path, and is passed over when reading from memory.
+
+    Raises:
+        PackageMissing: this OpenCV cannot read such files (before 4.8).
+    """
+    import cv2
+
+    if not hasattr(cv2.dnn, "readNetFromTFLite"):
+        raise PackageMissing("opencv-python>=4.8", needed_for=needed_for)
+    new = int(cv2.__version__.split(".")[0]) >= 5
+    with quiet_opencv():
+        engine = (int(cv2.dnn.ENGINE_CLASSIC),) if new else ()
+        return cv2.dnn.readNetFromTFLite(opencv_path(path), *engine)
