@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from facepick.people.clustering import ClusterOptions, Group, group_tracks, split_changed
 from facepick.people.evidence import TrackEvidence
-from facepick.people.track import FaceTrack
+from facepick.people.track import BRIDGED, FaceTrack
 
 DIMENSION = 128
 Patch = npt.NDArray[np.uint8]
@@ -257,6 +259,18 @@ def test_a_track_that_dissolves_into_somebody_else_is_cut_in_the_middle_of_it() 
     assert second.stop == 100
     assert len(seen.frames) == 2
     assert len(later.frames) == 2
+
+
+def test_guesses_between_two_people_belong_to_neither() -> None:
+    """One left the picture, and fifteen frames later another was taken for the first."""
+    rng = np.random.default_rng(15)
+    a, b = strangers(2, 15)
+    track, evidence = made(0, 100, np.concatenate([views(a, 2, rng), views(b, 2, rng)]))
+    origin = track.origin.copy()
+    origin[45:60] = BRIDGED
+    seen = {f: p for f, p in dissolving(0, 1).items() if origin[f] != BRIDGED}
+    pieces = split_changed(replace(track, origin=origin), evidence, link=OPTIONS.link, patches=seen)
+    assert [(t.start, t.stop) for t, _ in pieces] == [(0, 45), (60, 100)]
 
 
 def test_a_track_that_changes_hands_twice_is_cut_twice() -> None:

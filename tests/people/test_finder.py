@@ -247,3 +247,14 @@ def test_the_gallery_is_written(scanned: Scanned, tmp_path: Path) -> None:
         for r in rows
     }
     assert any(abs(s - 2 / 3) < 0.03 for s in shares)
+
+
+def test_a_smear_after_a_broken_key_frame_is_nobody_of_its_own(
+    scanned: Callable[[str], Scan],
+) -> None:
+    """bit_damage.mp4: two people; from its second key frame on nothing is right."""
+    scan = scanned("bit_damage.mp4")
+    sure = [p for p in scan.people if not p.unsure]
+    assert len(sure) == 2
+    assert all(t.stop <= 100 for p in sure for t in scan.tracks_of(p.id))
+    assert all(t.start >= 98 for p in scan.people if p.unsure for t in scan.tracks_of(p.id))

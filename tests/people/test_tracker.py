@@ -99,6 +99,17 @@ def test_most_frames_are_never_detected_in() -> None:
     assert len(stage.looks) <= 80 / 8 + 3
 
 
+def test_a_face_is_followed_while_the_camera_swings_round() -> None:
+    """It moves by 0.65 of its own width a frame: 2.6 widths from one usual sample to the next."""
+    stage = Stage({"a": lambda i: square(1000 - 65 * i)})
+    tracker = ShotTracker(stage, 0, TrackerOptions())
+    for last in range(15):
+        tracker.advance(last, final=last == 14, swings=range(1, last + 1))
+    (only,) = tracker.finish()
+    assert [o.frame for o in only.observations] == list(range(15))
+    assert spans(track(stage, 15)) != [(0, 14)]
+
+
 def test_entering_and_leaving_are_exact_to_the_frame() -> None:
     stage = Stage({"a": lambda i: square(500) if 13 <= i <= 38 else None})
     assert spans(track(stage, 60)) == [(13, 38)]

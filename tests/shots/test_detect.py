@@ -60,6 +60,16 @@ def test_a_camera_that_swings_round_is_no_cut(step: int) -> None:
     assert cuts_of([wide[:, step * i : step * i + 128] for i in range(30)]) == []
 
 
+def test_the_frames_of_a_swing_are_told() -> None:
+    wide = np.concatenate([scene(seed) for seed in range(12)], axis=1)
+    detector = ShotDetector()
+    for i in range(40):
+        at = 28 * min(max(0, i - 10), 20)
+        detector.push(i, wide[:, at : at + 128])
+    detector.finish()
+    assert detector.swings == tuple(range(11, 31))
+
+
 def test_a_cut_in_the_middle_of_a_swing_is_found() -> None:
     wide = np.concatenate([scene(seed) for seed in range(12)], axis=1)
     other = np.concatenate([scene(seed) for seed in range(20, 32)], axis=1)

@@ -19,7 +19,7 @@ from facepick.faces.detection import Box, FloatArray
 from facepick.faces.quality import patch_correlation
 from facepick.people.evidence import TrackEvidence
 from facepick.people.stillness import STILL_BELOW, STILL_SECONDS
-from facepick.people.track import FaceTrack
+from facepick.people.track import BRIDGED, FaceTrack
 from facepick.people.tracker import ShotTracker
 
 __all__ = ["ClusterOptions", "Group", "group_tracks", "split_changed"]
@@ -407,9 +407,13 @@ def split_changed(
         return [(track, evidence)]
     low, high = (int(frames[min(doubts)[1] + k]) for k in (-1, 0))
     at = _jump(low, high, patches) or _handover(low, high, patches)
-    first, second = track.frames < at, track.frames >= at
     pieces = []
-    for rows_of, span in ((first, (0, at)), (second, (at, 1 << 62))):
+    for rows_of, span in (
+        (track.frames < at, (0, at)),
+        (track.frames >= at, (at, 1 << 62)),
+    ):
+        # A guess that leads over to somebody else is nobody's face.
+        rows_of &= _from_first_to_last(rows_of & (track.origin != BRIDGED))
         part = replace(
             track,
             frames=track.frames[rows_of],
@@ -420,6 +424,10 @@ def split_changed(
         )
         pieces.extend(split_changed(part, evidence.part(*span), link=link, patches=patches))
     return pieces
+
+
+def _from_first_to_last(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return np.logical_or.accumulate(chosen) & np.logical_or.accumulate(chosen[::-1])[::-1]
 
 
 def _jump(low: int, high: int, patches: Mapping[int, npt.NDArray[np.uint8]]) -> int | None:

@@ -352,6 +352,7 @@ class _Scanner:
         self._pieces: list[tuple[FaceTrack, TrackEvidence]] = []
         self._shots: tuple[Shot, ...] = ()
         self._shot = 0
+        self._damaged: set[int] = set()
 
     def run(
         self, path: Path, *, progress: ProgressSink, cancel: CancelToken
@@ -386,8 +387,12 @@ class _Scanner:
             )
             cuts = ShotDetector()
             self._open_shot(footage, 0)
+            failures, failed = 0, []
             for frame in reader.frames():
                 cancel.raise_if_cancelled()
+                if reader.decode_failures > failures:
+                    failures = reader.decode_failures
+                    failed.append(frame.index)
                 pts.append(frame.time.pts)
                 duration = frame.duration
                 cuts.push(frame.index, footage.add(frame.index, frame.picture))
@@ -395,6 +400,13 @@ class _Scanner:
                 meter.update(frame.index + 1)
             self._shots = cuts.finish()
             self._follow(footage, cuts, len(pts), ended=True)
+            # A key frame that is broken looks like a cut, and what follows it is no more than a
+            # smear of whoever was there.
+            self._damaged = {
+                shot.index
+                for shot in self._shots[1:]
+                if any(abs(frame - shot.start) <= 1 for frame in failed)
+            }
             meter.update(len(pts), force=True)
             return np.array(pts, np.int64), max(1, int(duration)), reader.decode_failures
 
@@ -402,12 +414,12 @@ class _Scanner:
         """Track on through the frames whose shot is known; the last frame is there if `ended`."""
         for cut in cuts.cuts[self._shot :]:
             if cut < settled:
-                self._tracker.advance(cut - 1, final=True)
+                self._tracker.advance(cut - 1, final=True, swings=cuts.swings)
                 self._close_shot()
                 self._shot += 1
                 self._open_shot(footage, cut)
         if settled > self._shot_start:
-            self._tracker.advance(settled - 1, final=ended)
+            self._tracker.advance(settled - 1, final=ended, swings=cuts.swings)
         if ended:
             self._close_shot()
         else:
@@ -448,6 +460,12 @@ class _Scanner:
             for number, (track, found) in enumerate(pieces, 1)
         ]
         groups = group_tracks(tracks, evidence, self._cluster)
+        groups = [
+            replace(
+                g, unsure=g.unsure or self._damaged.issuperset(tracks[i].shot for i in g.members)
+            )
+            for g in groups
+        ]
         if not self._settings.keep_unsure:
             groups = [g for g in groups if not g.unsure]
         shown = np.append(np.diff(pts), duration)

@@ -12,7 +12,7 @@ Detection Box*, ECCV 2022).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -211,12 +211,14 @@ class ShotTracker:
         """Frames before this one will not be asked for again."""
         return self._start if self._whole is None else self._whole + 1
 
-    def advance(self, last: int, *, final: bool) -> None:
+    def advance(self, last: int, *, final: bool, swings: Sequence[int] = ()) -> None:
         """Look at the frames up to `last`.
 
         Args:
             last: newest frame that may be asked for.
             final: it is the last frame of the shot.
+            swings: frames up to `last` before which the camera swung round: a face may then
+                move by its own width from frame to frame, and every one of them is sampled.
         """
         if self._sampled is None:
             if last < self._start:
@@ -225,6 +227,9 @@ class ShotTracker:
             self._sampled = self._whole = self._start
         while self._sampled < last:
             target = self._sampled + self._options.step
+            for swing in swings:
+                if swing > self._sampled:
+                    target = min(target, max(swing - 1, self._sampled + 1))
             if target > last:
                 if not final:
                     return

@@ -64,6 +64,7 @@ class ShotDetector:
         self._recent: deque[_Recent] = deque(maxlen=self.LAG + 2)
         self._proposed: list[int] = []
         self._cuts: list[int] = []
+        self._swings: list[int] = []
         self._pushed = 0
         self._flash_until = -1
 
@@ -76,6 +77,11 @@ class ShotDetector:
     def cuts(self) -> tuple[int, ...]:
         """First frames of the shots found so far, without frame 0."""
         return tuple(self._cuts)
+
+    @property
+    def swings(self) -> tuple[int, ...]:
+        """Settled frames before which the camera swung so fast that it looked like a cut."""
+        return tuple(self._swings)
 
     def push(self, index: int, small: npt.NDArray[np.uint8]) -> None:
         """Look at the next frame.
@@ -130,6 +136,7 @@ class ShotDetector:
         if self._correlation(earlier, first) > self.MAX_STRUCTURE:
             return False
         if _laid_over(earlier.structure, first.structure) > self.MAX_STRUCTURE:
+            self._swings.append(frame)
             return False
         for ahead in range(1, self.FLASH_FRAMES + 1):
             later = by_index.get(frame + ahead)
