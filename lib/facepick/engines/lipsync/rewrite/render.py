@@ -40,8 +40,10 @@ BELOW = (*OUTER_LOWER, *INNER_LOWER, *BESIDE, 18, 200, 182, 406, 204, 424, 211, 
 FIXED = (1, 49, 279, 36, 266, 50, 280, 93, 323)
 """Points that stay: nose and cheeks."""
 NOSE_BASE = (98, 97, 2, 326, 327)
-RING = 1.32
-"""The bent part of the frame ends at the jaw line enlarged so much about the mouth."""
+RING, WIDEST_RING = 1.32, 1.8
+"""The bent part of the frame ends at the jaw line enlarged so much about the mouth; further out
+where the chin drops far: what lies between is squeezed to half of its length and no more, for
+beyond that it folds and the chin gets waves."""
 FULL, GONE = 0.07, 0.26
 """The stored mouth is opaque up to the first distance from the lips and gone at the second, in
 eye distances."""
@@ -237,6 +239,14 @@ def _lower_share(target: Array, size: tuple[int, int], unit: float) -> Array:
     return np.asarray(np.clip(0.5 + 0.5 * share, 0.0, 1.0), dtype=np.float32)
 
 
+def _ring(here: Array, target: Array, centre: Array) -> float:
+    """How far out the bent part ends, in multiples of the jaw line's distance from the mouth."""
+    jaw = list(JAW)
+    away = np.hypot(*(here[jaw] - centre).T)
+    outwards = np.hypot(*(target[jaw] - centre).T) - away
+    return float(np.clip(1.0 + 2.0 * (outwards / np.maximum(away, 1e-3)).max(), RING, WIDEST_RING))
+
+
 def _smoothstep(x: Array) -> Array:
     x = np.clip(x, 0.0, 1.0)
     return np.asarray(x * x * (3.0 - 2.0 * x), dtype=np.float32)
@@ -272,7 +282,8 @@ def render(
     here = mesh[:, :2]
     centre = here[list(OUTER_LIP)].mean(axis=0)
     hull = np.vstack([here[list(JAW)], target[list(JAW)], here[[50, 280, 4]]])
-    ring = centre + (hull - centre) * RING
+    far = _ring(here, target, centre)
+    ring = centre + (hull - centre) * far
     height, width = crop.shape[:2]
     x0, y0 = (int(v) for v in np.maximum(np.floor(ring.min(axis=0)), 0))
     x1, y1 = (int(v) for v in np.minimum(np.ceil(ring.max(axis=0)) + 1, (width, height)))
@@ -283,7 +294,7 @@ def render(
     part = np.ascontiguousarray(crop[y0:y1, x0:x1])
     here, target = here - shift0, target - shift0
     # Points on the ring stay where they are; that pins the field to nothing at the border.
-    border = (centre + (mesh[list(SPARSE_JAW), :2] - centre) * RING) - shift0
+    border = (centre + (mesh[list(SPARSE_JAW), :2] - centre) * far) - shift0
     fixed = np.vstack([here[list(FIXED)], border]).astype(np.float32)
     control = np.vstack([target[list(MOVED)], fixed])
     source = np.vstack([here[list(MOVED)], fixed])
