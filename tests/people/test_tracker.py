@@ -100,14 +100,17 @@ def test_most_frames_are_never_detected_in() -> None:
 
 
 def test_a_face_is_followed_while_the_camera_swings_round() -> None:
-    """It moves by 0.65 of its own width a frame: 2.6 widths from one usual sample to the next."""
-    stage = Stage({"a": lambda i: square(1000 - 65 * i)})
+    """It moves by 0.65 of its width a frame, 2.6 from one usual sample to the next; of two who
+    move so, one is then where the other was."""
+    stage = Stage({"a": lambda i: square(1000 - 65 * i), "b": lambda i: square(1260 - 65 * i)})
     tracker = ShotTracker(stage, 0, TrackerOptions())
     for last in range(15):
         tracker.advance(last, final=last == 14, swings=range(1, last + 1))
-    (only,) = tracker.finish()
-    assert [o.frame for o in only.observations] == list(range(15))
-    assert spans(track(stage, 15)) != [(0, 14)]
+    found = tracker.finish()
+    assert [[o.frame for o in t.observations] for t in found] == [list(range(15))] * 2
+    for item, x in zip(found, (1000, 1260), strict=True):
+        assert [float(o.box[0]) for o in item.observations] == [x - 65 * i for i in range(15)]
+    assert spans(track(stage, 15)) != [(0, 14)] * 2
 
 
 def test_entering_and_leaving_are_exact_to_the_frame() -> None:
