@@ -68,6 +68,26 @@ def test_every_setting_of_every_engine_has_a_widget_with_its_default(tab: Any) -
             assert (component.value or "") == (field.default or ""), field.name
 
 
+def test_choices_without_their_model_file_say_so(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def labels(name: str, language: str = "en") -> dict[str, str]:
+        changes = tab.page.words(language)[name]["choices"]
+        return {value: label for label, value in changes}
+
+    restorers = labels("lipsync_wav2lip_restorer")
+    assert (restorers["none"], restorers["sharpen"]) == ("none", "sharpen")
+    assert restorers["GFPGAN"] == "GFPGAN (needs a file)"
+    assert labels("swap_mesh_occlusion")["xseg"].endswith("(needs a file)")
+    assert labels("swap_mesh_occlusion")["built-in"] == "built-in"
+    assert labels("lipsync_wav2lip_restorer", "zh")["GPEN"].endswith("（需要文件）")
+    # A file that is put there is seen when the page is opened again.
+    monkeypatch.setattr(
+        type(tab.page.app.models), "find",
+        lambda self, spec: Path(spec.file) if spec.file.startswith("gfpgan") else None,
+    )  # fmt: skip
+    assert labels("lipsync_wav2lip_restorer")["GFPGAN"] == "GFPGAN"
+    assert labels("lipsync_wav2lip_restorer")["GPEN"].endswith("(needs a file)")
+
+
 def test_flows_without_engines_are_absent(fake_app: Any) -> None:
     from facepick.engines.registry import EngineRegistry
     from facepick_ui.tab import build_tab

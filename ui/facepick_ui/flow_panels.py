@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,13 @@ class Widget:
         name: of the component; its element id is ``facepick_`` + name.
         field: the setting.
         component: gradio's.
+        lacks: whether a choice has no model file on this machine; asked anew for every page.
     """
 
     name: str
     field: SettingField
     component: Any
+    lacks: Callable[[str], bool]
 
     def words(self, language: str) -> dict[str, Any]:
         """Label, help and choices in a language, as properties of the component."""
@@ -36,7 +38,7 @@ class Widget:
             "info": messages.setting_help(ui.label, ui.help, language),
         }
         if self.field.kind == "choice":
-            words["choices"] = choices_of(self.field, language)
+            words["choices"] = choices_of(self.field, language, self.lacks)
         return words
 
 
@@ -56,12 +58,24 @@ class Panel:
     widgets: tuple[Widget, ...]
 
 
-def choices_of(field: SettingField, language: str) -> list[tuple[str, str]]:
-    """Label and value of each choice."""
-    return [(messages.choice_label(c, language), c) for c in field.ui.choices]
+def choices_of(
+    field: SettingField, language: str, lacks: Callable[[str], bool]
+) -> list[tuple[str, str]]:
+    """Label and value of each choice; the label says when it lacks a model file."""
+    missing = " " + messages.text("needs_file", language)
+    return [
+        (messages.choice_label(c, language) + (missing if lacks(c) else ""), c)
+        for c in field.ui.choices
+    ]
 
 
-def engine_panel(spec: EngineSpec, language: str, *, visible: bool) -> tuple[Panel, Any]:
+def _lacks_nothing(choice: str) -> bool:
+    return False
+
+
+def engine_panel(
+    spec: EngineSpec, language: str, *, visible: bool, lacks: Callable[[str], bool]
+) -> tuple[Panel, Any]:
     """The panel of an engine and its 'Advanced' accordion, or None without advanced settings."""
     name = f"panel_{spec.flow}_{spec.id}"
     prefix = f"{spec.flow}_{spec.id}_"
@@ -69,7 +83,9 @@ def engine_panel(spec: EngineSpec, language: str, *, visible: bool) -> tuple[Pan
     with compat.build("Column", elem_id=f"facepick_{name}", visible=visible) as column:
         # Which face of a photo is chosen by a click on it.
         skip = ("face",) if spec.needs_source else ()
-        widgets = settings_widgets(spec.settings, prefix, language, advanced=False, skip=skip)
+        widgets = settings_widgets(
+            spec.settings, prefix, language, advanced=False, skip=skip, lacks=lacks
+        )
         if any(f.ui.advanced for f in fields_of(spec.settings)):
             with compat.build(
                 "Accordion",
@@ -78,7 +94,7 @@ def engine_panel(spec: EngineSpec, language: str, *, visible: bool) -> tuple[Pan
                 elem_id=f"facepick_{name}_advanced",
             ) as advanced:
                 widgets += settings_widgets(
-                    spec.settings, prefix, language, advanced=True, skip=skip
+                    spec.settings, prefix, language, advanced=True, skip=skip, lacks=lacks
                 )
     return Panel(spec=spec, name=name, column=column, widgets=tuple(widgets)), advanced
 
@@ -91,9 +107,10 @@ def settings_widgets(
     advanced: bool | None = None,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    lacks: Callable[[str], bool] = _lacks_nothing,
 ) -> list[Widget]:
     """Widgets of those settings that are (not) advanced, None for all of them; of those in
-    `only` if there are any, and not of those in `skip`."""
+    `only` if there are any, and not of those in `skip`.  `lacks`: see `Widget`."""
     fields = fields_of(settings)
     defaults = {f.name: f.default for f in fields}
     chosen = [
@@ -106,8 +123,8 @@ def settings_widgets(
     made = []
     for field in chosen:
         name = prefix + field.name
-        component = _component(field, name, language, visible=is_shown(field, defaults))
-        made.append(Widget(name=name, field=field, component=component))
+        component = _component(field, name, language, lacks, visible=is_shown(field, defaults))
+        made.append(Widget(name=name, field=field, component=component, lacks=lacks))
     return made
 
 
@@ -120,7 +137,14 @@ def is_shown(field: SettingField, values: Mapping[str, Any]) -> bool:
     return (str(value).lower() if isinstance(value, bool) else str(value)) in wanted
 
 
-def _component(field: SettingField, name: str, language: str, *, visible: bool) -> Any:
+def _component(
+    field: SettingField,
+    name: str,
+    language: str,
+    lacks: Callable[[str], bool],
+    *,
+    visible: bool,
+) -> Any:
     ui = field.ui
     common = {
         "label": messages.setting_label(ui.label, language, ui.unit),
@@ -142,7 +166,7 @@ def _component(field: SettingField, name: str, language: str, *, visible: bool) 
         return compat.build("Number", value=field.default, precision=precision, **common)
     if field.kind == "choice":
         return compat.build(
-            "Dropdown", choices=choices_of(field, language), value=field.default, **common
+            "Dropdown", choices=choices_of(field, language, lacks), value=field.default, **common
         )
     if field.kind == "color":
         return compat.build("ColorPicker", value=field.default, **common)

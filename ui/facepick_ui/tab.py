@@ -12,8 +12,10 @@ import gradio as gr
 from facepick.engines.engine import EngineSpec
 from facepick.engines.lipsync.engine import checkpoint_of
 from facepick.engines.lipsync.settings import Wav2LipSettings
+from facepick.engines.restore.restorer import RESTORERS, spec_in_use
 from facepick.errors import FacepickError
 from facepick.media.writer import EncodeSettings
+from facepick.models.catalog import XSEG
 from facepick.models.spec import ModelSpec
 from facepick.people.finder import ScanSettings
 from facepick.render.plan import OutputSettings
@@ -84,6 +86,12 @@ class Page:
                 return lacking
             return []
         return lacking
+
+    def lacks(self, choice: str) -> bool:
+        """Whether a choice of a setting is a network whose file is not on this machine."""
+        if choice == "xseg":
+            return self.app.models.find(XSEG) is None
+        return choice in RESTORERS[2:] and spec_in_use(choice, self.app.models) is None
 
     def flows(self) -> list[str]:
         return list(self.app.registry.flows())
@@ -394,7 +402,9 @@ class _Layout:
             for engine in self.page.app.registry.all():
                 spec = engine.spec
                 visible = spec.flow == first and spec.id == (specs[0].spec.id if specs else "")
-                panel, advanced = engine_panel(spec, self.language, visible=visible)
+                panel, advanced = engine_panel(
+                    spec, self.language, visible=visible, lacks=self.page.lacks
+                )
                 self.page.panels.append(panel)
                 self.page.components[panel.name] = panel.column
                 self.widgets(list(panel.widgets))
