@@ -16,7 +16,11 @@ from facepick.engines.lipsync.rewrite.features import (
     mouth_features,
 )
 from facepick.engines.lipsync.rewrite.render import (
+    CHIN_SKIN,
     EXTRA_OPENING,
+    INNER_LOWER,
+    JAW,
+    OUTER_LOWER,
     SEAL,
     Layer,
     Overlay,
@@ -190,3 +194,23 @@ def test_bank_file_is_read_back(bank: Bank, tmp_path: Path) -> None:
     assert len(again) == len(bank)
     np.testing.assert_array_equal(again.mouth(3).image, bank.mouth(3).image)
     assert load(tmp_path) is None
+
+
+def test_a_chin_that_drops_far_does_not_fold_the_neck(
+    talker: list[FaceRequest], bank: Bank
+) -> None:
+    request = talker[20]
+    mesh = request.mesh - np.array([*request.origin, 0], np.float32)
+    own = in_head_frame(mesh, bank.reference)
+    face = own.copy()
+    face[[*JAW, *CHIN_SKIN, *OUTER_LOWER[1:-1], *INNER_LOWER[1:-1]], 1] += 0.22
+    # Every row has its own level, so a place that is shown twice is seen as a step back.
+    height, width = request.crop.shape[:2]
+    levels = np.linspace(0, 255, height).astype(np.uint8)
+    ramp = np.repeat(np.repeat(levels[:, None, None], width, 1), 3, 2)
+    unit = head_pose(request.mesh).scale
+    made = render(ramp, mesh, own, unit, face, [Layer(bank.mouth(0))], 1.0)
+    assert made is not None
+    x, y = (mesh[152, :2] - made.origin).astype(int)
+    neck = made.image[y:, x, 0].astype(int)
+    assert np.diff(neck).min() >= -1
