@@ -37,6 +37,11 @@ PLAN_INPUTS = (
     "speech_duration", "lines", "consent", "consent_note", "preview_seconds",
 )  # fmt: skip
 
+NO_BUTTONS: dict[str, Any] = {
+    "buttons": [], "show_share_button": False, "show_download_button": False
+}  # fmt: skip
+"""In the words of all generations.  Gradio's button for sharing sends the file to a server."""
+
 SPEECH_OUTPUT = ("original", "length")
 """Settings of the output that only matter to new speech, and stand beside it."""
 
@@ -342,7 +347,7 @@ class _Layout:
                 for name in ("explain_a", "explain_b"):
                     self.add(
                         name, "Image", words=name, sources=["upload"], type="filepath",
-                        height=200, interactive=True, format="png", min_width=200,
+                        height=200, interactive=True, format="png", min_width=200, **NO_BUTTONS,
                     )  # fmt: skip
             self.add("explain_run", "Button", words="explain_run")
             self.html("explain_note")
@@ -362,9 +367,7 @@ class _Layout:
             allow_preview=False,
             interactive=False,
             format="jpeg",
-            buttons=[],
-            show_share_button=False,
-            show_download_button=False,
+            **NO_BUTTONS,
             show_fullscreen_button=False,
             visible=False,
             height="auto",
@@ -424,13 +427,13 @@ class _Layout:
                 with build("Column", scale=3, min_width=300):
                     self.add(
                         "speech", "Audio", words="speech", sources=["upload"],
-                        type="filepath", interactive=True,
+                        type="filepath", interactive=True, **NO_BUTTONS,
                     )  # fmt: skip
                     with self.add("record", "Accordion", words="record", open=False):
                         # A component of its own: gradio 3 knows one source for each.
                         self.add(
                             "recording", "Audio", words="recording", sources=["microphone"],
-                            type="filepath", interactive=True,
+                            type="filepath", interactive=True, **NO_BUTTONS,
                         )  # fmt: skip
                 with build("Column", scale=2, min_width=260):
                     self.add(
