@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from facepick.cli.console import make_app, watched
@@ -25,6 +26,7 @@ def _demo(options: argparse.Namespace) -> int:
         made = run_demo(make_app(), Path(options.out), progress=sink, cancel=token)
     for name, path in made.items():
         print(f"{name}: {path}")
+    print("Next, with a video of yours: facepick people VIDEO --gallery people", file=sys.stderr)
     return 0
 
 
