@@ -139,6 +139,20 @@ def test_light_is_found_on_skin_that_is_partly_covered() -> None:
     factor = gain(found, normals, truth, normals)
     assert np.median(np.abs(factor[:468] - 1)) < 0.06
     assert fit_light(picture[:5, :5], vertices, normals) is None
+    # Most of the face behind something dark, which is known of.
+    dark = picture.copy()
+    dark[:, :210] = 10
+    visible = np.zeros(picture.shape[:2], np.float32)
+    # Fading: what is seen best counts.
+    visible[:, 215:] = 0.25
+    errors = []
+    for seen in (None, visible):
+        found = fit_light(dark, vertices, normals, seen)
+        assert found is not None
+        bright = vertices[:468, 0] > 215
+        errors.append(np.median(np.abs(gain(found, normals, truth, normals)[:468][bright] - 1)))
+    assert errors[0] > 0.2
+    assert errors[1] < 0.06
 
 
 def sight(frame: int, turn: float, **changes: object) -> Sight:

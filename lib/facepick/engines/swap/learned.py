@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext
+from facepick.engines.occlusion.masker import OcclusionMasker
 from facepick.engines.swap.doubt import Sight, look
 from facepick.engines.swap.light import COEFFICIENTS, fit_light
 from facepick.engines.swap.steady import MeshSteadier
@@ -100,8 +101,11 @@ class Learned:
         return nearest if away(nearest) < 0.05 * request.box.height else None
 
 
-def learn(context: EngineContext) -> Learned:
+def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Learned:
     """One pass over the person's footage, or what an interrupted job kept of it.
+
+    Args:
+        masker: knows what is in front of the face, which says nothing about the light on it.
 
     Raises:
         Cancelled: nothing is kept then.
@@ -128,7 +132,8 @@ def learn(context: EngineContext) -> Learned:
                 local[:, :2] -= np.asarray(request.origin, np.float32)
                 vertices = extended(local)
                 normals = vertex_normals(vertices, surface.triangles)
-                found = fit_light(request.crop, vertices, normals)
+                visible = None if masker is None else masker.visible(request)
+                found = fit_light(request.crop, vertices, normals, visible)
             lights.append(np.full((COEFFICIENTS, 3), np.nan) if found is None else found)
             blank = np.full((468, 3), np.nan, np.float32)
             stream.write((blank if mesh is None else mesh).tobytes())

@@ -63,7 +63,10 @@ def basis(normals: FloatArray) -> npt.NDArray[np.float64]:
 
 
 def fit_light(
-    image: BgrImage, vertices: FloatArray, normals: FloatArray
+    image: BgrImage,
+    vertices: FloatArray,
+    normals: FloatArray,
+    visible: FloatArray | None = None,
 ) -> npt.NDArray[np.float64] | None:
     """Coefficients (4, 3) of log colour (BGR) over normals, or None with too little skin in view.
 
@@ -71,6 +74,7 @@ def fit_light(
         image: (h, w, 3) uint8 BGR.
         vertices: (n, 3) in pixels of `image`.
         normals: (n, 3), see `vertex_normals`.
+        visible: (h, w), see `OcclusionMasker.visible`; what is in front of the face is left out.
 
     Robust: reweighted least squares with Tukey's biweight, so that hair, glasses, a hand and
     highlights do not count; a ridge keeps the slopes small where few normals are seen.
@@ -82,6 +86,9 @@ def fit_light(
     x, y = vertices[chosen, 0], vertices[chosen, 1]
     seen = (normals[chosen, 2] < -0.25) & (x >= 0) & (y >= 0) & (x < width) & (y < height)
     chosen = chosen[seen]
+    if visible is not None:
+        column, row = vertices[chosen, :2].astype(int).T
+        chosen = chosen[visible[row, column] > 0.5 * visible.max()]
     if len(chosen) < 12:
         return None
     # A mean over 2 % of the face takes out pores and noise.

@@ -18,6 +18,7 @@ from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.occlusion.masker import open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.swap import face_mask, finish
 from facepick.engines.swap.doubt import Gate
@@ -63,13 +64,15 @@ class MeshSwapEngine:
             context.source, context.models, face=settings.face, cancel=context.cancel
         )
         face = Portrait(sources, settings)
-        learned = learn(context)
+        masker = open_masker(context, part="face", fade=settings.on_doubt != "hide")
+        learned = learn(context, masker)
         meter = SwapMeter(context, sources)
         session = MeshSession(context, face, Gate(settings, learned.sights), learned, meter)
         return behind_occluders(
             session,
             context,
             part="face",
+            masker=masker,
             instead=hidden_face if settings.on_doubt == "hide" else None,
             keep_note=HIDDEN,
         )
