@@ -17,8 +17,10 @@ from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
+from facepick.engines.occlusion import appearance
 from facepick.engines.occlusion.masker import NothingInFront, OcclusionMasker, open_masker
 from facepick.engines.occlusion.session import OcclusionSession, behind_occluders
+from facepick.engines.occlusion.texels import texels
 from facepick.errors import MissingModelError, ModelMismatchError
 from facepick.models.store import ModelStore
 from facepick.progress import CancelToken
@@ -230,3 +232,17 @@ def test_off_changes_nothing(context: EngineContext) -> None:
     painter = Painter()
     assert behind_occluders(painter, context, part="mouth") is painter
     assert isinstance(open_masker(context, part="mouth"), NothingInFront)
+
+
+def test_a_fold_beside_the_mouth_is_no_object_and_what_comes_over_the_edge_is() -> None:
+    """A strange place that ends where the face's edge begins, and the same reaching over it."""
+    points = texels()
+    seen = np.ones(len(points), bool)
+    row = int(points.rows.mean())
+    band = np.abs(points.rows - row) < 8
+    last = np.array([points.columns[points.rows == r].max() for r in points.rows])
+    inside = band & (points.columns > last - 22)
+    fold = np.where(inside & (points.columns <= last - 4), 6.0, 1.0).astype(np.float32)
+    hand = np.where(inside, 6.0, 1.0).astype(np.float32)
+    assert not appearance._regions(fold, seen).any()
+    assert appearance._regions(hand, seen)[inside].mean() > 0.8

@@ -267,3 +267,15 @@ def test_noise_is_measured_and_added(sigma: float) -> None:
     grained = finish.add_grain(flat, sigma, seed=1)
     assert (grained - flat).std() == pytest.approx(sigma, rel=0.1)
     assert np.array_equal(grained, finish.add_grain(flat, sigma, seed=1))
+
+
+def test_closed_lids_take_the_new_skins_colour_and_keep_their_line() -> None:
+    old = np.full((80, 120, 3), (90, 110, 150), np.uint8)
+    old[39:41, 40:80] = 40
+    new = np.full((80, 120, 3), (150, 170, 210), np.float32)
+    eyes = np.zeros((80, 120), np.float32)
+    eyes[34:46, 40:80] = 1
+    closed = finish.lids(new, old, 1 - eyes, eyes, 400.0)
+    assert np.abs(closed[35:38, 45:75].mean(axis=(0, 1)) - (150, 170, 210)).max() < 3
+    assert closed[39:41, 45:75].mean() < 0.5 * closed[36, 60].mean()
+    assert np.array_equal(closed[eyes == 0], new[eyes == 0])

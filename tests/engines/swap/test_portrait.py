@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from tests.contracts.face_footage import frames_of
 
+from facepick.engines.swap.face_mask import hairy_share
+from facepick.engines.swap.light import fit_light
 from facepick.engines.swap.portrait import Portrait
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.source import SourceFace, load_sources
-from facepick.engines.swap.topology import topology
+from facepick.engines.swap.topology import extended, topology, vertex_normals
 from facepick.models.store import ModelStore
 
 
@@ -63,3 +65,35 @@ def test_features_and_skin_stay_as_they_are(face: SourceFace) -> None:
         x, y = face.mesh[point, :2].astype(int)
         filmed = face.image[y - 3 : y + 4, x - 3 : x + 4].mean(axis=(0, 1))
         np.testing.assert_allclose(_texels(portrait, (point,))[0], filmed, atol=14)
+
+
+def test_hair_beside_brow_and_eye_becomes_skin_and_the_brow_runs_out(face: SourceFace) -> None:
+    image = face.image.copy()
+    right = (54, 103, 63, 46, 124, 35, 143, 34, 127, 162, 21)
+    left = (284, 332, 293, 276, 353, 265, 372, 264, 356, 389, 251)
+    for points in (right, left):
+        hull = cv2.convexHull(face.mesh[list(points), :2].astype(np.int32))
+        cv2.fillConvexPoly(image, hull, (30, 30, 38))
+    portrait = Portrait([replace(face, image=image)], MeshSettings())
+    skin = _texels(portrait, CHEEK).mean(axis=0)
+    beside = _texels(portrait, (143, 372))
+    assert beside.min() > 0.5 * skin.min()
+    assert _texels(portrait, (52, 282)).mean() < 0.8 * skin.mean()
+
+
+def test_a_beard_is_told_from_a_clean_chin(
+    face: SourceFace, shared_media: Path, shared_models: Path, tmp_path: Path
+) -> None:
+    (image,) = frames_of(shared_media / "video" / "dev_gt2.mp4", (200,))
+    cv2.imwrite(str(tmp_path / "bearded.png"), image)
+    store = ModelStore([shared_models], tmp_path)
+    bearded = load_sources([str(tmp_path / "bearded.png")], store)[0]
+    shares = []
+    for one in (face, bearded):
+        vertices = extended(one.mesh)
+        normals = vertex_normals(vertices, topology().triangles)
+        light = fit_light(one.image, vertices, normals)
+        assert light is not None
+        shares.append(hairy_share(one.image, vertices, normals, light))
+    assert shares[0] < 0.2
+    assert shares[1] > 0.45

@@ -20,6 +20,7 @@ __all__ = [
     "beard_points",
     "fall_off",
     "hair_zone",
+    "hairy_share",
     "holes",
     "jaw_zone",
     "predicted_skin",
@@ -34,8 +35,12 @@ _SKIN_NEAR, _SKIN_FAR = 2.5, 5.0
 
 
 @cache
-def hair_zone() -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 where hair may hang over a face (forehead, temples, sides), else 0."""
+def hair_zone(*, jaw: bool = False) -> npt.NDArray[np.float64]:
+    """(`VERTICES`,) 1 where hair may hang over a face (forehead, temples, sides), else 0.
+
+    Args:
+        jaw: also along the jaw; what is dark there may be a beard.
+    """
     shape = topology().shape
     brows = shape[list(masks.RIGHT_BROW + masks.LEFT_BROW), :2]
     brows = brows[np.argsort(brows[:, 0])]
@@ -49,7 +54,9 @@ def hair_zone() -> npt.NDArray[np.float64]:
     beside = (np.abs(shape[:, 0]) > outer + 0.04) & (shape[:, 1] < mouth)
     zone[:468] = np.maximum(zone[:468], beside)
     ring_y = shape[list(masks.FACE_OVAL), 1]
-    zone[468:] = ring_y < mouth
+    zone[468:] = jaw | (ring_y < mouth)
+    if jaw:
+        zone[list(masks.FACE_OVAL)] = 1
     return zone
 
 
@@ -80,6 +87,34 @@ def beard_points() -> tuple[int, ...]:
         if off_edge and (y > under_lip + 0.08 or beside):
             chosen.append(i)
     return tuple(chosen)
+
+
+def hairy_share(
+    image: BgrImage, vertices: FloatArray, normals: FloatArray, light: npt.NDArray[np.float64]
+) -> float:
+    """How much of chin and lower cheeks is darker than skin in this light, in [0, 1].
+
+    Args:
+        image: (h, w, 3) uint8 BGR.
+        vertices, normals: (n, 3), vertices in pixels of `image`.
+        light: see `fit_light`.
+    """
+    import cv2
+
+    points = list(beard_points())
+    height, width = image.shape[:2]
+    x, y = vertices[points, 0].astype(int), vertices[points, 1].astype(int)
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (normals[points, 2] < -0.25)
+    if inside.sum() < 8:
+        return 0.0
+    x, y = x[inside], y[inside]
+    x0, y0 = int(x.min()), int(y.min())
+    part = np.ascontiguousarray(image[y0 : y.max() + 1, x0 : x.max() + 1])
+    size = max(0.8, 0.01 * float(np.ptp(vertices[:468, 1])))
+    smooth = cv2.GaussianBlur(part, (0, 0), size)
+    logs = np.log(smooth[y - y0, x - x0].astype(np.float64) + 4)
+    predicted = (basis(normals[points]) @ light)[inside]
+    return float(((predicted - logs).mean(axis=1) > _SKIN_NEAR * _SKIN_SIGMA).mean())
 
 
 def fall_off(*, top: float, side: float) -> npt.NDArray[np.float64]:
@@ -159,9 +194,7 @@ def predicted_skin(
     return surface.interpolate(basis(normals) @ light)
 
 
-def holes(
-    area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float
-) -> FloatArray:
+def holes(area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float) -> FloatArray:
     """Alpha of the parts that stay as filmed, with a soft edge of `width` pixels around them."""
     rings: list[tuple[int, ...]] = []
     if eyes:

@@ -60,12 +60,12 @@ def lids(
     import cv2
 
     def local(image: FloatArray) -> FloatArray:
-        mean = cv2.GaussianBlur(image * around[:, :, None], (0, 0), 0.03 * face_height)
+        mean = cv2.GaussianBlur(image * around[:, :, None], (0, 0), 0.015 * face_height)
         return np.asarray(mean, np.float32) + np.float32(1e-3)
 
     filmed = old.astype(np.float32)
-    # Between them skin differs by less than a factor of two; beyond, a lash was compared.
-    ratio = np.clip(local(new) / local(filmed), 0.5, 2.0)
+    # Skin differs from skin by less than a factor of three.
+    ratio = np.clip(local(new) / local(filmed), 0.33, 3.0)
     share = eyes[:, :, None]
     return np.asarray(new + share * (filmed * ratio - new), np.float32)
 

@@ -13,6 +13,7 @@ from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext
 from facepick.engines.occlusion.masker import OcclusionMasker
 from facepick.engines.swap.doubt import Sight, look
+from facepick.engines.swap.face_mask import hairy_share
 from facepick.engines.swap.light import COEFFICIENTS, fit_light
 from facepick.engines.swap.steady import MeshSteadier
 from facepick.engines.swap.topology import extended, topology, vertex_normals
@@ -25,7 +26,9 @@ __all__ = ["Learned", "learn"]
 _LIGHT_SIGMA_FRAMES = 4.0
 # Openness of eyes (see `eye_openness`) where no footage says more, and shares of it.
 _USUAL_OPENNESS, _SHUT, _NARROW = 0.28, 0.58, 0.70
-_FACTS, _MESHES = "swap_learned.json", "swap_meshes.f32"
+# Share of chin and cheeks darker than skin: shadow makes a quarter of a clean face so.
+_BEARD = 0.3
+_FACTS, _MESHES = "swap_learned_2.json", "swap_meshes.f32"
 _MESH_FLOATS = 468 * 3
 
 
@@ -36,12 +39,18 @@ class Learned:
 
     Attributes:
         sights: in time order.
+        bearded: whether this person has a beard in most frames.
     """
 
     def __init__(
-        self, sights: list[Sight], light: npt.NDArray[np.float64], meshes: Path | None
+        self,
+        sights: list[Sight],
+        light: npt.NDArray[np.float64],
+        meshes: Path | None,
+        hairy: list[float],
     ) -> None:
         self.sights = sights
+        self.bearded = bool(hairy) and float(np.median(hairy)) > _BEARD
         self._light = _smoothed(sights, light)
         self._meshes: FloatArray | None = None
         if meshes is not None and sights:
@@ -116,9 +125,10 @@ def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Lear
         kept = [Sight(*row) for row in data["sights"]]
         if meshes.stat().st_size == len(kept) * _MESH_FLOATS * 4:
             light = np.array(data["light"], np.float64).reshape(-1, COEFFICIENTS, 3)
-            return Learned(kept, light, meshes)
+            return Learned(kept, light, meshes, data["hairy"])
     sights: list[Sight] = []
     lights: list[npt.NDArray[np.float64]] = []
+    hairy: list[float] = []
     surface = topology()
     steadier = MeshSteadier()
     with open(meshes, "wb") as stream:
@@ -134,6 +144,8 @@ def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Lear
                 normals = vertex_normals(vertices, surface.triangles)
                 visible = None if masker is None else masker.visible(request)
                 found = fit_light(request.crop, vertices, normals, visible)
+                if found is not None:
+                    hairy.append(hairy_share(request.crop, vertices, normals, found))
             lights.append(np.full((COEFFICIENTS, 3), np.nan) if found is None else found)
             blank = np.full((468, 3), np.nan, np.float32)
             stream.write((blank if mesh is None else mesh).tobytes())
@@ -141,9 +153,10 @@ def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Lear
     # The facts are written last and at once: their file says that the meshes are whole.
     part = facts.with_suffix(".part")
     rows = [astuple(s) for s in sights]
-    part.write_text(json.dumps({"sights": rows, "light": table.tolist()}), encoding="utf-8")
+    learned = {"sights": rows, "light": table.tolist(), "hairy": hairy}
+    part.write_text(json.dumps(learned), encoding="utf-8")
     part.replace(facts)
-    return Learned(sights, table, meshes)
+    return Learned(sights, table, meshes, hairy)
 
 
 def _smoothed(sights: list[Sight], light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -26,8 +26,8 @@ COEFFICIENTS = 4
 _MAX_LOG_GAIN = 1.1
 _ROUNDS = 4
 # How much of the slopes is taken over.  What a face's own relief and colours do to its shading is
-# found as slope, too: taking over all of it draws the target's features (SFace to the source falls
-# by 0.03 on average), half of it still shows from where the light comes.
+# found as slope, too: taking over all of it draws the target's features (it cost 0.03 of SFace to
+# the source in the two pairs tried), half of it still shows from where the light comes.
 _SLOPE_SHARE = 0.5
 
 

@@ -157,8 +157,8 @@ class MeshSession:
             new = new * np.dstack(surface.interpolate(change))
 
         fall = face_mask.fall_off(**face.reach)
-        zones = [face_mask.hair_zone(), fall, face_mask.jaw_zone()]
-        zone, inside, jaw = surface.interpolate(np.stack(zones, axis=1))
+        zones = [face_mask.hair_zone(), face_mask.hair_zone(jaw=True), fall, face_mask.jaw_zone()]
+        hair, sides, inside, jaw = surface.interpolate(np.stack(zones, axis=1))
         skin = face_mask.skin_likelihood(
             old, face_mask.predicted_skin(surface, light, normals), height
         )
@@ -169,7 +169,9 @@ class MeshSession:
         # The soft edge of the outline is none of the holes'.
         covered = np.maximum(surface.index > 0, holes == 1).astype(np.float32)
         inside = np.maximum(np.clip(inside, 0, 1), holes == 1)
-        if not face.bearded:
+        if not self._learned.bearded:
+            hair = np.maximum(hair, sides)
+        elif not face.bearded:
             # A beard's rim around a clean chin is covered as far as the ring reaches.
             beard = face_mask.beard_likelihood(old, skin, vertices, height)
             if beard is not None:
@@ -177,7 +179,7 @@ class MeshSession:
         alpha = inside * covered
         alpha = alpha * alpha * (3 - 2 * alpha)
         alpha = masks.feather_in(covered, settings.blur * height) * alpha
-        alpha = alpha * (1 - zone * (1 - skin))
+        alpha = alpha * (1 - np.clip(hair, 0, 1) * (1 - skin))
         shut = self._learned.shut(mesh)
         if shut:
             new = finish.lids(new, old, alpha * (1 - holes), eyes, height)

@@ -146,14 +146,14 @@ def _own(side: int) -> FloatArray:
     height = float(np.ptp(flat[[10, 152], 1]))
     area = masks.Area(0, 0, side, side)
     shapes = []
-    for ring in (masks.RIGHT_EYE, masks.LEFT_EYE):
-        shapes.append((flat[list(ring)], _LID_EDGE))
+    for lids in (masks.RIGHT_EYE, masks.LEFT_EYE):
+        shapes.append((flat[list(lids)], _LID_EDGE))
     for ring in (masks.RIGHT_BROW, masks.LEFT_BROW):
         # The ring runs along the upper edge from the tail and back along the lower one; it stays
         # wide at the tail, where a brow runs out into a point.
         upper, lower = flat[list(ring[:5])], flat[list(ring[:4:-1])]
         middle, half = (upper + lower) / 2, (upper - lower) / 2
-        half = half * np.float32([[0.1], [0.5], [0.8], [1], [1]])
+        half = half * np.array([[0.1], [0.5], [0.8], [1], [1]], np.float32)
         shapes.append((np.concatenate([middle + half, (middle - half)[::-1]]), _BROW_EDGE))
     zone = np.zeros((side, side), np.float32)
     for points, width in shapes:
