@@ -214,3 +214,31 @@ def click_through(tab: TabPage, *, preview: bool = True) -> None:
     tab.wait_text("report", "P1")
     assert tab.page.query_selector("#facepick_download a, #facepick_download button")
     tab.shot("4_result")
+
+
+def swap_picker_and_microphone(tab: TabPage, pair: Path) -> None:
+    """A face of a photo of two is chosen by a click; speech may be recorded.
+
+    Args:
+        tab: with the clip scanned and somebody picked.
+        pair: a photo of two people.
+    """
+    tab.choose("flow", "Face swap")
+    tab.page.wait_for_selector("[data-facepick-act='face:person:P2']")
+    tab.page.set_input_files("#facepick_source input[type=file]", str(pair))
+    faces = "#facepick_source_faces .thumbnail-item"
+    tab.page.wait_for_selector(f"{faces} >> nth=1")
+    tab.wait_text("source_count", "1 chosen")
+    chosen = tab.page.get_attribute(f"{faces} >> nth=1 >> img", "src")
+    tab.page.click(f"{faces} >> nth=1")
+    # The tick is drawn into the picture, so that a click shows as another picture.
+    tab.page.wait_for_function(
+        "([place, old]) => document.querySelectorAll(place)[1].querySelector('img').src !== old",
+        arg=[faces, chosen],
+    )
+    tab.shot("5_swap")
+    tab.choose("flow", "Lip sync")
+    tab.page.click("#facepick_record >> text=Or record it here")
+    recorder = tab.page.wait_for_selector("#facepick_recording button:has-text('Record')")
+    assert recorder.is_visible()
+    tab.shot("6_record")
