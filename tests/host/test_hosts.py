@@ -67,7 +67,8 @@ def test_the_whole_click_through(
         tab = TabPage(context, address, kind)
         assert tab.page.query_selector("#tab_facepick #facepick_root")
         click_through(tab, preview=False)
-        assert [f for f in tab.faults if "fetch" not in f] == []
+        # The machine of the tests has no microphone, which Forge's gradio says aloud.
+        assert [f for f in tab.faults if "fetch" not in f and "microphone" not in f] == []
         engines = tab.page.request.get(f"{address}/facepick/v1/engines").json()
         assert {"hide", "lipsync", "swap"} <= {engine["flow"] for engine in engines}
         context.close()
