@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -32,6 +33,8 @@ __all__ = [
     "HostRestorer",
     "Speech",
     "SpeechLine",
+    "Timed",
+    "Timings",
 ]
 
 Flow = Literal["hide", "lipsync", "swap"]
@@ -80,6 +83,47 @@ class EngineSpec:
     commercial_use: bool = True
 
 
+@dataclass(frozen=True)
+class Timed:
+    """One phone or word with its time.
+
+    Attributes:
+        start, stop: seconds from the first sample of the line's file, half-open.
+        label: of a phone its ARPAbet name without stress, or ``SIL``; of a word its letters.
+    """
+
+    start: float
+    stop: float
+    label: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop < float("inf"):
+            raise ValueError(f"{self.label!r} lasts from {self.start} to {self.stop} s.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """When what is said, as a speech synthesiser or an aligner has told it.
+
+    Both sequences are in order and free of overlaps; where there is a gap nothing is known.
+
+    Attributes:
+        phones: known phones.
+        words: known words, where phones are not known.
+        notes: sentences on what was left out of the file.
+    """
+
+    phones: tuple[Timed, ...] = ()
+    words: tuple[Timed, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for row in (self.phones, self.words):
+            for before, after in pairwise(row):
+                if after.start < before.stop:
+                    raise ValueError(f"{before} and {after} overlap.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeechLine:
     """One stretch of new speech of one person.
@@ -90,6 +134,7 @@ class SpeechLine:
         offset_seconds: how much of the file's beginning is skipped.
         duration_seconds: how much is taken, or None for all.
         text: the words that are said, or None when unknown.
+        phones: when its phones or words are said, on the clock of the file, or None.
     """
 
     path: str
@@ -97,6 +142,7 @@ class SpeechLine:
     offset_seconds: float = 0.0
     duration_seconds: float | None = None
     text: str | None = None
+    phones: Timings | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -30,6 +30,7 @@ from facepick.engines.lipsync.rewrite.phones import (
     phone_posteriors,
     pronounce,
 )
+from facepick.engines.lipsync.rewrite.timings import given_phones
 
 __all__ = ["Curves", "curves_of", "sampled"]
 
@@ -74,8 +75,8 @@ class Curves:
         width: (t,) float32 in [-1, 1].
         closure: (t,) float32 in [0, 1], how surely the lips meet.
         posteriors: (t, 42) float32, the phones they come from.
-        route: ``words`` where every line was aligned with its text, ``sound`` where none was,
-            ``words and sound``.
+        route: what the phones of the lines come from: ``phones`` whose times were given,
+            ``words`` that were aligned, ``sound``, or several of them: ``phones and sound``.
         pronunciation: where the phones of the words come from; empty without words.
         notes: sentences for the report.
     """
@@ -115,22 +116,33 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
     samples = speech.samples
     scores = phone_scores(samples)
     posteriors = phone_posteriors(scores)
-    aligned, route = 0, ""
+    route = ""
+    routes: list[str] = []
     notes: list[str] = []
     known = np.zeros(len(scores), bool)
-    with_text = [line for line in speech.lines if line.text and line.text.strip()]
-    for line in with_text:
+    for line in speech.lines:
         first, last = _columns(line, speech.lines, len(scores))
+        own = type(scores)(states=scores.states[first:last])
+        given = given_phones(line, own, language=language)
+        if line.phones is not None:
+            notes += line.phones.notes
+        if given is not None and given.known.any():
+            posteriors[first:last][given.known] = given.posteriors[given.known]
+            known[first:last] = given.known
+            routes.append(given.route)
+            route = given.pronunciation or route
+            continue
+        if not (line.text and line.text.strip()):
+            continue
         said = pronounce(line.text or "", language=language)
         if said is None or last - first < 10:
             continue
-        part = type(scores)(states=scores.states[first:last])
-        found = align(part, said.words)
-        backwards = align(part, [word[::-1] for word in said.words[::-1]])
+        found = align(own, said.words)
+        backwards = align(own, [word[::-1] for word in said.words[::-1]])
         if found is None or (backwards is not None and found.score < backwards.score + 0.1):
             notes.append(f"The words of the line at {line.start_seconds:g} s do not fit its sound.")
             continue
-        trusted = _trusted(found, backwards, part.states, posteriors[first:last])
+        trusted = _trusted(found, backwards, own.states, posteriors[first:last])
         if trusted.mean() < TOO_FEW:
             notes.append(f"The words of the line at {line.start_seconds:g} s do not fit its sound.")
             continue
@@ -141,16 +153,18 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
                 f"The words of the line at {line.start_seconds:g} s leave "
                 f"{(~trusted).sum() * HOP_SECONDS:.1f} s of its sound unexplained."
             )
-        aligned += 1
+        routes.append("words")
         route = said.route
     opening, width, closure = lips_of(posteriors, dips=stop_dips(samples), known=known)
-    kinds = {(True, True): "words and sound", (True, False): "words"}
+    used: list[str] = [kind for kind in ("phones", "words") if kind in routes]
+    if len(routes) < max(1, len(speech.lines)):
+        used.append("sound")
     return Curves(
         opening=opening,
         width=width,
         closure=closure,
         posteriors=posteriors,
-        route=kinds.get((aligned > 0, aligned < len(speech.lines)), "sound"),
+        route=" and ".join(used),
         pronunciation=route,
         notes=tuple(notes),
     )

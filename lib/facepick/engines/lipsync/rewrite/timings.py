@@ -1,0 +1,101 @@
+"""Phones and words whose times were given: by a speech synthesiser, or by an aligner.
+
+Nothing is aligned where phones are given.  Of given words each is aligned inside its own span,
+so that an error cannot wander.  Where nothing was given the sound is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.engines.engine import SpeechLine, Timed
+from facepick.engines.lipsync.rewrite.acoustic import HOP_SECONDS, PHONES, PhoneScores
+from facepick.engines.lipsync.rewrite.phones import INDEX, SILENCE, align, pronounce
+
+__all__ = ["Given", "given_phones"]
+
+Array = npt.NDArray[np.float32]
+
+SLACK = 2
+"""Columns, 20 ms: two aligners place the edge of a word as far from each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What is known of a line.
+
+    Attributes:
+        posteriors: (t, 42) float32, one-hot where `known`.
+        known: (t,) bool.
+        route: ``phones`` or ``words``.
+        pronunciation: where the phones of words come from; empty for phones.
+    """
+
+    posteriors: Array
+    known: npt.NDArray[np.bool_]
+    route: str
+    pronunciation: str = ""
+
+
+def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Given | None:
+    """The given phones of a line in columns of 10 ms, or None where it brings none.
+
+    Args:
+        line: its times count from the first sample of its file, what is skipped included.
+        scores: (t, ...) of the line's own columns.
+        language: of words, as espeak-ng names it.
+    """
+    if line.phones is None:
+        return None
+    out = np.zeros((len(scores), len(PHONES)), np.float32)
+    if line.phones.phones:
+        for item in line.phones.phones:
+            first, last = _columns(item, line.offset_seconds, len(out))
+            out[first:last] = 0.0
+            out[first:last, INDEX.get(item.label, SILENCE)] = 1.0
+        return Given(out, out.max(axis=1) > 0, "phones")
+    said, pronunciation = _spoken(line.phones.words, language)
+    for item, phones in zip(line.phones.words, said, strict=True):
+        first, last = _columns(item, line.offset_seconds, len(out))
+        if last <= first or not phones:
+            continue
+        # An edge that cuts the sound or the file is not the word's.
+        whole = item.start >= line.offset_seconds and last < len(out)
+        before = max(0, first - SLACK)
+        part = PhoneScores(states=scores.states[before : last + SLACK])
+        found = align(part, [phones]) if whole else None
+        if found is not None:
+            rows = found.posteriors(len(part))
+            voiced = rows[:, SILENCE] == 0
+            out[before : before + len(rows)][voiced] = rows[voiced]
+        else:
+            edges = np.linspace(first, last, len(phones) + 1).round().astype(int)
+            for phone, a, b in zip(phones, edges[:-1], edges[1:], strict=True):
+                out[a:b] = 0.0
+                out[a:b, phone] = 1.0
+    return Given(out, out.max(axis=1) > 0, "words", pronunciation)
+
+
+def _columns(item: Timed, offset: float, count: int) -> tuple[int, int]:
+    """Half-open columns of an item, inside the line."""
+    first = round((item.start - offset) / HOP_SECONDS)
+    last = round((item.stop - offset) / HOP_SECONDS)
+    return min(max(first, 0), count), min(max(last, 0), count)
+
+
+def _spoken(words: Sequence[Timed], language: str) -> tuple[list[tuple[int, ...]], str]:
+    """The phones of each word, in one sentence where that comes out word by word."""
+    together = pronounce(" ".join(word.label for word in words), language=language)
+    if together is None:
+        return [() for _ in words], ""
+    if len(together.words) == len(words):
+        return list(together.words), together.route
+    alone = {}
+    for label in dict.fromkeys(word.label for word in words):
+        said = pronounce(label, language=language)
+        alone[label] = () if said is None else tuple(p for w in said.words for p in w)
+    return [alone[word.label] for word in words], together.route
