@@ -7,6 +7,7 @@ known; then the mesh is located again on the *result*, and its mouth is compared
 words ask for.  A row for each of
 
 * ``words``: the engine was given the words;
+* ``phones``: it was given the true phones with their times;
 * ``sound``: it was given the sound alone;
 * ``wrong``: it was given another speech, scored against this one: what chance looks like.
 
@@ -47,7 +48,7 @@ import numpy as np
 
 from facepick.compositing.compositor import composite
 from facepick.compositing.patch import FacePatch
-from facepick.engines.engine import EngineContext, Speech, SpeechLine
+from facepick.engines.engine import EngineContext, Speech, SpeechLine, Timed, Timings
 from facepick.engines.lipsync.rewrite.acoustic import PHONES
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
@@ -247,8 +248,18 @@ def scores(measured: np.ndarray, seconds: np.ndarray, said: Utterance) -> dict[s
     }
 
 
+def line_of(said: Utterance, mode: str) -> SpeechLine:
+    """The utterance with as much of what is known as `mode` gives to the engine."""
+    phones = [Timed(a / 100, b / 100, PHONES[p]) for p, a, b in said.phones if b > a]
+    return SpeechLine(
+        path=said.name,
+        text=said.text if mode == "words" else None,
+        phones=Timings(phones=tuple(phones)) if mode == "phones" else None,
+    )
+
+
 def run(
-    scan: Any, person: Any, said: Utterance, samples: np.ndarray, words: bool, folder: Path,
+    scan: Any, person: Any, said: Utterance, samples: np.ndarray, mode: str, folder: Path,
     sheet: Path | None,
 ) -> dict[str, Any]:  # fmt: skip
     """One person re-synced and measured."""
@@ -265,7 +276,7 @@ def run(
         return mesher.locate(picture.crop(x0, y0, x1, y1), state.landmarks5, (x0, y0))
 
     footage.prepare(locate, frames=(0, scan.frames), progress=no_progress, cancel=never)
-    line = SpeechLine(path=said.name, text=said.text if words else None)
+    line = line_of(said, mode)
     settings = engine.spec.settings(language=said.language)
     original = read_mono(scan.video.path, align_to=scan.video.start_seconds)
     session = engine.open(
@@ -355,9 +366,9 @@ def _smooth(opening: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(out), opening, out)
 
 
-def target_row(said: Utterance, samples: np.ndarray, words: bool) -> dict[str, float]:
+def target_row(said: Utterance, samples: np.ndarray, mode: str) -> dict[str, float]:
     """Scores of what is asked of the lips, at 25 frames a second."""
-    line = SpeechLine(path=said.name, text=said.text if words else None)
+    line = line_of(said, mode)
     started = time.process_time()
     curves = curves_of(Speech(samples=samples, lines=(line,)), language=said.language)
     spent = (time.process_time() - started) / (len(samples) / 16_000)
@@ -416,9 +427,9 @@ def main() -> None:
                         options.sheets.mkdir(parents=True, exist_ok=True)
                         sheet = options.sheets / f"{clip}_{person_id}_{speech}.png"
                     if options.targets:
-                        row: dict[str, Any] = target_row(said[speech], given, mode == "words")
+                        row: dict[str, Any] = target_row(said[speech], given, mode)
                     else:
-                        row = run(scan, person, said[speech], given, mode == "words", work, sheet)
+                        row = run(scan, person, said[speech], given, mode, work, sheet)
                     table.setdefault(mode, []).append(row)
                     print(f"{name:22}{speech:10}{mode:7}" + _cells(row, columns), flush=True)
             if not options.targets:
