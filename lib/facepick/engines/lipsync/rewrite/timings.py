@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +93,7 @@ def _hold_closures(rows: Array) -> None:
     """Lengthens "p", "b" and "m" that are too short to be seen, to both sides, in place."""
     named = np.where(rows.max(axis=1) > 0, rows.argmax(axis=1), -1)
     edges = np.concatenate([[0], np.flatnonzero(np.diff(named)) + 1, [len(named)]])
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         if first == last or named[first] not in _CLOSED or last - first >= SHORTEST_CLOSURE:
             continue
         missing = SHORTEST_CLOSURE - (last - first)
