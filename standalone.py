@@ -45,7 +45,8 @@ MODULES = {
     "": ("facepick", "numpy", "av", "cv2", "scenedetect", "onnxruntime", "ffmpeg",
          "imageio_ffmpeg", "rich", "platformdirs"),
     "ui": ("facepick_ui", "gradio"),
-    "test": ("gradio", "importlinter", "mypy", "playwright", "pytest", "pytest_timeout", "torch"),
+    "test": ("gradio", "importlinter", "mypy", "playwright", "pytest", "pytest_timeout", "torch",
+             "xdist"),
 }  # fmt: skip
 
 # Runs inside .venv.  Says what is missing without importing the heavy packages.
@@ -445,7 +446,7 @@ def run_tests(python: str, arguments: Sequence[str]) -> int:
         ("mypy", ["-m", "mypy"]),
         ("import contracts", ["-c", "import sys; from importlinter.cli import lint_imports_command"
                               " as c; sys.exit(c())"]),
-        ("pytest", ["-m", "pytest", *arguments]),
+        ("pytest", ["-m", "pytest", *(arguments or at_once())]),
     ]  # fmt: skip
     if arguments:
         steps = steps[-1:]
@@ -459,6 +460,17 @@ def run_tests(python: str, arguments: Sequence[str]) -> int:
         print("facepick: failed: " + ", ".join(failed), file=sys.stderr)
         return 1
     return 0
+
+
+def at_once() -> list[str]:
+    """Options of pytest for a worker per core.
+
+    The tests of a file stay together, as they share what was made for them; files go in the order
+    of their names, which puts the longest ones (a browser) first.  A worker takes up to 2 GB.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = min(cores or 1, 4)
+    return ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def say(text: str) -> None:
