@@ -78,17 +78,22 @@ def test_an_error_of_the_consumer_reaches_the_worker() -> None:
 
 def test_leaving_by_an_exception_drops_the_rest() -> None:
     got: list[int] = []
-    release = threading.Event()
+    begun, release = threading.Event(), threading.Event()
 
     def consume(item: int) -> None:
-        release.wait(5)
+        begun.set()
+        release.wait(60)
         got.append(item)
 
     def work() -> None:
         with BackgroundConsumer(consume, depth=4) as sink:
             for i in range(4):
                 sink.put(i)
-            threading.Timer(0.2, release.set).start()
+            assert begun.wait(60)
+            # Goes on when the rest is being dropped, not a moment before.
+            threading.Thread(
+                target=lambda: (sink._dropping.wait(60), release.set()), daemon=True
+            ).start()
             raise KeyError
 
     with pytest.raises(KeyError):
