@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from facepick.people.identity import Scan
     from facepick.recognition.cast import Cast
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
+    from facepick.render.sound import Unheard
 
 __all__ = ["App"]
 
@@ -78,6 +79,19 @@ class App:
         from facepick.media.probe import probe
 
         return probe(Path(path))
+
+    def unheard(self, plan: RenderPlan) -> tuple[Unheard, ...]:
+        """Speech for which the video is too short, by the length that the file declares.
+
+        A render says it exactly; this can be asked before the video is looked through.
+
+        Raises:
+            VideoOpenError, NoAudioError, UserInputError: as `facepick.render.sound`.
+        """
+        from facepick.render.sound import unheard_speech
+
+        seconds = self.probe(plan.video).duration_seconds
+        return () if seconds is None else unheard_speech(plan, seconds)
 
     def find_people(
         self,
@@ -336,11 +350,13 @@ class App:
             UserInputError, SettingsError: nothing can be written to `out`, or it is a file that
                 the result is made of; what the plan needs is not there, or wrong.
             ConsentRequired.
+            MissingModelError, ModelMismatchError, PackageMissing: a network cannot be used.
+            VideoOpenError, NoAudioError: speech cannot be heard.
         """
         from facepick.render.renderer import check_target
 
         check_target(Path(out).absolute(), plan)
-        plan.validate_inputs(self.registry)
+        self._check(plan)
         return self.jobs_folder.new(
             "render",
             video=plan.video,
@@ -369,7 +385,7 @@ class App:
         from facepick.render.renderer import check_target
 
         check_target(Path(out).absolute(), plan)
-        plan.validate_inputs(self.registry)
+        self._check(plan)
         if not 0 < seconds <= 60:
             raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
         return self.jobs_folder.new(
@@ -379,6 +395,13 @@ class App:
             request={"plan": plan.to_json(), "at": at, "seconds": seconds},
             owner=owner,
         )
+
+    def _check(self, plan: RenderPlan) -> None:
+        """Raises what a job would fail with, as far as it is known before the scan."""
+        from facepick.render.ready import check_files
+
+        plan.validate_inputs(self.registry)
+        check_files(plan, self.registry, self.models, host_restorers=self.toolbox().host_restorers)
 
     def run(
         self,

@@ -222,6 +222,44 @@ def test_another_part_than_asked_for_is_never_appended(
     assert "thing.onnx" not in _visible(tmp_path)
 
 
+def test_a_version_that_was_brought_is_not_fetched_over(
+    tmp_path: Path, server: Server, spec: ModelSpec
+) -> None:
+    spec = replace(_from(spec, UrlSource(server.url("wrong"))), versions=True)
+    with pytest.raises(MissingModelError, match="sha256"):
+        _store(tmp_path).fetch(spec)
+    spec = replace(spec, sources=(UrlSource(server.url("good")),))
+    assert _store(tmp_path).fetch(spec).read_bytes() == CONTENT
+    (tmp_path / spec.file).write_bytes(b"another version")
+    assert _store(tmp_path).fetch(spec).read_bytes() == b"another version"
+
+
+def test_the_licence_is_shown_before_anything_is_fetched(
+    tmp_path: Path,
+    server: Server,
+    spec: ModelSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from facepick.cli import main
+    from facepick.models import catalog
+
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path))
+    monkeypatch.delenv("FACEPICK_MODELS", raising=False)
+    there = replace(
+        catalog.WAV2LIP_GAN,
+        sha256=spec.sha256,
+        size=spec.size,
+        sources=(UrlSource(server.url("good")),),
+    )
+    monkeypatch.setattr(catalog, "spec_by_id", lambda _: there)
+    assert main(["models", "fetch", "wav2lip_gan", "--progress", "none"]) == 0
+    printed = capsys.readouterr()
+    assert "non-commercial" in printed.err
+    assert str(tmp_path / "models" / "wav2lip_gan.pth") in printed.out
+    assert (tmp_path / "models" / "wav2lip_gan.pth").read_bytes() == CONTENT
+
+
 def test_progress_counts_bytes_up_to_the_size(
     tmp_path: Path, server: Server, spec: ModelSpec
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from facepick.errors import MissingModelError, ModelMismatchError
 from facepick.home import home_dir
-from facepick.models.catalog import SFACE, WAV2LIP, YUNET
+from facepick.models.catalog import EDTALK_256, SFACE, WAV2LIP, WAV2LIP_ONNX, YUNET
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, default_store, search_folders, sha256_of
 
@@ -86,15 +86,17 @@ def test_a_wrong_file_is_passed_over_for_a_right_one(tmp_path: Path, spec: Model
     assert store.require(spec) == right
 
 
+@pytest.mark.parametrize("spec", [WAV2LIP, EDTALK_256], ids=lambda spec: spec.id)
 def test_a_file_that_circulates_in_versions_is_found_by_name_unless_it_is_empty(
-    tmp_path: Path,
+    tmp_path: Path, spec: ModelSpec
 ) -> None:
     store = ModelStore([tmp_path], tmp_path / "own")
-    _put(tmp_path / "wav2lip.pth", b"")
-    assert store.find(WAV2LIP) is None
-    path = _put(tmp_path / "wav2lip.pth", b"anything")
-    assert store.find(WAV2LIP) == path
-    assert store.verify(WAV2LIP) == path
+    _put(tmp_path / spec.file, b"")
+    assert store.find(spec) is None
+    path = _put(tmp_path / spec.file, b"anything")
+    assert store.find(spec) == path
+    assert store.verify(spec) == path
+    assert store.fetch(spec) == path
 
 
 def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
@@ -104,16 +106,16 @@ def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
     assert "facepick models fetch sface" in failure.value.sentence()
     assert "38.7 MB" in failure.value.message
     with pytest.raises(MissingModelError) as failure:
-        store.require(WAV2LIP)
+        store.require(WAV2LIP_ONNX)
     sentence = failure.value.sentence()
     assert str(tmp_path) in sentence
-    assert WAV2LIP.homepage in sentence
+    assert WAV2LIP_ONNX.homepage in sentence
     assert "non-commercial" in sentence
 
 
 def test_fetching_what_users_must_bring_is_refused_with_the_same_words(tmp_path: Path) -> None:
-    with pytest.raises(MissingModelError, match=r"wav2lip\.pth"):
-        ModelStore([], tmp_path).fetch(WAV2LIP)
+    with pytest.raises(MissingModelError, match=r"wav2lip_96\.onnx"):
+        ModelStore([], tmp_path).fetch(WAV2LIP_ONNX)
 
 
 def test_bundled_files_are_found_without_any_folder(tmp_path: Path) -> None:

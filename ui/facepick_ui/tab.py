@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from facepick.engines.engine import EngineSpec
-from facepick.engines.lipsync.engine import checkpoint_of
-from facepick.engines.lipsync.settings import Wav2LipSettings
 from facepick.engines.restore.restorer import RESTORERS, spec_in_use
 from facepick.errors import FacepickError
 from facepick.media.writer import EncodeSettings
@@ -83,10 +81,10 @@ class Page:
         """The model files that an engine lacks on this machine."""
         models = self.app.models
         lacking = [m for m in spec.models if models.find(m) is None]
-        if lacking and issubclass(spec.settings, Wav2LipSettings):
-            # These are also known by their content, whatever their name.
+        if lacking and spec.check is not None:
+            # Some are also known by their content, whatever their name.
             try:
-                checkpoint_of(spec.id, Wav2LipSettings(), models)
+                spec.check(spec.settings(), models)
             except FacepickError:
                 return lacking
             return []

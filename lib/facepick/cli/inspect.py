@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.jobs import tell_unheard
 from facepick.cli.options import add_progress
 
 __all__ = ["build_inspect"]
@@ -52,6 +53,7 @@ def _inspect(options: argparse.Namespace) -> int:
     print(f"{report['result']['path']}: {same[report['unchanged_since']]} it was rendered.")
     print(f"made {report['created']} by {report['tool']['name']} {report['tool']['version']}")
     print(f"source {report['source']['path']} ({report['source']['frames']} frames)")
+    tell_unheard(report["result"].get("unheard", ()))
     for person in report["people"]:
         left = ", ".join(f"{k} {v}" for k, v in person["frames_left"].items()) or "none"
         print(

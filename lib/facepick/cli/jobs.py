@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from facepick.jobs.job import JobRecord
     from facepick.jobs.workspace import Workspace
 
-__all__ = ["build_jobs", "do_job"]
+__all__ = ["build_jobs", "do_job", "tell_unheard"]
 
 
 def build_jobs(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +66,19 @@ def _tell_result(record: JobRecord, progress: str) -> None:
     print(record.result.get("out", ""))
     for phrase in record.result.get("left_out", ()):
         print(f"facepick: the result is without the source's {phrase}.", file=sys.stderr)
+    tell_unheard(record.result.get("unheard", ()))
     for what, frames in sorted(record.result.get("changed", {}).items()):
-        print(f"{what}: {frames} of {record.result.get('frames')} frames changed")
+        left = record.result.get("left", {}).get(what, {})
+        why = f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else ""
+        print(f"{what}: {frames} of {record.result.get('frames')} frames changed{why}")
+
+
+def tell_unheard(unheard: Iterable[Mapping[str, Any]]) -> None:
+    """Say which speech the video is too short for."""
+    from facepick.render.sound import Unheard
+
+    for entry in unheard:
+        print(f"facepick: {Unheard.sentence_of(entry)}", file=sys.stderr)
 
 
 def _job_line(record: JobRecord) -> str:

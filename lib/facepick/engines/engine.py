@@ -54,6 +54,8 @@ class EngineSpec:
         help: one sentence: what it does and when to take it.
         settings: frozen dataclass made with `facepick.settings.setting`.
         models: model files it needs; empty for a built-in engine.
+        check: raises what `Engine.open` would for want of its own model files, given settings and
+            model store, without loading any; None when `models` are needed just as they are.
         needs_mesh: requests shall carry the 468-point mesh.
         needs_audio: the assignment must bring speech.
         needs_source: the assignment must bring a source face.
@@ -73,6 +75,7 @@ class EngineSpec:
     help: str
     settings: type[Any]
     models: tuple[ModelSpec, ...] = ()
+    check: Callable[[Any, ModelStore], object] | None = None
     needs_mesh: bool = False
     needs_audio: bool = False
     needs_source: bool = False

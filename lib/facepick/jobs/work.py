@@ -19,6 +19,7 @@ from facepick.people.store import load_scan, save_scan
 from facepick.progress import CancelToken, ProgressSink
 from facepick.render.plan import RenderPlan
 from facepick.render.preview import hardest_moment, side_by_side
+from facepick.render.ready import check_photos
 from facepick.render.renderer import Renderer, check_target
 from facepick.render.report import sidecar_of
 from facepick.settings import from_mapping
@@ -95,6 +96,8 @@ def _frozen_scan(
             f"{video.name} has changed, or facepick has, since job {workspace.id} began.",
             hint="Start a new render.",
         )
+    # A look through a film takes minutes; what is wrong with a photo can be said now.
+    check_photos(plan, toolbox.registry, toolbox.models, cancel=cancel)
     found = scan_video(video, plan.scan_settings, toolbox, progress, cancel)
     # Thumbnails stay in the cache: a render does not need them.
     plain = replace(found, people=tuple(replace(p, thumbnails=()) for p in found.people))
@@ -145,7 +148,9 @@ def render(
         "left_out": list(result.left_out),
     }
 
+        "left": result.left,
 
+        "unheard": [u.to_json() for u in result.unheard],
 def preview(
     workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
@@ -159,8 +164,13 @@ def preview(
         found, people, at=record.request.get("at"), seconds=float(record.request["seconds"])
     )
     after = workspace.folder / "after.mp4"
-    _renderer(workspace, plan.part(*part), found, toolbox, progress, cancel).run(after)
+    result = _renderer(workspace, plan.part(*part), found, toolbox, progress, cancel).run(after)
     side_by_side(found, part, after, out, workspace.folder, plan.encode, progress, cancel)
     after.unlink()
     sidecar_of(after).unlink(missing_ok=True)
-    return {"out": str(out), "start": part[0], "stop": part[1]}
+    return {
+        "out": str(out),
+        "start": part[0],
+        "stop": part[1],
+        "unheard": [u.to_json() for u in result.unheard],
+    }

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -35,6 +36,7 @@ __all__ = [
     "OriginalSound",
     "analysis_original",
     "analysis_speech",
+    "line_seconds",
     "lines_end_seconds",
     "mix_rate",
     "write_mix",
@@ -106,7 +108,7 @@ def lines_end_seconds(lines: Sequence[Line], *, cancel: CancelToken = never) -> 
         NoAudioError, VideoOpenError: a file has no sound.
         UserInputError: a line skips more than its file holds.
     """
-    ends = [_start(line) + _length(line, cancel) for line in lines]
+    ends = [_start(line) + line_seconds(line, cancel=cancel) for line in lines]
     return max(ends, default=Fraction(0))
 
 
@@ -190,7 +192,7 @@ def write_mix(
     total = round(Fraction(seconds) * rate)
     target = _target(original, cancel) if match_loudness else None
     voices = [_Voice(line, _line_gain(line, target, cancel), rate) for line in lines]
-    spans = [(v.start, v.start + round(_length(v.line, cancel) * rate)) for v in voices]
+    spans = [(v.start, v.start + round(line_seconds(v.line, cancel=cancel) * rate)) for v in voices]
     heard = original if mode != "replace" else None
     track = _OriginalTrack(heard, rate, length, _end_of(spans, length), cancel)
     ducking = _Ducking(spans, rate) if mode == "duck" else None
@@ -400,29 +402,47 @@ def _original_pieces(
         return
 
 
-def _length(line: Line, cancel: CancelToken) -> Fraction:
-    """Seconds of sound of a line.
+def line_seconds(line: Line, *, cancel: CancelToken = never) -> Fraction:
+    """Seconds of sound of a line, to 1/16 ms.
 
     Raises:
+        NoAudioError, VideoOpenError: its file has no sound.
         UserInputError: its file ends before it begins.
     """
-    rate = _ANALYSIS_RATE
-    count = sum(len(piece) for piece in _pieces(line, rate, 1, cancel))
-    if count == 0:
+    held = _file_seconds(*_version_of(line.path), cancel) - Fraction(line.offset_seconds)
+    if held <= 0:
         raise UserInputError(
             f"{Path(line.path).name} holds nothing after {line.offset_seconds:g} s.",
             hint="Skip less of its beginning.",
         )
-    return Fraction(count, rate)
+    return held if line.duration_seconds is None else min(held, Fraction(line.duration_seconds))
+
+
+def _version_of(path: Path | str) -> tuple[Path, int]:
+    """A file and when it was changed: what is remembered of one is not believed of another."""
+    try:
+        return Path(path), os.stat(path).st_mtime_ns
+    except OSError:
+        # Whoever opens it says what is wrong.
+        return Path(path), 0
+
+
+@lru_cache(maxsize=256)
+def _file_seconds(path: Path, _: int, cancel: CancelToken) -> Fraction:
+    """Seconds of sound in a file, decoded once however many lines are cut from it."""
+    blocks = _rebased(_decoded(path, _ANALYSIS_RATE, 1, None, cancel))
+    pieces = fitted(blocks, rate=_ANALYSIS_RATE, start=Fraction(0), stop=None)
+    return Fraction(sum(len(piece) for piece in pieces), _ANALYSIS_RATE)
 
 
 def _loudness(line: Line, cancel: CancelToken) -> float | None:
     duration = None if line.duration_seconds is None else Fraction(line.duration_seconds)
-    return _measured(Path(line.path), Fraction(line.offset_seconds), duration, cancel)
+    return _measured(*_version_of(line.path), Fraction(line.offset_seconds), duration, cancel)
 
 
+@lru_cache(maxsize=4096)
 def _measured(
-    path: Path, offset: Fraction, duration: Fraction | None, cancel: CancelToken
+    path: Path, _: int, offset: Fraction, duration: Fraction | None, cancel: CancelToken
 ) -> float | None:
     """Loudness in LUFS; None for silence, and for what ffmpeg cannot measure.
 
@@ -438,7 +458,8 @@ def _measured(
 def _target(original: OriginalSound | None, cancel: CancelToken) -> float | None:
     if original is None:
         return None
-    found = _measured(original.path, max(Fraction(0), original.start), original.duration, cancel)
+    start = max(Fraction(0), original.start)
+    found = _measured(*_version_of(original.path), start, original.duration, cancel)
     if found is None:
         return None
     return min(max(found, _QUIETEST_LUFS), _LOUDEST_LUFS)

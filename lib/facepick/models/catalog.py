@@ -167,11 +167,17 @@ CODEFORMER = ModelSpec(
 WAV2LIP = ModelSpec(
     id="wav2lip",
     file="wav2lip.pth",
-    sha256="",
-    size=0,
+    sha256="b78b681b68ad9fe6c6fb1debc6ff43ad05834a8af8a62ffc4167b7b34ef63c37",
+    size=435_807_851,
     licence="non-commercial research (trained on LRS2)",
     commercial_use=False,
     purpose="Lip sync that follows the sound most closely.",
+    # Its authors' own link asks for a log-in; these are copies, and the sha256 decides.
+    sources=(
+        UrlSource("https://github.com/OpenTalker/SadTalker/releases/download/v0.0.2/wav2lip.pth"),
+        UrlSource("https://huggingface.co/rippertnt/wav2lip/resolve/main/checkpoints/wav2lip.pth"),
+    ),
+    versions=True,
     homepage="https://github.com/Rudrabha/Wav2Lip",
     aliases=("Wav2Lip-SD-NOGAN.pt", "wav2lip.pt", "wav2lip.safetensors"),
 )
@@ -179,11 +185,20 @@ WAV2LIP = ModelSpec(
 WAV2LIP_GAN = ModelSpec(
     id="wav2lip_gan",
     file="wav2lip_gan.pth",
-    sha256="",
-    size=0,
+    sha256="ca9ab7b7b812c0e80a6e70a5977c545a1e8a365a6c49d5e533023c034d7ac3d8",
+    size=435_801_865,
     licence="non-commercial research (trained on LRS2)",
     commercial_use=False,
     purpose="Lip sync with a sharper mouth.",
+    sources=(
+        UrlSource(
+            "https://huggingface.co/camenduru/Wav2Lip/resolve/main/checkpoints/wav2lip_gan.pth"
+        ),
+        UrlSource(
+            "https://github.com/justinjohn0306/Wav2Lip/releases/download/models/wav2lip_gan.pth"
+        ),
+    ),
+    versions=True,
     homepage="https://github.com/Rudrabha/Wav2Lip",
     aliases=("Wav2Lip-SD-GAN.pt", "wav2lip_gan.pt", "wav2lip_gan.safetensors"),
 )

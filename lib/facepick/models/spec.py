@@ -46,6 +46,8 @@ class ModelSpec:
         homepage: where it is described.
         aliases: other file names under which users have it.
         bundled: ships inside the package.
+        versions: users have it in several versions; `sha256` and `size` are of the one that is
+            fetched, and others that were brought count, too, to be recognised by content.
     """
 
     id: str
@@ -59,6 +61,7 @@ class ModelSpec:
     homepage: str = ""
     aliases: tuple[str, ...] = ()
     bundled: bool = False
+    versions: bool = False
 
     def __post_init__(self) -> None:
         if self.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):

@@ -51,8 +51,8 @@ class ModelStore:
     """Finds model files in folders and fetches missing ones.
 
     A file counts only if its content is right: its sha256 is compared with the catalogue's once
-    and remembered together with the file's size and time of change.  Specs without a sha256
-    (files that circulate in several versions) are found by name alone.
+    and remembered together with the file's size and time of change.  Files that circulate in
+    several versions are found by name alone.
 
     Args:
         folders: searched in this order, each with its direct subfolders; a folder that does not
@@ -149,7 +149,7 @@ class ModelStore:
         """
         wrong: Path | None = None
         for path in self._candidates(spec):
-            if not spec.sha256 or sha256_of(path, cancel=cancel) == spec.sha256:
+            if not spec.sha256 or spec.versions or sha256_of(path, cancel=cancel) == spec.sha256:
                 return path
             self._hashes.forget(path)
             wrong = wrong or path
@@ -189,7 +189,7 @@ class ModelStore:
     def _is_right(self, path: Path, spec: ModelSpec) -> bool:
         try:
             size = path.stat().st_size
-            if not spec.sha256:
+            if not spec.sha256 or spec.versions:
                 return size > 0
             if spec.size and size != spec.size:
                 return False

@@ -53,7 +53,7 @@ from facepick.render.report import (
     sidecar_of,
     tallied,
 )
-from facepick.render.sound import Sound, prepare_sound
+from facepick.render.sound import Sound, Unheard, prepare_sound
 from facepick.settings import fields_of, from_mapping, to_mapping
 
 if TYPE_CHECKING:
@@ -103,14 +103,18 @@ class RenderResult:
         report: the sidecar, or None when provenance was switched off.
         frames: number of output frames.
         changed: frames changed, by person id and flow.
+        left: frames left alone by reason, by person id and flow.
         left_out: what of the source could not be kept, a phrase each.
+        unheard: speech for which the video is too short.
     """
 
     path: Path
     report: Path | None
     frames: int
     changed: dict[str, int]
+    left: dict[str, dict[str, int]]
     left_out: tuple[str, ...] = ()
+    unheard: tuple[Unheard, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -546,18 +550,27 @@ class Renderer:
                 models=self._models(work, reports),
                 engine_reports=reports,
                 left_out=left_out,
+                unheard=[u.to_json() for u in self.sound.unheard],
                 nudity=None if self._nudity is None else self._nudity.to_json(),
             )
             report_file = sidecar_of(out)
             write_json_rows(report_file, report, "frames", self._report_rows())
         changed = {
-            f"{person} {flow}": tally.frames_changed
+            f"{person} {flow}": tally.frames_changed for (person, flow), tally in tallies.items()
+        }
+        left = {
+            f"{person} {flow}": dict(tally.left.most_common())
             for (person, flow), tally in tallies.items()
-            if tally.frames_changed
         }
         self._remove_work(keep_debug=True)
         return RenderResult(
-            path=out, report=report_file, frames=self.frames, changed=changed, left_out=left_out
+            path=out,
+            report=report_file,
+            frames=self.frames,
+            changed=changed,
+            left=left,
+            left_out=left_out,
+            unheard=self.sound.unheard,
         )
 
     def _models(

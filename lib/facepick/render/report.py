@@ -154,6 +154,7 @@ def build_report(
     engine_reports: Sequence[Mapping[str, Any]],
     nudity: Mapping[str, Any] | None = None,
     left_out: Sequence[str] = (),
+    unheard: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The sidecar as plain JSON, but for its "frames", which may be too many to be held.
 
@@ -165,6 +166,7 @@ def build_report(
         engine_reports: what each session measured, in the order of `work`.
         nudity: what the check before a swap found; None where there was none.
         left_out: what of the source could not be kept, a phrase each.
+        unheard: speech for which the video is too short, `facepick.render.sound.Unheard`.
     """
     people = []
     for (spec, person), measured in zip(work, engine_reports, strict=True):
@@ -196,7 +198,12 @@ def build_report(
             "decode_failures": scan.decode_failures,
             "left_out": list(left_out),
         },
-        "result": {"path": str(result), "sha256": result_hash, "frames": frames},
+        "result": {
+            "path": str(result),
+            "sha256": result_hash,
+            "frames": frames,
+            "unheard": [dict(u) for u in unheard],
+        },
         "models": [dict(m) for m in models],
         **({} if nudity is None else {"nudity": dict(nudity)}),
         "people": people,

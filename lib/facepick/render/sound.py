@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from facepick.media.dub import (
     OriginalSound,
     analysis_original,
     analysis_speech,
+    line_seconds,
     lines_end_seconds,
     mix_rate,
     write_mix,
@@ -36,7 +37,73 @@ from facepick.people.identity import Scan
 from facepick.progress import CancelToken, never
 from facepick.render.plan import Assignment, RenderPlan
 
-__all__ = ["Sound", "prepare_sound"]
+__all__ = ["Sound", "Unheard", "prepare_sound", "unheard_speech"]
+
+LEAST_UNHEARD_SECONDS = 0.05
+"""A frame at 25 a second is 0.04 s: less than this is how files are padded, not speech."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unheard:
+    """The end of a line that nobody hears, because the video is over before.
+
+    Attributes:
+        file: name of the sound file.
+        people: who says it, as in the plan.
+        start: seconds into the video at which the line begins.
+        seconds: how much of it is left out.
+    """
+
+    file: str
+    people: tuple[str, ...]
+    start: float
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "people": list(self.people)}
+
+    @staticmethod
+    def sentence_of(entry: Mapping[str, Any]) -> str:
+        """What `to_json` gave, in words."""
+        return (
+            f"The last {entry['seconds']:.1f} s of {entry['file']} are left out: the video ends "
+            "before. Make it longer with --length freeze, loop or bounce."
+        )
+
+
+def unheard_speech(
+    plan: RenderPlan, seconds: Fraction | float, *, cancel: CancelToken = never
+) -> tuple[Unheard, ...]:
+    """Which lines go on after the end of the video, where the video is not made longer for them.
+
+    Lines that begin after it are none of them: `prepare_sound` refuses those.
+
+    Args:
+        seconds: length of the whole video.
+
+    Raises:
+        NoAudioError, VideoOpenError, UserInputError: a line's file has no sound, or less than the
+            line skips.
+    """
+    if plan.output.length not in KEEPS_LENGTH:
+        return ()
+    found = []
+    for item in plan.assignments:
+        for line in item.speech:
+            if line.start_seconds >= seconds:
+                continue
+            length = line_seconds(line, cancel=cancel)
+            over = Fraction(line.start_seconds) + length - Fraction(seconds)
+            if over >= LEAST_UNHEARD_SECONDS:
+                found.append(
+                    Unheard(
+                        file=Path(line.path).name,
+                        people=item.selection.people,
+                        start=line.start_seconds,
+                        seconds=round(float(over), 3),
+                    )
+                )
+    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,6 +121,7 @@ class Sound:
         lines: all new speech on the output's clock.
         speech: the new speech of each assignment, by position in the plan.
         original: the source's own sound in this part, or None.
+        unheard: speech for which the whole video is too short.
     """
 
     source_frames: npt.NDArray[np.int64]
@@ -67,6 +135,7 @@ class Sound:
     lines: tuple[SpeechLine, ...] = ()
     speech: Mapping[int, Speech] = field(default_factory=dict)
     original: OriginalSound | None = None
+    unheard: tuple[Unheard, ...] = ()
 
     def time_of(self, frame: int) -> Fraction:
         """Seconds from the first to this output frame, exact."""
@@ -117,7 +186,8 @@ def prepare_sound(
         NoAudioError, VideoOpenError: a line's file has no sound.
         UserInputError: a line begins when the video is over, and the video is not made longer.
     """
-    _check_starts(plan, scan)
+    video_seconds = _seconds_of(scan)
+    _check_starts(plan, float(video_seconds))
     start, stop = part
     base = scan.video.time_base
     end = int(scan.pts[stop]) if stop < scan.frames else int(scan.pts[-1]) + scan.duration_pts
@@ -171,15 +241,20 @@ def prepare_sound(
         lines=lines,
         speech=speech,
         original=original,
+        unheard=unheard_speech(plan, video_seconds, cancel=cancel),
     )
 
 
-def _check_starts(plan: RenderPlan, scan: Scan) -> None:
+def _seconds_of(scan: Scan) -> Fraction:
+    """Length of the whole video."""
+    ticks = int(scan.pts[-1]) + scan.duration_pts - int(scan.pts[0])
+    return ticks * scan.video.time_base
+
+
+def _check_starts(plan: RenderPlan, seconds: float) -> None:
     """Refuse speech that nobody would ever hear."""
     if plan.output.length not in KEEPS_LENGTH:
         return
-    ticks = int(scan.pts[-1]) + scan.duration_pts - int(scan.pts[0])
-    seconds = float(ticks * scan.video.time_base)
     late = [n for item in plan.assignments for n in item.speech if n.start_seconds >= seconds]
     if late:
         raise UserInputError(

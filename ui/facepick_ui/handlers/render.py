@@ -71,16 +71,7 @@ class Render(People):
             scan_settings=session.scan_settings,
         )
         plan.validate(scan, self.app.registry)
-        self._require_models(plan)
         return plan
-
-    def _require_models(self, plan: Any) -> None:
-        """Raises: MissingModelError, before a job is made that would fail a minute later."""
-        for item in plan.assignments:
-            spec = self.app.registry.get(item.flow, item.engine).spec
-            if not item.settings.get("checkpoint"):
-                for model in self.page.missing(spec):
-                    self.app.models.require(model)
 
     @explained("progress")
     def render(self, session: Session, *values: Any) -> Changes:

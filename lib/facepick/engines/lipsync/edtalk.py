@@ -20,6 +20,7 @@ Only the lower face of what it draws is shown, as with Wav2Lip: the rest belongs
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext, EngineSession, EngineSpec
 from facepick.engines.lipsync.checkpoints import Shapes, onnx_signature
 from facepick.engines.lipsync.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
-from facepick.engines.lipsync.engine import MouthSession, gating_for
+from facepick.engines.lipsync.engine import MouthSession, named_file, open_mouth
 from facepick.engines.lipsync.mel import (
     COLUMNS_PER_SECOND,
     WINDOW_COLUMNS,
@@ -37,14 +38,12 @@ from facepick.engines.lipsync.mel import (
 )
 from facepick.engines.lipsync.settings import EdTalkSettings
 from facepick.engines.lipsync.wav2lip import Generator
-from facepick.engines.occlusion.session import behind_occluders
-from facepick.engines.restore.restorer import open_restorer
-from facepick.errors import ModelMismatchError, UserInputError
+from facepick.errors import ModelMismatchError
 from facepick.faces.alignment import FFHQ_512, similarity
 from facepick.faces.detection import FloatArray
 from facepick.models import catalog
 from facepick.models.device import ort_session
-from facepick.models.store import ModelStore, sha256_of
+from facepick.models.store import ModelStore
 
 __all__ = ["SIDE", "EdTalkEngine", "EdTalkSession", "five_points", "load_edtalk"]
 
@@ -82,14 +81,7 @@ def load_edtalk(path: Path, *, device: str = "cpu", weight: float = 0.5) -> Gene
         PackageMissing: onnxruntime is not installed.
         OSError: the file cannot be read.
     """
-    if path.suffix.lower() != ".onnx":
-        raise ModelMismatchError(f"{path.name} is no ONNX file.", hint="Give edtalk_256.onnx.")
-    inputs, _ = onnx_signature(path)
-    if set(inputs) != set(_WANTED) or not all(_fits(inputs[n], _WANTED[n]) for n in _WANTED):
-        listed = ", ".join(f"{n} {s}" for n, s in inputs.items()) or "nothing"
-        raise ModelMismatchError(
-            f"{path.name} is not edtalk_256: it takes {listed}.", hint="Give edtalk_256.onnx."
-        )
+    _check_tensors(path)
     session = ort_session(path, device)
     output = session.get_outputs()[0].name
     strength = np.array([weight], np.float32)
@@ -109,6 +101,17 @@ def load_edtalk(path: Path, *, device: str = "cpu", weight: float = 0.5) -> Gene
         return pictures
 
     return draw
+
+
+def _check_tensors(path: Path) -> None:
+    if path.suffix.lower() != ".onnx":
+        raise ModelMismatchError(f"{path.name} is no ONNX file.", hint="Give edtalk_256.onnx.")
+    inputs, _ = onnx_signature(path)
+    if set(inputs) != set(_WANTED) or not all(_fits(inputs[n], _WANTED[n]) for n in _WANTED):
+        listed = ", ".join(f"{n} {s}" for n, s in inputs.items()) or "nothing"
+        raise ModelMismatchError(
+            f"{path.name} is not edtalk_256: it takes {listed}.", hint="Give edtalk_256.onnx."
+        )
 
 
 def _fits(shape: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
@@ -145,11 +148,9 @@ class EdTalkSession(MouthSession):
 
 
 def _file_of(settings: EdTalkSettings, models: ModelStore) -> Path:
-    if not settings.checkpoint:
-        return models.require(catalog.EDTALK_256)
-    path = Path(settings.checkpoint)
-    if not path.is_file():
-        raise UserInputError(f"There is no checkpoint {path}.", hint="Check the path.")
+    """The network's file; what it takes has been checked."""
+    path = named_file(settings) or models.require(catalog.EDTALK_256)
+    _check_tensors(path)
     return path
 
 
@@ -163,6 +164,7 @@ class EdTalkEngine:
         help="Draws a new lower face at 256 pixels with your edtalk_256.onnx; slow without a GPU.",
         settings=EdTalkSettings,
         models=(catalog.EDTALK_256,),
+        check=_file_of,
         needs_mesh=True,
         needs_audio=True,
         # The aligned picture is four times as wide as the eyes are apart.
@@ -172,20 +174,10 @@ class EdTalkEngine:
 
     def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
-        settings: EdTalkSettings = context.settings
-        if context.speech is None:
-            raise UserInputError(
-                "Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav"
-            )
-        path = _file_of(settings, context.models)
-        generator = load_edtalk(path, device=context.device, weight=settings.lip_weight)
-        restorer = open_restorer(
-            settings.restorer,
-            models=context.models,
-            device=context.device,
-            host_restorers=context.host_restorers,
+        weight = context.settings.lip_weight
+        return open_mouth(
+            context,
+            EdTalkSession,
+            find=_file_of,
+            load=partial(load_edtalk, device=context.device, weight=weight),
         )
-        gating = gating_for(context)
-        digest = sha256_of(path, cancel=context.cancel)
-        session = EdTalkSession(context, generator, gating, restorer, path, digest)
-        return behind_occluders(session, context, part="mouth")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ __all__ = [
     "Wav2LipGanEngine",
     "Wav2LipSession",
     "checkpoint_of",
-    "gating_for",
+    "named_file",
+    "open_mouth",
 ]
 
 log = logging.getLogger("facepick.engines.lipsync.engine")
@@ -314,6 +316,20 @@ def yaw_degrees(mesh: FloatArray) -> float:
     return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
 
 
+def named_file(settings: MouthSettings) -> Path | None:
+    """The checkpoint that the settings name; None where they leave it to the model folders.
+
+    Raises:
+        UserInputError: there is no such file.
+    """
+    if not settings.checkpoint:
+        return None
+    path = Path(settings.checkpoint)
+    if not path.is_file():
+        raise UserInputError(f"There is no checkpoint {path}.", hint="Check the path.")
+    return path
+
+
 def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -> Checkpoint:
     """The checkpoint that an engine runs.
 
@@ -325,11 +341,9 @@ def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -
         ModelMismatchError: the file named is something else, damaged, or unsafe.
         UserInputError: there is no such file.
     """
-    if settings.checkpoint:
-        path = Path(settings.checkpoint)
-        if not path.is_file():
-            raise UserInputError(f"There is no checkpoint {path}.", hint="Check the path.")
-        return identify(path)
+    named = named_file(settings)
+    if named is not None:
+        return identify(named)
     specs = _SPECS[variant]
     for spec in specs:
         found = models.find(spec)
@@ -342,8 +356,8 @@ def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -
     spec = specs[-1]
     raise MissingModelError(
         f"There is no {variant} checkpoint on this machine (licence: {spec.licence}).",
-        hint=f"Put {spec.file} into {models.fetch_dir}, or name it with --checkpoint FILE; "
-        f"see {spec.homepage}. The engine rewrite needs no file.",
+        hint=f"{models.how_to_get(spec)}, or put {spec.file} into {models.fetch_dir}, or name it "
+        "with --checkpoint FILE. The engine rewrite needs no file.",
     )
 
 
@@ -353,41 +367,54 @@ _SPECS: dict[str, tuple[ModelSpec, ...]] = {
 }
 
 
-def gating_for(context: EngineContext) -> Gating:
-    """When the session's person is to speak, to be silent, or to be left alone.
+def open_mouth(
+    context: EngineContext,
+    kind: type[MouthSession],
+    *,
+    find: Callable[[Any, ModelStore], Path],
+    load: Callable[[Path], Generator],
+) -> EngineSession:
+    """A session of a network that draws mouths, behind what is in front of the face.
+
+    Args:
+        kind: the session.
+        find: gives the network's file for settings and model store.
+        load: gives the network in it.
 
     Raises:
         UserInputError: there is no speech.
-        Cancelled: the user stopped it.
+        What `find`, `load`, `open_restorer` and `behind_occluders` raise.
     """
     if context.speech is None:
         raise UserInputError("Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav")
     settings: MouthSettings = context.settings
-    return gating_of(
-        context.speech,
-        when_silent="close" if settings.when_silent == "close" else "keep",
-        mouth=lambda: filmed_mouth(context),
-        vad_model=context.models.require(catalog.SILERO_VAD),
-        cancel=context.cancel,
-    )
-
-
-def _open(variant: str, context: EngineContext) -> EngineSession:
-    if context.speech is None:
-        raise UserInputError("Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav")
-    settings: Wav2LipSettings = context.settings
-    checkpoint = checkpoint_of(variant, settings, context.models)
+    path = find(settings, context.models)
     restorer = open_restorer(
         settings.restorer,
         models=context.models,
         device=context.device,
         host_restorers=context.host_restorers,
     )
-    gating = gating_for(context)
-    generator = load_generator(checkpoint.path, device=context.device)
-    digest = sha256_of(checkpoint.path, cancel=context.cancel)
-    session = Wav2LipSession(context, generator, gating, restorer, checkpoint.path, digest)
+    gating = gating_of(
+        context.speech,
+        when_silent="close" if settings.when_silent == "close" else "keep",
+        mouth=lambda: filmed_mouth(context),
+        vad_model=context.models.require(catalog.SILERO_VAD),
+        cancel=context.cancel,
+    )
+    generator = load(path)
+    digest = sha256_of(path, cancel=context.cancel)
+    session = kind(context, generator, gating, restorer, path, digest)
     return behind_occluders(session, context, part="mouth")
+
+
+def _open(variant: str, context: EngineContext) -> EngineSession:
+    return open_mouth(
+        context,
+        Wav2LipSession,
+        find=lambda settings, models: checkpoint_of(variant, settings, models).path,
+        load=partial(load_generator, device=context.device),
+    )
 
 
 class Wav2LipEngine:
@@ -400,6 +427,7 @@ class Wav2LipEngine:
         help="Draws a new mouth with your Wav2Lip checkpoint; follows the sound most closely.",
         settings=Wav2LipSettings,
         models=(catalog.WAV2LIP,),
+        check=partial(checkpoint_of, "wav2lip"),
         needs_mesh=True,
         needs_audio=True,
         licence=catalog.WAV2LIP.licence,
@@ -421,6 +449,7 @@ class Wav2LipGanEngine:
         help="Draws a new mouth with your Wav2Lip GAN checkpoint; sharper, a little less exact.",
         settings=Wav2LipSettings,
         models=(catalog.WAV2LIP_GAN,),
+        check=partial(checkpoint_of, "wav2lip_gan"),
         needs_mesh=True,
         needs_audio=True,
         licence=catalog.WAV2LIP_GAN.licence,

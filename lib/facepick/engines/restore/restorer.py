@@ -19,6 +19,7 @@ __all__ = [
     "NoRestorer",
     "Restorer",
     "SharpenRestorer",
+    "check_restorer",
     "open_restorer",
     "spec_in_use",
 ]
@@ -91,6 +92,28 @@ def open_restorer(
     if found in onnx_specs(name) or spec_of(name) is None:
         return OnnxRestorer(name, models=models, device=device)
     return SpandrelRestorer(name, models=models, device=device)
+
+
+def check_restorer(
+    name: str,
+    *,
+    models: ModelStore,
+    host_restorers: Mapping[str, HostRestorer] | None = None,
+) -> None:
+    """Whether `open_restorer` would find what it needs; nothing is loaded.
+
+    Raises: as `open_restorer`.
+    """
+    if name not in RESTORERS[2:]:
+        return
+    from facepick.engines.restore.onnx_model import onnx_specs
+    from facepick.engines.restore.spandrel_model import check_packages, spec_of
+
+    found = spec_in_use(name, models)
+    if found is None and name.lower() not in map(str.lower, host_restorers or {}):
+        models.require(spec_of(name) or onnx_specs(name)[0])
+    if found is not None and found is spec_of(name):
+        check_packages(name)
 
 
 def spec_in_use(name: str | None, models: ModelStore) -> ModelSpec | None:

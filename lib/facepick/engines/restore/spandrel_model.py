@@ -5,6 +5,7 @@ Weights are read by `facepick.engines.lipsync.weights`, so nothing in a pickle i
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from facepick.models.device import is_out_of_memory, torch_device
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
 
-__all__ = ["SpandrelRestorer", "spec_of"]
+__all__ = ["SpandrelRestorer", "check_packages", "spec_of"]
 
 log = logging.getLogger("facepick.engines.restore.spandrel_model")
 
@@ -91,18 +92,24 @@ class SpandrelRestorer(AlignedRestorer):
         self._descriptor = None
 
 
+def check_packages(name: str) -> None:
+    """Raises: PackageMissing, for a package without which this restorer cannot run."""
+    # CodeFormer's is a package of its own, because its licence forbids commercial use.
+    extra = ("spandrel_extra_arches",) if name == "CodeFormer" else ()
+    for module in ("torch", "spandrel", *extra):
+        if importlib.util.find_spec(module) is None:
+            package = module.replace("_", "-")
+            raise PackageMissing(package, needed_for=name, extra="restore")
+
+
 def _loader(name: str) -> Any:
-    try:
-        import spandrel
-    except ImportError as error:
-        raise PackageMissing("spandrel", needed_for=name, extra="restore") from error
+    check_packages(name)
+    import spandrel
+
     if name != "CodeFormer":
         return spandrel.ModelLoader()
-    try:
-        import spandrel_extra_arches
-    except ImportError as error:
-        # A package of its own, because CodeFormer's licence forbids commercial use.
-        raise PackageMissing("spandrel-extra-arches", needed_for=name, extra="restore") from error
+    import spandrel_extra_arches
+
     # Its registry is handed over, not installed into spandrel's, which a host may be using.
     return spandrel.ModelLoader(registry=spandrel_extra_arches.EXTRA_REGISTRY)
 

@@ -1,0 +1,84 @@
+"""What a plan lacks, said before the video is looked through, which takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from facepick.compositing.pictures import load_picture
+from facepick.engines.engine import EngineSpec, HostRestorer
+from facepick.engines.registry import EngineRegistry
+from facepick.engines.restore.restorer import check_restorer
+from facepick.media.audio import decode_audio
+from facepick.models.catalog import XSEG
+from facepick.models.store import ModelStore
+from facepick.progress import CancelToken, never
+from facepick.render.plan import Assignment, RenderPlan
+from facepick.settings import fields_of, from_mapping
+
+__all__ = ["check_files", "check_photos"]
+
+
+def check_files(
+    plan: RenderPlan,
+    registry: EngineRegistry,
+    models: ModelStore,
+    *,
+    host_restorers: Mapping[str, HostRestorer] | None = None,
+) -> None:
+    """Whether every network is there that the plan asks for, and every speech can be heard.
+
+    Quick: of networks only the description is read, of speech the first block.
+
+    Raises:
+        MissingModelError, ModelMismatchError, PackageMissing: of a network.
+        VideoOpenError, NoAudioError, UserInputError: of speech, or of a file named in settings.
+    """
+    for item in plan.assignments:
+        spec, settings = _opened(item, registry)
+        if spec.check is not None:
+            spec.check(settings, models)
+        else:
+            for model in spec.models:
+                models.require(model)
+        check_restorer(
+            getattr(settings, "restorer", "none"), models=models, host_restorers=host_restorers
+        )
+        if getattr(settings, "occlusion", "off") == "xseg":
+            models.require(XSEG)
+    for path in {line.path: None for item in plan.assignments for line in item.speech}:
+        # The generator raises where nothing of the file can be decoded.
+        next(decode_audio(path), None)
+
+
+def check_photos(
+    plan: RenderPlan,
+    registry: EngineRegistry,
+    models: ModelStore,
+    *,
+    cancel: CancelToken = never,
+) -> None:
+    """Whether every photo can be read and shows the face that is wanted.
+
+    Photos are decoded and searched: for the process that does the job, not for a host's.
+
+    Raises:
+        UserInputError, NoFacesFound: one sentence about the first that cannot be used.
+        MissingModelError: the face detector is not there.
+        Cancelled.
+    """
+    from facepick.engines.swap.source import load_sources
+
+    for item in plan.assignments:
+        spec, settings = _opened(item, registry)
+        if spec.needs_source:
+            load_sources(item.source, models, face=getattr(settings, "face", 0), cancel=cancel)
+        for entry in fields_of(settings):
+            value = getattr(settings, entry.name)
+            if entry.name == "picture" and value:
+                load_picture(value)
+
+
+def _opened(item: Assignment, registry: EngineRegistry) -> tuple[EngineSpec, Any]:
+    spec = registry.get(item.flow, item.engine).spec
+    return spec, from_mapping(spec.settings, item.settings)
