@@ -145,12 +145,12 @@ def render(
         "report": None if result.report is None else str(result.report),
         "frames": result.frames,
         "changed": result.changed,
+        "left": result.left,
         "left_out": list(result.left_out),
+        "unheard": [u.to_json() for u in result.unheard],
     }
 
-        "left": result.left,
 
-        "unheard": [u.to_json() for u in result.unheard],
 def preview(
     workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
