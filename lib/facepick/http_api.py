@@ -186,7 +186,7 @@ def add_routes(server: Any, app: App) -> None:
     def plan_of(payload: dict[str, Any]) -> Any:
         from facepick.render.plan import RenderPlan
 
-        plan = RenderPlan.from_json(payload.get("plan"))
+        plan = RenderPlan.from_json(payload.get("plan"), open_file=lambda name: Path(allowed(name)))
         check_scan_settings(plan.scan_settings)
         return replace(
             plan,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import make_app, watched
-from facepick.cli.jobs import do_job, tell_unheard
+from facepick.cli.jobs import do_job
 from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids
 from facepick.errors import SettingsError, UserInputError
 
@@ -50,7 +50,14 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
     )
     who.add_argument("--text", metavar="WORDS", help="the words of the speech, if known")
     who.add_argument(
-        "--lines", metavar="FILE", help="speech lines as JSON or SRT: start, person, file, text"
+        "--phones",
+        metavar="FILE",
+        help="when its phones are said, if known: TextGrid, CTM, .lab, .pho, JSON ...",
+    )
+    who.add_argument(
+        "--lines",
+        metavar="FILE",
+        help="speech lines as JSON or SRT: start, person, file, text, phones",
     )
     who.add_argument(
         "--source",
@@ -135,14 +142,24 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
     engine_id = options.engine or app.registry.of_flow(options.flow)[0].spec.id
     engine = app.registry.get(options.flow, engine_id)
     settings = _engine_settings(options, engine.spec.settings)
+    if options.phones and len(options.audio) != 1:
+        raise UserInputError(
+            "--phones goes with one sound file.", hint="Give it: --audio SPEECH.wav"
+        )
     if options.lines:
         return _line_assignments(options, engine_id, settings)
+    phones = None
+    if options.phones:
+        from facepick.engines.lipsync.timings import timings_of
+
+        phones = timings_of(Path(options.phones), Path(options.audio[0]))
     speech = tuple(
         SpeechLine(
             path=str(Path(path).absolute()),
             start_seconds=options.audio_start,
             offset_seconds=options.audio_offset,
             text=options.text,
+            phones=phones,
         )
         for path in options.audio
     )
@@ -189,7 +206,8 @@ def _line_assignments(
     picked = [i for text in options.person for i in ids(text)]
     audio = Path(options.audio[0]).absolute() if options.audio else None
     speakers: dict[str, list[SpeechLine]] = {}
-    for item in read_lines(Path(options.lines).absolute(), audio=audio):
+    phones = Path(options.phones) if options.phones else None
+    for item in read_lines(Path(options.lines).absolute(), audio=audio, phones=phones):
         if item.person is None and len(picked) != 1:
             raise UserInputError(
                 f"A line at {item.line.start_seconds:g} s of {options.lines} does not say who "
@@ -253,18 +271,11 @@ def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
     return path
 
 
-def _check_speech(app: App, plan: RenderPlan) -> None:
-    """Refuse speech without sound, and tell what the video is too short for, before a long job."""
-    plan.validate_inputs(app.registry)
-    tell_unheard(entry.to_json() for entry in app.unheard(plan))
-
-
 def _render(options: argparse.Namespace) -> int:
     app = make_app()
     plan = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
-    _check_speech(app, plan)
     return do_job(app, app.new_render_job(plan, out), options.progress)
 
 
@@ -273,6 +284,5 @@ def _preview(options: argparse.Namespace) -> int:
     plan = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
-    _check_speech(app, plan)
     job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds)
     return do_job(app, job, options.progress)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import Engine, EngineSpec, SpeechLine
+from facepick.engines.engine import Engine, EngineSpec, SpeechLine, Timings
+from facepick.engines.lipsync.timings import timings_from_json, timings_of, timings_to_json
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import ConsentRequired, SettingsError, UserInputError
 from facepick.jsonfile import read_json
@@ -100,7 +101,7 @@ class Assignment:
         }
 
     @classmethod
-    def from_json(cls, data: Any) -> Assignment:
+    def from_json(cls, data: Any, *, open_file: Callable[[str], Path] | None = None) -> Assignment:
         """Raises: UserInputError, naming the entry that is wrong."""
         entry = _Entry(data, "an assignment")
         people = entry.texts("people")
@@ -117,7 +118,7 @@ class Assignment:
             flow=entry.text("flow"),
             engine=entry.text("engine"),
             settings=dict(settings),
-            speech=tuple(_line_from_json(line) for line in lines),
+            speech=tuple(_line_from_json(line, open_file) for line in lines),
             source=entry.texts("source"),
             consent=entry.text("consent", None),
         )
@@ -225,8 +226,18 @@ class RenderPlan:
         }
 
     @classmethod
-    def from_json(cls, data: Any) -> RenderPlan:
-        """Raises: UserInputError, naming the entry that is wrong."""
+    def from_json(cls, data: Any, *, open_file: Callable[[str], Path] | None = None) -> RenderPlan:
+        """A plan from JSON.
+
+        Args:
+            open_file: where a file that the plan names lies; given, times of phones are read and
+                held against their sound at once.  Without it the plan is one of ours, in which
+                they stand.
+
+        Raises:
+            UserInputError: it names the entry that is wrong.
+            NoAudioError, VideoOpenError: times of phones are given for what has no sound.
+        """
         entry = _Entry(data, "the plan")
         if entry.data.get("format") != cls.FORMAT:
             raise UserInputError(
@@ -239,7 +250,7 @@ class RenderPlan:
         return cls(
             video=entry.text("video"),
             content_hash=entry.text("content_hash", ""),
-            assignments=tuple(Assignment.from_json(item) for item in items),
+            assignments=tuple(Assignment.from_json(item, open_file=open_file) for item in items),
             encode=from_mapping(EncodeSettings, entry.mapping("encode")),
             output=from_mapping(OutputSettings, entry.mapping("output")),
             scan_settings=entry.mapping("scan_settings"),
@@ -265,11 +276,12 @@ class RenderPlan:
             raise UserInputError(f"The plan {path} cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise UserInputError(f"The plan {path} is not JSON: {error}.") from error
-        plan = cls.from_json(data)
         base = path.parent
 
         def rebased(name: str) -> str:
             return str(base / name) if not Path(name).is_absolute() else name
+
+        plan = cls.from_json(data, open_file=lambda name: Path(rebased(name)))
 
         def rebased_source(name: str) -> str:
             there = rebased(name)
@@ -350,16 +362,17 @@ def _validate_inputs(item: Assignment, spec: EngineSpec) -> None:
 
 
 def _line_to_json(line: SpeechLine) -> dict[str, Any]:
-    return {
+    data = {
         "file": line.path,
         "start": line.start_seconds,
         "offset": line.offset_seconds,
         "duration": line.duration_seconds,
         "text": line.text,
     }
+    return data if line.phones is None else {**data, "phones": timings_to_json(line.phones)}
 
 
-def _line_from_json(data: Any) -> SpeechLine:
+def _line_from_json(data: Any, open_file: Callable[[str], Path] | None) -> SpeechLine:
     entry = _Entry(data, "a speech line")
     numbers: dict[str, float | None] = {}
     for key, default in (("start", 0.0), ("offset", 0.0), ("duration", None)):
@@ -377,4 +390,16 @@ def _line_from_json(data: Any) -> SpeechLine:
         offset_seconds=numbers["offset"] or 0.0,
         duration_seconds=numbers["duration"],
         text=entry.text("text", None),
+        phones=_phones_from_json(entry, open_file),
     )
+
+
+def _phones_from_json(entry: _Entry, open_file: Callable[[str], Path] | None) -> Timings | None:
+    """Times of phones: the name of a file, or what would be in it."""
+    given = entry.data.get("phones")
+    if given is None:
+        return None
+    if open_file is None:
+        return timings_from_json(given)
+    source = open_file(given) if isinstance(given, str) else given
+    return timings_of(source, open_file(entry.text("file")))

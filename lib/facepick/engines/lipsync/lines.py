@@ -5,8 +5,11 @@ JSON: a list of objects (or an object with such a list under ``lines``)::
     [{"start": 1.5, "person": "P1", "file": "one.wav", "text": "Good morning."},
      {"start": "00:00:04,200", "person": "Anna", "file": "two.wav", "offset": 0.3, "duration": 2}]
 
+A line may name a file with the times of its phones, too: ``"phones": "one.TextGrid"``, see
+`facepick.engines.lipsync.timings`.
+
 SRT: a cue's first line may begin with the person and a colon, and a line ``file: NAME`` names
-the sound; what is left are the words::
+the sound, ``phones: NAME`` the times of its phones; what is left are the words::
 
     1
     00:00:01,500 --> 00:00:03,000
@@ -27,14 +30,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import SpeechLine
+from facepick.engines.engine import SpeechLine, Timings
+from facepick.engines.lipsync.timings import timings_of, within
 from facepick.errors import UserInputError
 
 __all__ = ["PersonLine", "read_lines"]
 
 _MAX_BYTES = 5_000_000
 _MAX_LINES = 10_000
-_KEYS = ("start", "person", "file", "text", "offset", "duration", "end")
+_KEYS = ("start", "person", "file", "text", "phones", "offset", "duration", "end")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,6}))?")
 _CUE = re.compile(r"\s*(\S+)\s+-->\s+(\S+)")
 # A name before a colon: short, and no clock time or address.
@@ -57,18 +61,22 @@ class PersonLine:
     line: SpeechLine
 
 
-def read_lines(path: Path, *, audio: Path | None = None, beside: bool = False) -> list[PersonLine]:
+def read_lines(
+    path: Path, *, audio: Path | None = None, phones: Path | None = None, beside: bool = False
+) -> list[PersonLine]:
     """The lines of a JSON or SRT file, in order of their start.
 
     Args:
         path: the list; relative files in it are relative to its folder.
         audio: sound for lines that name no file.
+        phones: times of the phones in `audio`.
         beside: whether sounds must lie in the list's own folder, as they must where the list
             comes from somebody who may not name other files of this machine.
 
     Raises:
         UserInputError: not readable, not such a list, a file that is not there, a time that is
             none, or a line without a file; it names the entry.
+        NoAudioError, VideoOpenError: phones were given for what has no sound.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -85,7 +93,8 @@ def read_lines(path: Path, *, audio: Path | None = None, beside: bool = False) -
         )
     if len(entries) > _MAX_LINES:
         raise UserInputError(f"{path.name} holds {len(entries)} lines; {_MAX_LINES} are allowed.")
-    lines = [_line(path, entry, audio, beside=beside) for entry in entries]
+    spoken = None if phones is None or audio is None else timings_of(phones, audio)
+    lines = [_line(path, entry, audio, spoken, beside=beside) for entry in entries]
     return sorted(lines, key=lambda item: item.line.start_seconds)
 
 
@@ -98,6 +107,7 @@ class _Entry:
     person: str | None
     file: str | None
     text: str | None
+    phones: str | None
     offset: float
     duration: float | None
     stretch: float | None
@@ -133,7 +143,7 @@ def _json_entry(where: str, item: Any) -> _Entry:
         raise UserInputError(f"{where}: unknown key {unknown[0]!r}.", hint=f"Keys: {_KEYS}.")
     if "start" not in item:
         raise UserInputError(f'{where}: "start" is missing.')
-    for key in ("person", "file", "text"):
+    for key in ("person", "file", "text", "phones"):
         if item.get(key) is not None and not isinstance(item[key], str):
             raise UserInputError(f'{where}: "{key}" must be a text, got {item[key]!r:.40}.')
     start = _seconds(where, "start", item["start"])
@@ -150,6 +160,7 @@ def _json_entry(where: str, item: Any) -> _Entry:
         person=item.get("person") or None,
         file=item.get("file") or None,
         text=item.get("text") or None,
+        phones=item.get("phones") or None,
         offset=_optional_seconds(where, "offset", item.get("offset")) or 0.0,
         duration=duration if duration is not None else stretch,
         stretch=stretch if stretch is not None else duration,
@@ -182,10 +193,13 @@ def _from_srt(path: Path, text: str) -> list[_Entry]:
 
 def _srt_entry(where: str, start: float, stop: float, rows: list[str]) -> _Entry:
     file: str | None = None
+    phones: str | None = None
     words = []
     for row in rows:
         if row.lower().startswith("file:"):
             file = row[5:].strip()
+        elif row.lower().startswith("phones:"):
+            phones = row[7:].strip()
         else:
             words.append(row)
     text = re.sub(r"</?[biu]>|</?font[^>]*>", "", " ".join(words)).strip()
@@ -193,17 +207,14 @@ def _srt_entry(where: str, start: float, stop: float, rows: list[str]) -> _Entry
     named = _WHO.fullmatch(text)
     if named:
         person, text = named[1].strip("[] "), named[2].strip()
-    return _Entry(where, start, person, file, text or None, 0.0, None, stop - start)
+    return _Entry(where, start, person, file, text or None, phones, 0.0, None, stop - start)
 
 
-def _line(path: Path, entry: _Entry, audio: Path | None, *, beside: bool) -> PersonLine:
+def _line(
+    path: Path, entry: _Entry, audio: Path | None, spoken: Timings | None, *, beside: bool
+) -> PersonLine:
     if entry.file is not None:
-        if beside and (re.search(r"[/\\:]", entry.file) or entry.file == ".."):
-            raise UserInputError(
-                f"{entry.where}: names a file in another folder.",
-                hint="Name sound files without a folder, and upload them with the list.",
-            )
-        file = path.parent / entry.file
+        file = _named(path, entry.where, entry.file, beside=beside)
         offset, duration = entry.offset, entry.duration
     elif audio is not None:
         file = audio
@@ -213,11 +224,16 @@ def _line(path: Path, entry: _Entry, audio: Path | None, *, beside: bool) -> Per
             f"{entry.where}: names no sound file.",
             hint='Add "file", or give one long sound file for the whole list.',
         )
+    phones = None
     if not file.is_file():
-        raise UserInputError(
-            f"{entry.where}: there is no file {file.name if beside else file}.",
-            hint="Upload it together with the list." if beside else "",
-        )
+        raise _missing(entry.where, file, beside=beside)
+    if entry.phones is not None:
+        times = _named(path, entry.where, entry.phones, beside=beside)
+        if not times.is_file():
+            raise _missing(entry.where, times, beside=beside)
+        phones = timings_of(times, file)
+    elif entry.file is None and spoken is not None:
+        phones = within(spoken, offset, None if duration is None else offset + duration)
     return PersonLine(
         entry.person,
         SpeechLine(
@@ -226,7 +242,25 @@ def _line(path: Path, entry: _Entry, audio: Path | None, *, beside: bool) -> Per
             offset_seconds=offset,
             duration_seconds=duration,
             text=entry.text,
+            phones=phones,
         ),
+    )
+
+
+def _named(path: Path, where: str, name: str, *, beside: bool) -> Path:
+    """The file that a list names."""
+    if beside and (re.search(r"[/\\:]", name) or name == ".."):
+        raise UserInputError(
+            f"{where}: names a file in another folder.",
+            hint="Name files without a folder, and upload them with the list.",
+        )
+    return path.parent / name
+
+
+def _missing(where: str, file: Path, *, beside: bool) -> UserInputError:
+    return UserInputError(
+        f"{where}: there is no file {file.name if beside else file}.",
+        hint="Upload it together with the list." if beside else "",
     )
 
 

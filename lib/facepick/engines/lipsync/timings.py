@@ -22,11 +22,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import Timed, Timings
+from facepick.engines.engine import SpeechLine, Timed, Timings
 from facepick.engines.lipsync.symbols import UNHEARD, alphabet_of, is_known, phones_of
 from facepick.errors import UserInputError
+from facepick.media.dub import lines_end_seconds
 
-__all__ = ["fitted_to", "read_timings", "timings_from_json", "timings_to_json"]
+__all__ = [
+    "fitted_to",
+    "read_timings",
+    "timings_from_json",
+    "timings_of",
+    "timings_to_json",
+    "within",
+]
 
 MAX_BYTES = 16 * 2**20
 """An hour of speech is 40 000 phones; in the long form of TextGrid, words beside them, 6 MB."""
@@ -119,6 +127,36 @@ def timings_to_json(timings: Timings) -> dict[str, Any]:
         "words": [[item.start, item.stop, item.label] for item in timings.words],
         "notes": list(timings.notes),
     }
+
+
+def timings_of(source: Path | Any, sound: Path, *, name: str = '"phones"') -> Timings:
+    """The phones of a sound file, without what lies beyond its end.
+
+    Args:
+        source: a file as of `read_timings`, or JSON as of `timings_from_json`.
+        sound: audio or video; decoded once to learn its length.
+        name: of JSON, for messages.
+
+    Raises:
+        UserInputError: as of `read_timings` and `fitted_to`.
+        NoAudioError, VideoOpenError: there is no sound.
+    """
+    if isinstance(source, Path):
+        timings, name = read_timings(source), source.name
+    else:
+        timings = timings_from_json(source, name=name)
+    return fitted_to(timings, float(lines_end_seconds([SpeechLine(path=str(sound))])), name=name)
+
+
+def within(timings: Timings, start: float, stop: float | None) -> Timings | None:
+    """What is said in a part of the file, on the file's clock; None where nothing is."""
+
+    def kept(items: Sequence[Timed]) -> tuple[Timed, ...]:
+        last = math.inf if stop is None else stop
+        return tuple(item for item in items if item.stop > start and item.start < last)
+
+    phones, words = kept(timings.phones), kept(timings.words)
+    return replace(timings, phones=phones, words=words) if phones or words else None
 
 
 def fitted_to(timings: Timings, seconds: float, *, name: str) -> Timings:
