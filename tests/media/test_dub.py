@@ -73,6 +73,61 @@ def test_silence_has_no_loudness(shared_media: Path) -> None:
     assert loudness(shared_media / "speech" / "silence_3s.wav") is None
 
 
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_a_line_is_as_loud_as_the_original_however_many_channels_it_has(
+    channels: int, tmp_path: Path
+) -> None:
+    """Surround speech, which stands in the centre, loses 7.7 dB on its way to stereo."""
+    rate = 48_000
+    original = np.stack([noise(4, rate, 0.05, seed=1)] * 2, 1)
+    speech = np.zeros((4 * rate, channels))
+    heard = slice(2, 3) if channels == 6 else slice(None)
+    speech[:, heard] = noise(4, rate, 0.2, seed=2)[:, None]
+    voice = write_wav(tmp_path / "voice.wav", speech, rate)
+    video = write_wav(tmp_path / "video.wav", original, rate)
+    mixed = write_mix(
+        tmp_path / "mix.wav",
+        [SpeechLine(path=str(voice))],
+        seconds=4,
+        mode="replace",
+        original=OriginalSound(path=video, duration=Fraction(4)),
+        rate=rate,
+    )
+    assert loudness(mixed) == pytest.approx(loudness(video), abs=0.5)
+
+
+def test_the_loudness_is_that_of_the_track_that_is_heard(tmp_path: Path) -> None:
+    """ffmpeg by itself would take the second track, which has more channels."""
+    import av
+
+    rate = 48_000
+    path = tmp_path / "two.mka"
+    with av.open(str(path), "w") as out:
+        streams = []
+        for channels in (1, 2):
+            stream = out.add_stream("pcm_s16le", rate=rate)
+            stream.layout = "mono" if channels == 1 else "stereo"
+            streams.append(stream)
+        for stream, level in zip(streams, (0.05, 0.2), strict=True):
+            samples = noise(3, rate, level)
+            wide = np.repeat(samples[:, None], len(stream.layout.channels), 1)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(np.rint(wide * 32767).astype("<i2").reshape(1, -1)),
+                format="s16",
+                layout=stream.layout.name,
+            )
+            frame.sample_rate, frame.pts = rate, 0
+            out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    quiet = write_wav(tmp_path / "quiet.wav", noise(3, rate, 0.05), rate)
+    voice = SpeechLine(path=str(write_wav(tmp_path / "voice.wav", noise(3, rate, 0.1, 3), rate)))
+    original = OriginalSound(path=path, duration=Fraction(3))
+    mixed = write_mix(
+        tmp_path / "mix.wav", [voice], seconds=3, mode="replace", original=original, rate=rate
+    )
+    assert loudness(mixed) == pytest.approx(loudness(quiet), abs=0.5)
+
+
 # ---------------------------------------------------------------------------- when a line sounds
 
 

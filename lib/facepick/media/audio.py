@@ -178,7 +178,7 @@ class _Track:
         assert self._channels is not None
         self._in_rate = frame.sample_rate
         layout, given = frame.layout.name, len(frame.layout.channels)
-        self._mixing = _mixing(layout, given, self._channels)
+        self._mixing = mixing_of(layout, given, self._channels)
         if self._mixing is None and self._channels != given:
             layout, given = self._layout, self._channels
         self._resampled_channels = given
@@ -222,7 +222,7 @@ class _Track:
             self._given += len(samples)
 
 
-def _mixing(layout: str, given: int, wanted: int) -> FloatSamples | None:
+def mixing_of(layout: str, given: int, wanted: int) -> FloatSamples | None:
     """(given, wanted) weights of the channels, or None where FFmpeg's own are as good.
 
     FFmpeg adds stereo up to mono without room for the sum, and makes mono 3 dB quieter in

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.errors import FfmpegFailed, NoAudioError, UserInputError
-from facepick.media.audio import AudioBlock, audio_stream, decode_audio, fitted
+from facepick.media.audio import AudioBlock, audio_stream, decode_audio, fitted, mixing_of
 from facepick.media.container import open_media
 from facepick.media.ffmpeg import loudness
 from facepick.media.timeline import LengthMode
@@ -437,19 +437,40 @@ def _file_seconds(path: Path, _: int, cancel: CancelToken) -> Fraction:
 
 def _loudness(line: Line, cancel: CancelToken) -> float | None:
     duration = None if line.duration_seconds is None else Fraction(line.duration_seconds)
-    return _measured(*_version_of(line.path), Fraction(line.offset_seconds), duration, cancel)
+    offset = Fraction(line.offset_seconds)
+    return _measured(*_version_of(line.path), None, offset, duration, cancel)
 
 
 @lru_cache(maxsize=4096)
 def _measured(
-    path: Path, _: int, offset: Fraction, duration: Fraction | None, cancel: CancelToken
+    path: Path,
+    _: int,
+    stream: int | None,
+    offset: Fraction,
+    duration: Fraction | None,
+    cancel: CancelToken,
 ) -> float | None:
-    """Loudness in LUFS; None for silence, and for what ffmpeg cannot measure.
+    """Loudness in LUFS of what `_decoded` gives in stereo; None for silence, and for what ffmpeg
+    cannot measure.
 
     A recording whose loudness is unknown is taken as loud as it is: no reason to fail.
     """
+    with open_media(path) as container:
+        source = audio_stream(container, path, stream)
+        layout = source.codec_context.layout
+        own = 2 if layout is None else len(layout.channels)
+        # Surround gets softer on its way to stereo: by 7.7 dB, where it cannot clip.
+        mixing = mixing_of(layout.name, own, 2) if own > 2 else None
+        index = source.index
     try:
-        return loudness(path, offset=offset, duration=duration, cancel=cancel)
+        return loudness(
+            path,
+            offset=offset,
+            duration=duration,
+            stream=index,
+            mixing=None if mixing is None else mixing.tolist(),
+            cancel=cancel,
+        )
     except FfmpegFailed as error:
         log.warning("%s: loudness not measured: %s", path.name, error)
         return None
@@ -459,7 +480,8 @@ def _target(original: OriginalSound | None, cancel: CancelToken) -> float | None
     if original is None:
         return None
     start = max(Fraction(0), original.start)
-    found = _measured(*_version_of(original.path), start, original.duration, cancel)
+    version = _version_of(original.path)
+    found = _measured(*version, original.stream, start, original.duration, cancel)
     if found is None:
         return None
     return min(max(found, _QUIETEST_LUFS), _LOUDEST_LUFS)

@@ -116,6 +116,8 @@ def loudness(
     *,
     offset: Fraction = Fraction(0),
     duration: Fraction | None = None,
+    stream: int | None = None,
+    mixing: Sequence[Sequence[float]] | None = None,
     cancel: CancelToken = never,
 ) -> float | None:
     """Integrated loudness of a file's sound in LUFS after EBU R 128, or None for silence.
@@ -124,8 +126,12 @@ def loudness(
     copy of one recording are equally loud.
 
     Args:
-        path: audio or video file; the stream that ffmpeg holds to be the main one is taken.
+        path: audio or video file.
         offset, duration: the part that is measured, in seconds; None measures to the end.
+        stream: index among the file's streams; None takes the one that ffmpeg holds to be the
+            main one.
+        mixing: (channels, 2) weights with which surround becomes the stereo that is measured;
+            None measures the channels as they are.
 
     Raises:
         FfmpegMissing, FfmpegFailed, Cancelled.
@@ -135,7 +141,14 @@ def loudness(
     source = ffmpeg.input(
         file_url(path), protocol_whitelist="file", ss=f"{float(offset):.6f}", **part
     )
-    sound = source.audio.filter("loudnorm", print_format="json", dual_mono="true")
+    sound = source.audio if stream is None else source[str(stream)]
+    if mixing is not None:
+        sides = "|".join(
+            f"c{side}=" + "+".join(f"{row[side]:.6f}*c{n}" for n, row in enumerate(mixing))
+            for side in (0, 1)
+        )
+        sound = sound.filter("pan", f"stereo|{sides}")
+    sound = sound.filter("loudnorm", print_format="json", dual_mono="true")
     printed = run(ffmpeg.output(sound, "-", format="null"), cancel=cancel)
     report = json.loads(printed[printed.rindex("{") : printed.rindex("}") + 1])
     measured = float(report["input_i"])
