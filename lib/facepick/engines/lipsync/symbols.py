@@ -84,7 +84,7 @@ _RESPELLED = (
     ("ɑɪ", "aɪ"), ("ɛɪ", "eɪ"), ("ɑʊ", "aʊ"), ("ɔʊ", "oʊ"), ("ʤ", "dʒ"), ("ʧ", "tʃ"), ("ʦ", "ts"),
     ("ʣ", "dz"), ("ʨ", "tɕ"), ("ʥ", "dʑ"), ("ɜɹ", "ɝ"), ("əɹ", "ɚ"),
 )  # fmt: skip
-_MARKS = frozenset({"Mn", "Lm", "Sk", "Nd", "No"})
+_MARKS = frozenset({"Mn", "Lm", "Sk", "No"})
 _IGNORED = frozenset("ˈˌ.'‿|*,;:!?¡¿…—–\"«»()ʔʕ")
 """Stress, syllables and punctuation, which Piper times as phones of their own, and the throat."""
 
@@ -160,7 +160,7 @@ def _of_ipa(name: str) -> tuple[str, ...] | None:
     # Accents are parted from their letters and dropped; a cedilla makes a sound of its own.
     parted = (
         c if c == "ç" else unicodedata.normalize("NFD", c)
-        for c in unicodedata.normalize("NFC", name)
+        for c in unicodedata.normalize("NFC", re.sub(r"[0-9]+$", "", name))
     )
     letters = (c for c in "".join(parted) if unicodedata.category(c) not in _MARKS)
     plain = "".join(c for c in letters if c not in _IGNORED).strip()

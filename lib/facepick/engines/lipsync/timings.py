@@ -288,11 +288,15 @@ def _of_tiers(name: str, tiers: Sequence[tuple[str, Sequence[_Row]]]) -> _Found:
 
 
 def _look_like_phones(rows: Iterable[_Row]) -> bool:
-    """Whether three of five different labels are phones of one alphabet."""
-    labels = {row.label for row in rows} - {""}
+    """Whether three of five labels are phones of one alphabet."""
+    labels = [row.label for row in rows]
     alphabet = alphabet_of(labels)
-    voiced = [s for s in labels if phones_of(s, alphabet) != ("SIL",) and s.lower() not in UNHEARD]
-    return sum(is_known(s, alphabet) for s in voiced) > 0.6 * len(voiced)
+    voiced = [
+        label
+        for label in labels
+        if label.strip().lower() not in UNHEARD and phones_of(label, alphabet) != ("SIL",)
+    ]
+    return sum(is_known(label, alphabet) for label in voiced) > 0.6 * len(voiced)
 
 
 def _from_csv(name: str, lines: Sequence[tuple[int, str]]) -> _Found:
@@ -334,7 +338,7 @@ def _from_xlabel(name: str, lines: Sequence[tuple[int, str]]) -> list[_Row] | No
         label = parts[2].split(";")[0].strip() if len(parts) > 2 else ""
         rows.append(_Row(start, float(parts[0]), label, f"{name}, line {number}"))
         start = float(parts[0])
-    return rows
+    return rows or None
 
 
 def _from_labels(name: str, lines: Sequence[tuple[int, str]]) -> list[_Row] | None:
@@ -342,7 +346,7 @@ def _from_labels(name: str, lines: Sequence[tuple[int, str]]) -> list[_Row] | No
     found = []
     for number, row in lines:
         # HTK's master files put names of recordings and dots between, Audacity the frequencies.
-        if row.startswith(("\\", "#!MLF", ".")) and not re.match(_NUMBER, row.strip()):
+        if row.startswith(("\\", "#!MLF", '"')) or row.strip() == ".":
             continue
         parts = row.split(None, 2)
         if len(parts) < 2 or not all(re.fullmatch(_NUMBER, p, re.I) for p in parts[:2]):
