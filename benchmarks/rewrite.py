@@ -133,7 +133,10 @@ def utterances(media: Path, folder: Path) -> list[Utterance]:
         if shutil.which(program):
             wav = folder / f"{name}.wav"
             phones = (_flite if program == "flite" else _espeak)(voice, text, wav)
-            found.append(Utterance(name, read_mono(wav), text, language, phones))
+            samples = read_mono(wav)
+            if program == "espeak-ng":
+                phones = with_closures(phones, samples)
+            found.append(Utterance(name, samples, text, language, phones))
     return found
 
 
@@ -198,6 +201,42 @@ def _espeak(voice: str, text: str, wav: Path) -> list[tuple[int, int, int]]:
         parts = phones_of_ipa(name) or (SILENCE,)
         edges = np.linspace(start, stop, len(parts) + 1).round().astype(int).tolist()
         out += [(p, a, b) for p, a, b in zip(parts, edges[:-1], edges[1:], strict=True) if b > a]
+    return out
+
+
+# How far the level falls in the pause before the burst: voiced stops hum in their own time.
+_DROP_DB = dict.fromkeys(("P", "T", "K", "CH"), 18) | dict.fromkeys(("B", "D", "G", "JH"), 30)
+_LONGEST_CLOSURE = 8
+"""Columns, 80 ms, of a pause before a stop in which the mouth is taken to be shut already."""
+
+
+def with_closures(
+    phones: list[tuple[int, int, int]], samples: np.ndarray
+) -> list[tuple[int, int, int]]:
+    """espeak-ng's phones, its stops from where the mouth shuts instead of where it bursts open.
+
+    `Generate` of espeak-ng's synthesize.c writes the pause that is a stop's closure *before* the
+    event of the stop, so by its events the vowel before lasts through a silence of 40 to 60 ms.
+    That pause is given to the stop, at most 80 ms of it.
+    """
+    blocks = np.abs(samples[: len(samples) // 80 * 80]).reshape(-1, 80).max(axis=1)
+    level = 20 * np.log10(blocks + 1e-5)  # 5 ms a block, two to a column
+    out: list[tuple[int, int, int]] = []
+    for phone, start, stop in phones:
+        drop = _DROP_DB.get(PHONES[phone])
+        if drop is not None and out and 2 * start < len(level):
+            before = level[max(0, 2 * start - 40) : 2 * start].max()
+            quiet = level < before - drop
+            # The burst is within 20 ms of its event; before it, it is quietest.
+            first = max(0, 2 * start - 4)
+            at = first + int(level[first : 2 * start + 5].argmin())
+            if quiet[at]:
+                while at > 0 and quiet[at - 1]:
+                    at -= 1
+                last, began, _ = out[-1]
+                start = max(min(start, round(at / 2)), start - _LONGEST_CLOSURE, began + 1)
+                out[-1] = (last, began, start)
+        out.append((phone, start, stop))
     return out
 
 

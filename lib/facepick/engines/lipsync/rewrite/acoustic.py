@@ -52,12 +52,19 @@ class PhoneScores:
 
     Attributes:
         states: (t, 42, 3) float32, log likelihood of the three states.
+        features: (t, 39) float32, what they were computed from: cepstra and their first and
+            second differences.
     """
 
     states: Array
+    features: Array
 
     def __len__(self) -> int:
         return len(self.states)
+
+    def part(self, first: int, last: int) -> PhoneScores:
+        """The columns from `first` to before `last`."""
+        return PhoneScores(states=self.states[first:last], features=self.features[first:last])
 
 
 @cache
@@ -233,4 +240,4 @@ def phone_scores(samples: Array) -> PhoneScores:
                 np.log(np.maximum(mixed, 1e-30)).transpose(1, 0, 2) + best
             )
     out[:, SILENT] -= LOUD_COST * _loudness(powers)[:, None, None]
-    return PhoneScores(states=out)
+    return PhoneScores(states=out, features=x)

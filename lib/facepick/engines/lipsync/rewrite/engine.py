@@ -45,7 +45,7 @@ PLAN = "plan.npz"
 SMOOTHING = (0.25, 0.5, 0.25)
 """Of the shown face over the frame before, the frame and the one after: takes the edge off jumps
 between runs; the opening is set afterwards, so closures keep their depth."""
-VERSION = 5
+VERSION = 6
 """Raised when plans made by an earlier version must not be used any more."""
 
 

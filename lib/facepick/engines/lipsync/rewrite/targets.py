@@ -25,12 +25,15 @@ from facepick.engines.lipsync.rewrite.phones import (
     CLOSED,
     INDEX,
     SILENCE,
+    VOICE_PASSES,
     Aligned,
+    adapted,
     align,
     phone_posteriors,
     pronounce,
+    shut_stops,
 )
-from facepick.engines.lipsync.rewrite.timings import given_phones
+from facepick.engines.lipsync.rewrite.timings import given_phones, hold_closures
 
 __all__ = ["Curves", "curves_of", "sampled"]
 
@@ -122,7 +125,7 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
     known = np.zeros(len(scores), bool)
     for line in speech.lines:
         first, last = _columns(line, speech.lines, len(scores))
-        own = type(scores)(states=scores.states[first:last])
+        own = shut_stops(scores.part(first, last))
         given = given_phones(line, own, language=language)
         if line.phones is not None:
             notes += line.phones.notes
@@ -146,7 +149,11 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
         if trusted.mean() < TOO_FEW:
             notes.append(f"The words of the line at {line.start_seconds:g} s do not fit its sound.")
             continue
-        posteriors[first:last][trusted] = found.posteriors(last - first)[trusted]
+        for _ in range(VOICE_PASSES):
+            found = align(adapted(own, found, known=trusted), said.words) or found
+        rows = found.posteriors(last - first)
+        hold_closures(rows)
+        posteriors[first:last][trusted] = rows[trusted]
         known[first:last] = trusted
         if trusted.mean() < 0.95:
             notes.append(
@@ -175,10 +182,11 @@ LONGEST_PHONE = 60
 missing from the text."""
 
 
-FIT, NULL_MARGIN, NEARLY_ALL, TOO_FEW = -3.0, 0.5, 0.8, 0.35
+FIT, FIT_RANGE, NULL_MARGIN, NEARLY_ALL, TOO_FEW = -3.0, 3.0, 0.5, 0.8, 0.35
 """Log likelihood below the best phone's: natural speech with its own words stays above -3 in 95
-to 99 of 100 columns, with half of its words missing in 40 to 70.  Synthetic voices fit the model
-worse, so a column is also believed that fits better than the backwards words by the margin.  Above
+to 99 of 100 columns, with half of its words missing in 40 to 70.  Synthetic and foreign voices fit
+the model worse, by 1 to 3 throughout, so a column may be 3 below the best quarter; and one is
+believed that fits better than the backwards words by the margin.  Above
 80 of 100 columns the words are taken to be complete, below 35 to be others."""
 
 
@@ -195,7 +203,7 @@ def _trusted(
 ) -> npt.NDArray[np.bool_]:
     """(t,) where the alignment is believed: text may lack words, or have some too many."""
     fit = _misfit(found, states)
-    trusted = fit > FIT
+    trusted = fit > min(FIT, float(np.percentile(fit, 75)) - FIT_RANGE)
     if backwards is not None:
         null = _misfit(backwards, states)
         trusted = (trusted & (fit > null - NULL_MARGIN)) | (fit > null + NULL_MARGIN)

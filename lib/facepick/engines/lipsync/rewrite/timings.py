@@ -17,7 +17,7 @@ from facepick.engines.engine import SpeechLine, Timed
 from facepick.engines.lipsync.rewrite.acoustic import HOP_SECONDS, PHONES, PhoneScores
 from facepick.engines.lipsync.rewrite.phones import CLOSED, INDEX, SILENCE, align, pronounce
 
-__all__ = ["Given", "given_phones"]
+__all__ = ["Given", "given_phones", "hold_closures"]
 
 Array = npt.NDArray[np.float32]
 
@@ -65,7 +65,7 @@ def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Giv
             first, last = _columns(item, line.offset_seconds, len(out))
             out[first:last] = 0.0
             out[first:last, INDEX.get(item.label, SILENCE)] = 1.0
-        _hold_closures(out)
+        hold_closures(out)
         return Given(out, out.max(axis=1) > 0, "phones")
     said, pronunciation = _spoken(line.phones.words, language)
     for item, phones in zip(line.phones.words, said, strict=True):
@@ -75,7 +75,7 @@ def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Giv
         # An edge that cuts the sound or the file is not the word's.
         whole = item.start >= line.offset_seconds and last < len(out)
         before = max(0, first - SLACK)
-        part = PhoneScores(states=scores.states[before : last + SLACK])
+        part = scores.part(before, last + SLACK)
         found = align(part, [phones]) if whole else None
         if found is not None:
             rows = found.posteriors(len(part))
@@ -89,7 +89,7 @@ def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Giv
     return Given(out, out.max(axis=1) > 0, "words", pronunciation)
 
 
-def _hold_closures(rows: Array) -> None:
+def hold_closures(rows: Array) -> None:
     """Lengthens "p", "b" and "m" that are too short to be seen, to both sides, in place."""
     named = np.where(rows.max(axis=1) > 0, rows.argmax(axis=1), -1)
     edges = np.concatenate([[0], np.flatnonzero(np.diff(named)) + 1, [len(named)]])
