@@ -57,6 +57,9 @@ class _NoModels:
     def require(self, spec: Any) -> Path:
         raise AssertionError("the fake renders without models")
 
+    def how_to_get(self, spec: Any) -> str:
+        return f"Bring {spec.file}."
+
 
 @dataclass
 class FakeApp:

@@ -357,7 +357,7 @@ def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -
     raise MissingModelError(
         f"There is no {variant} checkpoint on this machine (licence: {spec.licence}).",
         hint=f"{models.how_to_get(spec)}, or put {spec.file} into {models.fetch_dir}, or name it "
-        "with --checkpoint FILE. The engine rewrite needs no file.",
+        "with --checkpoint FILE; the engine rewrite needs no file.",
     )
 
 
