@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import make_app, watched
-from facepick.cli.jobs import do_job
+from facepick.cli.jobs import do_job, tell_unheard
 from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids
 from facepick.errors import SettingsError, UserInputError
 
@@ -271,11 +271,18 @@ def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
     return path
 
 
+def _check_speech(app: App, plan: RenderPlan) -> None:
+    """Refuse speech without sound, and tell what the video is too short for, before a long job."""
+    plan.validate_inputs(app.registry)
+    tell_unheard(entry.to_json() for entry in app.unheard(plan))
+
+
 def _render(options: argparse.Namespace) -> int:
     app = make_app()
     plan = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
+    _check_speech(app, plan)
     return do_job(app, app.new_render_job(plan, out), options.progress)
 
 
@@ -284,5 +291,6 @@ def _preview(options: argparse.Namespace) -> int:
     plan = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
+    _check_speech(app, plan)
     job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds)
     return do_job(app, job, options.progress)
