@@ -95,7 +95,7 @@ SAID = {
         "spät, und die Mutter beobachtet den Bäcker beim Putzen der Bank.",
     ),
     "chinese": (
-        "espeak-ng", "cmn", "cmn",
+        "espeak-ng", "cmn-latn-pinyin", "cmn",
         "我妈妈明天早上八点坐飞机去北京,爸爸不明白为什么她买了那么贵的票。",
     ),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_tallies_count_people_apart_and_join_neighbouring_frames() -> None:
     assert mine.changed == [[0, 2], [3, 4]]
     assert mine.left == {"absent": 1}
     assert found["P2", "hide"].changed == []
+
+
+def test_frames_in_which_a_mouth_was_only_shut_are_counted() -> None:
+    words = ["mouth of frame 3", "closed, mouth of frame 4", "closed", "closed", ""]
+    notes = [replace(note(i), note=word) for i, word in enumerate(words)]
+    notes.append(replace(note(5, done=False), reason="silence"))
+    tally = tallied(notes)["P1", "hide"]
+    assert (tally.frames_changed, tally.frames_closed) == (5, 3)
+    assert tally.left == {"silence": 1}
 
 
 def test_a_note_survives_json() -> None:

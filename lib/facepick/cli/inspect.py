@@ -56,9 +56,11 @@ def _inspect(options: argparse.Namespace) -> int:
     tell_unheard(report["result"].get("unheard", ()))
     for person in report["people"]:
         left = ", ".join(f"{k} {v}" for k, v in person["frames_left"].items()) or "none"
+        closed = person.get("frames_closed")
+        shut = f", {closed} of them to close the mouth" if closed else ""
         print(
             f"{person['id']}\t{person['flow']} {person['engine']}\t"
-            f"{person['frames_changed']} frames changed\tleft alone: {left}"
+            f"{person['frames_changed']} frames changed{shut}\tleft alone: {left}"
         )
         _print_figures(person["measured"])
     for what in ("sync", "swap"):

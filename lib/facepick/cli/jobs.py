@@ -68,9 +68,13 @@ def _tell_result(record: JobRecord, progress: str) -> None:
         print(f"facepick: the result is without the source's {phrase}.", file=sys.stderr)
     tell_unheard(record.result.get("unheard", ()))
     for what, frames in sorted(record.result.get("changed", {}).items()):
+        closed = record.result.get("closed", {}).get(what, 0)
         left = record.result.get("left", {}).get(what, {})
-        why = f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else ""
-        print(f"{what}: {frames} of {record.result.get('frames')} frames changed{why}")
+        print(
+            f"{what}: {frames} of {record.result.get('frames')} frames changed"
+            + (f", {closed} of them to close the mouth" if closed else "")
+            + (f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else "")
+        )
 
 
 def tell_unheard(unheard: Iterable[Mapping[str, Any]]) -> None:

@@ -92,7 +92,8 @@ class FacePatch:
         image: (h, w, 3) uint8 BGR at the picture's resolution.
         alpha: (h, w) float32 in [0, 1]; where it is 0 the picture stays bit-equal.
         origin: (x, y) of the first pixel in display pixels; may lie outside the picture.
-        note: a word for the report, such as the source frame chosen; may be empty.
+        note: a word for the report, such as the source frame chosen; may be empty.  It begins with
+            "closed" where a mouth was only shut.
     """
 
     image: BgrImage

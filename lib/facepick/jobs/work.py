@@ -145,6 +145,7 @@ def render(
         "report": None if result.report is None else str(result.report),
         "frames": result.frames,
         "changed": result.changed,
+        "closed": result.closed,
         "left": result.left,
         "left_out": list(result.left_out),
         "unheard": [u.to_json() for u in result.unheard],

@@ -103,6 +103,7 @@ class RenderResult:
         report: the sidecar, or None when provenance was switched off.
         frames: number of output frames.
         changed: frames changed, by person id and flow.
+        closed: those of them in which a mouth was only shut.
         left: frames left alone by reason, by person id and flow.
         left_out: what of the source could not be kept, a phrase each.
         unheard: speech for which the video is too short.
@@ -112,6 +113,7 @@ class RenderResult:
     report: Path | None
     frames: int
     changed: dict[str, int]
+    closed: dict[str, int]
     left: dict[str, dict[str, int]]
     left_out: tuple[str, ...] = ()
     unheard: tuple[Unheard, ...] = ()
@@ -558,6 +560,11 @@ class Renderer:
         changed = {
             f"{person} {flow}": tally.frames_changed for (person, flow), tally in tallies.items()
         }
+        closed = {
+            f"{person} {flow}": tally.frames_closed
+            for (person, flow), tally in tallies.items()
+            if tally.frames_closed
+        }
         left = {
             f"{person} {flow}": dict(tally.left.most_common())
             for (person, flow), tally in tallies.items()
@@ -568,6 +575,7 @@ class Renderer:
             report=report_file,
             frames=self.frames,
             changed=changed,
+            closed=closed,
             left=left,
             left_out=left_out,
             unheard=self.sound.unheard,

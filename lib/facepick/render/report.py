@@ -106,12 +106,14 @@ class Tally:
 
     Attributes:
         frames_changed, frames_guessed: how many were changed; and changed without being seen.
+        frames_closed: in how many of those changed the mouth was only shut.
         left: how many were left alone, by reason.
         changed: those changed as half-open [start, stop) stretches.
     """
 
     frames_changed: int = 0
     frames_guessed: int = 0
+    frames_closed: int = 0
     left: Counter[str] = field(default_factory=Counter)
     changed: list[list[int]] = field(default_factory=list)
 
@@ -122,6 +124,7 @@ class Tally:
             return
         self.frames_changed += 1
         self.frames_guessed += note.guessed
+        self.frames_closed += note.note.startswith("closed")
         if self.changed and self.changed[-1][1] == note.frame:
             self.changed[-1][1] = note.frame + 1
         else:
@@ -181,6 +184,7 @@ def build_report(
                 "synthetic": spec.synthetic,
                 "frames_changed": tally.frames_changed,
                 "frames_guessed": tally.frames_guessed,
+                "frames_closed": tally.frames_closed,
                 "frames_left": dict(sorted(tally.left.items())),
                 "changed": tally.changed,
                 "measured": dict(measured),

@@ -23,7 +23,7 @@ def _names(word: tuple[int, ...]) -> list[str]:
 
 @pytest.fixture
 def no_espeak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phones.shutil, "which", lambda name: None)
+    monkeypatch.setattr(phones, "spoken_ipa", lambda text, language: None)
 
 
 @pytest.mark.usefixtures("no_espeak")

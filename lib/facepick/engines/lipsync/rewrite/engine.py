@@ -347,7 +347,8 @@ class RewriteSession:
             image=made.image,
             alpha=made.alpha,
             origin=(request.origin[0] + made.origin[0], request.origin[1] + made.origin[1]),
-            note=f"mouth of frame {int(bank.frames[bank.rows[k]])}",
+            note="closed, " * bool(plan.action[request.frame] == CLOSE)
+            + f"mouth of frame {int(bank.frames[bank.rows[k]])}",
         )
 
     @staticmethod

@@ -1,16 +1,13 @@
 """From words to phones, and from phones to times.
 
-Three sources of pronunciations, the best one that is there: espeak-ng (any language; a program on
-the path, or the library in the wheel ``espeakng-loader``, both used as they are and never
-shipped), the CMU pronouncing dictionary (English, shipped in ``data/``), and reading the letters
-as they stand, which is rough but finds the lip sounds of most languages in Latin script.
+Three sources of pronunciations, the best one that is there: espeak-ng (any language), the CMU
+pronouncing dictionary (English, shipped in ``data/``), and reading the letters as they stand, which
+is rough but finds the lip sounds of most languages in Latin script.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.engines.lipsync.rewrite.acoustic import PHONES, PhoneScores, phone_pairs
+from facepick.engines.lipsync.rewrite.espeak import spoken_ipa
 
 __all__ = [
     "CLOSED",
@@ -43,20 +41,18 @@ SILENCE = INDEX["SIL"]
 CLOSED = ("P", "B", "M")
 """The lips meet."""
 
-ESPEAK_SECONDS = 20.0
-"""A sentence takes milliseconds; a program that needs longer hangs."""
-
 # IPA -> ARPAbet by what the lips do, longest match first.  Sounds that English has not are given
 # to the English sound with the same lips: front rounded vowels to UW, bilabial fricatives to V.
 _IPA: dict[str, tuple[str, ...]] = {
     "aɪ": ("AY",), "aʊ": ("AW",), "ɔɪ": ("OY",), "ɔʏ": ("OY",), "eɪ": ("EY",), "oʊ": ("OW",),
     "əʊ": ("OW",), "tʃ": ("CH",), "dʒ": ("JH",), "tɕ": ("CH",), "dʑ": ("JH",), "tʂ": ("CH",),
     "ts": ("T", "S"), "dz": ("D", "Z"), "pf": ("P", "F"), "ɪə": ("IH", "AH"), "eə": ("EH", "AH"),
-    "ʊə": ("UH", "AH"), "iə": ("IY", "AH"), "ai": ("AY",), "ei": ("EY",), "ou": ("OW",),
+    "ʊə": ("UH", "AH"), "iə": ("IY", "AH"), "ɔø": ("OY",), "ɑu": ("AW",), "ɜː": ("ER",),
+    "ts.": ("CH",), "s.": ("SH",), "o-": ("AH",), "ai": ("AY",), "ei": ("EY",), "ou": ("OW",),
     "au": ("AW",), "oi": ("OY",), "ui": ("UW", "IY"), "ɑ̃": ("AA",), "ɔ̃": ("AO",),
     "ɛ̃": ("AE",), "œ̃": ("AH",),
     "a": ("AA",), "ɑ": ("AA",), "ɒ": ("AO",), "æ": ("AE",), "ɐ": ("AH",), "ʌ": ("AH",),
-    "ə": ("AH",), "ɚ": ("ER",), "ɜ": ("ER",), "ɝ": ("ER",), "ɘ": ("AH",), "ɤ": ("AH",),
+    "ə": ("AH",), "ɚ": ("ER",), "ɜ": ("AH",), "ɝ": ("ER",), "ɘ": ("AH",), "ɤ": ("AH",),
     "e": ("EY",), "ɛ": ("EH",), "i": ("IY",), "ɪ": ("IH",), "ɨ": ("IH",), "ᵻ": ("IH",),
     "ɯ": ("IH",), "o": ("OW",), "ɔ": ("AO",), "ø": ("UH",), "œ": ("UH",), "ɵ": ("UH",),
     "u": ("UW",), "ʊ": ("UH",), "ʉ": ("UW",), "y": ("UW",), "ʏ": ("UH",), "ɶ": ("AO",),
@@ -107,7 +103,7 @@ def pronounce(text: str, *, language: str = "en-us") -> Pronounced | None:
     words = [w for w in re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower()) if w]
     if not words:
         return None
-    ipa = _espeak(" ".join(words) if english else text, language)
+    ipa = spoken_ipa(" ".join(words) if english else text, language)
     if ipa is not None:
         said = tuple(p for p in map(phones_of_ipa, ipa.split()) if p)
         if said:
@@ -163,25 +159,6 @@ def _dictionary() -> dict[str, tuple[int, ...]]:
         word, *phones = line.split()
         table[word] = tuple(INDEX[p] for p in phones)
     return table
-
-
-def _espeak(text: str, language: str) -> str | None:
-    """IPA of `text`, words parted by blanks, or None without espeak-ng or the language."""
-    program = shutil.which("espeak-ng") or shutil.which("espeak")
-    if program is None or not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", language):
-        return None
-    try:
-        done = subprocess.run(
-            [program, "-q", "--ipa", "-v", language, "--stdin"],
-            input=text.encode("utf-8"),
-            capture_output=True,
-            timeout=ESPEAK_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    # "(de)word(en)" marks a change of language inside a sentence.
-    return re.sub(r"\([a-z-]+\)", "", done.stdout.decode("utf-8", "replace")) or None
 
 
 @dataclass(frozen=True, eq=False)
