@@ -45,7 +45,7 @@ PLAN = "plan.npz"
 SMOOTHING = (0.25, 0.5, 0.25)
 """Of the shown face over the frame before, the frame and the one after: takes the edge off jumps
 between runs; the opening is set afterwards, so closures keep their depth."""
-VERSION = 6
+VERSION = 7
 """Raised when plans made by an earlier version must not be used any more."""
 
 
@@ -182,6 +182,7 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
             speech.original,
             times[at[np.searchsorted(shown_first, bank.frames[seen])]],
             ((bank.shape[seen] - mean) / deviation).astype(np.float32),
+            bank.shots[seen],
         )
     quiet = action != SPEAK
     opening[quiet], closure[quiet], width[quiet] = 0.0, 1.0, 0.0
@@ -266,6 +267,7 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
             "held_out_r": [round(v, 3) for v in own.r],
             "table_r": round(own.table_r, 3),
             "offset_ms": round(1000 * own.offset_seconds),
+            "speech_seconds": round(own.speech_seconds, 1),
             "share": round(own.share, 2),
         },
         "opening_range": [round(float(low), 4), round(float(high), 4)],
