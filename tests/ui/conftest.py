@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,11 @@ def clip_path() -> Path:
     return CLIP
 
 
-@pytest.fixture
-def fake_app(tmp_path: Path) -> Any:
-    """The core without models and processes; a job takes a fifth of a second."""
-    roots = tmp_path / "allowed"
+def _fake_app(folder: Path) -> FakeApp:
+    roots = folder / "allowed"
     roots.mkdir()
     return FakeApp(
-        tmp_path / "home",
+        folder / "home",
         {CLIP.stat().st_size: TRUTH},
         seconds_per_job=0.2,
         roots=(roots,),
@@ -31,10 +30,26 @@ def fake_app(tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def tab(fake_app: Any) -> Any:
+def fake_app(tmp_path: Path) -> Any:
+    """The core without models and processes; a job takes a fifth of a second."""
+    return _fake_app(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tab: most of a second of gradio's work, and the same whoever uses it."""
     from facepick_ui.tab import build_tab
 
-    return build_tab(fake_app, standalone=True)
+    return build_tab(_fake_app(tmp_path_factory.mktemp("built")), standalone=True)
+
+
+@pytest.fixture
+def tab(built: Any, fake_app: Any) -> Any:
+    """The tab with an empty home behind it: widgets that all tests share, handlers of its own."""
+    from facepick_ui.handlers.page import Handlers
+
+    page = replace(built.page, app=fake_app)
+    return replace(built, page=page, handlers=Handlers(fake_app, page))
 
 
 @pytest.fixture

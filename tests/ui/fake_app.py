@@ -21,7 +21,7 @@ import numpy as np
 
 from facepick.app import App
 from facepick.engines.registry import EngineRegistry, default_registry
-from facepick.errors import JobNotFound, UserInputError
+from facepick.errors import JobNotFound, MissingModelError, UserInputError
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs.job import JobRecord
 from facepick.models.store import sha256_of
@@ -55,7 +55,7 @@ class _NoModels:
         return None
 
     def require(self, spec: Any) -> Path:
-        raise AssertionError("the fake renders without models")
+        raise MissingModelError(f"{spec.file} is nowhere", hint=self.how_to_get(spec))
 
     def how_to_get(self, spec: Any) -> str:
         return f"Bring {spec.file}."
@@ -280,7 +280,7 @@ def ground_truth_scan(video: Any, truth: Mapping[str, Any], folder: Path) -> Sca
             tracks.append(track)
             mine.append(track)
         name = f"P{number}_1.jpg"
-        _thumbnail(video.path, max(mine, key=len), folder / name, step)
+        _thumbnail(video.path, max(mine, key=len), folder / name)
         people.append(
             Identity(
                 id=f"P{number}",
@@ -311,7 +311,11 @@ def _faces(truth: Mapping[str, Any]) -> Any:
             yield int(entry["i"]), face
 
 
-def _thumbnail(video: Path, track: FaceTrack, path: Path, step: int) -> None:
+# JPEGs by size of the video, frame and box: every copy of a clip has the same size.
+_CUT_OUT: dict[tuple[float, ...], bytes] = {}
+
+
+def _thumbnail(video: Path, track: FaceTrack, path: Path) -> None:
     import cv2
 
     from facepick.media.reader import VideoReader
@@ -320,18 +324,18 @@ def _thumbnail(video: Path, track: FaceTrack, path: Path, step: int) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     row = len(track) // 2
-    x0, y0, x1, y1 = track.boxes[row]
-    side = max(x1 - x0, y1 - y0) * 0.8
-    cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
-    with VideoReader(video) as reader:
-        for frame in reader.frames():
-            if frame.index == int(track.frames[row]):
-                image = frame.picture.bgr()
-                part = image[
-                    max(0, int(cy - side)) : int(cy + side), max(0, int(cx - side)) : int(cx + side)
-                ]
-                cv2.imwrite(str(path), part)
-                return
+    index = int(track.frames[row])
+    x0, y0, x1, y1 = map(float, track.boxes[row])
+    key = (video.stat().st_size, index, x0, y0, x1, y1)
+    if key not in _CUT_OUT:
+        side = max(x1 - x0, y1 - y0) * 0.8
+        cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+        rows = slice(max(0, int(cy - side)), int(cy + side))
+        columns = slice(max(0, int(cx - side)), int(cx + side))
+        with VideoReader(video) as reader:
+            image = next(f.picture.bgr() for f in reader.frames() if f.index == index)
+        _CUT_OUT[key] = cv2.imencode(".jpg", image[rows, columns])[1].tobytes()
+    path.write_bytes(_CUT_OUT[key])
 
 
 def _write_report(record: JobRecord, scan: Scan) -> None:
