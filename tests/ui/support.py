@@ -35,6 +35,7 @@ def plan_values(tab: Any, **changed: Any) -> list[Any]:
         "speech": None,
         "recording": None,
         "speech_text": "",
+        "phones": None,
         "speech_start": 0,
         "speech_offset": 0,
         "speech_duration": 0,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.ui.support import pick, plan_values, run
+
+PHONES = Path(__file__).parents[1] / "media" / "phones"
 
 
 def photos(folder: Path, *names: str) -> list[str]:
@@ -150,6 +153,35 @@ def test_lip_sync_needs_speech(tab: Any, scanned: str, tmp_path: Path) -> None:
     assert Path(line.pop("file")).name == "speech.wav"
     assert line == {"start": 1.5, "offset": 0.25, "duration": 2.0, "text": "Good morning."}
     assert tab.page.app.jobs()[0].request["plan"]["output"]["original"] == "duck"
+
+
+def test_times_of_phones_go_with_the_speech(tab: Any, scanned: str, tmp_path: Path) -> None:
+    times = PHONES / "flite_psdur.txt"
+    with wave.open(str(tmp_path / "hello.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(b"\0\0" * 21_072)
+    sound = str(tmp_path / "hello.wav")
+    style = tab.page.specs("lipsync")[0].id
+    pick(tab, scanned, 0)
+    values = plan_values(tab, flow="lipsync", style=style, speech=sound, phones=str(times))
+    kept = tab.handlers.keep(scanned, *values)
+    assert "hello.wav (times of its sounds)" in kept["assignments"]["value"]
+    assert kept["phones"] == {"value": None}
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("Good morning.")
+    pick(tab, scanned, 1)
+    values = plan_values(tab, flow="lipsync", style=style, speech=sound, phones=str(wrong))
+    assert "wrong.txt is of no known form" in str(tab.handlers.keep(scanned, *values))
+    # A list names its own; beside it lie the sound and the times.
+    listed = tmp_path / "list.srt"
+    srt = "1\n00:00:00,000 --> 00:00:02,000\nfile: hello.wav\nphones: flite_psdur.txt\n"
+    listed.write_text(srt)
+    files = [str(listed), sound, str(times)]
+    tab.handlers.render(scanned, *plan_values(tab, flow="lipsync", style=style, lines=files))
+    for item in assignments(tab):
+        (line,) = item["speech"]
+        assert line["phones"]["phones"][5] == [0.62, 0.729, "B"]
+    assert len(assignments(tab)) == 2
 
 
 def test_a_recording_is_taken_where_there_is_no_file(

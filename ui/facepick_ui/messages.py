@@ -189,6 +189,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "The words of the speech make the lips of the built-in engine fit best.",
         "填写语音的文字后，内置引擎的口型最准确。",
     ),
+    "phones": ("When each sound is said (optional)", "音素时间（可选）"),
+    "phones_help": (
+        "Best of all, if you have it: a file of times from an aligner or a speech synthesiser "
+        "(TextGrid, CTM, .lab, .pho, JSON). The lips then follow it instead of guessing.",
+        "如果有，效果最好：对齐工具或语音合成器给出的时间文件（TextGrid、CTM、.lab、.pho、JSON）。"
+        "口型将直接按其时间，而不再猜测。",
+    ),
+    "phones_given": ("times of its sounds", "含音素时间"),
     "timing": ("Start, trim, several lines", "开始时间、裁剪、多条台词"),
     "speech_start": ("Starts at (seconds)", "开始于（秒）"),
     "speech_start_help": ("On the clock of the video.", "以视频时间为准。"),
@@ -197,10 +205,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "speech_duration": ("Then take (seconds)", "取用语音时长（秒）"),
     "speech_duration_help": ("Of the speech; 0 takes all of it.", "0 表示全部。"),
     "lines_hint": (
-        "Several lines, of several people too: one list (JSON or SRT with start, person, file and "
-        "text) and its sound files, all at once. It replaces the speech above.",
-        "多条台词（可含多人）：请同时上传一个列表（JSON 或 SRT，含开始时间、人物、文件和文字）"
-        "及其声音文件。它会取代上面的语音。",
+        "Several lines, of several people too: one list (JSON or SRT with start, person, file, "
+        "text, phones) and the files it names, all at once. It replaces the speech above.",
+        "多条台词（可含多人）：请同时上传一个列表（JSON 或 SRT，含开始时间、人物、文件、文字、"
+        "音素时间）及其所列文件。它会取代上面的语音。",
     ),
     "lines": ("List of lines and its sounds", "台词列表及其声音"),
     "lines_one_list": (

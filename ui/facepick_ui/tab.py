@@ -31,8 +31,8 @@ __all__ = ["Page", "Tab", "build_tab"]
 VIDEO_HEIGHT_PX = 300
 
 PLAN_INPUTS = (
-    "flow", "style", "speech", "recording", "speech_text", "speech_start", "speech_offset",
-    "speech_duration", "lines", "consent", "consent_note", "preview_seconds",
+    "flow", "style", "speech", "recording", "speech_text", "phones", "speech_start",
+    "speech_offset", "speech_duration", "lines", "consent", "consent_note", "preview_seconds",
 )  # fmt: skip
 
 NO_BUTTONS: dict[str, Any] = {
@@ -438,6 +438,11 @@ class _Layout:
                         "speech_text", "Textbox", words="speech_text",
                         help_words="speech_text_help", lines=3, max_lines=8,
                     )  # fmt: skip
+                    self.add(
+                        "phones", "File", words="phones", file_count="single", height=90,
+                        interactive=True,
+                    )  # fmt: skip
+                    self.hint("phones_help", "phones_help")
             with self.add("timing", "Accordion", words="timing", open=False):
                 with self.add("timing_row", "Row"):
                     for name in ("speech_start", "speech_offset", "speech_duration"):
@@ -710,7 +715,7 @@ _LIVE_LABELLED = {
     "unignore", "known",
     "time", "name", "flow", "style", "source", "source_faces", "source_save", "source_name",
     "speech", "recording", "speech_text", "speech_start", "speech_offset", "speech_duration",
-    "lines", "preview", "preview_hard", "render", "stop",
+    "phones", "lines", "preview", "preview_hard", "render", "stop",
     "preview_video", "original", "result", "download",
 }  # fmt: skip
 """Widgets with words of the catalogue that change otherwise, too."""

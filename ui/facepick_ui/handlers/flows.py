@@ -159,7 +159,7 @@ class Flows(Sources, Speech):
             if widget.field.kind == "file":
                 value = Path(str(value)).name
             how.append(f"{label} {value:g}" if isinstance(value, float) else f"{label} {value}")
-        how += [_line_words(line) for line in item.speech[:3]]
+        how += [_line_words(line, session.language) for line in item.speech[:3]]
         if len(item.speech) > 3:
             how.append(messages.text("lines_more", session.language, n=len(item.speech) - 3))
         return {
@@ -172,13 +172,15 @@ class Flows(Sources, Speech):
         }
 
 
-def _line_words(line: SpeechLine) -> str:
+def _line_words(line: SpeechLine, language: str) -> str:
     """``hello.wav 0:02 "Good morning"``, as short as it goes."""
     words = Path(line.path).name
     if line.start_seconds:
         words += f" @ {views.clock(line.start_seconds)}"
     if line.text:
         words += f" “{line.text if len(line.text) <= 40 else line.text[:39] + '…'}”"
+    if line.phones:
+        words += f" ({messages.text('phones_given', language)})"
     return words
 
 

@@ -20,7 +20,8 @@ from facepick_ui.uploads import plain_name
 
 __all__ = ["Speech"]
 
-LISTS = (".json", ".srt")
+TIMES = (".textgrid", ".ctm", ".lab", ".pho", ".csv", ".txt", ".json")
+"""Of a list's files those that are no sounds."""
 
 
 class Speech(Base):
@@ -43,12 +44,16 @@ class Speech(Base):
             raise Say("speech_needed")
         kept = self._keep_upload(session, Path(path), "speech")
         duration = _seconds(values["speech_duration"])
+        phones = path_of(values["phones"])
+        if phones is not None:
+            from facepick.engines.lipsync.timings import timings_of
         line = SpeechLine(
             path=str(kept),
             start_seconds=_seconds(values["speech_start"]),
             offset_seconds=_seconds(values["speech_offset"]),
             duration_seconds=duration or None,
             text=str(values["speech_text"] or "").strip() or None,
+            phones=None if phones is None else timings_of(Path(phones), kept),
         )
         return [(tuple(people), (line,))]
 
@@ -57,8 +62,11 @@ class Speech(Base):
     ) -> list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]]:
         from facepick.engines.lipsync.lines import read_lines
 
-        lists = [p for p in uploads if p.suffix.lower() in LISTS]
-        sounds = [p for p in uploads if p.suffix.lower() not in LISTS]
+        # Beside an SRT a JSON file can only hold times of phones.
+        lists = [p for p in uploads if p.suffix.lower() == ".srt"] or [
+            p for p in uploads if p.suffix.lower() == ".json"
+        ]
+        sounds = [p for p in uploads if p not in lists and p.suffix.lower() not in TIMES]
         if len(lists) != 1:
             raise Say("lines_one_list")
         folder = self._side_by_side(session, uploads)
@@ -108,6 +116,7 @@ class Speech(Base):
             "speech": {"value": None},
             "recording": {"value": None},
             "speech_text": {"value": ""},
+            "phones": {"value": None},
             "lines": {"value": None},
             "speech_start": {"value": 0},
             "speech_offset": {"value": 0},
