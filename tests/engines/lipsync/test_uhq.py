@@ -40,8 +40,8 @@ def purple(mel: Faces, face: Faces) -> Faces:
 
 
 def purple_below(mel: Faces, face: Faces) -> Faces:
-    """Purple in the half that the network invents; the half that it was shown stays as it is."""
-    out = purple(mel, face)
+    """Lighter and purple in the half that it invents; the half that it was shown stays."""
+    out = np.clip(purple(mel, face) + np.float32(0.03), 0, 1)
     out[:, :, :48] = face[:, 3:, :48]
     return out
 
@@ -109,12 +109,19 @@ def test_a_mouth_that_did_not_change_is_not_seen(faces: list[FaceRequest], tmp_p
         assert np.abs(smooth[edge]).max() < 5, request
 
 
-@pytest.mark.parametrize("network", [purple, purple_below])
-def test_purple_lips_get_the_colour_of_the_face(
-    faces: list[FaceRequest], tmp_path: Path, network: Callable[[Faces, Faces], Faces]
+def test_the_colour_is_compared_where_the_network_drew_it(
+    faces: list[FaceRequest], tmp_path: Path
 ) -> None:
-    matched = run(network, faces, tmp_path)
-    unmatched = run(network, faces, tmp_path, match_colour=False)
+    for request, patch in zip(faces, run(purple_below, faces, tmp_path), strict=True):
+        image, alpha = blended(request, patch)
+        error = (image - request.crop)[alpha > 0.9].mean(0)
+        # Unmatched it is 24 to 36; measured up to the eyes, 3.4 to 3.6; close by, 1.8 to 2.0.
+        assert np.abs(error).max() < 2.7
+
+
+def test_purple_lips_get_the_colour_of_the_face(faces: list[FaceRequest], tmp_path: Path) -> None:
+    matched = run(purple, faces, tmp_path)
+    unmatched = run(purple, faces, tmp_path, match_colour=False)
     for request, good, bad in zip(faces, matched, unmatched, strict=True):
         lips = polygon(
             Area(0, 0, request.crop.shape[1], request.crop.shape[0]),
