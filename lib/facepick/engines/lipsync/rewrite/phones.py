@@ -205,14 +205,26 @@ def shut_stops(scores: PhoneScores) -> PhoneScores:
     return PhoneScores(states=states, features=scores.features)
 
 
-def align(scores: PhoneScores, words: Sequence[Sequence[int]]) -> Aligned | None:
+def align(
+    scores: PhoneScores,
+    words: Sequence[Sequence[int]],
+    *,
+    windows: Sequence[tuple[int, int]] | None = None,
+) -> Aligned | None:
     """Viterbi alignment of `words` with optional silence around each of them.
 
-    None when the sound is too short for the words (every phone takes at least 30 ms).
+    None when the sound is too short for the words (every phone takes at least 30 ms), or for
+    their windows.
+
+    Args:
+        windows: half-open columns, one pair a word, in which it must lie; anywhere by default.
     """
     chain: list[int] = [SILENCE]
-    for word in words:
+    allowed: list[tuple[int, int]] = [(0, len(scores))]
+    for word, window in zip(words, windows or [allowed[0]] * len(words), strict=True):
         chain.extend([*word, SILENCE])
+        allowed.extend([*[window] * len(word), allowed[0]])
+    opens, shuts = np.repeat(np.array(allowed), 3, axis=0).T
     phones = np.asarray(chain)
     columns = len(scores)
     if columns < 3 * sum(len(word) for word in words):
@@ -239,10 +251,13 @@ def align(scores: PhoneScores, words: Sequence[Sequence[int]]) -> Aligned | None
         best[over[better]] = jumped[better]
         source[over[better]] = 2
         best += flat[t, index]
+        if windows is not None:
+            best[(t < opens) | (t >= shuts)] = low
         return best, source
 
     row = np.full(n, low, np.float32)
     row[0], row[3] = flat[0, index[0]], flat[0, index[3]]
+    row[opens > 0] = low
     rows = [row]
     for t in range(1, columns):
         row, _ = step(row, t)

@@ -1,7 +1,7 @@
 """Phones and words whose times were given: by a speech synthesiser, or by an aligner.
 
-Nothing is aligned where phones are given.  Of given words each is aligned inside its own span,
-so that an error cannot wander.  Where nothing was given the sound is asked.
+Nothing is aligned where phones are given.  Given words are aligned, each about where it was told
+to be, so that an error cannot wander.  Where nothing was given the sound is asked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ import numpy.typing as npt
 
 from facepick.engines.engine import SpeechLine, Timed
 from facepick.engines.lipsync.rewrite.acoustic import HOP_SECONDS, PHONES, PhoneScores
-from facepick.engines.lipsync.rewrite.phones import CLOSED, INDEX, SILENCE, align, pronounce
+from facepick.engines.lipsync.rewrite.phones import (
+    CLOSED,
+    INDEX,
+    SILENCE,
+    VOICE_PASSES,
+    adapted,
+    align,
+    pronounce,
+)
 
 __all__ = ["Given", "given_phones", "hold_closures"]
 
@@ -23,8 +31,10 @@ Array = npt.NDArray[np.float32]
 
 _CLOSED = [INDEX[name] for name in CLOSED]
 
-SLACK = 2
-"""Columns, 20 ms: two aligners place the edge of a word as far from each other."""
+SLACK = 10
+"""Columns, 0.1 s: how far the given edges of a word may be off."""
+PAUSE = 30
+"""Columns, 0.3 s: in a longer gap between words there may be words that were not found."""
 SHORTEST_CLOSURE = 5
 """Columns, 50 ms.  Synthesisers give a "b" 20 to 40 ms, less than a frame of video, in which it
 would be averaged away; lips need twice that.  Of four synthetic voices 83, 71, 81 and 73 closures
@@ -67,26 +77,46 @@ def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Giv
             out[first:last, INDEX.get(item.label, SILENCE)] = 1.0
         hold_closures(out)
         return Given(out, out.max(axis=1) > 0, "phones")
-    said, pronunciation = _spoken(line.phones.words, language)
-    for item, phones in zip(line.phones.words, said, strict=True):
-        first, last = _columns(item, line.offset_seconds, len(out))
-        if last <= first or not phones:
-            continue
-        # An edge that cuts the sound or the file is not the word's.
-        whole = item.start >= line.offset_seconds and last < len(out)
-        before = max(0, first - SLACK)
-        part = scores.part(before, last + SLACK)
-        found = align(part, [phones]) if whole else None
-        if found is not None:
-            rows = found.posteriors(len(part))
-            voiced = rows[:, SILENCE] == 0
-            out[before : before + len(rows)][voiced] = rows[voiced]
-        else:
+    return _given_words(line, scores, language)
+
+
+def _given_words(line: SpeechLine, scores: PhoneScores, language: str) -> Given | None:
+    """Words aligned about where they were told to be; long gaps between them stay unknown."""
+    out = np.zeros((len(scores), len(PHONES)), np.float32)
+    known = np.zeros(len(out), bool)
+    assert line.phones is not None
+    items = line.phones.words
+    said, pronunciation = _spoken(items, language)
+    words, spans = [], []
+    for item, phones in zip(items, said, strict=True):
+        first, last = (
+            round((t - line.offset_seconds) / HOP_SECONDS) for t in (item.start, item.stop)
+        )
+        # A word that is cut is left to the sound.
+        if phones and first >= 0 and last <= len(out) + SLACK:
+            words.append(phones)
+            spans.append((first, min(last, len(out))))
+    if not words:
+        return None
+    windows = [(first - SLACK, last + SLACK) for first, last in spans]
+    found = align(scores, words, windows=windows)
+    if found is None:
+        for phones, (first, last) in zip(words, spans, strict=True):
             edges = np.linspace(first, last, len(phones) + 1).round().astype(int)
-            for phone, a, b in zip(phones, edges[:-1], edges[1:], strict=True):
+            for phone, (a, b) in zip(phones, pairwise(edges), strict=True):
                 out[a:b] = 0.0
                 out[a:b, phone] = 1.0
-    return Given(out, out.max(axis=1) > 0, "words", pronunciation)
+            known[first:last] = True
+    else:
+        for first, last in spans:
+            known[max(0, first - PAUSE // 2) : last + PAUSE // 2] = True
+        for _ in range(VOICE_PASSES):
+            adapted_to = adapted(scores, found, known=known)
+            found = align(adapted_to, words, windows=windows) or found
+        out = found.posteriors(len(out))
+        known |= out[:, SILENCE] == 0
+    hold_closures(out)
+    return Given(out, known, "words", pronunciation)
 
 
 def hold_closures(rows: Array) -> None:
