@@ -102,7 +102,7 @@ def measure_sync(
         entries.append(entry)
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
-            sync.plot(plots / f"{person.id}.sync.png")
+            sync.plot(plots / f"{person.id}.sync.png", title=person.id)
     return entries
 
 

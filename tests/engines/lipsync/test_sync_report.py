@@ -77,7 +77,7 @@ def test_lips_that_follow_the_phones(
     assert (line["start"], line["stop"]) == (0.0, 8.0)
     write_report(report, tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text()) == report
-    meter.plot(tmp_path / "plot.png")
+    meter.plot(tmp_path / "plot.png", title="P1")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -85,6 +85,40 @@ def test_lips_that_follow_other_sound(speech: Speech, face: FaceRequest) -> None
     report = measured(speech, face, wanted_opening(speech)[::-1], 0.0).report()
     assert report["openness"]["r"] < 0.35
     assert report["closures"]["met"] < report["closures"]["by_chance"] + 0.25
+    # Some lag is the best even here, and says nothing.
+    assert report["openness"]["best_lag_ms"] is None
+    assert report["loudness"]["best_lag_ms"] is None
+
+
+def test_a_line_ends_with_its_sound(speech: Speech, face: FaceRequest) -> None:
+    path = speech.lines[0].path
+    lines = (
+        SpeechLine(path=path, start_seconds=0.5, duration_seconds=2.0),
+        SpeechLine(path=path, start_seconds=2.25, offset_seconds=17.3434375),
+    )
+    report = measured(replace(speech, lines=lines), face, wanted_opening(speech), 0.0).report()
+    spans = [(line["start"], line["stop"]) for line in report["lines"]]
+    # The first is talked over by the second, which is one second long.
+    assert spans == [(0.5, 2.25), (2.25, pytest.approx(3.25, abs=0.002))]
+
+
+def test_the_plot_has_a_row_for_ten_seconds(speech: Speech, tmp_path: Path) -> None:
+    import cv2
+
+    heights = []
+    for seconds in (8, 25):
+        samples = np.resize(speech.samples, 16_000 * seconds)
+        meter = SyncMeter(replace(speech, samples=samples))
+        meter.plot(tmp_path / "plot.png", title="P1")
+        picture = cv2.imread(str(tmp_path / "plot.png"))
+        assert picture is not None
+        heights.append(picture.shape[0])
+        # The green line of what is wanted runs through every row.
+        blue, middle, red = (picture[:, :, i].astype(int) for i in range(3))
+        green = (middle > red + 30) & (middle > blue + 30)
+        rows = np.array_split(green[-(130 * -(-seconds // 10)) :], -(-seconds // 10))
+        assert all(row.sum() > 100 for row in rows)
+    assert heights[1] - heights[0] == 2 * 130
 
 
 def test_lips_that_shut_in_pauses_only_are_not_lucky(speech: Speech, face: FaceRequest) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,10 @@ import numpy.typing as npt
 from facepick.compositing.masks import LIPS_OUTER, Area, area_around
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import Speech
+from facepick.engines.lipsync.sync_plot import SyncCurves, draw_sync
 from facepick.engines.lipsync.uhq import lower_face
 from facepick.faces.detection import FloatArray
+from facepick.media.dub import line_seconds
 
 __all__ = ["SyncMeter", "mouth_opening", "write_report"]
 
@@ -47,6 +49,10 @@ _CLOSURE_SLACK = 0.04
 # How far speech is moved for the "wrong sound" row: beyond any lag, and by odd amounts, so that
 # a regular rhythm does not fall onto itself.
 _WRONG_SHIFTS = (0.83, 1.37, 1.91, 2.53, 3.07, -0.71, -1.27, -1.93, -2.41, -3.11)
+
+# By how much the best lag's r must surpass that of all wrong sound: speech played backwards
+# surpasses it by 0.15, lips that follow the phones by 0.5.
+_CLEARLY = 0.2
 
 
 def mouth_opening(mesh: FloatArray) -> float:
@@ -135,52 +141,42 @@ class SyncMeter:
             "lines": lines,
         }
 
-    def plot(self, path: Path) -> None:
-        """A PNG: the mouth's opening over the opening that the phones ask for."""
+    def plot(self, path: Path, *, title: str = "") -> None:
+        """A PNG: the mouth's opening over the opening that the phones ask for, and the figures.
+
+        Args:
+            title: before the figures; ASCII is drawn, the rest shows as "?".
+        """
         import cv2
 
         rows = sorted(self._rows, key=lambda r: r.time)
         curves = _curves(self._speech, self._language)
-        seconds = len(self._speech.samples) / Speech.SAMPLE_RATE
-        width, height, left = 960, 240, 8
-        picture = np.full((height, width, 3), 250, np.uint8)
-
-        def points(times: Array, values: Array) -> list[npt.NDArray[np.int32]]:
-            if not len(values):
-                return []
-            low, high = np.percentile(values, [2, 98])
-            level = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
-            x = left + times / max(seconds, 1e-6) * (width - 2 * left)
-            y = height - 30 - level * (height - 60)
-            return [np.stack([x, y], 1).round().astype(np.int32)]
-
-        grid = np.arange(len(curves.opening)).astype(np.float64) * _STEP
-        for start, stop in _runs(curves.closure > _SHUT):
-            a, b = (int(left + t * _STEP / seconds * (width - 2 * left)) for t in (start, stop))
-            cv2.rectangle(picture, (a, 20), (max(b, a + 1), height - 20), (205, 225, 250), -1)
-        cv2.polylines(picture, points(grid, curves.opening), False, (60, 140, 60), 1, cv2.LINE_AA)
-        times = np.array([r.time for r in rows], np.float64)
-        opening = np.array([r.opening for r in rows], np.float64)
-        cv2.polylines(picture, points(times, opening), False, (180, 60, 30), 1, cv2.LINE_AA)
-        for row in rows:
-            if not row.made:
-                x = int(left + row.time / max(seconds, 1e-6) * (width - 2 * left))
-                cv2.line(picture, (x, height - 12), (x, height - 4), (160, 160, 160), 1)
-        text = "mouth (blue), what the phones ask for (green), p b m (shaded), left alone (grey)"
-        cv2.putText(picture, text, (left, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (60, 60, 60), 1)
+        picture = draw_sync(
+            SyncCurves(
+                seconds=len(self._speech.samples) / Speech.SAMPLE_RATE,
+                level=curves.loudness,
+                wanted=curves.opening,
+                shut=[(a * _STEP, b * _STEP) for a, b in _runs(curves.closure > _SHUT)],
+                times=np.array([r.time for r in rows], np.float64),
+                opening=np.array([r.opening for r in rows], np.float64),
+                made=np.array([r.made for r in rows], np.bool_),
+                starts=[start for start, _, _ in self._spans()],
+                step=_STEP,
+            ),
+            _headline(title, self.report()),
+        )
         done, data = cv2.imencode(".png", picture)
         if done:
             path.write_bytes(data.tobytes())
 
     def _spans(self) -> list[tuple[float, float, str | None]]:
-        """Start, end and words of each line; a line ends where the next begins."""
+        """Start, end and words of each line; a line ends at the latest where the next begins."""
         lines = sorted(self._speech.lines, key=lambda line: line.start_seconds)
         end = len(self._speech.samples) / Speech.SAMPLE_RATE
         spans = []
         for line, after in zip(lines, [*lines[1:], None], strict=True):
             stop = end if after is None else after.start_seconds
-            if line.duration_seconds is not None:
-                stop = min(stop, line.start_seconds + line.duration_seconds)
+            stop = min(stop, line.start_seconds + float(line_seconds(line)))
             if stop > line.start_seconds:
                 spans.append((line.start_seconds, stop, line.text))
         return spans
@@ -217,6 +213,26 @@ def _curves(speech: Speech, language: str) -> _Curves:
     )
 
 
+def _headline(title: str, report: Mapping[str, Any]) -> list[str]:
+    """Two lines of words over the plot."""
+    frames = ", ".join(f"{count} {what}" for what, count in report["frames"].items())
+    first = f"{title}: {frames} frames; phones from the {report['phones_from']}"
+    openness, closures = report["openness"], report["closures"]
+    if openness is None:
+        return [first, "too little speech to measure"]
+    lag = openness["best_lag_ms"]
+    second = f"r {openness['r']:.2f} (wrong sound {openness['wrong_sound_r']:.2f}), lag " + (
+        "unclear" if lag is None else f"{lag:+d} ms"
+    )
+    if closures is not None:
+        second += f"; closures met {closures['met']:.0%} of {closures['heard']}"
+        if closures["by_chance"] is not None:
+            second += f" (by chance {closures['by_chance']:.0%})"
+    if report["sharpness_ratio"] is not None:
+        second += f"; sharpness {report['sharpness_ratio']:.2f}"
+    return [first, second]
+
+
 def _loudness(samples: npt.NDArray[np.float32], columns: int) -> Array:
     """Level in dB over 40 ms around each column."""
     hop = round(_STEP * Speech.SAMPLE_RATE)
@@ -244,16 +260,25 @@ def _agreement(rows: Sequence[_Row], curves: _Curves) -> dict[str, Any]:
 
 
 def _correlation(times: Array, opening: Array, curve: Array) -> dict[str, Any]:
-    """r as it stands, the lag at which it is largest, and r with wrong sound."""
-    by_lag = [_r(opening, _at(curve, times + lag)) for lag in _LAGS]
-    best = int(np.argmax(by_lag))
-    wrong = [_r(opening, _at(curve, times + shift)) for shift in _WRONG_SHIFTS]
+    """r as it stands, the lag at which it is largest, and r with wrong sound.
+
+    Some lag is always the best.  It is only given where no wrong sound, moved by as many lags,
+    fits nearly as well.
+    """
+
+    def around(shift: float) -> list[float]:
+        return [_r(opening, _at(curve, times + shift + lag)) for lag in _LAGS]
+
+    by_lag = around(0.0)
+    best, middle = int(np.argmax(by_lag)), len(_LAGS) // 2
+    wrong = [around(shift) for shift in _WRONG_SHIFTS]
+    stands_out = by_lag[best] > max(max(row) for row in wrong) + _CLEARLY
     return {
-        "r": round(by_lag[len(_LAGS) // 2], 3),
+        "r": round(by_lag[middle], 3),
         # Positive: the lips come after the sound.
-        "best_lag_ms": round(-1000 * float(_LAGS[best])),
+        "best_lag_ms": round(-1000 * float(_LAGS[best])) if stands_out else None,
         "best_r": round(by_lag[best], 3),
-        "wrong_sound_r": round(float(np.mean(wrong)), 3),
+        "wrong_sound_r": round(float(np.mean([row[middle] for row in wrong])), 3),
     }
 
 
