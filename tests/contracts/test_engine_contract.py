@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import weakref
@@ -41,17 +42,14 @@ class Bench:
     cancel: CancelToken
 
 
-@pytest.fixture(params=ENGINES, ids=_name)
-def bench(
-    request: pytest.FixtureRequest, tmp_path: Path, odd: Callable[[str], Path], shared_media: Path
-) -> Iterator[Bench]:
+@contextlib.contextmanager
+def _bench(engine: Engine, folder: Path, video: Path, media: Path) -> Iterator[Bench]:
     """An engine, requests of the left person of a 640x360 clip, and a way to open sessions."""
-    engine: Engine = request.param
     key = (engine.spec.flow, engine.spec.id)
     assert key in CASES, f"add {key} to tests/contracts/engine_cases.py"
     case = CASES[key]
     requests = face_requests(
-        odd("base_640x360.mp4"),
+        video,
         tuple(range(case.frames)),
         margin=engine.spec.margin,
         mesh=engine.spec.needs_mesh,
@@ -61,14 +59,46 @@ def bench(
 
     def open_session(seen: Sequence[FaceRequest] | None = None) -> EngineSession:
         given = list(requests if seen is None else seen)
-        extra = case.extra(tmp_path, given, shared_media)
-        context = context_for(engine, tmp_path, given, cancel=cancel, **extra)
+        extra = case.extra(folder, given, media)
+        context = context_for(engine, folder, given, cancel=cancel, **extra)
         opened.append(engine.open(context))
         return opened[-1]
 
     yield Bench(engine, requests, open_session, opened, cancel)
     for session in opened:
         session.close()
+
+
+@pytest.fixture(params=ENGINES, ids=_name)
+def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, odd: Callable[[str], Path], shared_media: Path
+) -> Iterator[Bench]:
+    """For tests that open sessions of their own."""
+    with _bench(request.param, tmp_path, odd("base_640x360.mp4"), shared_media) as made:
+        yield made
+
+
+@dataclass
+class Running:
+    """One session of an engine, and what it answered at first."""
+
+    session: EngineSession
+    requests: list[FaceRequest]
+    results: list[EngineResult]
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=_name)
+def running(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    odd: Callable[[str], Path],
+    shared_media: Path,
+) -> Iterator[Running]:
+    """A session that several tests use one after the other: earlier requests must not matter."""
+    folder = tmp_path_factory.mktemp("running")
+    with _bench(request.param, folder, odd("base_640x360.mp4"), shared_media) as made:
+        session = made.open()
+        yield Running(session, made.requests, session.process(made.requests))
 
 
 def _digest(result: EngineResult) -> object:
@@ -98,9 +128,9 @@ def test_spec_is_complete(engine: Engine) -> None:
         assert spec.synthetic
 
 
-def test_one_answer_each_in_order_and_well_formed(bench: Bench) -> None:
-    results = bench.open().process(bench.requests)
-    assert len(results) == len(bench.requests)
+def test_one_answer_each_in_order_and_well_formed(running: Running) -> None:
+    results = running.results
+    assert len(results) == len(running.requests)
     patches = [r for r in results if isinstance(r, FacePatch)]
     assert patches, "not one of the frames was changed: the case proves nothing"
     for result in results:
@@ -114,9 +144,9 @@ def test_one_answer_each_in_order_and_well_formed(bench: Bench) -> None:
         assert all(isinstance(v, int) for v in patch.origin)
 
 
-def test_a_patch_stays_inside_its_crop(bench: Bench) -> None:
+def test_a_patch_stays_inside_its_crop(running: Running) -> None:
     """Outside the crop an engine knows nothing of the picture; it must not paint there."""
-    for request, result in zip(bench.requests, bench.open().process(bench.requests), strict=True):
+    for request, result in zip(running.requests, running.results, strict=True):
         if not isinstance(result, FacePatch):
             continue
         rows, columns = np.nonzero(result.alpha)
@@ -128,8 +158,8 @@ def test_a_patch_stays_inside_its_crop(bench: Bench) -> None:
         assert y.max() < request.origin[1] + height
 
 
-def test_no_requests_no_answers(bench: Bench) -> None:
-    assert bench.open().process([]) == []
+def test_no_requests_no_answers(running: Running) -> None:
+    assert running.session.process([]) == []
 
 
 def test_deterministic_over_sessions(bench: Bench) -> None:
@@ -151,23 +181,26 @@ def test_independent_of_batch_size_and_of_earlier_requests(bench: Bench) -> None
     assert [_digest(r) for r in fresh.process(bench.requests[half:])] == whole[half:]
 
 
-def test_requests_are_not_changed(bench: Bench) -> None:
+def test_requests_are_not_changed(running: Running) -> None:
     def state(r: FaceRequest) -> tuple[bytes, ...]:
         mesh = b"" if r.mesh is None else r.mesh.tobytes()
         return r.crop.tobytes(), r.landmarks5.tobytes(), mesh
 
-    before = [state(r) for r in bench.requests]
-    for r in bench.requests:
+    requests = [
+        replace(r, crop=r.crop.copy(), landmarks5=r.landmarks5.copy()) for r in running.requests
+    ]
+    before = [state(r) for r in requests]
+    for r in requests:
         r.crop.setflags(write=False)
         r.landmarks5.setflags(write=False)
-    bench.open().process(bench.requests)
-    assert [state(r) for r in bench.requests] == before
+    running.session.process(requests)
+    assert [state(r) for r in requests] == before
 
 
-def test_patches_do_not_share_memory_with_the_crop_or_each_other(bench: Bench) -> None:
-    results = [r for r in bench.open().process(bench.requests) if isinstance(r, FacePatch)]
+def test_patches_do_not_share_memory_with_the_crop_or_each_other(running: Running) -> None:
+    results = [r for r in running.results if isinstance(r, FacePatch)]
     for patch in results:
-        assert not any(np.shares_memory(patch.image, r.crop) for r in bench.requests)
+        assert not any(np.shares_memory(patch.image, r.crop) for r in running.requests)
     for a, b in pairwise(results):
         assert not np.shares_memory(a.image, b.image)
 
@@ -194,12 +227,11 @@ def test_cancel_is_honoured(bench: Bench) -> None:
     ids=["speck", "tiny", "huge", "left edge", "below", "far outside"],
 )
 def test_odd_places_and_sizes_do_not_crash(
-    bench: Bench, dx: float, dy: float, scale: float
+    running: Running, dx: float, dy: float, scale: float
 ) -> None:
-    session = bench.open()
-    strange = [moved(r, dx, dy, scale) for r in bench.requests[:2]]
+    strange = [moved(r, dx, dy, scale) for r in running.requests[:2]]
     guessed = [replace(r, seen=BRIDGED, confidence=0.1) for r in strange]
-    results = session.process([*strange, *guessed])
+    results = running.session.process([*strange, *guessed])
     assert len(results) == 4
     for result in results:
         if isinstance(result, FacePatch):
@@ -208,19 +240,18 @@ def test_odd_places_and_sizes_do_not_crash(
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 9), (15, 3)])
-def test_crops_of_a_few_pixels_do_not_crash(bench: Bench, width: int, height: int) -> None:
-    session = bench.open()
-    base = bench.requests[0]
+def test_crops_of_a_few_pixels_do_not_crash(running: Running, width: int, height: int) -> None:
+    base = running.requests[0]
     small = replace(base, crop=np.ascontiguousarray(base.crop[:height, :width]))
-    assert len(session.process([small])) == 1
+    assert len(running.session.process([small])) == 1
 
 
-def test_points_that_coincide_do_not_crash(bench: Bench) -> None:
+def test_points_that_coincide_do_not_crash(running: Running) -> None:
     """A tracker that loses a face may hand over five equal landmarks."""
-    base = bench.requests[0]
+    base = running.requests[0]
     center = np.full((5, 2), base.box.center, np.float32)
     flat = replace(base, landmarks5=center, mesh=None, mesh_score=0.0)
-    assert len(bench.open().process([flat])) == 1
+    assert len(running.session.process([flat])) == 1
 
 
 def test_close_twice_and_memory_freed(bench: Bench) -> None:
