@@ -1,22 +1,36 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facepick.compositing.patch import FaceRequest
+from facepick.compositing.patch import BgrImage, FaceRequest
 from facepick.engines.lipsync.rewrite import bank as banks
+from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
+from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.errors import Cancelled, EngineError
+from facepick.faces.detection import FloatArray
+from facepick.faces.mesh import FaceMesh
+from facepick.models.store import default_store
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken
 
+Reader = Callable[[BgrImage, FloatArray], FloatArray]
 
-def test_pictures_are_the_clips_own_pixels(talker: list[FaceRequest], tmp_path: Path) -> None:
-    bank = banks.learn(talker[:12], tmp_path)
+
+@pytest.fixture(scope="module")
+def read() -> Reader:
+    return MouthReader(default_store()).read
+
+
+def test_pictures_are_the_clips_own_pixels(
+    talker: list[FaceRequest], tmp_path: Path, read: Reader
+) -> None:
+    bank = banks.learn(talker[:12], tmp_path, read=read)
     assert bank is not None
     mouth = bank.mouth(4)
     h, w = mouth.image.shape[:2]
@@ -26,10 +40,10 @@ def test_pictures_are_the_clips_own_pixels(talker: list[FaceRequest], tmp_path: 
 
 
 def test_the_bank_stays_small_and_spread(
-    talker: list[FaceRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    talker: list[FaceRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Reader
 ) -> None:
     monkeypatch.setattr(banks, "MAX_MOUTHS", 25)
-    bank = banks.learn(talker, tmp_path)
+    bank = banks.learn(talker, tmp_path, read=read)
     assert bank is not None
     assert len(bank) == 25
     assert len(bank.frames) == len(talker)
@@ -39,7 +53,7 @@ def test_the_bank_stays_small_and_spread(
     assert (np.diff(bank.frames[bank.rows]) > 0).all()
 
 
-def test_footage_is_not_held(talker: list[FaceRequest], tmp_path: Path) -> None:
+def test_footage_is_not_held(talker: list[FaceRequest], tmp_path: Path, read: Reader) -> None:
     """Memory does not grow with the video: a request is let go once it is learned from."""
     alive: list[weakref.ref[FaceRequest]] = []
 
@@ -51,32 +65,59 @@ def test_footage_is_not_held(talker: list[FaceRequest], tmp_path: Path) -> None:
             del copied
             assert sum(r() is not None for r in alive) <= 2
 
-    assert banks.learn(stream(), tmp_path) is not None
+    assert banks.learn(stream(), tmp_path, read=read) is not None
     assert len(alive) == 30
 
 
 def test_guessed_and_meshless_faces_are_not_learned_from(
-    talker: list[FaceRequest], tmp_path: Path
+    talker: list[FaceRequest], tmp_path: Path, read: Reader
 ) -> None:
     doubtful = [replace(talker[0], seen=BRIDGED), replace(talker[1], mesh=None, mesh_score=0.0)]
-    assert banks.learn(doubtful, tmp_path) is None
-    bank = banks.learn([*doubtful, *talker[2:5]], tmp_path)
+    assert banks.learn(doubtful, tmp_path, read=read) is None
+    bank = banks.learn([*doubtful, *talker[2:5]], tmp_path, read=read)
     assert bank is not None
     assert bank.frames.tolist() == [2, 3, 4]
 
 
-def test_cancel_leaves_no_bank(talker: list[FaceRequest], tmp_path: Path) -> None:
+def test_cancel_leaves_no_bank(talker: list[FaceRequest], tmp_path: Path, read: Reader) -> None:
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(Cancelled):
-        banks.learn(talker, tmp_path, cancel=cancel)
+        banks.learn(talker, tmp_path, read=read, cancel=cancel)
     assert banks.load(tmp_path) is None
 
 
-def test_a_damaged_pack_is_an_error(talker: list[FaceRequest], tmp_path: Path) -> None:
-    bank = banks.learn(talker[:5], tmp_path)
+def test_a_damaged_pack_is_an_error(
+    talker: list[FaceRequest], tmp_path: Path, read: Reader
+) -> None:
+    bank = banks.learn(talker[:5], tmp_path, read=read)
     assert bank is not None
     pack = tmp_path / banks.PACK
     pack.write_bytes(b"\0" * pack.stat().st_size)
     with pytest.raises(EngineError, match="damaged"):
         bank.mouth(0)
+
+
+def test_a_mouth_is_read_the_same_from_another_cut(talker: list[FaceRequest], read: Reader) -> None:
+    """One look of the network scatters with what it is shown around the face; several do less."""
+
+    def opening(mesh: FloatArray) -> float:
+        return float(mouth_features(in_head_frame(mesh))[0])
+
+    network = FaceMesh(default_store())
+    once, several = [], []
+    for request in talker[::5]:
+        mesh = request.local(request.mesh)
+        wider = (mesh - mesh.mean(axis=0)) * np.float32(1.05) + mesh.mean(axis=0)
+        once.append(
+            opening(network.locate_again(request.crop, wider)[0])
+            - opening(network.locate_again(request.crop, mesh)[0])
+        )
+        several.append(opening(read(request.crop, wider)) - opening(read(request.crop, mesh)))
+    assert np.std(several) < 0.8 * np.std(once)
+
+
+def test_a_picture_without_a_face_leaves_the_mesh(talker: list[FaceRequest], read: Reader) -> None:
+    mesh = talker[0].local(talker[0].mesh)
+    blank = np.full_like(talker[0].crop, 127)
+    np.testing.assert_array_equal(read(blank, mesh), mesh)

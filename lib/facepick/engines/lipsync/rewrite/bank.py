@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,11 +137,15 @@ def learn(
     footage: Iterable[FaceRequest],
     folder: Path,
     *,
+    read: Callable[[BgrImage, FloatArray], Array],
     clear: Callable[[FaceRequest], bool] = lambda request: True,
     progress: ProgressMeter | None = None,
     cancel: CancelToken = never,
 ) -> Bank | None:
     """One pass over the person's footage; the bank is written to `folder`.
+
+    Meshes are read anew, by `read`: those of the requests are averaged over three frames, and lips
+    that meet within two would be held to be half open.
 
     None when the mesh was seen nowhere, or no mouth was `clear`: a mouth with a finger on it is
     not kept, or the finger would be shown elsewhere.
@@ -158,11 +162,18 @@ def learn(
     total = np.zeros((468, 3))
     cells: dict[tuple[int, ...], list[_Kept]] = defaultdict(list)
     count = 0
-    for done, (request, mesh) in enumerate(_unsmoothed(footage)):
+    last = -1
+    for done, request in enumerate(footage):
         if done % 16 == 0:
             cancel.raise_if_cancelled()
             if progress is not None:
                 progress.update(done)
+        if not usable(request) or request.source_frame <= last:
+            continue
+        last = request.source_frame
+        assert request.mesh is not None
+        origin = np.array([*request.origin, 0], np.float32)
+        mesh = read(request.crop, request.mesh - origin)
         pose = head_pose(mesh)
         face = in_head_frame(mesh)
         shape = mouth_features(face)
@@ -216,42 +227,6 @@ def load(folder: Path) -> Bank | None:
         return Bank(folder=folder, **{name: file[name] for name in file.files})
 
 
-def _unsmoothed(footage: Iterable[FaceRequest]) -> Iterator[tuple[FaceRequest, Array]]:
-    """The usable requests, each with its mesh (468, 3) as the picture itself shows it.
-
-    A request's mesh is averaged with those of the frames before and after, 0.2 of each.  Lips
-    that meet within two frames are thereby held to be half open, and would be chosen as such.  One
-    step of Van Cittert's iteration gives most of it back: twice the mesh less the mesh smoothed
-    again.
-    """
-    before: FaceRequest | None = None
-    now: FaceRequest | None = None
-    for after in footage:
-        if not usable(after) or (now is not None and after.source_frame <= now.source_frame):
-            continue
-        if now is not None:
-            yield now, _sharper(before, now, after)
-        before, now = now, after
-    if now is not None:
-        yield now, _sharper(before, now, None)
-
-
-def _sharper(before: FaceRequest | None, now: FaceRequest, after: FaceRequest | None) -> Array:
-    assert now.mesh is not None
-    near = [
-        other.mesh + np.append(now.landmarks5.mean(0) - other.landmarks5.mean(0), 0.0)
-        for other in (before, after)
-        if other is not None
-        and other.mesh is not None
-        and abs(other.source_frame - now.source_frame) == 1
-        and other.shot == now.shot
-    ]
-    # At the end of a shot the mesh is averaged with one neighbour alone: 0.2 of 0.8.
-    share = 0.25 if len(near) == 1 else 0.2
-    change = sum((share * (other - now.mesh) for other in near), np.zeros((468, 3)))
-    return np.asarray(now.mesh - change, dtype=np.float32)
-
-
 def _cut(
     request: FaceRequest,
     mesh: Array,
@@ -263,7 +238,6 @@ def _cut(
     """The picture around the lips; None when it reaches out of the crop by more than a little."""
     import cv2
 
-    mesh = mesh - np.array([*request.origin, 0], np.float32)
     lips = mesh[list(OUTER_LIP), :2]
     reach = REACH * scale
     height, width = request.crop.shape[:2]

@@ -25,6 +25,7 @@ from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.rewrite import bank as banks
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame
 from facepick.engines.lipsync.rewrite.own_voice import MIN_R, listen
+from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.engines.lipsync.rewrite.render import Layer, parted, render
 from facepick.engines.lipsync.rewrite.restless import bearable, calmed
 from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
@@ -105,6 +106,7 @@ class RewriteEngine:
             bank = banks.learn(
                 context.footage(),
                 context.workspace,
+                read=MouthReader(context.models).read,
                 clear=masker.lips_clear,
                 progress=meter,
                 cancel=context.cancel,
@@ -267,7 +269,7 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
             "held_out_r": [round(v, 3) for v in own.r],
             "table_r": round(own.table_r, 3),
             "offset_ms": round(1000 * own.offset_seconds),
-            "speech_seconds": round(own.speech_seconds, 1),
+            "speech_frames": int(own.spoken.sum()),
             "share": round(own.share, 2),
         },
         "opening_range": [round(float(low), 4), round(float(high), 4)],

