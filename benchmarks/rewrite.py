@@ -25,6 +25,8 @@ outside    largest difference of a luma sample outside the alpha
 With ``--targets`` no video is made: what the engine asks of the lips is scored itself, which tells
 a miss of the listening half from one of the drawing half.
 
+With ``--own`` people are re-synced to their own speech instead: see ``rewrite_own.py``.
+
 Times of the phones come from the aligner of pocketsphinx with its triphones (``pip install
 pocketsphinx``), which shares no code with ours; synthetic voices tell themselves when they say
 which phone (programs ``flite``, voices made from recordings of one speaker, and ``espeak-ng``,
@@ -434,8 +436,14 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", default=["words", "sound", "wrong"])
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--targets", action="store_true")
+    parser.add_argument("--own", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    if options.own:
+        import rewrite_own
+
+        rewrite_own.table(options.media, options.only)
+        return
     columns: tuple[str, ...] = (
         "r", "lag", "closed", "chance", "jitter", "sharp", "written", "ms", "outside",
     )  # fmt: skip

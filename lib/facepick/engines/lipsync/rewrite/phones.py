@@ -193,8 +193,6 @@ CLOSURE_COST = 2.0
 """A stop begins with a closure, which in clean and in synthetic speech is silent as no stop of the
 model's training was; without this, pauses are heard before every other "p" of a synthesiser.  In
 log likelihood of a column, where phones differ by 5 to 20."""
-PAUSE_COST = 10.0
-"""For each pause between words."""
 
 
 def shut_stops(scores: PhoneScores) -> PhoneScores:
@@ -234,16 +232,13 @@ def align(
     flat = scores.states.reshape(columns, -1)
     # A state is entered from itself (0), from the one before (1) or, at the first state of a
     # phone that follows a silence, from the phone before that silence (2).
-    pauses = np.flatnonzero(phones[1:-1] == SILENCE) + 1
-    over = 3 * (pauses + 1)
-    cost = np.zeros(n, np.float32)
-    cost[3 * pauses] = PAUSE_COST
+    over = 3 * (np.flatnonzero(phones[1:-1] == SILENCE) + 2)
     low = np.float32(-1e30)
 
     def step(row: Array, t: int) -> tuple[Array, npt.NDArray[np.uint8]]:
         entered = np.empty_like(row)
         entered[0] = low
-        np.subtract(row[:-1], cost[1:], out=entered[1:])
+        entered[1:] = row[:-1]
         source = (entered > row).view(np.uint8)
         best = np.maximum(row, entered)
         jumped = row[over - 4]
