@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser.support import ROOT, TabPage, browser, click_through, free_port, serving
+from tests.browser.support import (
+    PATIENCE_MS,
+    ROOT,
+    TabPage,
+    browser,
+    click_through,
+    free_port,
+    serving,
+)
 from tests.contracts.face_footage import frames_of
 
 pytestmark = pytest.mark.browser
@@ -53,6 +65,23 @@ def anna(chrome: Any) -> Any:
     )
 
 
+@contextlib.contextmanager
+def halted(pid: int) -> Iterator[None]:
+    """Keeps a process from going on, so that it cannot be done before it is asked to stop."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
 def test_from_the_clip_to_the_result(anna: Any, address: str, home: Path) -> None:
     tab = TabPage(anna, address, "light")
     click_through(tab)
@@ -84,11 +113,14 @@ def test_one_job_for_two_clicks_and_it_outlives_the_page(
     tab = TabPage(anna, address, "jobs")
     tab.page.dblclick("button#facepick_render:not([disabled])")
     tab.page.wait_for_selector("#facepick_progress .facepick-progress")
-    tab.page.close()
-    again = TabPage(anna, address, "jobs")
-    again.press("stop")
+    [job] = set(jobs.iterdir()) - before
+    with halted(json.loads((job / "child.json").read_text())["pid"]):
+        tab.page.close()
+        again = TabPage(anna, address, "jobs")
+        again.press("stop")
+        wait_until((job / "cancel").exists)
     again.wait_text("progress", "Stopped")
-    assert len(set(jobs.iterdir()) - before) == 1
+    assert set(jobs.iterdir()) - before == {job}
     again.page.click("#facepick_earlier >> text=Earlier jobs")
     again.page.wait_for_selector("[data-facepick-act^='resume:']")
     again.shot("stopped")

@@ -18,6 +18,7 @@ from tests.browser.support import ROOT, free_port, serving
 HERE = Path(__file__).resolve().parent
 CONSTRAINTS = ROOT / "tests" / "constraints"
 CLASH = HERE / "clash"
+STAMP = "facepick-pins"
 
 # What the host has of its own, as far as facepick meets it; facepick's own needs are then added
 # by install.py, as a host would.
@@ -28,7 +29,7 @@ HOST_PACKAGES = (
 
 
 def host_python(kind: str) -> Path:
-    """The Python of ``.venv-KIND``, made when it is not there or its pins have changed.
+    """The Python of ``.venv-KIND``, made when it is not there or its pins, or ours, have changed.
 
     Skips on a Python that the hosts do not run on; they are at home on 3.10 and 3.11.
     """
@@ -40,9 +41,9 @@ def host_python(kind: str) -> Path:
         base = sys.executable
     folder = Path(os.environ.get("FACEPICK_VENVS", ROOT)) / f".venv-{kind}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    pins = (CONSTRAINTS / f"{kind}.txt").read_bytes()
+    pins = (CONSTRAINTS / f"{kind}.txt").read_bytes() + (ROOT / "install.py").read_bytes()
     wanted = hashlib.sha256(pins + repr((HOST_PACKAGES, base)).encode()).hexdigest()
-    stamp = folder / "facepick-pins"
+    stamp = folder / STAMP
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
     shutil.rmtree(folder, ignore_errors=True)
@@ -58,6 +59,16 @@ def host_python(kind: str) -> Path:
     (torch / "torch" / "__init__.py").write_text('"""Stands for the torch of the host."""\n')
     stamp.write_text(wanted)
     return python
+
+
+@contextlib.contextmanager
+def changing(python: Path) -> Iterator[None]:
+    """What is installed meanwhile counts only if nothing failed; else it is all made anew."""
+    stamp = python.parent.parent / STAMP
+    text = stamp.read_text()
+    stamp.unlink()
+    yield
+    stamp.write_text(text)
 
 
 def freeze(python: Path) -> dict[str, str]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from tests.browser.support import ROOT, TabPage, browser, click_through
-from tests.host.support import CLASH, freeze, host_python, run_install, stand_in
+from tests.host.support import CLASH, changing, freeze, host_python, run_install, stand_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 
 KINDS = ("a1111", "forge")
 
@@ -28,9 +28,10 @@ def kind(request: pytest.FixtureRequest) -> str:
     """A host whose Python has facepick's needs, added by install.py."""
     python = host_python(request.param)
     before = freeze(python)
-    done = run_install(python)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "could not" not in done.stdout, done.stdout
+    with changing(python):
+        done = run_install(python)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "could not" not in done.stdout, done.stdout
     after = freeze(python)
     moved = {name: (v, after.get(name)) for name, v in before.items() if after.get(name) != v}
     assert moved == {}

@@ -59,7 +59,7 @@ def test_a_process_id_used_again_is_not_taken_for_the_worker(tmp_path: Path) -> 
 
 def test_a_running_job_cannot_be_claimed_twice(tmp_path: Path) -> None:
     job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
-    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         state = {"state": "running", "pid": sleeper.pid, "pid_started": None}
         (job.folder / "state.json").write_text(json.dumps(state))
