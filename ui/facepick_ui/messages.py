@@ -215,6 +215,15 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Upload exactly one list (.json or .srt) together with its sound files.",
         "请上传一个列表（.json 或 .srt）及其声音文件。",
     ),
+    "speech_says": ("Speech", "语音"),
+    "unheard": (
+        "The last {seconds} s of {file} are left out.",
+        "{file} 的最后 {seconds} 秒将被略去。",
+    ),
+    "unheard_help": (
+        "The video ends before. Under “When the speech is longer” it can loop, bounce or freeze.",
+        "视频在此之前结束。可在“语音更长时”中选择循环、往返或定格来延长视频。",
+    ),
     "lines_more": ("and {n} more lines", "另有 {n} 条台词"),
     "source": ("Photos of the new face", "新面孔的照片"),
     "source_hint": (
@@ -278,6 +287,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "keep": ("Add, and pick another person", "加入列表，再选另一人"),
     "assignments": ("What will happen", "将要进行的修改"),
     "col_who": ("Who", "人物"),
+    "col_when": ("When", "时间"),
     "col_what": ("What", "修改"),
     "col_how": ("How", "方式"),
     "current": ("current choice", "当前选择"),
@@ -363,6 +373,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "failed": ("That did not work", "操作失败"),
     "already": ("This is running already.", "任务已在进行中。"),
     "report_changed": ("Changed", "已修改"),
+    "report_closed": ("{n} of them: mouth closed", "其中 {n} 帧：合上嘴"),
     "report_left": ("Left alone", "未改动"),
     "report_frames": ("{n} frames", "{n} 帧"),
     "reason_absent": ("not on screen", "不在画面中"),

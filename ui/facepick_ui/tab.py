@@ -40,6 +40,11 @@ NO_BUTTONS: dict[str, Any] = {
 }  # fmt: skip
 """In the words of all generations.  Gradio's button for sharing sends the file to a server."""
 
+SPEECH_PARTS = (
+    "speech", "recording", "lines", "speech_start", "speech_offset", "speech_duration",
+)  # fmt: skip
+"""Widgets that say what is heard, and when."""
+
 SPEECH_OUTPUT = ("original", "length")
 """Settings of the output that only matter to new speech, and stand beside it."""
 
@@ -455,6 +460,7 @@ class _Layout:
                     "lines", "File", words="lines", file_count="multiple", height=130,
                     interactive=True,
                 )  # fmt: skip
+            self.html("speech_note", visible=False)
             with self.add("sound_row", "Row"):
                 self.page.output_widgets += self.widgets(
                     settings_widgets(OutputSettings, "output_", self.language, only=SPEECH_OUTPUT)
@@ -607,6 +613,9 @@ class _Wiring:
         on(c["style"].change, h.choose_style, ["flow", "style"])
         self._dependent_settings()
         plan = self.page.plan_names()
+        # `change`: a recording, and a file taken away, have no event of their own in gradio 3.
+        for name in (*SPEECH_PARTS, "output_length"):
+            on(c[name].change, h.hear, plan, outputs=[c["speech_note"]])
         on(c["keep"].click, h.keep, plan)
         on(c["render"].click, h.render, plan, watch=True)
         on(c["preview"].click, lambda key, *v: h.preview(key, False, *v), plan, watch=True)

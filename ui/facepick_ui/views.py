@@ -40,7 +40,9 @@ __all__ = [
     "report_view",
     "sheet_view",
     "source_list",
+    "speech_view",
     "timeline",
+    "unheard_note",
     "unusable",
 ]
 
@@ -374,6 +376,50 @@ def assignments_table(rows: Iterable[Row], language: str) -> str:
     )
 
 
+SPEECH_ROWS = 50
+"""Lines shown before a render; a list may hold thousands."""
+
+
+def speech_view(rows: Sequence[Row], language: str) -> str:
+    """Who will be heard when, and what the video is too short for.
+
+    Args:
+        rows: with ``people`` (label, colour), ``start``, ``stop`` (seconds), ``file``, ``words``
+            and ``over``, the seconds at the end that are left out.
+    """
+    body = "".join(
+        f"<tr><td>{'<br>'.join(_dotted(*person) for person in row['people'])}</td>"
+        f"<td>{_clock_exact(row['start'])} – {_clock_exact(row['stop'])}</td>"
+        f"<td>{html.escape(row['words'] or row['file'])}</td></tr>"
+        for row in rows[:SPEECH_ROWS]
+    )
+    if not body:
+        return ""
+    more = text("lines_more", language, n=len(rows) - SPEECH_ROWS)
+    heads = "".join(
+        f"<th>{html.escape(text(k, language))}</th>" for k in ("col_who", "col_when", "speech_says")
+    )
+    return (
+        f'<div class="facepick-list"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody>'
+        f"</table>{paragraph(more) if len(rows) > SPEECH_ROWS else ''}</div>"
+        + unheard_note([(row["file"], row["over"]) for row in rows if row["over"]], language)
+    )
+
+
+def unheard_note(left_out: Sequence[tuple[str, float]], language: str) -> str:
+    """Which speech the video is too short for: file and seconds; empty when there is none."""
+    if not left_out:
+        return ""
+    lines = [
+        text("unheard", language, file=file, seconds=f"{seconds:.1f}") for file, seconds in left_out
+    ]
+    return notice(" ".join(lines), text("unheard_help", language), kind="calm")
+
+
+def _dotted(label: str, color: str) -> str:
+    return f'<span class="facepick-dot" style="--c:{color}"></span><b>{html.escape(label)}</b>'
+
+
 def _face(uri: str) -> str:
     return f'<img class="facepick-avatar" src="{uri}" alt="">'
 
@@ -576,8 +622,8 @@ def report_view(people: Iterable[Mapping[str, Any]], marked: bool, language: str
     """What was changed and what was left alone, and why.
 
     Args:
-        people: with ``label``, ``what``, ``color``, ``changed`` (frames) and ``left`` (reason ->
-            frames).
+        people: with ``label``, ``what``, ``color``, ``changed`` (frames), ``left`` (reason ->
+            frames) and perhaps ``closed`` (frames in which a mouth was only shut).
     """
     rows = []
     for person in people:
@@ -592,7 +638,8 @@ def report_view(people: Iterable[Mapping[str, Any]], marked: bool, language: str
             f"<b>{html.escape(person['label'])}</b></td><td>{html.escape(person['what'])}</td>"
             f'<td><div class="facepick-share"><i style="width:'
             f'{100 * int(person["changed"]) / total:.1f}%;background:{person["color"]}"></i></div>'
-            f"{html.escape(text('report_frames', language, n=person['changed']))}</td>"
+            f"{html.escape(text('report_frames', language, n=person['changed']))}"
+            f"{_closed(person.get('closed', 0), language)}</td>"
             f"<td>{html.escape(left) or '-'}</td></tr>"
         )
     if not rows:
@@ -611,6 +658,10 @@ def report_view(people: Iterable[Mapping[str, Any]], marked: bool, language: str
         f"{html.escape(text('report', language))}</b><table><thead><tr>{heads}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>{marks}</div>"
     )
+
+
+def _closed(count: int, language: str) -> str:
+    return f"<br>{html.escape(text('report_closed', language, n=count))}" if count else ""
 
 
 def _reason(reason: str, language: str) -> str:

@@ -37,7 +37,7 @@ from facepick.people.identity import Scan
 from facepick.progress import CancelToken, never
 from facepick.render.plan import Assignment, RenderPlan
 
-__all__ = ["Sound", "Unheard", "prepare_sound", "unheard_speech"]
+__all__ = ["Sound", "Unheard", "prepare_sound", "unheard_speech", "video_seconds"]
 
 LEAST_UNHEARD_SECONDS = 0.05
 """A frame at 25 a second is 0.04 s: less than this is how files are padded, not speech."""
@@ -186,8 +186,8 @@ def prepare_sound(
         NoAudioError, VideoOpenError: a line's file has no sound.
         UserInputError: a line begins when the video is over, and the video is not made longer.
     """
-    video_seconds = _seconds_of(scan)
-    _check_starts(plan, float(video_seconds))
+    whole_seconds = video_seconds(scan)
+    _check_starts(plan, float(whole_seconds))
     start, stop = part
     base = scan.video.time_base
     end = int(scan.pts[stop]) if stop < scan.frames else int(scan.pts[-1]) + scan.duration_pts
@@ -241,11 +241,11 @@ def prepare_sound(
         lines=lines,
         speech=speech,
         original=original,
-        unheard=unheard_speech(plan, video_seconds, cancel=cancel),
+        unheard=unheard_speech(plan, whole_seconds, cancel=cancel),
     )
 
 
-def _seconds_of(scan: Scan) -> Fraction:
+def video_seconds(scan: Scan) -> Fraction:
     """Length of the whole video."""
     ticks = int(scan.pts[-1]) + scan.duration_pts - int(scan.pts[0])
     return ticks * scan.video.time_base

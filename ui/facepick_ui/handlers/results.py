@@ -87,13 +87,17 @@ class Results(Base):
                     "what": f"{messages.text('flow_' + entry['flow'], session.language)} · {label}",
                     "color": views.color_of(entry["id"]),
                     "changed": entry["frames_changed"],
+                    "closed": entry.get("frames_closed", 0),
                     "left": entry["frames_left"],
                 }
             )
         marked = bool(report["plan"]["output"].get("provenance", True)) and any(
             entry["synthetic"] for entry in report["people"]
         )
-        return views.report_view(people, marked, session.language)
+        unheard = [(u["file"], u["seconds"]) for u in report["result"].get("unheard", ())]
+        return views.report_view(people, marked, session.language) + views.unheard_note(
+            unheard, session.language
+        )
 
     def _buttons(self, session: Session) -> Changes:
         rendering = self._active(session, "render") is not None

@@ -13,8 +13,9 @@ from facepick.engines.engine import SpeechLine
 from facepick.errors import UserInputError
 from facepick.people.identity import Scan
 from facepick.people.selection import Selection
+from facepick_ui import views
 from facepick_ui.compat import Changes, path_of, paths_of
-from facepick_ui.handlers.base import Base, Say
+from facepick_ui.handlers.base import Base, Say, explained, shown
 from facepick_ui.session import Session
 from facepick_ui.uploads import plain_name
 
@@ -110,9 +111,41 @@ class Speech(Base):
                     shutil.copyfile(path, place)
         return folder
 
+    @explained("speech_note")
+    def hear(self, session: Session, *values: Any) -> Changes:
+        """Who is heard when, as the panel stands, and what the video is too short for."""
+        from facepick.media.dub import line_seconds
+        from facepick.media.timeline import KEEPS_LENGTH
+        from facepick.render.sound import LEAST_UNHEARD_SECONDS, video_seconds
+
+        named = self.page.plan_values(values)
+        given = named["speech"] or named["recording"] or named["lines"]
+        if session.scan is None or not session.picked or not given:
+            return {"speech_note": shown("")}
+        end = float(video_seconds(session.scan))
+        rows: list[views.Row] = []
+        for who, lines in self._lines(session, named, tuple(session.picked)):
+            people = [session.scan.person(key) for key in who]
+            for line in lines:
+                stop = line.start_seconds + float(line_seconds(line))
+                over = stop - end if named["output_length"] in KEEPS_LENGTH else 0.0
+                rows.append(
+                    {
+                        "people": [(p.label, views.color_of(p.id)) for p in people],
+                        "start": line.start_seconds,
+                        "stop": stop,
+                        "file": Path(line.path).name,
+                        "words": line.text or "",
+                        "over": over if over >= LEAST_UNHEARD_SECONDS else 0.0,
+                    }
+                )
+        rows.sort(key=lambda row: float(row["start"]))
+        return {"speech_note": shown(views.speech_view(rows, session.language))}
+
     def _no_speech(self) -> Changes:
         """The panel as it was at first, for the next person's speech."""
         return {
+            "speech_note": shown(""),
             "speech": {"value": None},
             "recording": {"value": None},
             "speech_text": {"value": ""},

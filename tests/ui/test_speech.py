@@ -1,0 +1,95 @@
+"""The speech panel says who will be heard when, before anything is rendered."""
+
+from __future__ import annotations
+
+import json
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ui.support import pick, plan_values
+
+from facepick_ui import views
+
+
+def silent_wav(path: Path, seconds: float) -> str:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(2 * round(16_000 * seconds)))
+    return str(path)
+
+
+def heard(tab: Any, key: str, **changed: Any) -> str:
+    changes = tab.handlers.hear(key, *plan_values(tab, flow="lipsync", **changed))
+    assert set(changes) == {"speech_note"}
+    note = changes["speech_note"]
+    assert note["visible"] is bool(note["value"])
+    return str(note["value"])
+
+
+def test_nothing_is_said_without_speech_or_without_somebody(
+    tab: Any, scanned: str, tmp_path: Path
+) -> None:
+    speech = silent_wav(tmp_path / "one.wav", 1.0)
+    assert heard(tab, scanned, speech=speech) == ""
+    pick(tab, scanned, 0)
+    assert heard(tab, scanned) == ""
+    assert heard(tab, scanned, speech=speech) != ""
+
+
+def test_speech_that_is_too_long_is_told_before_the_render(
+    tab: Any, scanned: str, tmp_path: Path
+) -> None:
+    pick(tab, scanned, 0)
+    end = views.seconds_of(tab.handlers.session(scanned).scan)[-1]
+    long = silent_wav(tmp_path / "long.wav", 60.0)
+    note = heard(tab, scanned, speech=long, speech_start=1)
+    assert "0:01.00 – 1:01.00" in note
+    # One second of start, and what the last frame is shown for.
+    assert f"The last {61 - end - 0.04:.1f} s of long.wav are left out" in note
+    assert "left out" not in heard(tab, scanned, speech=long, output_length="freeze")
+    assert "left out" not in heard(tab, scanned, speech=long, speech_duration=0.5)
+
+
+def test_a_list_shows_who_says_what(tab: Any, scanned: str, tmp_path: Path) -> None:
+    for index in (0, 1):
+        pick(tab, scanned, index)
+    first, second = tab.handlers.session(scanned).picked
+    sounds = [silent_wav(tmp_path / f"{n}.wav", 0.5) for n in ("a", "b")]
+    script = tmp_path / "lines.json"
+    script.write_text(
+        json.dumps(
+            [
+                {"start": 1.5, "person": second, "file": "b.wav", "text": "Good <b>evening</b>."},
+                {"start": 0.25, "person": first, "file": "a.wav"},
+            ]
+        )
+    )
+    note = heard(tab, scanned, lines=[str(script), *sounds])
+    rows = [f"<td>{row}" for row in note.split("<tr><td>")[1:]]
+    assert [("a.wav" in row, "Good &lt;b&gt;evening" in row) for row in rows] == [
+        (True, False),
+        (False, True),
+    ]
+    assert "0:00.25 – 0:00.75" in rows[0]
+    assert views.color_of(first) in rows[0]
+    assert views.color_of(second) in rows[1]
+    # What is wrong with a list is said as soon as it is there.
+    script.write_text(json.dumps([{"start": 0, "person": "P9", "file": "a.wav"}]))
+    assert "P9" in heard(tab, scanned, lines=[str(script), *sounds])
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_report_says_what_was_not_heard_and_what_was_only_closed(language: str) -> None:
+    person = {
+        "label": "P1", "what": "Lip sync", "color": "#fff", "changed": 90, "closed": 30,
+        "left": {"silence": 10},
+    }  # fmt: skip
+    assert "30" in views.report_view([person], False, language)
+    note = views.unheard_note([("a<b>.wav", 2.34)], language)
+    assert "2.3" in note
+    assert "a&lt;b&gt;.wav" in note
+    assert views.unheard_note([], language) == ""
