@@ -150,7 +150,8 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
             notes.append(f"The words of the line at {line.start_seconds:g} s do not fit its sound.")
             continue
         for _ in range(VOICE_PASSES):
-            found = align(adapted(own, found, known=trusted), said.words) or found
+            heard = found.posteriors(last - first) * trusted[:, None]
+            found = align(adapted(own, heard), said.words) or found
         rows = found.posteriors(last - first)
         hold_closures(rows)
         posteriors[first:last][trusted] = rows[trusted]
