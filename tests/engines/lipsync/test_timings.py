@@ -293,7 +293,7 @@ def test_rounding_is_forgiven(tmp_path: Path) -> None:
         ("[]", "no phone and no word"),
         ("[1, 2]", "entry 1: must be an object"),
         ('[{"start": "x", "end": 1, "phone": "B"}]', "entry 1: 'x' is no time"),
-        ('[{"start": 0, "phone": "B"}]', "entry 1: None is no time"),
+        ('[{"start": 0, "phone": "B"}]', "entry 1: lacks a time"),
         ('[{"start": 0, "end": 1}]', "entry 1: names no phone"),
         ('[{"start": 0, "end": 1e999, "phone": "B"}]', "entry 1: 0 to inf s is no time"),
         ('[{"start": NaN, "end": 1, "phone": "B"}]', "is no time"),

@@ -577,6 +577,8 @@ def _until_next(marks: Sequence[tuple[float, str, str]]) -> list[_Row]:
 
 def _seconds(where: str, value: Any) -> float:
     """A number; whether it can be a time is checked with all others."""
+    if value is None:
+        raise UserInputError(f"{where}: lacks a time.", hint="Give start and end in seconds.")
     try:
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             return float(value)

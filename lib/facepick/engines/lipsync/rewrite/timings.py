@@ -111,8 +111,8 @@ def _given_words(line: SpeechLine, scores: PhoneScores, language: str) -> Given 
         for first, last in spans:
             known[max(0, first - PAUSE // 2) : last + PAUSE // 2] = True
         for _ in range(VOICE_PASSES):
-            adapted_to = adapted(scores, found, known=known)
-            found = align(adapted_to, words, windows=windows) or found
+            heard = found.posteriors(len(out)) * known[:, None]
+            found = align(adapted(scores, heard), words, windows=windows) or found
         out = found.posteriors(len(out))
         known |= out[:, SILENCE] == 0
     hold_closures(out)
