@@ -62,7 +62,8 @@ def test_models_are_looked_for_where_the_webui_keeps_its_own(modules: Any, tmp_p
     named = tmp_path / "mine"
     named.mkdir()
     option(modules, "facepick_model_folders", f"{named};{tmp_path / 'absent'}")
-    assert WebuiHost().model_folders() == (named, tmp_path / "data" / "models" / "GFPGAN")
+    models = tmp_path / "data" / "models"
+    assert WebuiHost().model_folders() == (named, models / "GFPGAN", models)
 
 
 def test_what_reactor_and_wav2lip_uhq_brought_is_found(modules: Any, tmp_path: Path) -> None:
@@ -77,10 +78,11 @@ def test_what_reactor_and_wav2lip_uhq_brought_is_found(modules: Any, tmp_path: P
         models / "insightface" / "models",
         extensions / "sd-wav2lip-uhq" / "scripts" / "wav2lip" / "checkpoints",
         extensions / "sd-wav2lip-uhq" / "scripts" / "faceswap" / "model",
+        extensions / "sd-wav2lip-uhq-main" / "scripts" / "wav2lip" / "checkpoints",
     ]
     for folder in folders:
         folder.mkdir(parents=True)
-    assert WebuiHost().model_folders() == tuple(folders)
+    assert WebuiHost().model_folders() == (*folders, models)
 
 
 def test_folders_from_the_settings_page_count_only_where_strangers_cannot_change_it(

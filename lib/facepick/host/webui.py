@@ -108,7 +108,10 @@ class WebuiHost:
         own = [] if models is None else [models / name for name in _MODEL_SUBFOLDERS]
         extensions = _path("extensions_dir")
         if extensions is not None:
-            own += [extensions / name for name in _UHQ_SUBFOLDERS]
+            # Forks and unpacked archives bear other names: sd-wav2lip-uhq-main.
+            own += [p / name for p in sorted(extensions.glob("*wav2lip*")) for name in _UHQ_FOLDERS]
+        if models is not None:
+            own.append(models)
         named = [
             Path(p)
             for text in (self.option("facepick_model_folders", ""), _argument("facepick_models"))
@@ -197,11 +200,8 @@ _MODEL_SUBFOLDERS = (
     "hyperswap",
     "wav2lip",
 )
-# The folders of sd-wav2lip-uhq, below the WebUI's extensions.
-_UHQ_SUBFOLDERS = (
-    "sd-wav2lip-uhq/scripts/wav2lip/checkpoints",
-    "sd-wav2lip-uhq/scripts/faceswap/model",
-)
+# Where sd-wav2lip-uhq keeps its files.
+_UHQ_FOLDERS = ("scripts/wav2lip/checkpoints", "scripts/faceswap/model")
 
 
 def _is_forge() -> bool:

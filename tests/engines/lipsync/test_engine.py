@@ -106,6 +106,17 @@ def test_renamed_files_are_found_by_content(seeded_onnx: Path, tmp_path: Path) -
         checkpoint_of("wav2lip", settings, models)
 
 
+def test_a_wrong_file_under_a_public_name_hides_no_right_one(
+    seeded_onnx: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "wav2lip_gan.pth").write_bytes(b"<html>Sign in to SharePoint</html>")
+    with pytest.raises(ModelMismatchError, match=r"wav2lip_gan\.pth"):
+        checkpoint_of("wav2lip_gan", Wav2LipSettings(), store(tmp_path))
+    os.link(seeded_onnx, tmp_path / "a copy of gan.onnx")
+    found = checkpoint_of("wav2lip_gan", Wav2LipSettings(), store(tmp_path))
+    assert found.path.name == "a copy of gan.onnx"
+
+
 def test_a_missing_checkpoint_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(MissingModelError) as caught:
         checkpoint_of("wav2lip_gan", Wav2LipSettings(), store(tmp_path))

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -63,10 +64,22 @@ def find_checkpoints(folders: Iterable[Path]) -> list[Checkpoint]:
         if path in found:
             continue
         try:
-            found[path] = identify(path)
-        except (ModelMismatchError, OSError):
+            stat = path.stat()
+            known = _identified(path, stat.st_size, stat.st_mtime_ns)
+        except OSError:
             continue
+        if known is not None:
+            found[path] = known
     return list(found.values())
+
+
+@lru_cache(maxsize=_MAX_FILES)
+def _identified(path: Path, size: int, changed: int) -> Checkpoint | None:
+    """What a file of that size and time is: a page that asks again and again reads it once."""
+    try:
+        return identify(path)
+    except ModelMismatchError:
+        return None
 
 
 def identify(path: Path) -> Checkpoint:

@@ -26,7 +26,7 @@ from facepick.engines.lipsync.settings import MouthSettings, Wav2LipSettings
 from facepick.engines.lipsync.wav2lip import Generator, load_generator
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, open_restorer
-from facepick.errors import EngineError, MissingModelError, UserInputError
+from facepick.errors import EngineError, MissingModelError, ModelMismatchError, UserInputError
 from facepick.faces.detection import FloatArray
 from facepick.models import catalog
 from facepick.models.spec import ModelSpec
@@ -338,21 +338,28 @@ def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -
 
     Raises:
         MissingModelError: there is none; the error says what to put where.
-        ModelMismatchError: the file named is something else, damaged, or unsafe.
+        ModelMismatchError: the file named, or the only one with a public name, is something else,
+            damaged, or unsafe.
         UserInputError: there is no such file.
     """
     named = named_file(settings)
     if named is not None:
         return identify(named)
     specs = _SPECS[variant]
+    wrong: ModelMismatchError | None = None
     for spec in specs:
         found = models.find(spec)
-        if found is not None:
-            return identify(found)
+        try:
+            if found is not None:
+                return identify(found)
+        except ModelMismatchError as error:
+            wrong = wrong or error
     for checkpoint in find_checkpoints(models.folders):
         if checkpoint.variant == variant:
             log.info("%s was recognised by its content", checkpoint.path)
             return checkpoint
+    if wrong is not None:
+        raise wrong
     spec = specs[-1]
     raise MissingModelError(
         f"There is no {variant} checkpoint on this machine (licence: {spec.licence}).",
