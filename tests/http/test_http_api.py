@@ -268,6 +268,32 @@ def test_hostile_requests_get_a_sentence_and_start_nothing(
     assert client.get(f"{PREFIX}/jobs").json() == []
 
 
+def test_phones_come_with_the_plan(client: TestClient, shared_media: Path, tmp_path: Path) -> None:
+    """In the plan itself, or as a file that may be read; checked before anything is started."""
+    video = str(shared_media / "odd" / "base_640x360.mp4")
+    outside = tmp_path / "times.ctm"
+    outside.write_text("u 1 0.5 0.1 B\n")
+
+    def start(phones: Any) -> Any:
+        line = {"file": video, "phones": phones}
+        speak = {"people": ["P1"], "flow": "lipsync", "engine": "rewrite", "speech": [line]}
+        plan = {"format": "facepick-plan/1", "video": video, "assignments": [speak]}
+        return client.post(f"{PREFIX}/renders", json={"plan": plan})
+
+    assert start(str(outside)).status_code == 400
+    assert "may be opened" in start(str(shared_media / "odd" / "gone.ctm")).text
+    wrong = start([{"start": 0.6, "end": 0.5, "phone": "B"}])
+    assert wrong.status_code == 400
+    assert "ends before it starts" in wrong.text
+    assert client.get(f"{PREFIX}/jobs").json() == []
+    job = start([{"start": 0.5, "end": 0.6, "phone": "B"}]).json()["id"]
+    client.post(f"{PREFIX}/jobs/{job}/cancel")
+    (record,) = client.get(f"{PREFIX}/jobs").json()
+    (line,) = record["request"]["plan"]["assignments"][0]["speech"]
+    assert line["phones"]["phones"] == [[0.5, 0.6, "B"]]
+    assert wait(client, job)["state"] in ("stopped", "failed", "done")
+
+
 def test_two_requests_for_one_name_get_two_files(client: TestClient, shared_media: Path) -> None:
     """Neither result is there yet when the second is asked for."""
     entry = {"people": ["P1"], "flow": "hide", "engine": "pixelate"}
