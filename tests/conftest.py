@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,6 +66,32 @@ def clip(shared_media: Path) -> Callable[[str], Path]:
         return path
 
     return path_of
+
+
+@pytest.fixture(scope="session")
+def _found_people(
+    odd: Callable[[str], Path], shared_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    from facepick.models.store import ModelStore
+    from facepick.people.finder import find_people
+
+    folder = tmp_path_factory.mktemp("found")
+    models = ModelStore([shared_models], folder / "models")
+    find_people(odd("base_640x360.mp4"), models=models, cache=folder / "cache")
+    return folder / "cache"
+
+
+@pytest.fixture(scope="session")
+def people_known(_found_people: Path) -> Callable[[Path], None]:
+    """Puts what a scan of ``odd("base_640x360.mp4")`` found into a home: a second a test.
+
+    For tests of what comes after the scan; the scan itself is tested without.
+    """
+
+    def put(home: Path) -> None:
+        shutil.copytree(_found_people, home / "cache")
+
+    return put
 
 
 @pytest.fixture(autouse=True)

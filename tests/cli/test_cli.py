@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_models: Path) -
     monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
     return tmp_path
+
+
+@pytest.fixture
+def known(home: Path, people_known: Callable[[Path], None]) -> Path:
+    """The home of somebody who has looked for the people of the clip before."""
+    people_known(home / "home")
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +101,13 @@ def test_people_writes_the_contract(home: Path, clip: Path) -> None:
         assert frames == sorted(set(frames))
 
 
-def test_hide_leaves_a_result_a_report_and_the_times(home: Path, clip: Path) -> None:
+def test_hide_leaves_a_result_a_report_and_the_times(known: Path, clip: Path) -> None:
     from facepick.media.reader import VideoReader
 
-    out = home / "out.mp4"
+    out = known / "out.mp4"
     job = ("render", clip, "-o", out, "--person", "P1", "--flow", "hide", "--style", "pixelate")
     assert run(*job) == 0
-    report = json.loads((home / "out.mp4.facepick.json").read_text())
+    report = json.loads((known / "out.mp4.facepick.json").read_text())
     assert report["format"] == "facepick-report/1"
     assert len(report["frames"]) == 150
     with VideoReader(clip) as a, VideoReader(out) as b:
@@ -113,26 +121,26 @@ def test_hide_leaves_a_result_a_report_and_the_times(home: Path, clip: Path) -> 
 
 
 def test_settings_of_another_engine_are_refused(
-    home: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+    known: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base = ("render", clip, "-o", home / "x.mp4", "--person", "P1", "--flow", "hide")
+    base = ("render", clip, "-o", known / "x.mp4", "--person", "P1", "--flow", "hide")
     assert run(*base, "--style", "pixelate", "--picture", "a.png") == 2
     assert "--picture" in capsys.readouterr().err
     assert run(*base, "--style", "no_such_style") == 2
     assert "pixelate" in capsys.readouterr().err
-    assert not (home / "x.mp4").exists()
+    assert not (known / "x.mp4").exists()
 
 
 def test_an_unknown_person_is_named_with_those_there_are(
-    home: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+    known: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("render", clip, "-o", home / "x.mp4", "--person", "P9", "--flow", "hide") == 2
+    assert run("render", clip, "-o", known / "x.mp4", "--person", "P9", "--flow", "hide") == 2
     text = capsys.readouterr().err
     assert "P9" in text
     assert "P1" in text
 
 
-def test_a_plan_with_two_flows_in_one_encode(home: Path, clip: Path) -> None:
+def test_a_plan_with_two_flows_in_one_encode(known: Path, clip: Path) -> None:
     plan = {
         "format": "facepick-plan/1",
         "video": str(clip),
@@ -141,11 +149,11 @@ def test_a_plan_with_two_flows_in_one_encode(home: Path, clip: Path) -> None:
             {"people": ["P2"], "flow": "hide", "engine": "cover", "settings": {}},
         ],
     }
-    file = home / "plan.json"
+    file = known / "plan.json"
     file.write_text(json.dumps(plan))
-    out = home / "both.mp4"
+    out = known / "both.mp4"
     assert run("render", "--plan", file, "-o", out) == 0
-    report = json.loads((home / "both.mp4.facepick.json").read_text())
+    report = json.loads((known / "both.mp4.facepick.json").read_text())
     assert [(p["id"], p["engine"]) for p in report["people"]] == [
         ("P1", "pixelate"),
         ("P2", "cover"),
@@ -153,7 +161,7 @@ def test_a_plan_with_two_flows_in_one_encode(home: Path, clip: Path) -> None:
     assert all(p["frames_changed"] > 50 for p in report["people"])
 
 
-def test_corrections_are_kept(home: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_corrections_are_kept(known: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("people", clip, "--rename", "P1=Anna") == 0
     assert "Anna" in capsys.readouterr().out
     assert run("people", clip) == 0
@@ -162,10 +170,10 @@ def test_corrections_are_kept(home: Path, clip: Path, capsys: pytest.CaptureFixt
     assert "Anna" not in capsys.readouterr().out
 
 
-def test_preview_shows_both_halves(home: Path, clip: Path) -> None:
+def test_preview_shows_both_halves(known: Path, clip: Path) -> None:
     from facepick.media.probe import probe
 
-    out = home / "preview.mp4"
+    out = known / "preview.mp4"
     assert (
         run("preview", clip, "-o", out, "--person", "P1", "--flow", "hide", "--at", 1,
             "--seconds", 1) == 0
@@ -190,7 +198,7 @@ def test_progress_as_json_lines_ends_with_done(home: Path, clip: Path) -> None:
     assert {"scan", "render", "publish"} <= stages
 
 
-def test_a_cancelled_job_leaves_nothing_at_the_target_and_resumes(home: Path, clip: Path) -> None:
+def test_a_cancelled_job_leaves_nothing_at_the_target_and_resumes(known: Path, clip: Path) -> None:
     from facepick.app import App
     from facepick.errors import Cancelled
     from facepick.people.selection import Selection
@@ -199,7 +207,7 @@ def test_a_cancelled_job_leaves_nothing_at_the_target_and_resumes(home: Path, cl
 
     app = App()
     token = CancelToken()
-    out = home / "o.mp4"
+    out = known / "o.mp4"
     plan = app.make_plan(
         clip, [Assignment(selection=Selection(("P1",)), flow="hide", engine="blur")]
     )
@@ -212,8 +220,8 @@ def test_a_cancelled_job_leaves_nothing_at_the_target_and_resumes(home: Path, cl
     with pytest.raises(Cancelled):
         app.run(job, progress=stop, cancel=token)
     assert app.job(job.id).state == "stopped"
-    assert not list(home.glob("o.mp4*"))
-    assert not list(home.glob(".o.mp4*"))
+    assert not list(known.glob("o.mp4*"))
+    assert not list(known.glob(".o.mp4*"))
     assert run("jobs", "resume", job.id) == 0
     assert out.is_file()
     assert run("jobs", "resume", job.id) == 2

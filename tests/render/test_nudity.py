@@ -67,10 +67,15 @@ def network(
 
 @pytest.fixture(scope="module")
 def scan(
-    odd: Callable[[str], Path], shared_models: Path, tmp_path_factory: pytest.TempPathFactory
+    odd: Callable[[str], Path],
+    shared_models: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    people_known: Callable[[Path], None],
 ) -> Scan:
+    home = tmp_path_factory.mktemp("home")
+    people_known(home)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACEPICK_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("FACEPICK_HOME", str(home))
         patch.setenv("FACEPICK_MODELS", str(shared_models))
         return App().find_people(odd("base_640x360.mp4"))
 
@@ -196,11 +201,16 @@ def test_the_command_ends_with_2_and_without_a_result(
 
 
 def test_a_video_that_passes_says_so_in_its_report(
-    scan: Scan, shared_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scan: Scan,
+    shared_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    people_known: Callable[[Path], None],
 ) -> None:
     import cv2
     from tests.contracts.face_footage import face_requests
 
+    people_known(tmp_path / "home")
     file = network(tmp_path / "models", always=0.25)
     folders = os.pathsep.join(map(str, (shared_models, tmp_path / "models")))
     monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))

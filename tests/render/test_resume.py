@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ from facepick.render.renderer import Renderer, check_target
 
 
 @pytest.fixture
-def app(tmp_path: Path, shared_models: Path, monkeypatch: pytest.MonkeyPatch) -> App:
+def app(
+    tmp_path: Path,
+    shared_models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    people_known: Callable[[Path], None],
+) -> App:
+    people_known(tmp_path / "home")
     monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
     # 150 frames in three segments.

@@ -29,9 +29,15 @@ FRAMES = 12
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, shared_models: Path) -> Any:
+def app(
+    tmp_path_factory: pytest.TempPathFactory,
+    shared_models: Path,
+    people_known: Callable[[Path], None],
+) -> Any:
+    home = tmp_path_factory.mktemp("home")
+    people_known(home)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACEPICK_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("FACEPICK_HOME", str(home))
         patch.setenv("FACEPICK_MODELS", str(shared_models))
         yield App()
 

@@ -23,9 +23,11 @@ def test_the_checkpoint_and_the_restorer_are_named_with_their_hashes(
     shared_models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    people_known: Callable[[Path], None],
 ) -> None:
     from tests.engines.lipsync.seeded import write_seeded_onnx
 
+    people_known(tmp_path / "home")
     folder = tmp_path / "models"
     folder.mkdir()
     checkpoint = write_seeded_onnx(folder / "renamed.onnx")
@@ -34,7 +36,6 @@ def test_the_checkpoint_and_the_restorer_are_named_with_their_hashes(
     monkeypatch.setenv("FACEPICK_MODELS", os.pathsep.join(map(str, (shared_models, folder))))
     app = App()
     clip = odd("base_640x360.mp4")
-    app.find_people(clip)
     speech = SpeechLine(path=str(shared_media / "speech" / "en_ljspeech_f_22k.wav"))
     item = Assignment(
         selection=Selection(("P1",)),
