@@ -72,6 +72,16 @@ def test_wrong_times_are_refused_before_anything_is_done(
     assert not (desk / "home").exists()
 
 
+def test_what_is_left_out_is_told(capsys: pytest.CaptureFixture[str], desk: Path) -> None:
+    rows = [f"u 1 {k / 10:.1f} 0.1 {'XQ' if k == 7 else 'AA1'}" for k in range(90)]
+    (desk / "some.ctm").write_text("\n".join(rows))
+    speak = ["render", "clip.mp4", "-o", "o.mp4", "--person", "P99", "--flow", "lipsync"]
+    assert main([*speak, "--audio", "speech.wav", "--phones", "some.ctm"]) == 2
+    told = capsys.readouterr().err
+    assert "'XQ' is not known and left to the sound (1 of 90 phones)" in told
+    assert "some.ctm: 13 entries after the end of the sound are left out" in told
+
+
 def plan_of(phones: Any) -> dict[str, Any]:
     return {
         "format": "facepick-plan/1",

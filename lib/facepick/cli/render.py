@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,8 +273,10 @@ def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
 
 
 def _check_speech(app: App, plan: RenderPlan) -> None:
-    """Refuse speech without sound, and tell what the video is too short for, before a long job."""
+    """Refuse speech without sound, and tell what will not be heard or used, before a long job."""
     plan.validate_inputs(app.registry)
+    for note in (n for a in plan.assignments for s in a.speech if s.phones for n in s.phones.notes):
+        print(f"facepick: {note}", file=sys.stderr)
     tell_unheard(entry.to_json() for entry in app.unheard(plan))
 
 

@@ -180,7 +180,8 @@ def _line_words(line: SpeechLine, language: str) -> str:
     if line.text:
         words += f" “{line.text if len(line.text) <= 40 else line.text[:39] + '…'}”"
     if line.phones:
-        words += f" ({messages.text('phones_given', language)})"
+        told = "; ".join((messages.text("phones_given", language), *line.phones.notes))
+        words += f" ({told})"
     return words
 
 
