@@ -47,7 +47,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "Pad right": ("右边距", "给网络在人脸右侧多留的空间，以高 256 像素的人脸计。"),
     "No smooth": ("不平滑", "按当前帧的网格裁剪人脸，而不用时间上平滑过的框。"),
     "Match colour": ("匹配颜色", "使新嘴部的光线与周围皮肤一致。"),
-    "Keep grain": ("保留颗粒", "使新嘴部的颗粒感与周围皮肤一致。"),
+    "Keep grain": ("保留颗粒", "使新嘴部的颗粒感与原来的嘴部一致。"),
     "Checkpoint file": ("模型文件", "Wav2Lip 模型文件；留空则使用模型文件夹中的文件。"),
     "Active debug": ("调试", "在任务文件夹中每秒保存一帧各步骤的对照图。"),
     "Things in front of the face": (

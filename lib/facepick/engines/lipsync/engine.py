@@ -200,7 +200,7 @@ class MouthSession(ABC):
                 # Restorers move colours too.
                 new = uhq.match_colour(new, old, mask, on_face)
         if self._settings.keep_grain:
-            new = uhq.match_grain(new, old, mask, on_face, seed=request.frame)
+            new = uhq.match_grain(new, old, mask, seed=request.frame)
         image = uhq.rounded(new)
         alpha = np.asarray(mask * np.float32(job.gate.weight), np.float32)
         self._counts[job.gate.action] += 1

@@ -84,7 +84,7 @@ class MouthSettings:
     keep_grain: bool = setting(
         True,
         label="Keep grain",
-        help="Give the new mouth as much grain as the skin around it has.",
+        help="Give the new mouth as much grain as the old one had.",
         advanced=True,
     )
     checkpoint: str | None = setting(
