@@ -220,7 +220,9 @@ class FakeApp:
             eta = self.seconds_per_job * (steps - step) / steps
             progress = Progress(stage=stage, done=step * 30, total=steps * 30, eta_seconds=eta)
             self._jobs[job_id] = replace(record, state="running", progress=progress)
-            time.sleep(self.seconds_per_job / steps)
+            wake = time.monotonic() + self.seconds_per_job / steps
+            while job_id not in self._cancelled and time.monotonic() < wake:
+                time.sleep(min(0.02, self.seconds_per_job / steps))
         record = self._jobs[job_id]
         if record.out:
             shutil.copyfile(record.video, record.out)

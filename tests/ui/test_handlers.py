@@ -155,7 +155,7 @@ def test_a_double_click_starts_one_job(tab: Any, scanned: str) -> None:
 
 
 def test_stop_and_resume(tab: Any, scanned: str) -> None:
-    tab.page.app.seconds_per_job = 5.0
+    tab.page.app.seconds_per_job = 60.0
     pick(tab, scanned, 0)
     tab.handlers.render(scanned, *plan_values(tab))
     tab.handlers.stop(scanned)
@@ -214,7 +214,7 @@ def test_a_running_job_is_taken_up_by_a_page_that_opens_later(tab: Any, scanned:
 
 
 def test_a_page_that_lost_its_stream_asks_and_gets_everything(tab: Any, scanned: str) -> None:
-    tab.page.app.seconds_per_job = 30.0
+    tab.page.app.seconds_per_job = 120.0
     pick(tab, scanned, 0)
     tab.handlers.render(scanned, *plan_values(tab))
     page = tab.handlers.restore(scanned)
@@ -242,7 +242,7 @@ def test_a_scan_that_failed_says_so_after_a_reload(
 
 
 def test_only_one_watcher_stays(tab: Any, scanned: str) -> None:
-    tab.page.app.seconds_per_job = 30.0
+    tab.page.app.seconds_per_job = 120.0
     pick(tab, scanned, 0)
     tab.handlers.render(scanned, *plan_values(tab))
     first = tab.handlers.watch(scanned)

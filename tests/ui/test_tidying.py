@@ -68,7 +68,7 @@ def test_a_job_that_can_go_on_keeps_its_video_and_results_stay(
     pick(tab, scanned, 0)
     page = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
     result = Path(page["result"]["value"])
-    tab.page.app.seconds_per_job = 30
+    tab.page.app.seconds_per_job = 120
     tab.handlers.render(scanned, *plan_values(tab))
     (video,) = uploads(tab, scanned)
     assert sweep(tab) == 1  # the mark that reserved the first result's name
