@@ -444,7 +444,7 @@ class _Layout:
                         help_words="speech_text_help", lines=3, max_lines=8,
                     )  # fmt: skip
                     self.add(
-                        "phones", "File", words="phones", file_count="single", height=90,
+                        "phones", "File", words="phones", file_count="single", height=130,
                         interactive=True,
                     )  # fmt: skip
                     self.hint("phones_help", "phones_help")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,6 +33,14 @@ _LONGEST_PAUSE_SECONDS = 600
 # Recordings that were strung together begin their clock anew: they follow each other, whatever
 # the times say.
 _LONGEST_OVERLAP_SECONDS = 1
+
+# Formats in which a decoder that starts in the middle gives the very samples it gives on its way
+# from the beginning (compared).  Matroska rounds times; in bare AC-3 and in WMA they are guessed.
+_SEEKS_EXACTLY = ("wav", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "ogg")
+# How much is decoded before what is wanted: an MP3 frame may refer back by nine frames (0.24 s).
+_RUN_UP_SECONDS = Fraction(1, 2)
+# Below this a jump gains nothing.
+_LEAST_JUMP_SECONDS = 2
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
@@ -77,6 +86,7 @@ def decode_audio(
     rate: int | None = None,
     channels: int | None = None,
     stream: int | None = None,
+    skip: Fraction = Fraction(0),
     cancel: CancelToken = never,
 ) -> Iterator[AudioBlock]:
     """Decode a stream block by block; memory does not grow with its length.
@@ -91,6 +101,8 @@ def decode_audio(
         channels: 1, 2, 6 or 8; None keeps the stream's.  Surround is mixed down after ITU-R
             BS.775, scaled so that it cannot clip; a mono stream becomes the same on both sides.
         stream: index among the file's streams; None takes the default audio stream.
+        skip: seconds after the first sample before which nothing is wanted: where the format
+            allows it, an empty block at the first sample is followed by one shortly before that.
         cancel: looked at for every packet.
 
     Raises:
@@ -104,6 +116,8 @@ def decode_audio(
     with open_media(path) as container:
         source = audio_stream(container, path, stream)
         track = _Track(source, rate, channels)
+        if skip >= _LEAST_JUMP_SECONDS and container.format.name in _SEEKS_EXACTLY:
+            yield from _jump(container, source, skip, channels)
         for packet in container.demux(source):
             cancel.raise_if_cancelled()
             try:
@@ -118,6 +132,24 @@ def decode_audio(
                 f"{Path(path).name}: its sound cannot be decoded.",
                 hint="Convert it to WAV and try again.",
             )
+
+
+def _jump(
+    container: InputContainer, source: Any, skip: Fraction, channels: int | None
+) -> Iterator[AudioBlock]:
+    """Go to shortly before `skip` seconds after the first sample; an empty block says where
+    that one is."""
+    import av
+
+    base = stream_time_base(source)
+    with contextlib.suppress(av.error.FFmpegError):
+        first = next(iter(container.decode(source)), None)
+        if first is None or first.pts is None:
+            return
+        start = Fraction(first.pts * Fraction(first.time_base or base))
+        wide = channels or len(first.layout.channels)
+        yield AudioBlock(start, np.zeros((0, wide), np.float32))
+        container.seek(int((start + skip - _RUN_UP_SECONDS) / base), stream=source)
 
 
 class _Track:

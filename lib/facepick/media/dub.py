@@ -346,7 +346,7 @@ def _pieces(line: Line, rate: int, channels: int, cancel: CancelToken) -> Iterat
     start = Fraction(line.offset_seconds)
     stop = None if line.duration_seconds is None else start + Fraction(line.duration_seconds)
     # A line's time counts from the first sample of its file, whatever clock the container has.
-    blocks = _rebased(_decoded(Path(line.path), rate, channels, None, cancel))
+    blocks = _rebased(_decoded(Path(line.path), rate, channels, None, cancel, skip=start))
     fade = max(1, round(_FADE_SECONDS * rate))
     at = 0
     wanted = None if stop is None else round((stop - start) * rate)
@@ -362,7 +362,13 @@ def _pieces(line: Line, rate: int, channels: int, cancel: CancelToken) -> Iterat
 
 
 def _decoded(
-    path: Path, rate: int, channels: int, stream: int | None, cancel: CancelToken
+    path: Path,
+    rate: int,
+    channels: int,
+    stream: int | None,
+    cancel: CancelToken,
+    *,
+    skip: Fraction = Fraction(0),
 ) -> Iterator[AudioBlock]:
     """A stream in mono or stereo at the level of each of its channels.
 
@@ -372,10 +378,12 @@ def _decoded(
     with open_media(path) as container:
         layout = audio_stream(container, path, stream).codec_context.layout
         own = len(layout.channels) if layout is not None else channels
+    wide = channels if own > 2 else own
+    blocks = decode_audio(path, rate=rate, channels=wide, stream=stream, skip=skip, cancel=cancel)
     if own > 2:
-        yield from decode_audio(path, rate=rate, channels=channels, stream=stream, cancel=cancel)
+        yield from blocks
         return
-    for block in decode_audio(path, rate=rate, channels=own, stream=stream, cancel=cancel):
+    for block in blocks:
         samples = block.samples
         if own < channels:
             samples = np.repeat(samples, channels, axis=1)
