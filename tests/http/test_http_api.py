@@ -81,6 +81,30 @@ def test_a_page_elsewhere_cannot_post_plain_text(client: TestClient) -> None:
     assert answer.status_code in (415, 422)
 
 
+@pytest.mark.parametrize(
+    ("engine", "speech", "status", "words"),
+    [
+        ("wav2lip_gan", "base_640x360.mp4", 409, "models fetch wav2lip_gan"),
+        ("rewrite", "no_audio.mp4", 400, "no sound"),
+    ],
+)
+def test_what_is_lacking_is_answered_before_a_job_is_made(
+    client: TestClient, shared_media: Path, engine: str, speech: str, status: int, words: str
+) -> None:
+    odd = shared_media / "odd"
+    item = {"people": ["P1"], "flow": "lipsync", "engine": engine}
+    plan = {
+        "format": "facepick-plan/1",
+        "video": str(odd / "base_640x360.mp4"),
+        "assignments": [{**item, "speech": [{"file": str(odd / speech)}]}],
+    }
+    for path in ("/renders", "/previews"):
+        answer = client.post(PREFIX + path, json={"plan": plan, "name": "out.mp4"})
+        assert answer.status_code == status, answer.json()
+        assert words in answer.json()["error"]
+    assert client.get(f"{PREFIX}/jobs").json() == []
+
+
 def test_engines_come_with_their_schema(client: TestClient) -> None:
     engines = client.get(f"{PREFIX}/engines").json()
     assert {"hide", "lipsync", "swap"} <= {e["flow"] for e in engines}
