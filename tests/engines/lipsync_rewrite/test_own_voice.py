@@ -29,27 +29,25 @@ def test_people_are_not_taught_by_voices_heard_without_them(
     seconds = np.arange(0, 13.0, 0.04)
     own = listen(said, seconds, _face(said, seconds, noise=0.7))
     assert own is not None
-    assert 5.0 < own.speech_seconds < 11.0
+    assert own.spoken[seconds < 11.0].mean() > 0.5
+    assert not own.spoken[seconds > 11.3].any()
     everything = np.arange(0, 18.6, 0.04)
     both = listen(said, everything, _face(said, everything, noise=0.7))
     assert both is not None
-    assert both.speech_seconds > own.speech_seconds + 3.0
+    assert both.spoken[everything > 11.3].mean() > 0.5
 
 
 def test_a_repeated_scene_is_no_evidence(jfk: np.ndarray) -> None:
-    """Noise of a mouth that is seen twice with the same sound could be learned by heart."""
+    """Noise of a mouth that is seen twice with the same sound is not learned by heart."""
     once = np.arange(0, 10.9, 0.04)
-    shape = _face(jfk, once, noise=2.0)
-    alone = listen(jfk, once, shape)
     twice = listen(
         np.tile(jfk, 2),
         np.concatenate([once, once + len(jfk) / 16_000]),
-        np.tile(shape, (2, 1)),
+        np.tile(_face(jfk, once, noise=2.0), (2, 1)),
         np.repeat([0, 1], len(once)),
     )
-    assert alone is not None
     assert twice is not None
-    assert twice.r[0] < alone.r[0] + 0.04
+    assert twice.r[0] < twice.table_r + 0.04
 
 
 def test_a_habit_is_learned(jfk: np.ndarray) -> None:

@@ -47,7 +47,7 @@ CLASS_LAGS = (-0.12, -0.08, -0.04, 0.0, 0.04, 0.08, 0.12)
 ASKED_SCALE, CLASS_SCALE = 0.25, 0.15
 """About their deviations in speech; fixed, for a class that is hardly heard in one part of the
 clip must not weigh thirty times as much in another."""
-ASKED_RIDGE, CLASS_RIDGE = 0.3, 3.0
+ASKED_RIDGE, CLASS_RIDGE = 1.0, 3.0
 """Of the number of frames: five curves tell most and are believed sooner than 16 classes."""
 STRENGTHS = (1.0, 10.0, 100.0)
 """Of the ridges; cross-validation chooses.  At 100 the table is hardly left.  Six people of five
@@ -88,14 +88,14 @@ class OwnVoice:
         table_r: that of the general table's opening on the same frames.
         offset_seconds: by how much the clip's sound lags (positive) its picture.
         share: weight of the regression against the table, in [0, `MAX_SHARE`].
-        speech_seconds: for how long the person was found speaking.
+        spoken: (m,) the frames in which the person was found speaking.
     """
 
     r: tuple[float, float, float]
     table_r: float
     offset_seconds: float
     share: float
-    speech_seconds: float
+    spoken: Mask
     _weights: Array
     _mean: Array
 
@@ -159,11 +159,14 @@ def listen(
     if len(seconds) < MIN_FRAMES:
         return None
     samples = original[: int(min(MAX_SECONDS, len(original) / SAMPLE_RATE) * SAMPLE_RATE)]
-    posteriors = phone_posteriors(phone_scores(samples))
+    voice = _own_columns(samples, seconds)
+    posteriors = _phones(samples, voice)
     shape = _calm(shape, seconds, shots)
-    offset, spoken = _spoken(posteriors, _own_columns(samples, seconds), seconds, shape, shots)
+    offset, spoken = _spoken(posteriors, voice, seconds, shape, shots)
     if spoken.sum() < MIN_FRAMES:
         return None
+    known = keep.copy()
+    known[keep] = spoken
     seconds, shots = seconds[spoken], shots[spoken]
     shape = _moves(shape[spoken], shots)
     x = _features(posteriors, seconds + offset)
@@ -193,7 +196,7 @@ def listen(
         table_r=table_r,
         offset_seconds=offset,
         share=share,
-        speech_seconds=float(spoken.mean() * (np.median(np.diff(seconds)) * len(spoken))),
+        spoken=known,
         _weights=_ridge(x, shape, shots, STRENGTHS[best(np.ones(len(x), bool))]),
         _mean=mean,
     )
@@ -233,6 +236,19 @@ def _own_columns(samples: Array, seconds: Seconds) -> Numbers:
     middle = (columns[1:] + columns[:-1]) // 2
     nearest = columns[np.searchsorted(middle, np.arange(len(heard)))]
     return np.asarray(np.maximum(heard[nearest], -1))
+
+
+def _phones(samples: Array, voice: Numbers) -> Array:
+    """(t, 42) phone posteriors, each voice listened to by itself, for the listener adapts itself
+    to the microphone and the speaker; silence where voice is -1."""
+    hop = round(HOP_SECONDS * SAMPLE_RATE)
+    columns = np.pad(samples, (0, len(voice) * hop - len(samples))).reshape(-1, hop)
+    posteriors = np.zeros((len(voice), len(PHONES)), np.float32)
+    posteriors[:, INDEX["SIL"]] = 1.0
+    for name in np.unique(voice[voice >= 0]):
+        own = voice == name
+        posteriors[own] = phone_posteriors(phone_scores(columns[own].ravel()))
+    return posteriors
 
 
 def _spoken(
