@@ -236,16 +236,22 @@ class Picture:
     ) -> Picture:
         """A picture of its own from (h, w, 3) uint8 BGR pixels."""
         import av
+        import cv2
 
         height, width = image.shape[:2]
         frame = av.VideoFrame(width, height, format)
-        for plane in _views(frame):
-            plane[:] = 0
         picture = cls(
             frame, matrix=assumed_matrix(matrix or 2, width, height), full_range=full_range
         )
         picture._writable = True
-        picture.blend(image, np.ones((height, width), np.float32), (0, 0))
+        across, down, bits = FORMATS[format]
+        _, encode = _matrices(picture.matrix, full_range, bits)
+        luma, *chroma = cv2.split(cv2.transform(image.astype(np.float32), encode))
+        if across > 1 or down > 1:
+            grid = _ChromaGrid(0, 0, width, height, across, down, width, height)
+            chroma = [grid.mean(plane) for plane in chroma]
+        for plane, codes in zip(_views(frame), (luma, *chroma), strict=True):
+            plane[:] = _rounded(codes, plane.dtype)
         return picture
 
     @property
@@ -441,8 +447,12 @@ def _mix(samples: Plane, weighted: FloatImage, weight: FloatImage) -> None:
     # float32.  The result lies between two codes of the format, so it needs no clipping but at
     # the ends, where rounding errors of 1e-5 may pass them.
     mixed = samples * (1.0 - weight) + weighted
-    top = 255 if samples.dtype == np.uint8 else 1023
-    samples[:] = np.rint(np.clip(mixed, 0, top)).astype(samples.dtype)
+    samples[:] = _rounded(mixed, samples.dtype)
+
+
+def _rounded(codes: FloatImage, kind: np.dtype[Any]) -> Plane:
+    top = 255 if kind == np.uint8 else 1023
+    return np.rint(np.clip(codes, 0, top)).astype(kind)
 
 
 def _covered(
