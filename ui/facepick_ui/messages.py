@@ -186,8 +186,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "recording": ("Recording", "录音"),
     "speech_text": ("What is said (optional)", "语音内容（可选）"),
     "speech_text_help": (
-        "The words of the speech make the lips of the built-in engine fit best.",
-        "填写语音的文字后，内置引擎的口型最准确。",
+        "The words of the speech make the lips of the built-in engine fit better.",
+        "填写语音的文字后，内置引擎的口型更准确。",
     ),
     "phones": ("When each sound is said (optional)", "音素时间（可选）"),
     "phones_help": (
