@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
 
-from facepick.engines.lipsync.rewrite import phones
+from facepick.engines.lipsync.rewrite import acoustic, espeak, phones
 from facepick.engines.lipsync.rewrite.acoustic import PHONES, PhoneScores, phone_scores
 from facepick.engines.lipsync.rewrite.phones import (
     INDEX,
     SILENCE,
+    adapted,
     align,
     phone_posteriors,
     pronounce,
+    shut_stops,
 )
 
 
@@ -71,6 +74,27 @@ def test_espeak_finds_the_lip_sounds_of_other_languages(
     assert said is not None
     assert said.route == "espeak-ng"
     assert _names(said.words[0])[0] == lips
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+@pytest.mark.parametrize("language", ["cmn", "zh"])
+def test_mandarin_is_not_read_as_english_letters_and_numbers(language: str) -> None:
+    # espeak-ng 1.51 says "ma one ma one" with its voice cmn.
+    said = pronounce("妈妈", language=language)
+    assert said is not None
+    assert [n for word in said.words for n in _names(word)] == ["M", "AA", "M", "AA"]
+
+
+@pytest.mark.skipif(
+    find_spec("espeakng_loader") is None, reason="the wheel espeakng-loader is not installed"
+)
+def test_the_library_speaks_where_the_program_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak.shutil, "which", lambda name: None)
+    said = pronounce("Der Baum", language="de")
+    assert said is not None
+    assert said.route == "espeak-ng"
+    assert _names(said.words[1]) == ["B", "AW", "M"]
+    assert espeak.spoken_ipa("Baum", "xx") is None
 
 
 def _made_scores(sequence: list[tuple[str, int]]) -> PhoneScores:
@@ -142,3 +166,92 @@ def test_what_is_loud_is_never_heard_as_silence() -> None:
     guessed = phone_posteriors(phone_scores(np.concatenate([rest, hum, rest])))
     assert guessed[60:140, SILENCE].max() < 0.1
     assert guessed[5:40, SILENCE].min() > 0.9
+
+
+def test_a_silent_closure_belongs_to_its_stop() -> None:
+    scores = _made_scores([("M", 9), ("AE", 15), ("SIL", 8), ("P", 6), ("IY", 20), ("SIL", 9)])
+    # To the model this silence is, if anything, a vowel that fades.
+    scores.states[24:32, INDEX["AE"]] = -8.0
+    word = [[INDEX[p] for p in ("M", "AE", "P", "IY")]]
+    starts = []
+    for heard in (scores, shut_stops(scores)):
+        found = align(heard, word)
+        assert found is not None
+        starts.append(int(found.start[list(found.phones).index(INDEX["P"])]))
+    assert starts[0] >= 30
+    assert starts[1] == 24
+
+
+def test_a_voice_that_the_model_mistakes_is_learnt_from_its_own_phones() -> None:
+    # "AA M" six times.  For 3 columns after each edge the model would rather hear the phone before;
+    # the features tell the two apart by 5 deviations.
+    rng = np.random.default_rng(1)
+    truth = [("AA", 22), ("M", 18)] * 6
+    scores = _made_scores(truth)
+    labels = np.repeat([name == "M" for name, _ in truth], [n for _, n in truth])
+    features = scores.features
+    features[:] = rng.standard_normal(features.shape)
+    features[:, 0] += 5.0 * labels
+    edges = np.flatnonzero(np.diff(labels)) + 1
+    for edge in edges:
+        scores.states[edge : edge + 3] = -1.0
+        scores.states[edge : edge + 3, INDEX["M" if labels[edge - 1] else "AA"]] = 0.0
+    words = [[INDEX["AA"], INDEX["M"]]] * 6
+    before = align(scores, words)
+    assert before is not None
+    after = before
+    for _ in range(phones.VOICE_PASSES):
+        again = align(adapted(scores, after.posteriors(len(scores))), words)
+        assert again is not None
+        after = again
+    wrong = [int(np.abs(found.start[1:] - edges).sum()) for found in (before, after)]
+    assert wrong[0] >= 3 * len(edges)
+    assert wrong[1] <= len(edges)
+
+
+def test_a_voice_is_not_learnt_from_too_little() -> None:
+    scores = _made_scores([("M", 9), ("AE", 15)])
+    assert adapted(scores, np.zeros((24, len(PHONES)), np.float32)) is scores
+    assert adapted(scores, np.full((24, len(PHONES)), 1 / 42, np.float32)) is scores
+
+
+def test_learning_a_natural_voice_moves_little(ljspeech: np.ndarray) -> None:
+    scores = shut_stops(phone_scores(ljspeech))
+    said = pronounce(LJSPEECH_WORDS)
+    assert said is not None
+    before = align(scores, said.words)
+    assert before is not None
+    after = align(adapted(scores, before.posteriors(len(scores))), said.words)
+    assert after is not None
+    rows = [found.posteriors(len(scores)).argmax(axis=1) for found in (before, after)]
+    assert (rows[0] == rows[1]).mean() > 0.85
+
+
+def test_a_familiar_voice_is_heard_as_the_model_hears_it(ljspeech: np.ndarray) -> None:
+    scores = phone_scores(ljspeech[: 16_000 * 3])
+    heard = phone_posteriors(scores)
+    # The same, as if nothing in the model were near this voice.
+    strange = PhoneScores(states=scores.states - 60.0, features=scores.features)
+    learnt = phone_posteriors(strange)
+    np.testing.assert_allclose(learnt.sum(axis=1), 1.0, atol=1e-3)
+    np.testing.assert_array_equal(heard, phones._loop_posteriors(scores))
+    assert not np.allclose(learnt, heard, atol=0.05)
+
+
+def test_a_longer_vocal_tract_is_heard_alike(
+    ljspeech: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Played a sixth slower her formants are those of a large man.
+    speech = ljspeech[: 16_000 * 5]
+    at = np.arange(0, len(speech) - 1, 1 / 1.17)
+    slow = np.interp(at, np.arange(len(speech)), speech).astype(np.float32)
+    columns = np.minimum((np.arange(len(slow) // 160) / 1.17).astype(int), len(speech) // 160 - 1)
+
+    def agreement() -> float:
+        normal = phone_posteriors(phone_scores(speech))[columns]
+        other = phone_posteriors(phone_scores(slow))[: len(columns)]
+        return float((normal.argmax(axis=1) == other.argmax(axis=1)).mean())
+
+    adjusted = agreement()
+    monkeypatch.setattr(acoustic, "WARP_STEP", 0.0)
+    assert adjusted > agreement() + 0.03

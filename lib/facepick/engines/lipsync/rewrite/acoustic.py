@@ -223,7 +223,7 @@ def _loudness(powers: Array) -> Array:
 
 WARP_STEP, WARP_STEPS = 0.07, 2
 """Formants of women and men lie about 15 % apart, the model's speakers between them."""
-WARP_DOUBT = 0.15
+WARP_DOUBT = 0.05
 """Log likelihood a column that a stretch costs, times the steps squared: with nothing between one
 step and two (a man of a clip, 0.61 and 0.62), the smaller is right."""
 WARP_COLUMNS = 1000
