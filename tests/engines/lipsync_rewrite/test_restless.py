@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from facepick.engines.lipsync.rewrite.restless import bearable, calmed
+from facepick.engines.lipsync.rewrite.restless import bearable, calmed, restlessness
 
 
 def _restless(opening: np.ndarray) -> float:
@@ -49,12 +50,20 @@ def test_pauses_do_not_hide_what_is_too_lively() -> None:
 
 
 def test_a_listener_may_speak_as_lively_as_people_do() -> None:
-    still = np.full(300, 0.02, np.float32)
-    frames = np.arange(300)
-    assert bearable(still, frames, 0.1) == 0.08 * 0.1
-    lively = still + np.where(frames % 2, 0.05, 0).astype(np.float32)
-    assert bearable(lively, frames, 0.1) > 0.1
-    # A gap in the frames is no move.
-    gap = np.concatenate([still[:2], still[:2] + 0.3])
-    assert bearable(gap, np.array([0, 1, 9, 10]), 0.1) == 0.08 * 0.1
-    assert bearable(still[:1], frames[:1], 0.0) == 0.0
+    assert bearable(0.0, 0.1) == 0.08 * 0.1
+    assert bearable(0.1, 0.1) > 0.1
+
+
+def test_restlessness_is_of_frames_that_follow_each_other() -> None:
+    still = np.full(30, 0.02, np.float32)
+    follows = np.ones(29, bool)
+    assert restlessness(still, follows) == 0.0
+    lively = still + np.where(np.arange(30) % 2, 0.05, 0).astype(np.float32)
+    assert restlessness(lively, follows) == pytest.approx(0.1, rel=1e-3)
+    # Neither a cut nor a frame in which nothing is known is a move.
+    cut = np.where(np.arange(30) < 15, still, still + 0.3).astype(np.float32)
+    follows[14] = False
+    assert restlessness(cut, follows) == 0.0
+    lively[10:] = np.nan
+    assert restlessness(lively, np.ones(29, bool)) == pytest.approx(0.1, rel=1e-3)
+    assert restlessness(still[:1], follows[:0]) == 0.0

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,16 @@ from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.rewrite import bank as banks
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame
 from facepick.engines.lipsync.rewrite.own_voice import MIN_R, listen
+from facepick.engines.lipsync.rewrite.proof import SEEN, corrections
 from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.engines.lipsync.rewrite.render import Layer, parted, render
-from facepick.engines.lipsync.rewrite.restless import bearable, calmed
+from facepick.engines.lipsync.rewrite.restless import (
+    LIVELY,
+    MOST_SEEN,
+    bearable,
+    calmed,
+    restlessness,
+)
 from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
 from facepick.engines.lipsync.rewrite.targets import curves_of, sampled
@@ -61,7 +68,8 @@ class Plan:
         stretch: (n,) int32, the same number in frames that follow each other without a cut or a
             gap.
         fading: (n,) int32, mouth that is faded out in this frame, or -1.
-        opening: (n,) float32, wanted opening in eye distances.
+        opening: (n,) float32, opening that is drawn, in eye distances: the wanted one and what is
+            needed on top for it to be seen.
     """
 
     action: npt.NDArray[np.uint8]
@@ -70,6 +78,18 @@ class Plan:
     stretch: npt.NDArray[np.int32]
     fading: npt.NDArray[np.int32]
     opening: Array
+
+    def face(self, bank: banks.Bank, frame: int) -> Array:
+        """The chosen mouth's face in the head frame, smoothed over its neighbours in time."""
+        total, weight = np.zeros((468, 3), np.float32), 0.0
+        for offset, share in zip((-1, 0, 1), SMOOTHING, strict=True):
+            i = frame + offset
+            if 0 <= i < len(self.mouth) and self.stretch[i] == self.stretch[frame]:
+                total += np.float32(share) * in_head_frame(
+                    bank.mesh[int(self.mouth[i])], bank.reference
+                )
+                weight += share
+        return total / np.float32(weight)
 
 
 class RewriteEngine:
@@ -203,10 +223,10 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     closed = (low - mean[0]) / deviation[0]
     z[:, 0] = closed + (z[:, 0] - closed) * settings.strength
     z[:, 1] *= settings.strength
-    limit = settings.strength * bearable(bank.shape[:, 0], bank.frames, float(high - low))
-    wanted_opening = calmed(
-        (mean[0] + deviation[0] * z[:, 0]).astype(np.float32), closure, ~quiet, limit
-    )
+    own_restlessness = restlessness(bank.shape[:, 0], np.diff(bank.frames) == 1)
+    limit = settings.strength * bearable(own_restlessness, float(high - low))
+    asked_opening = (mean[0] + deviation[0] * z[:, 0]).astype(np.float32)
+    wanted_opening = calmed(asked_opening, closure, ~quiet, limit)
     z[:, 0] = (wanted_opening - mean[0]) / deviation[0]
 
     rows = np.searchsorted(bank.frames, sources)
@@ -254,6 +274,18 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
         fading=fading,
         opening=wanted_opening,
     )
+    added, proof = corrections(
+        context.footage(),
+        bank,
+        sources=sources,
+        mouth=mouth,
+        stretch=plan.stretch,
+        opening=wanted_opening,
+        face=lambda frame: plan.face(bank, frame),
+        read=MouthReader(context.models).read,
+        progress=ProgressMeter(context.progress, "prepare", context.person.frames),
+        cancel=context.cancel,
+    )
     moving = mouth >= 0
     facts: dict[str, Any] = {
         "mouths": len(bank),
@@ -272,9 +304,52 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
             "speech_frames": int(own.spoken.sum()),
             "share": round(own.share, 2),
         },
+        "corrected": round(float(np.abs(added[moving]).mean()), 4) if moving.any() else 0.0,
         "opening_range": [round(float(low), 4), round(float(high), 4)],
     }
-    return plan, facts
+    drawn = _held(
+        (calmed(asked_opening, closure, ~quiet, share * limit) for share in TRACKS),
+        wanted_opening,
+        added,
+        np.where(quiet, np.nan, proof).astype(np.float32),
+        plan.stretch,
+        limit * MOST_SEEN / LIVELY,
+    )
+    return replace(plan, opening=np.maximum(drawn, 0.0)), facts
+
+
+TRACKS = (1.4, 1.2, 1.1, 1.0, 0.92, 0.84, 0.76, 0.68, 0.6)
+"""Restlessness of the tracks that are tried, as shares of what may be asked for."""
+
+
+def _held(
+    tracks: Iterable[Array],
+    wanted: Array,
+    added: Array,
+    seen: Array,
+    stretch: npt.NDArray[np.int32],
+    limit: float,
+) -> Array:
+    """(n,) the opening to draw: the liveliest track that is seen within the limit.
+
+    Mouths and drawing add to what was asked for, more for some people than for others; the proof
+    tells how much.
+
+    Args:
+        tracks: (n,) each, wanted openings from the liveliest to the calmest.
+        wanted: (n,) the one that the proof was drawn for.
+        added: (n,) what is drawn on top of a track.
+        seen: (n,) read off the proof, NaN where it does not count.
+        stretch: (n,) the same number in frames that belong together.
+        limit: greatest restlessness.
+    """
+    follows = np.diff(stretch) == 0
+    drawn = wanted
+    for track in tracks:
+        drawn = np.asarray(track + added, np.float32)
+        if restlessness(seen + np.float32(SEEN) * (drawn - wanted), follows) <= limit:
+            break
+    return drawn
 
 
 def _penalty(bank: banks.Bank) -> Array:
@@ -337,7 +412,7 @@ class RewriteSession:
             return Reason.LOW_CONFIDENCE
         mesh = request.mesh - np.array([*request.origin, 0], np.float32)
         own = in_head_frame(mesh, bank.reference)
-        face = parted(self._face(bank, plan, request.frame), float(plan.opening[request.frame]))
+        face = parted(plan.face(bank, request.frame), float(plan.opening[request.frame]))
         old = int(plan.fading[request.frame])
         layers = [Layer(bank.mouth(k))]
         if old >= 0:
@@ -354,18 +429,6 @@ class RewriteSession:
             note="closed, " * bool(plan.action[request.frame] == CLOSE)
             + f"mouth of frame {int(bank.frames[bank.rows[k]])}",
         )
-
-    @staticmethod
-    def _face(bank: banks.Bank, plan: Plan, frame: int) -> Array:
-        """The chosen mouth's face in the head frame, smoothed over its neighbours in time."""
-        total, weight = np.zeros((468, 3), np.float32), 0.0
-        for offset, share in zip((-1, 0, 1), SMOOTHING, strict=True):
-            i = frame + offset
-            if 0 <= i < len(plan.mouth) and plan.stretch[i] == plan.stretch[frame]:
-                face = in_head_frame(bank.mesh[int(plan.mouth[i])], bank.reference)
-                total += np.float32(share) * face
-                weight += share
-        return total / np.float32(weight)
 
     def report(self) -> dict[str, Any]:
         return dict(self._facts)
