@@ -36,7 +36,8 @@ With ``--own`` people are re-synced to their own speech instead: see ``rewrite_o
 Times of the phones come from the aligner of pocketsphinx with its triphones (``pip install
 pocketsphinx``), which shares no code with ours; synthetic voices tell themselves when they say
 which phone (programs ``flite``, voices made from recordings of one speaker, and ``espeak-ng``,
-with its library).  The openings are those of the engine's table for either.
+with its library; its stops begin where the sound is shut, see `with_closures`).  The openings are
+those of the engine's table for either.
 """
 
 from __future__ import annotations
