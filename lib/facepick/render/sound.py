@@ -42,6 +42,10 @@ __all__ = ["Sound", "Unheard", "prepare_sound", "unheard_speech", "video_seconds
 LEAST_UNHEARD_SECONDS = 0.05
 """A frame at 25 a second is 0.04 s: less than this is how files are padded, not speech."""
 
+HALF_SAMPLE_SECONDS = Fraction(1, 96_000)
+"""At 48 kHz.  A line that starts at 3.2 s does so 2e-16 s later, as numbers go; the video must not
+get a frame for that."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unheard:
@@ -200,7 +204,8 @@ def prepare_sound(
     count = stop - start
     if lines and whole:
         mode = cast(LengthMode, plan.output.length)
-        wanted = math.ceil(lines_end_seconds(lines, cancel=cancel) / base)
+        end_of_speech = lines_end_seconds(lines, cancel=cancel) - HALF_SAMPLE_SECONDS
+        wanted = math.ceil(end_of_speech / base)
         durations = [*np.diff(shown).tolist(), last]
         output = frames_needed(durations, wanted, mode)
         sources = source_frames(count, output, mode)
