@@ -31,6 +31,9 @@ UNHEARD = frozenset({
 """Something is heard there, and the tool does not know what: words missing from its dictionary,
 laughter, breath.  The sound decides."""
 
+LONGEST = 16
+"""Characters: an affricate with all its marks and tones has ten."""
+
 _ARPABET = {
     **{name: (name,) for name in PHONES if name.isalpha() and name != "SIL"},
     "AX": ("AH",), "AXR": ("ER",), "AXH": ("AH",), "IX": ("IH",), "UX": ("UW",), "OH": ("AO",),
@@ -109,6 +112,8 @@ def phones_of(symbol: str, alphabet: str) -> tuple[str, ...] | None:
     name = _trimmed(symbol)
     if name.lower() in SILENT:
         return ("SIL",)
+    if len(name) > LONGEST:
+        return None
     if alphabet == "arpabet":
         return _ARPABET.get(re.sub(r"[0-9]$", "", name).upper())
     if alphabet == "pinyin":

@@ -201,6 +201,8 @@ def _parsed(name: str, text: str) -> _Found:
     if text.lstrip()[0] in "[{":
         return _from_json(name, _json_of(name, text))
     lines = [(i, row) for i, row in enumerate(text.splitlines(), 1) if row.strip()]
+    if len(lines) > MAX_ITEMS:
+        raise UserInputError(f"{name} holds {len(lines)} lines; {MAX_ITEMS} are allowed.")
     if re.match(r"\s*begin\s*,\s*end\s*,\s*label", text, re.I):
         return _from_csv(name, lines)
     if all(re.fullmatch(rf"[^:]+:{_NUMBER}", token, re.I) for token in text.split()):
@@ -677,6 +679,9 @@ def _named(name: str, rows: Sequence[_Row], notes: list[str]) -> list[Timed]:
             for phone, (a, b) in zip(found, pairwise(round(e, 4) for e in edges), strict=True):
                 if a < b:
                     out.append(Timed(a, b, phone))
+    for k, (before, after) in enumerate(pairwise(out)):
+        if after.start - before.stop < GAP_SECONDS:
+            out[k] = replace(before, stop=after.start)
     named = list(dict.fromkeys(row.label for row in unknown))
     if len(unknown) > 0.1 * len(rows):
         raise UserInputError(
