@@ -32,6 +32,7 @@ from facepick.engines.lipsync.engine import Wav2LipSession
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.settings import Wav2LipSettings
+from facepick.engines.lipsync.sync_report import SyncMeter
 from facepick.engines.lipsync.vad import Stretch
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import open_restorer
@@ -247,6 +248,8 @@ def save(path: Path, image: np.ndarray) -> None:
 
 # The pictures ----------------------------------------------------------------------------------
 
+# In this frame the bundled speech opens the mouth widest.
+VOWEL = 85
 # A microphone is drawn over this frame and those around it, while her mouth is shut.
 MICROPHONE_AT = 90
 
@@ -347,6 +350,40 @@ def when_silent(clip: Clip) -> np.ndarray:
         (f"frame {f}: keep above, close below", [a, b])
         for f, a, b in zip(frames, columns[0][1], columns[1][1], strict=True)
     ])  # fmt: skip
+
+
+def strength(clip: Clip) -> np.ndarray:
+    """How far the built-in engine opens the mouth for one and the same vowel."""
+    speech = bundled_speech()
+    request = clip.man.at(VOWEL)
+    columns = []
+    for value in (0.5, 1.0, 1.5):
+        settings = RewriteEngine.spec.settings(strength=value)
+        session = RewriteEngine().open(clip.man.context(settings, speech=speech))
+        [patch] = session.process([request])
+        name = f"{value:g}{' (default)' if value == 1 else ''}"
+        columns.append((name, [zoomed(outcome(request, patch), request, part="mouth")]))
+    return strip(columns)
+
+
+def sync_plot(clip: Clip) -> np.ndarray:
+    """The plot of the sync report on what the built-in engine makes of the clip."""
+    speech = bundled_speech()
+    session = RewriteEngine().open(clip.man.context(RewriteEngine.spec.settings(), speech=speech))
+    mesh = FaceMesh(default_store())
+    meter = SyncMeter(speech)
+    for request in clip.man.stream():
+        [patch] = session.process([request])
+        made = isinstance(patch, FacePatch)
+        crop = outcome(request, patch) if made else request.crop
+        points, score = mesh.locate(crop, request.landmarks5, request.origin)
+        shown = replace(request, crop=crop, mesh=points, mesh_score=score)
+        meter.add(shown, original=request, reason=None if made else "silence")
+    with tempfile.TemporaryDirectory() as folder:
+        meter.plot(Path(folder) / "plot.png", title="P2")
+        picture = cv2.imread(str(Path(folder) / "plot.png"))
+    assert picture is not None
+    return picture
 
 
 def occlusion(clip: Clip) -> np.ndarray:
@@ -483,6 +520,8 @@ PICTURES: dict[str, Callable[[Clip], np.ndarray]] = {
     "lipsync-pads": pads,
     "lipsync-colour-grain": colour_and_grain,
     "lipsync-when-silent": when_silent,
+    "lipsync-strength": strength,
+    "lipsync-sync-plot": sync_plot,
     "lipsync-debug": debug_sheet,
     "occlusion": occlusion,
     "swap": swap,
