@@ -40,6 +40,8 @@ MAX_BYTES = 16 * 2**20
 """An hour of speech is 40 000 phones; in the long form of TextGrid, words beside them, 6 MB."""
 MAX_ITEMS = 200_000
 MAX_SECONDS = 24 * 3600.0
+LONGEST_WORD = 100
+"""Characters."""
 
 OVERLAP_SECONDS = 0.02
 """Files that round starts and durations apart overlap by less; what is more is an error."""
@@ -600,7 +602,7 @@ def _resolved(name: str, found: _Found) -> Timings:
     if not any(item.label != "SIL" for item in phones):
         phones = []
         words = [
-            Timed(round(row.start, 4), round(row.stop, 4), row.label.strip())
+            Timed(round(row.start, 4), round(row.stop, 4), row.label.strip()[:LONGEST_WORD])
             for row in _ordered(name, found.words)
             if re.search(r"[^\W_]", row.label) and row.label.strip().lower() not in _NO_WORDS
         ]
