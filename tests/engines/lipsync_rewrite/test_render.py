@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from facepick.engines.lipsync.rewrite.features import (
     in_head_frame,
     mouth_features,
 )
+from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.engines.lipsync.rewrite.render import (
     CHIN_SKIN,
     EXTRA_OPENING,
@@ -27,11 +29,13 @@ from facepick.engines.lipsync.rewrite.render import (
     parted,
     render,
 )
+from facepick.models.store import default_store
 
 
 @pytest.fixture(scope="module")
 def bank(talker: list[FaceRequest], tmp_path_factory: pytest.TempPathFactory) -> Bank:
-    found = learn(talker, tmp_path_factory.mktemp("bank"))
+    read = MouthReader(default_store()).read
+    found = learn(talker, tmp_path_factory.mktemp("bank"), read=read)
     assert found is not None
     return found
 
@@ -68,10 +72,15 @@ def test_a_mouth_laid_over_its_own_frame_changes_next_to_nothing(
     talker: list[FaceRequest], bank: Bank
 ) -> None:
     changes = []
+    read = MouthReader(default_store()).read
     for row in range(20, 60, 5):
         k = int(np.flatnonzero(bank.frames[bank.rows] == talker[row].source_frame)[0])
-        made = _shown(talker[row], bank, k)
-        after = _laid_over(talker[row], made)
+        # The request's mesh is smoothed over time and was seen but once: the picture's own here.
+        shift = np.array([*talker[row].origin, 0], np.float32)
+        mesh = read(talker[row].crop, talker[row].mesh - shift) + shift
+        request = replace(talker[row], mesh=mesh)
+        made = _shown(request, bank, k)
+        after = _laid_over(request, made)
         x, y = made.origin
         h, w = made.alpha.shape
         inside = np.zeros(after.shape[:2], bool)
@@ -80,7 +89,6 @@ def test_a_mouth_laid_over_its_own_frame_changes_next_to_nothing(
         difference = cv2.absdiff(after, talker[row].crop)
         assert not difference[~inside].any()
         changes.append(difference[inside].mean())
-    # One frame in five moves so fast that the smoothed mesh lies a pixel off the picture.
     assert np.mean(changes) < 1.0
 
 
