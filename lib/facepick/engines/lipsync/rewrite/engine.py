@@ -319,7 +319,8 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
 
 
 TRACKS = (1.4, 1.2, 1.1, 1.0, 0.92, 0.84, 0.76, 0.68, 0.6)
-"""Restlessness of the tracks that are tried, as shares of what may be asked for: the proof tells which is seen to be calm enough."""
+"""Restlessness of the tracks that are tried, as shares of what may be asked for: the
+proof tells which is seen to be calm enough."""
 
 
 def _held(
