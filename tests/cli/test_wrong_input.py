@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import wave
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory, shared_media: Path, shared_mo
     (folder / "noise.mp4").write_bytes(np.random.default_rng(1).bytes(9999))
     (folder / "there.mp4").write_bytes(b"precious")
     cv2.imwrite(str(folder / "picture.png"), np.full((80, 80, 3), 90, np.uint8))
+    with wave.open(str(folder / "tone.wav"), "wb") as tone:
+        tone.setparams((1, 2, 16000, 0, "NONE", ""))
+        hum = 9000 * np.sin(np.arange(16000) * (2 * np.pi * 200 / 16000))
+        tone.writeframes(hum.astype("<i2").tobytes())
     shutil.copy(shared_media / "video" / "cisco_2people_320x192.mp4", folder / "clip.mp4")
     return folder
 
@@ -116,7 +121,7 @@ def test_a_wrong_number(
         (("render", "clip.mp4", "-o", "o.mp4", "--person", "P1"), "--flow"),
         (("render", "clip.mp4", "-o", "o.mp4", *SWAP[:4], "--source", "there.mp4"), "right"),
         (
-            ("render", "clip.mp4", "-o", "o.mp4", *SPEAK, "text.mp4", "--audio-start", "0.75"),
+            ("render", "clip.mp4", "-o", "o.mp4", *SPEAK, "tone.wav", "--audio-start", "0.75"),
             "ends at 0.75 s",
         ),
         (("people", "clip.mp4", "--merge", "P1,P9"), "P9"),
