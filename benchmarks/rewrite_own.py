@@ -5,7 +5,8 @@ compared with the one that was filmed.  Every other five seconds are held out: n
 from them, and they, as whatever repeats their sound (clips show scenes twice), are silenced in what
 the regression learns from.  A second run holds out the others.  Frames count in which the general
 table, which is fitted to nobody, says that the person speaks; and moves within a shot count, not
-how far lips are apart in one shot and another.
+how far lips are apart in one shot and another.  Where the clip's sound lags its picture, that is
+undone first.
 
 held out   r of the regression alone, in its own cross-validation over the whole clip
 table      r of the table alone, on the same frames
@@ -101,7 +102,7 @@ def person_row(scan: Any, person: Any, folder: Path) -> tuple[float, ...]:
         taught = sound * known[np.clip(at, 0, len(times) - 1)]
         session = RewriteEngine().open(
             EngineContext(
-                settings=RewriteEngine.spec.settings(),
+                settings=RewriteEngine.spec.settings(offset_ms=round(-1000 * voice.offset_seconds)),
                 video=scan.video,
                 scan=scan,
                 person=person,

@@ -8,6 +8,7 @@ smoothed away comes back.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -222,7 +223,8 @@ def _grain(picture: FloatArray, where: npt.NDArray[np.bool_]) -> float:
     fine = grey - np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5), np.float32)
     power = np.asarray(cv2.boxFilter(fine * fine, -1, (5, 5)), np.float32)
     # Of Gaussian noise, a fifth of such windows stay below 0.85 of its deviation.
-    return float(np.sqrt(max(0.0, np.percentile(power[where], 20)))) / 0.85
+    quiet = float(np.percentile(power[where], 20))
+    return math.sqrt(max(0.0, quiet)) / 0.85
 
 
 def rounded(picture: FloatArray) -> BgrImage:

@@ -53,7 +53,7 @@ PLAN = "plan.npz"
 SMOOTHING = (0.25, 0.5, 0.25)
 """Of the shown face over the frame before, the frame and the one after: takes the edge off jumps
 between runs; the opening is set afterwards, so closures keep their depth."""
-VERSION = 7
+VERSION = 8
 """Raised when plans made by an earlier version must not be used any more."""
 
 
@@ -321,6 +321,8 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
 TRACKS = (1.4, 1.2, 1.1, 1.0, 0.92, 0.84, 0.76, 0.68, 0.6)
 """Restlessness of the tracks that are tried, as shares of what may be asked for: the
 proof tells which is seen to be calm enough."""
+HALVINGS = 4
+"""Of the way between two tracks: a sixteenth of their distance is not seen."""
 
 
 def _held(
@@ -345,11 +347,20 @@ def _held(
         limit: greatest restlessness.
     """
     follows = np.diff(stretch) == 0
-    drawn = wanted
-    for track in tracks:
-        drawn = np.asarray(track + added, np.float32)
-        if restlessness(seen + np.float32(SEEN) * (drawn - wanted), follows) <= limit:
-            break
+
+    def calm(drawn: Array) -> bool:
+        return restlessness(seen + np.float32(SEEN) * (drawn - wanted), follows) <= limit
+
+    livelier = drawn = wanted
+    for i, track in enumerate(tracks):
+        livelier, drawn = drawn, np.asarray(track + added, np.float32)
+        if not calm(drawn):
+            continue
+        # Between this track and the one before, which was too lively.
+        for _ in range(HALVINGS if i else 0):
+            middle = (livelier + drawn) / np.float32(2)
+            livelier, drawn = (livelier, middle) if calm(middle) else (middle, drawn)
+        break
     return drawn
 
 
