@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from facepick.jobs.job import JobRecord
     from facepick.jobs.workspace import Workspace
 
-__all__ = ["build_jobs", "do_job", "tell_unheard"]
+__all__ = ["build_jobs", "do_job", "tell_result", "tell_unheard"]
 
 
 def build_jobs(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +52,12 @@ def do_job(app: App, workspace: Workspace, progress: str) -> int:
             record = app.run(workspace, progress=sink, cancel=token)
         except Cancelled:
             raise Cancelled(f"Stopped. Go on with: facepick jobs resume {workspace.id}") from None
-    _tell_result(record, progress)
+    tell_result(record, progress)
     return 0
 
 
-def _tell_result(record: JobRecord, progress: str) -> None:
+def tell_result(record: JobRecord, progress: str) -> None:
+    """Print what a job that is done has made, and on stderr what a user may not expect of it."""
     if progress == "jsonl":
         print_json({"event": "done", "job": record.id, **record.result})
         return
@@ -75,6 +76,11 @@ def _tell_result(record: JobRecord, progress: str) -> None:
             + (f", {closed} of them to close the mouth" if closed else "")
             + (f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else "")
         )
+        if "lipsync" in what and frames == closed and (closed or "silence" in left):
+            print(
+                f"facepick: {what}: no voice is heard in the speech while this person is on screen.",
+                file=sys.stderr,
+            )
 
 
 def tell_unheard(unheard: Iterable[Mapping[str, Any]]) -> None:
