@@ -78,7 +78,7 @@ def tell_result(record: JobRecord, progress: str) -> None:
         )
         if "lipsync" in what and frames == closed and (closed or "silence" in left):
             print(
-                f"facepick: {what}: no voice is heard in the speech while this person is on screen.",
+                f"facepick: {what}: no voice is heard in the speech while the person is seen.",
                 file=sys.stderr,
             )
 
