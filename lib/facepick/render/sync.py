@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from facepick.engines.engine import Speech
 from facepick.engines.lipsync.sync_report import SyncMeter
 from facepick.engines.lipsync.syncnet import SyncNet, SyncNetMeter
@@ -73,9 +75,10 @@ def measure_sync(
                 meters.append((person, paths, SyncMeter(speech, language=language), speech))
     if not meters:
         return []
+    from facepick.engines.lipsync.rewrite.reading import MouthReader
     from facepick.faces.mesh import FaceMesh
 
-    mesh = FaceMesh(models)
+    mesh, mouths = FaceMesh(models), MouthReader(models)
     judges = _judges(models, [speech for _, _, _, speech in meters])
     meter = ProgressMeter(progress, "measure", part[1] - part[0])
     for i, (new, old) in enumerate(picture_pairs(result, scan, part, cancel)):
@@ -90,6 +93,9 @@ def measure_sync(
                 height, width = request.crop.shape[:2]
                 crop = new.crop(x, y, x + width, y + height)
                 points, score = mesh.locate(crop, request.landmarks5, (x, y))
+                # One look at a mouth scatters by a fifth of what speech moves.
+                offset = np.array([x, y, 0], np.float32)
+                points = mouths.read(crop, points - offset) + offset
                 shown = replace(request, crop=crop, mesh=points, mesh_score=score)
                 sync.add(shown, original=request, reason=reason)
                 if judges and reason is None:
