@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import wave
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from tests.sounds import RATE, written_wav
 
 from facepick.cli import main
 
@@ -28,10 +28,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, shared_media: Path, shared_mo
     (folder / "noise.mp4").write_bytes(np.random.default_rng(1).bytes(9999))
     (folder / "there.mp4").write_bytes(b"precious")
     cv2.imwrite(str(folder / "picture.png"), np.full((80, 80, 3), 90, np.uint8))
-    with wave.open(str(folder / "tone.wav"), "wb") as tone:
-        tone.setparams((1, 2, 16000, 0, "NONE", ""))
-        hum = 9000 * np.sin(np.arange(16000) * (2 * np.pi * 200 / 16000))
-        tone.writeframes(hum.astype("<i2").tobytes())
+    hum = 9000 * np.sin(np.arange(RATE) * (2 * np.pi * 200 / RATE))
+    written_wav(folder / "tone.wav", hum.astype(np.int16))
     shutil.copy(shared_media / "video" / "cisco_2people_320x192.mp4", folder / "clip.mp4")
     return folder
 

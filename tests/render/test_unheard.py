@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.sounds import silent_wav
 
 from facepick.cli import main
 from facepick.engines.engine import SpeechLine
@@ -15,15 +15,6 @@ from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 from facepick.render.report import read_report
 from facepick.render.sound import unheard_speech
-
-
-def silent_wav(path: Path, seconds: float) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(bytes(2 * round(16_000 * seconds)))
-    return path
 
 
 def plan_of(lines: dict[str, tuple[SpeechLine, ...]], length: str = "cut") -> RenderPlan:

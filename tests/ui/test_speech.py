@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-import wave
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.sounds import silent_wav
 from tests.ui.support import pick, plan_values
 
 from facepick_ui import views
-
-
-def silent_wav(path: Path, seconds: float) -> str:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(bytes(2 * round(16_000 * seconds)))
-    return str(path)
 
 
 def heard(tab: Any, key: str, **changed: Any) -> str:
@@ -33,7 +24,7 @@ def heard(tab: Any, key: str, **changed: Any) -> str:
 def test_nothing_is_said_without_speech_or_without_somebody(
     tab: Any, scanned: str, tmp_path: Path
 ) -> None:
-    speech = silent_wav(tmp_path / "one.wav", 1.0)
+    speech = str(silent_wav(tmp_path / "one.wav", 1.0))
     assert heard(tab, scanned, speech=speech) == ""
     pick(tab, scanned, 0)
     assert heard(tab, scanned) == ""
@@ -45,7 +36,7 @@ def test_speech_that_is_too_long_is_told_before_the_render(
 ) -> None:
     pick(tab, scanned, 0)
     end = views.seconds_of(tab.handlers.session(scanned).scan)[-1]
-    long = silent_wav(tmp_path / "long.wav", 60.0)
+    long = str(silent_wav(tmp_path / "long.wav", 60.0))
     note = heard(tab, scanned, speech=long, speech_start=1)
     assert "0:01.00 – 1:01.00" in note
     # One second of start, and what the last frame is shown for.
@@ -58,7 +49,7 @@ def test_a_list_shows_who_says_what(tab: Any, scanned: str, tmp_path: Path) -> N
     for index in (0, 1):
         pick(tab, scanned, index)
     first, second = tab.handlers.session(scanned).picked
-    sounds = [silent_wav(tmp_path / f"{n}.wav", 0.5) for n in ("a", "b")]
+    sounds = [str(silent_wav(tmp_path / f"{n}.wav", 0.5)) for n in ("a", "b")]
     script = tmp_path / "lines.json"
     script.write_text(
         json.dumps(

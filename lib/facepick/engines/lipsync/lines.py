@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from facepick.engines.engine import SpeechLine, Timings
-from facepick.engines.lipsync.timings import timings_of, within
+from facepick.engines.lipsync.timings import decoded, timings_of, within
 from facepick.errors import UserInputError
 
 __all__ = ["PersonLine", "read_lines"]
@@ -84,7 +84,7 @@ def read_lines(
         data = path.read_bytes()
     except OSError as error:
         raise UserInputError(f"The list {path} cannot be read: {error.strerror}.") from error
-    text = _decoded(path, data)
+    text = decoded(path.name, data)
     as_json = path.suffix.lower() == ".json" or text.lstrip()[:1] in ("[", "{")
     entries = _from_json(path, text) if as_json else _from_srt(path, text)
     if not entries:
@@ -111,16 +111,6 @@ class _Entry:
     offset: float
     duration: float | None
     stretch: float | None
-
-
-def _decoded(path: Path, data: bytes) -> str:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise UserInputError(
-            f"{path.name} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8."
-        ) from error
 
 
 def _from_json(path: Path, text: str) -> list[_Entry]:

@@ -28,6 +28,7 @@ from facepick.errors import UserInputError
 from facepick.media.dub import lines_end_seconds
 
 __all__ = [
+    "decoded",
     "fitted_to",
     "read_timings",
     "timings_from_json",
@@ -103,7 +104,7 @@ def read_timings(path: Path) -> Timings:
         raise UserInputError(f"{path} cannot be read: {error.strerror}.") from error
     if data.startswith(b"ooBinaryFile"):
         raise UserInputError(f"{name} is a binary TextGrid.", hint="In Praat: Save as text file.")
-    text = _decoded(name, data)
+    text = decoded(name, data)
     if not text.strip():
         raise UserInputError(f"{name} is empty.")
     return _resolved(name, _parsed(name, text))
@@ -187,7 +188,12 @@ def fitted_to(timings: Timings, seconds: float, *, name: str) -> Timings:
     return replace(timings, **{field: kept}, notes=(*timings.notes, note))
 
 
-def _decoded(name: str, data: bytes) -> str:
+def decoded(name: str, data: bytes) -> str:
+    """The text of a file that users bring: UTF-8, or UTF-16 with its mark.
+
+    Raises:
+        UserInputError: it is neither.
+    """
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)

@@ -1,0 +1,23 @@
+"""Sound files that tests make."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+RATE = 16_000
+
+
+def written_wav(path: Path, samples: npt.NDArray[np.int16]) -> Path:
+    """16-bit mono at 16 kHz."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def silent_wav(path: Path, seconds: float) -> Path:
+    return written_wav(path, np.zeros(round(RATE * seconds), np.int16))
