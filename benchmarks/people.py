@@ -34,7 +34,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from people_entries import Entries, draw_mistakes, matches, overlap, ranges, score_entries
 
 from facepick.models.store import default_store

@@ -286,7 +286,14 @@ def draw_mistakes(video: Path, mistakes: list[Mistake], out: Path) -> None:
                 y, x = row * (side + text) + text, column * side
                 sheet[y : y + side, x : x + side] = cell
                 cv2.putText(
-                    sheet, str(index), (x + 3, y + side - 4), 0, 0.4, (255, 255, 255), 1, cv2.LINE_AA
+                    sheet,
+                    str(index),
+                    (x + 3, y + side - 4),
+                    0,
+                    0.4,
+                    (255, 255, 255),
+                    1,
+                    cv2.LINE_AA,
                 )
     for row, mistake in enumerate(mistakes):
         words = f"{mistake.kind}: {mistake.about}"

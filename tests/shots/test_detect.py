@@ -84,6 +84,42 @@ def test_a_flash_is_no_cut(length: int) -> None:
     assert cuts_of(pictures) == []
 
 
+@pytest.mark.parametrize("length", [2, 3, 4])
+def test_two_pictures_in_turn_are_shots_and_no_flashes(length: int) -> None:
+    """A, B, A, B: after a few frames the picture from before comes back, and is another shot."""
+    pictures = [scene(i // length % 2) for i in range(36)]
+    assert cuts_of(pictures) == list(range(length, 36, length))
+
+
+def zooming(factor: float) -> Iterable[Picture]:
+    """The camera nears by `factor` a frame, from the whole of a picture, after standing still."""
+    whole = np.repeat(np.repeat(scene(3), 6, axis=0), 6, axis=1)
+    height, width = whole.shape[:2]
+    for i in range(30):
+        scale = factor ** max(0, i - 12)
+        rows = ((np.arange(72) + 0.5 - 36) / scale * 6 + height / 2).astype(int)
+        columns = ((np.arange(128) + 0.5 - 64) / scale * 6 + width / 2).astype(int)
+        yield whole[rows][:, columns]
+
+
+@pytest.mark.parametrize("factor", [1.05, 1.1, 1.15])
+def test_a_fast_zoom_is_no_cut(factor: float) -> None:
+    assert cuts_of(zooming(factor)) == []
+
+
+@pytest.mark.parametrize("length", [5, 8, 12, 20])
+def test_a_dissolve_is_one_cut_while_it_lasts(length: int) -> None:
+    first, second = scene(1).astype(float), scene(2).astype(float)
+    shares = [np.clip((i - 30) / length, 0.0, 1.0) for i in range(80)]
+    pictures = [((1 - s) * first + s * second).astype(np.uint8) for s in shares]
+    (cut,) = cuts_of(pictures)
+    assert 30 < cut <= 30 + length
+
+
+def test_a_fade_of_the_light_is_no_dissolve() -> None:
+    assert cuts_of([scene(1, max(0.25, 1 - max(0, i - 20) / 16)) for i in range(60)]) == []
+
+
 def test_shots_cover_every_frame() -> None:
     detector = ShotDetector()
     for index in range(33):
