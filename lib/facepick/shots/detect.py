@@ -191,12 +191,10 @@ class ShotDetector:
         """Whether what stood there for a few frames was a shot, and no flash."""
         if len(between) < 2:
             return False
-        edges = float(np.sqrt(np.mean(np.square(earlier.structure))))
         for item in between:
             if abs(self._correlation(earlier, item)) > self.OWN_STRUCTURE:
                 return False
-            own = float(np.sqrt(np.mean(np.square(item.structure))))
-            if own < self.OWN_EDGES * edges:
+            if _edges(item.structure) < self.OWN_EDGES * _edges(earlier.structure):
                 return False
         return self._correlation(between[0], between[-1]) > self.MAX_STRUCTURE
 
@@ -232,6 +230,11 @@ class ShotDetector:
             if item.structure is None:
                 item.structure = _structure(item.thumb)
         return _cosine(a.structure, b.structure)
+
+
+def _edges(structure: Any) -> float:
+    """How much of a picture is edges."""
+    return float(np.sqrt(np.mean(np.square(structure))))
 
 
 def _cosine(a: Any, b: Any) -> float:
