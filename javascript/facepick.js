@@ -45,10 +45,37 @@
     press("act");
   };
 
+  /** Put an element's words on the clipboard; where the browser refuses, they are marked at least. */
+  const copy = (element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const chosen = getSelection();
+    chosen.removeAllRanges();
+    chosen.addRange(range);
+    const done = () => {
+      element.dataset.facepickCopied = "1";
+      setTimeout(() => delete element.dataset.facepickCopied, 1500);
+    };
+    if (navigator.clipboard) {
+      navigator.clipboard.writeText(element.textContent).then(done, () => {});
+    } else if (document.execCommand("copy")) {
+      done();
+    }
+  };
+
+  document.addEventListener("keydown", (event) => {
+    const node = event.target;
+    if (event.key === "Enter" && node instanceof HTMLElement && node.dataset.facepickCopy) copy(node);
+  });
+
   document.addEventListener("click", (event) => {
     const path = event.composedPath ? event.composedPath() : [event.target];
     for (const node of path) {
       if (!(node instanceof Element)) continue;
+      if (node.dataset && node.dataset.facepickCopy) {
+        copy(node);
+        return;
+      }
       if (node.dataset && node.dataset.facepickAct) {
         event.preventDefault();
         act(node.dataset.facepickAct);

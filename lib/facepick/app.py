@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from facepick.engines.swap.saved import SavedSources
     from facepick.media.video import VideoInfo
     from facepick.media.writer import EncodeSettings
+    from facepick.models.spec import ModelSpec
     from facepick.people.edits import Edit
     from facepick.people.finder import ScanSettings
     from facepick.people.identity import Scan
@@ -50,7 +51,9 @@ class App:
             host = StandaloneHost()
         self.host = host
         self.registry = registry or default_registry()
-        self.models: ModelStore = default_store(host.model_folders())
+        self.models: ModelStore = default_store(
+            host.model_folders(), fetch_dir=host.fetch_dir(), page=host.has_page()
+        )
         self.jobs_folder = Workspaces(host.home() / "jobs")
 
     @property
@@ -70,6 +73,47 @@ class App:
             cache=self.cache,
             cast=self.cast_file,
             device=self.host.device(),
+        )
+
+    # --- model files -----------------------------------------------------------------------
+
+    def missing_models(self, ids: Sequence[str] | None = None) -> list[ModelSpec]:
+        """Those of the named model files that are not on this machine.
+
+        Args:
+            ids: names in the catalogue; None for what the default settings need.
+
+        Raises:
+            UserInputError: there is no such model.
+        """
+        from facepick.models.catalog import default_specs, spec_by_id
+
+        specs = default_specs() if ids is None else [spec_by_id(name) for name in ids]
+        return [spec for spec in specs if self.models.find(spec) is None]
+
+    def start_fetch(self, ids: Sequence[str], *, owner: str = "") -> JobRecord:
+        """Fetch model files in a child process; what is here already is not fetched again.
+
+        Raises:
+            UserInputError: there is no such model, or none is named.
+            MissingModelError: one of them cannot be fetched: the user must bring it.
+        """
+        from facepick.models.catalog import spec_by_id
+
+        specs = [spec_by_id(name) for name in dict.fromkeys(ids)]
+        if not specs:
+            raise UserInputError("No model is named.")
+        for spec in specs:
+            if not spec.can_fetch:
+                self.models.require(spec)
+        return self.start(
+            self.jobs_folder.new(
+                "fetch",
+                video="",
+                out=None,
+                request={"models": [spec.id for spec in specs]},
+                owner=owner,
+            )
         )
 
     # --- looking ---------------------------------------------------------------------------
@@ -169,10 +213,13 @@ class App:
 
         Raises:
             UserInputError: a photo cannot be read, or shows nobody.
+            MissingModelError: the recogniser is not here.
             ToolError: the comparison could not be made, or took too long.
         """
+        from facepick.models.catalog import SFACE
         from facepick.recognition.child import explain_in_child
 
+        self.models.require(SFACE)
         return explain_in_child(a, b, sheet, self.host.child_environment())
 
     # --- changing --------------------------------------------------------------------------

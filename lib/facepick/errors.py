@@ -127,9 +127,17 @@ class JobNotFound(UserInputError):
 
 
 class MissingModelError(FacepickError):
-    """A model file is needed that is on none of the searched folders."""
+    """A model file is needed that is on none of the searched folders.
+
+    Args:
+        models: ids in the catalogue of what is missing; empty for files that it does not know.
+    """
 
     exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str, *, hint: str = "", models: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.models = tuple(models)
 
 
 class ModelMismatchError(FacepickError):

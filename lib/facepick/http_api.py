@@ -5,6 +5,8 @@ Routes live below ``/facepick/v1``.  Bodies and answers are JSON; errors are
 `facepick.http_guard`), 404 (no such job), 409 (not possible now), 413 (too large), 415 (not JSON)
 or 500.  Files are named by path and must lie in a folder that the
 host allows (`facepick.host.host.allowed_path`); results are written below the host's outputs.
+What a missing model file stopped is answered with 409 and, in ``missing``, with every file's size,
+licence, folder and whether ``/models/fetch`` gets it; jobs say so in ``missing``, too.
 The source of a swap may also be the name of a saved one, ``cast:NAME`` or ``VIDEO:P2``; photos are
 sent as base64 to ``/sources`` and kept under a name.
 """
@@ -12,10 +14,11 @@ sent as base64 to ``/sources`` and kept under a name.
 from __future__ import annotations
 
 import base64
+import json
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,11 +33,13 @@ from facepick.errors import (
 )
 from facepick.host.host import allowed_path
 from facepick.http_guard import guarded_route
+from facepick.models.catalog import all_specs, spec_by_id
 from facepick.settings import fields_of, from_mapping, json_schema, to_mapping
 
 if TYPE_CHECKING:
     from facepick.app import App
     from facepick.engines.swap.saved import SavedSource
+    from facepick.models.spec import ModelSpec
     from facepick.render.plan import Assignment
 
 __all__ = ["PREFIX", "add_routes", "is_plain_name", "status_of"]
@@ -104,10 +109,45 @@ def add_routes(server: Any, app: App) -> None:
         try:
             return call()
         except FacepickError as error:
-            return JSONResponse({"error": error.sentence()}, status_code=status_of(error))
+            said: dict[str, Any] = {"error": error.sentence()}
+            if isinstance(error, MissingModelError) and error.models:
+                said = {"error": f"{error.message} {how_to_get(error.models)}"}
+                said["missing"] = [about_model(spec_by_id(name)) for name in error.models]
+            return JSONResponse(said, status_code=status_of(error))
         except OSError as error:
             # A full disk, a home folder that is gone.
             return JSONResponse({"error": f"The machine refused: {error}."}, status_code=500)
+
+    def how_to_get(ids: Sequence[str]) -> str:
+        """What `ModelStore.how_to_get` says, in the words of this API."""
+        specs = [spec_by_id(name) for name in ids]
+        fetched = [spec.id for spec in specs if spec.can_fetch]
+        words = [app.models.how_to_get(spec) for spec in specs if not spec.can_fetch]
+        if fetched:
+            body = json.dumps({"models": fetched})
+            words.append(f"Fetch it with: POST {PREFIX}/models/fetch {body}")
+        return " ".join(words)
+
+    def about_model(spec: ModelSpec) -> dict[str, Any]:
+        return {
+            "id": spec.id,
+            "file": spec.file,
+            "here": app.models.find(spec) is not None,
+            "can_fetch": spec.can_fetch,
+            "size": spec.size,
+            "sha256": spec.sha256,
+            "licence": spec.licence,
+            "commercial_use": spec.commercial_use,
+            "purpose": spec.purpose,
+            "homepage": spec.homepage,
+            "folder": str(app.models.fetch_dir),
+        }
+
+    def fetch_models(payload: dict[str, Any]) -> Any:
+        ids = payload.get("models")
+        if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
+            raise UserInputError('"models" must be a list of ids; GET /models names them.')
+        return app.start_fetch(ids).to_json()
 
     def is_json(request: Any) -> bool:
         # A page of another origin can post text/plain without asking, but not this type.
@@ -246,11 +286,16 @@ def add_routes(server: Any, app: App) -> None:
             target, number = folder / f"{stem}-{number}{suffix}", number + 1
         return target
 
+    post("/models/fetch", fetch_models)
     post("/scans", start_scan)
     post("/renders", start_render)
     post("/previews", start_preview)
     post("/sources", save_source)
     post("/sources/remove", forget_source)
+
+    @router.get("/models")
+    def models() -> Any:
+        return answer(lambda: [about_model(spec) for spec in all_specs()])
 
     @router.get("/sources")
     def sources() -> Any:

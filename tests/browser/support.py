@@ -152,6 +152,17 @@ class TabPage:
         self.press("scan")
         self.page.wait_for_selector("#facepick_people .thumbnail-item")
 
+    def get_models(self) -> None:
+        """Asks for the people, is told what is missing, fetches it, and sees the scan go on."""
+        self.press("scan")
+        self.wait_text("scan_progress", "A model file is missing")
+        self.wait_text("models_note", "face_recognition_sface_2021dec.onnx")
+        self.wait_text("models_note", "goes on with what you asked for")
+        self.shot("missing")
+        self.press("get_models")
+        self.page.wait_for_selector("#facepick_people .thumbnail-item")
+        self.page.wait_for_selector("#facepick_get_models", state="hidden")
+
     def captions(self) -> list[str]:
         return [e.inner_text() for e in self.page.query_selector_all(
             "#facepick_people .thumbnail-item .caption-label"
@@ -190,12 +201,20 @@ class TabPage:
         )
 
 
-def click_through(tab: TabPage, *, preview: bool = True) -> None:
-    """Clip, people, pick, flow, preview, render, result: what every host must be able to do."""
+def click_through(tab: TabPage, *, preview: bool = True, get_models: bool = False) -> None:
+    """Clip, people, pick, flow, preview, render, result: what every host must be able to do.
+
+    Args:
+        get_models: whether the recogniser is missing, and fetched by the page's button.
+    """
     tab.shot("1_empty")
     tab.press("demo")
     tab.wait_text("facts", "1280 x 720")
-    tab.scan()
+    if get_models:
+        tab.get_models()
+    else:
+        tab.page.wait_for_selector("#facepick_get_models", state="hidden")
+        tab.scan()
     assert [c.split(" - ")[0] for c in tab.captions()] == ["P1", "P2"]
     tab.pick(0)
     tab.page.wait_for_selector("#facepick_frame .facepick-face")

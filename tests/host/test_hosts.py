@@ -10,11 +10,23 @@ from typing import Any
 
 import pytest
 from tests.browser.support import ROOT, TabPage, browser, click_through
-from tests.host.support import CLASH, changing, freeze, host_python, run_install, stand_in
+from tests.host.support import (
+    CLASH,
+    changing,
+    freeze,
+    host_python,
+    no_network,
+    run_install,
+    stand_in,
+    wheelhouse,
+)
+
+from facepick.models.catalog import SFACE
+from facepick.models.store import sha256_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 
-KINDS = ("a1111", "forge")
+KINDS = ("a1111", "forge", "neo")
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +59,24 @@ def test_a_second_install_has_nothing_to_do(kind: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_whole_click_through(
+def test_from_install_to_a_hidden_person_with_no_model_on_the_machine(
     kind: str, chrome: Any, tmp_path: Path, shared_models: Path
 ) -> None:
+    """In Forge install.py is offline and the page's button fetches; elsewhere install.py does."""
     data = tmp_path / "data"
-    models = data / "models" / "facepick"
-    models.mkdir(parents=True)
-    for file in shared_models.glob("*.onnx"):
-        (models / file.name).symlink_to(file)
-    with stand_in(kind, data, options=["--api"]) as (address, log):
+    alone = no_network(tmp_path / "home")
+    online = {**alone, **wheelhouse(tmp_path / "wheels", shared_models / SFACE.file)}
+    button = kind == "forge"
+    done = run_install(host_python(kind), alone if button else online, data=data)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"facepick: fetching {SFACE.file} (38.7 MB, Apache-2.0): ")
+    assert [("could not be fetched" in line, "Get the models" in line) for line in lines[1:]] == (
+        [(True, True)] if button else []
+    )
+    there = data / "models" / "facepick" / SFACE.file
+    assert there.is_file() is not button
+    with stand_in(kind, data, options=["--api"], environment=online) as (address, log):
         said = log.read_text()
         assert "CLASH IMPORTED ITS OWN" in said
         assert "could not start" not in said
@@ -67,7 +88,8 @@ def test_the_whole_click_through(
         context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
         tab = TabPage(context, address, kind)
         assert tab.page.query_selector("#tab_facepick #facepick_root")
-        click_through(tab, preview=False)
+        click_through(tab, preview=False, get_models=button)
+        assert sha256_of(there) == SFACE.sha256
         # The machine of the tests has no microphone, which Forge's gradio says aloud.
         assert [f for f in tab.faults if "fetch" not in f and "microphone" not in f] == []
         engines = tab.page.request.get(f"{address}/facepick/v1/engines").json()
@@ -98,7 +120,7 @@ def test_any_folder_name_no_queue_and_reload(
     data = tmp_path / "data"
     options = ["--no-gradio-queue", "--reload"]
     # Models that whoever runs the tests has elsewhere must not be found.
-    bare = {"FACEPICK_MODELS": ""}
+    bare = no_network(tmp_path / "home")
     with stand_in(kind, data, extensions=(renamed, CLASH), options=options, environment=bare) as (
         address,
         log,
@@ -112,7 +134,8 @@ def test_any_folder_name_no_queue_and_reload(
         tab.wait_text("facts", "1280 x 720")
         # Without models the scan fails at once: what counts is that the end is shown unasked.
         tab.press("scan")
-        tab.wait_text("scan_progress", "操作失败")
+        tab.wait_text("scan_progress", "缺少模型文件")
+        tab.wait_text("models_note", "将自动继续")
         context.close()
 
 

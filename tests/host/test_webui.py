@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 
+from facepick.app import App
 from facepick.errors import UserInputError
 from facepick.host.host import Host, allowed_path
 from facepick.host.standalone import StandaloneHost
 from facepick.host.webui import WebuiHost
+from facepick.models.catalog import SFACE
+from facepick.models.spec import ModelSpec
 
 STAND_IN = Path(__file__).resolve().parent / "stand_in"
 
@@ -41,8 +46,8 @@ def test_both_hosts_answer_every_question(modules: Any) -> None:
     for host in (WebuiHost(), StandaloneHost()):
         assert isinstance(host, Host)
         for question in (
-            host.home, host.outputs, host.model_folders, host.input_roots, host.device,
-            host.language, host.child_environment,
+            host.home, host.outputs, host.model_folders, host.fetch_dir, host.has_page,
+            host.input_roots, host.device, host.language, host.child_environment,
         ):  # fmt: skip
             question()
         assert host.name
@@ -64,6 +69,63 @@ def test_models_are_looked_for_where_the_webui_keeps_its_own(modules: Any, tmp_p
     option(modules, "facepick_model_folders", f"{named};{tmp_path / 'absent'}")
     models = tmp_path / "data" / "models"
     assert WebuiHost().model_folders() == (named, models / "GFPGAN", models)
+
+
+def test_models_of_the_environment_and_of_the_user_are_seen_here_and_in_children(
+    modules: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's own folder is the one that `standalone.py demo` fills."""
+    content = b"recogniser" * 10
+    spec = ModelSpec(
+        id="thing", file="thing.onnx", sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content), licence="MIT", purpose="For tests.",
+    )  # fmt: skip
+    user, named = tmp_path / "user" / "models", tmp_path / "named"
+    webui = tmp_path / "data" / "models" / "facepick"
+    fetched = tmp_path / "data" / "facepick" / "models"
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda *_, **__: str(user.parent))
+    monkeypatch.setenv("FACEPICK_MODELS", str(named))
+    for folder in (user, named, webui, fetched):
+        folder.mkdir(parents=True)
+    for folder in (user, named, webui, fetched):
+        (folder / "thing.onnx").write_bytes(content)
+        here = App(WebuiHost()).models
+        assert here.find(spec) == folder / "thing.onnx"
+        with monkeypatch.context() as child:
+            for name, value in WebuiHost().child_environment().items():
+                child.setenv(name, value)
+            there = App(StandaloneHost()).models
+            assert there.find(spec) == folder / "thing.onnx"
+            # Both look in the same order, so that they never take different files.
+            assert [f for f in there.folders if f.is_dir()] == [
+                f for f in here.folders if f.is_dir()
+            ]
+            assert there.fetch_dir == here.fetch_dir == webui
+        (folder / "thing.onnx").unlink()
+
+
+def test_children_of_a_page_name_its_button_and_no_command(
+    modules: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for host, button in ((WebuiHost(), True), (StandaloneHost(page=True), True),
+                         (StandaloneHost(), False)):  # fmt: skip
+        with monkeypatch.context() as child:
+            for name, value in host.child_environment().items():
+                child.setenv(name, value)
+            hint = App(StandaloneHost()).models.how_to_get(SFACE)
+        assert ("Get the models" in hint) is button
+        assert ("facepick models fetch sface" in hint) is not button
+
+
+def test_where_models_are_fetched_to(modules: Any, tmp_path: Path) -> None:
+    assert WebuiHost().fetch_dir() == tmp_path / "data" / "models" / "facepick"
+    from modules import paths
+
+    # Models on a disk that this user may not write to.
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    paths.models_path = str(blocked)
+    assert WebuiHost().fetch_dir() == WebuiHost().home() / "models"
 
 
 def test_what_reactor_and_wav2lip_uhq_brought_is_found(modules: Any, tmp_path: Path) -> None:

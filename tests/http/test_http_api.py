@@ -14,6 +14,7 @@ fastapi = pytest.importorskip("fastapi", reason="FastAPI comes with gradio, the 
 pytest.importorskip("httpx", reason="the test client of FastAPI needs httpx")
 
 from fastapi.testclient import TestClient  # noqa: E402
+from tests.host.support import no_network, wheelhouse  # noqa: E402
 
 from facepick.app import App  # noqa: E402
 from facepick.host.standalone import StandaloneHost  # noqa: E402
@@ -84,7 +85,7 @@ def test_a_page_elsewhere_cannot_post_plain_text(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("engine", "speech", "status", "words"),
     [
-        ("wav2lip_gan", "base_640x360.mp4", 409, "models fetch wav2lip_gan"),
+        ("wav2lip_gan", "base_640x360.mp4", 409, '/models/fetch {"models": ["wav2lip_gan"]}'),
         ("rewrite", "no_audio.mp4", 400, "no sound"),
     ],
 )
@@ -102,6 +103,54 @@ def test_what_is_lacking_is_answered_before_a_job_is_made(
         answer = client.post(PREFIX + path, json={"plan": plan, "name": "out.mp4"})
         assert answer.status_code == status, answer.json()
         assert words in answer.json()["error"]
+        missing = [m["id"] for m in answer.json().get("missing", ())]
+        assert missing == ([engine] if status == 409 else [])
+    assert client.get(f"{PREFIX}/jobs").json() == []
+
+
+def test_a_missing_model_is_told_fetched_and_the_scan_resumed(
+    tmp_path: Path, shared_media: Path, shared_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = no_network(tmp_path / "nobody")
+    found = wheelhouse(tmp_path / "wheels", shared_models / "face_recognition_sface_2021dec.onnx")
+    mine = {"FACEPICK_HOME": str(tmp_path / "home")}
+    for name, value in {**home, **found, **mine}.items():
+        monkeypatch.setenv(name, value)
+    server = fastapi.FastAPI()
+    add_routes(server, App(StandaloneHost(roots=(shared_media / "odd",), page=True)))
+    client = TestClient(server, base_url="http://127.0.0.1:7870")
+    video = str(shared_media / "odd" / "base_640x360.mp4")
+    scan = wait(client, client.post(f"{PREFIX}/scans", json={"video": video}).json()["id"])
+    assert (scan["state"], scan["exit_code"], scan["missing"]) == ("failed", 3, ["sface"])
+    # The words of a job are those of the page that its server has.
+    assert "Get the models" in scan["error"]
+    assert "facepick models fetch" not in scan["error"]
+    [model] = [m for m in client.get(f"{PREFIX}/models").json() if m["id"] == "sface"]
+    assert (model["here"], model["can_fetch"], model["size"]) == (False, True, 38_696_353)
+    assert model["folder"] == str(tmp_path / "home" / "models")
+    job = client.post(f"{PREFIX}/models/fetch", json={"models": ["sface"]}).json()
+    fetched = wait(client, job["id"])
+    assert fetched["state"] == "done", fetched
+    assert Path(fetched["result"]["models"]["sface"]).parent == tmp_path / "home" / "models"
+    client.post(f"{PREFIX}/jobs/{scan['id']}/resume", json={})
+    assert wait(client, scan["id"])["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("models", "status", "words"),
+    [
+        (["nosuch"], 400, "no model called"),
+        ([], 400, "No model"),
+        ("sface", 400, "list of ids"),
+        (["inswapper_128"], 409, "Put inswapper_128.onnx into"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told(
+    client: TestClient, models: Any, status: int, words: str
+) -> None:
+    answer = client.post(f"{PREFIX}/models/fetch", json={"models": models})
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
     assert client.get(f"{PREFIX}/jobs").json() == []
 
 

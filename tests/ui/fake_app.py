@@ -70,6 +70,8 @@ class FakeApp:
         truth: a ``media-gt/1`` file for every video that can be scanned, by file size.
         seconds_per_job: how long a job counts.
         starts: how many jobs were started, by kind.
+        lacking: ids of model files that are missing until they are fetched; ``sface`` is needed
+            by scans, others by what names them.
     """
 
     folder: Path
@@ -77,7 +79,10 @@ class FakeApp:
     seconds_per_job: float = 1.2
     roots: tuple[Path, ...] = ()
     registry: EngineRegistry = field(default_factory=default_registry)
-    starts: dict[str, int] = field(default_factory=lambda: {"scan": 0, "render": 0, "preview": 0})
+    starts: dict[str, int] = field(
+        default_factory=lambda: {"scan": 0, "render": 0, "preview": 0, "fetch": 0}
+    )
+    lacking: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.host = FolderHost(folder=self.folder, roots=self.roots)
@@ -85,6 +90,16 @@ class FakeApp:
         self._jobs: dict[str, JobRecord] = {}
         self._cancelled: set[str] = set()
         self._lock = threading.Lock()
+
+    # --- model files ---
+    def missing_models(self, ids: Any = None) -> list[Any]:
+        from facepick.models.catalog import spec_by_id
+
+        wanted = ("sface",) if ids is None else ids
+        return [spec_by_id(name) for name in wanted if name in self.lacking]
+
+    def start_fetch(self, ids: Any, *, owner: str = "") -> JobRecord:
+        return self._start("fetch", "", None, {"models": list(ids)}, owner)
 
     # --- looking ---
     def probe(self, path: str | Path) -> Any:
@@ -185,6 +200,8 @@ class FakeApp:
         return self._start("scan", str(video), None, {"settings": dict(settings or {})}, owner)
 
     def start_render(self, plan: Any, out: Any, *, owner: str = "") -> JobRecord:
+        if "gfpgan" in self.lacking:
+            raise MissingModelError("No gfpgan.", models=("gfpgan",))
         return self._start("render", plan.video, str(out), {"plan": plan.to_json()}, owner)
 
     def start_preview(
@@ -216,7 +233,12 @@ class FakeApp:
             if job_id in self._cancelled:
                 self._jobs[job_id] = replace(record, state="stopped", exit_code=4)
                 return
-            stage = "scan" if record.kind == "scan" else "render"
+            if record.kind == "scan" and "sface" in self.lacking:
+                self._jobs[job_id] = replace(
+                    record, state="failed", exit_code=3, error="No sface.", missing=("sface",)
+                )
+                return
+            stage = {"scan": "scan", "fetch": "fetch"}.get(record.kind, "render")
             eta = self.seconds_per_job * (steps - step) / steps
             progress = Progress(stage=stage, done=step * 30, total=steps * 30, eta_seconds=eta)
             self._jobs[job_id] = replace(record, state="running", progress=progress)
@@ -224,6 +246,7 @@ class FakeApp:
             while job_id not in self._cancelled and time.monotonic() < wake:
                 time.sleep(min(0.02, self.seconds_per_job / steps))
         record = self._jobs[job_id]
+        self.lacking -= set(record.request.get("models", ()))
         if record.out:
             shutil.copyfile(record.video, record.out)
             if record.kind == "render":

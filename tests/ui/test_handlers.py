@@ -275,7 +275,7 @@ def test_nothing_starts_without_a_video_a_scan_or_a_person(
     assert "Open a video first" in answer["progress"]["value"]
     answer = tab.handlers.render(scanned, *plan_values(tab))
     assert "Pick the person to change first" in answer["progress"]["value"]
-    assert tab.page.app.starts == {"scan": 1, "render": 0, "preview": 0}
+    assert tab.page.app.starts == {"scan": 1, "render": 0, "preview": 0, "fetch": 0}
 
 
 def test_a_setting_out_of_range_is_refused_before_a_job_is_made(tab: Any, scanned: str) -> None:
@@ -423,7 +423,7 @@ def test_a_fault_of_ours_is_told_in_words(
     monkeypatch.setattr(type(tab.page.app), "start_render", broken)
     pick(tab, scanned, 0)
     answer = tab.handlers.render(scanned, *plan_values(tab))
-    assert "facepick doctor" in answer["progress"]["value"]
+    assert "Details are in the log" in answer["progress"]["value"]
     assert "boom" not in answer["progress"]["value"]
 
 

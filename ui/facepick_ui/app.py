@@ -76,8 +76,9 @@ def launch(
 
     if app is None:
         from facepick.app import App
+        from facepick.host.standalone import StandaloneHost
 
-        app = App()
+        app = App(StandaloneHost(page=True))
     outputs = app.host.outputs()
     own = app.host.home() / "ui"
     for folder in (outputs, own):

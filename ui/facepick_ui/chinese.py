@@ -192,7 +192,7 @@ ENGINES: dict[str, tuple[str, str]] = {
 ERRORS: dict[str, tuple[str, str]] = {
     "FacepickError": (
         "facepick 无法完成这项操作。",
-        "请按下面的详情处理，或运行“facepick doctor”检查。",
+        "请按下面的详情处理。",
     ),
     "UserInputError": ("提供的内容不符合要求。", "请按下面的详情修改后重试。"),
     "VideoOpenError": (
@@ -210,13 +210,13 @@ ERRORS: dict[str, tuple[str, str]] = {
     "JobNotFound": ("没有这个任务，或其结果已不存在。", "请在“以前的任务”中查看现有任务。"),
     "MissingModelError": (
         "本机上没有所需的模型文件。",
-        "请用“facepick models fetch”下载，或把文件放入模型文件夹，也可以改选内置的方式。",
+        "请在页面上点击“获取模型”，或把文件放入模型文件夹，也可以改选内置的方式。",
     ),
     "ModelMismatchError": (
         "模型文件的内容与名称不符，或不安全。",
         "请删除该文件，换成正确的文件。",
     ),
-    "ToolError": ("facepick 所需的外部程序缺失或出错。", "请运行“facepick doctor”查看缺少什么。"),
+    "ToolError": ("facepick 所需的外部程序缺失或出错。", "请按下面的详情处理。"),
     "FfmpegMissing": ("找不到 ffmpeg。", "请安装 ffmpeg，或安装 Python 包 imageio-ffmpeg。"),
     "FfmpegFailed": ("ffmpeg 处理文件时出错。", "请检查输入文件，或换一种格式。"),
     "PackageMissing": ("缺少一个可选的 Python 包。", "请按下面的命令安装后重新启动。"),
@@ -233,6 +233,51 @@ ERRORS: dict[str, tuple[str, str]] = {
     "UnusableFace": ("照片中的这张脸无法使用。", "请使用清晰、足够大的正面照片。"),
 }
 """Class of an error -> Chinese sentence and what to do next."""
+
+PURPOSES: dict[str, str] = {
+    "Finds faces and their five landmarks.": "查找人脸及五个关键点。",
+    "Places 468 points on a face.": "在人脸上定位 468 个点。",
+    "Finds palms, for hands in front of a face.": "查找手掌，用于识别脸前的手。",
+    "Places 21 points on a hand.": "在手上定位 21 个点。",
+    "Says when somebody speaks, in 16 kHz audio.": "判断声音中何时有人说话。",
+    "Tells people apart by their faces.": "按面孔区分人物。",
+    "Restores the detail of a face.": "修复面部细节。",
+    "Restores the detail of a face; the user sets how faithful.": "修复面部细节，可调节保真度。",
+    "Lip sync that follows the sound most closely.": "与声音最吻合的口型同步。",
+    "Lip sync with a sharper mouth.": "嘴部更清晰的口型同步。",
+    "Lip sync that follows the sound most closely, without torch.": (
+        "与声音最吻合的口型同步，无需 torch。"
+    ),
+    "Lip sync with a sharper mouth, without torch.": "嘴部更清晰的口型同步，无需 torch。",
+    "Lip sync at 256 pixels.": "256 像素的口型同步。",
+    "Face swap at 128 pixels.": "128 像素换脸。",
+    "Face swap at 128 pixels, half the size.": "128 像素换脸，文件减半。",
+    "Describes the source face for inswapper; also recognises people (ArcFace).": (
+        "为 inswapper 描述源面孔，也可识别人物（ArcFace）。"
+    ),
+    "Face swap at 256 pixels.": "256 像素换脸。",
+    "Turns an ArcFace description of a face into the one that ghost wants.": (
+        "把 ArcFace 面孔描述转换为 ghost 所需的描述。"
+    ),
+    "Restores the detail of a face, without torch.": "修复面部细节，无需 torch。",
+    "Restores the detail of a face; the user sets how faithful. Without torch.": (
+        "修复面部细节，可调节保真度，无需 torch。"
+    ),
+    "Restores the detail of a small face, quickly.": "快速修复小脸的细节。",
+    "Measures how well lips and sound agree.": "测量口型与声音的吻合程度。",
+    "Tells a face from what is in front of it.": "区分人脸与脸前的遮挡物。",
+    "Guesses whether a picture is unsafe for work; only used when it is there.": (
+        "判断画面是否不宜公开；仅在文件存在时使用。"
+    ),
+    "Finds faces the classic way (Haar cascade).": "经典的人脸检测（Haar 级联）。",
+    "Finds faces and their five landmarks (CenterFace).": "查找人脸及五个关键点（CenterFace）。",
+    "Finds faces and their five landmarks (SCRFD).": "查找人脸及五个关键点（SCRFD）。",
+    "Tells people apart by their faces (dlib).": "按面孔区分人物（dlib）。",
+    "Tells people apart by their faces (FaceNet of David Sandberg).": (
+        "按面孔区分人物（David Sandberg 的 FaceNet）。"
+    ),
+}
+"""Purpose of a model file in English -> Chinese."""
 
 EXIT_CODES: dict[int, str] = {2: "UserInputError", 3: "ToolError", 5: "FacepickError"}
 """How a job ended that failed -> the class whose words fit."""

@@ -21,7 +21,7 @@ __all__ = [
     "error_html",
     "failure_html",
     "language_of",
-    "model_how",
+    "model_purpose",
     "setting_help",
     "setting_label",
     "text",
@@ -296,19 +296,41 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Licence: {licence}. Not for commercial use.",
         "许可：{licence}。不可用于商业用途。",
     ),
-    "models_missing": (
-        "Missing model file: {file}.",
-        "缺少模型文件：{file}。",
+    "models_title": ("A model file is missing", "缺少模型文件"),
+    "models_needed": ("A model file is missing", "缺少模型文件"),
+    "models_needed_help": (
+        "It is shown at the top of the page.",
+        "详情见页面上方。",
     ),
-    "models_fetch": (
-        "Run “facepick models fetch {id}”, or put it into one of the model folders.",
-        "请运行“facepick models fetch {id}”，或将文件放入模型文件夹。",
+    "models_go_on": (
+        "When it is here, facepick goes on with what you asked for.",
+        "下载完成后，将自动继续刚才的操作。",
     ),
-    "models_bring": (
-        "Put your copy into one of the model folders. Licence: {licence}.",
-        "请将你的文件放入模型文件夹。许可：{licence}。",
+    "models_licence": ("licence: {licence}", "许可：{licence}"),
+    "models_no_commerce": ("not for commercial use", "不可商用"),
+    "models_see": ("Where it is described", "查看来源"),
+    "models_folder": (
+        "Files without a button are yours to bring. Put them into",
+        "没有下载按钮的文件需要自备，请放入",
     ),
-    "models_see": ("It is described at {address}", "说明见 {address}"),
+    "models_folder_also": (
+        "Without internet, put the file into",
+        "无法联网时，可将文件放入",
+    ),
+    "models_get": ("Get it", "获取"),
+    "get_models": ("Get the models", "获取模型"),
+    "get_models_size": ("Get the models ({size} MB)", "获取模型（{size} MB）"),
+    "models_later": ("Not now", "以后再说"),
+    "models_stopped_help": (
+        "What has come is kept; the next try goes on from there.",
+        "已下载的部分会保留，下次从断点继续。",
+    ),
+    "models_failed": ("The model could not be fetched", "无法下载模型"),
+    "models_failed_help": (
+        "Check the network or the mirror and try again, or put the file there yourself.",
+        "请检查网络或镜像设置后重试，或自行放入文件。",
+    ),
+    "copy": ("Copy", "复制"),
     "needs_file": ("(needs a file)", "（需要文件）"),
     "unusable_one": ("One more way needs a model file", "另有一种方式需要模型文件"),
     "unusable": ("{n} more ways need a model file", "另有 {n} 种方式需要模型文件"),
@@ -344,6 +366,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "job_scan": ("Scan", "扫描"),
     "job_render": ("Render", "生成"),
     "job_preview": ("Preview", "预览"),
+    "job_fetch": ("Model", "模型"),
     "state_queued": ("waiting", "等待中"),
     "state_running": ("running", "进行中"),
     "state_done": ("done", "完成"),
@@ -405,8 +428,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "facepick 内部出错。",
     ),
     "unexpected_help": (
-        "Details are in the log of the program. Run “facepick doctor” to check the set-up.",
-        "详细信息在程序日志中。可运行“facepick doctor”检查安装。",
+        "Details are in the log of the program.",
+        "详细信息在程序日志中。",
     ),
     "error_UserInputError": ("The request cannot be carried out", "无法执行该请求"),
     "error_VideoOpenError": ("This is not a video that can be read", "无法读取这个视频"),
@@ -444,14 +467,11 @@ def has(key: str) -> bool:
     return key in _WORDS
 
 
-def model_how(model: ModelSpec, language: str) -> str:
-    """How a model file can be had."""
-    if model.sources and model.sha256:
-        return text("models_fetch", language, id=model.id)
-    words = text("models_bring", language, licence=model.licence)
-    if model.homepage:
-        words += " " + text("models_see", language, address=model.homepage)
-    return words
+def model_purpose(model: ModelSpec, language: str) -> str:
+    """What a model file is for."""
+    if language == "zh":
+        return chinese.PURPOSES.get(model.purpose, model.purpose)
+    return model.purpose
 
 
 def setting_label(label: str, language: str, unit: str = "") -> str:
@@ -516,12 +536,18 @@ def error_html(error: BaseException, language: str) -> str:
     return problem_html(headline, words, detail=said)
 
 
-def failure_html(error: str, exit_code: int | None, language: str) -> str:
-    """Why a job failed, of which only the sentence and the exit code are known."""
-    headline = text("failed", language)
+def failure_html(error: str, exit_code: int | None, language: str, *, fetch: bool = False) -> str:
+    """Why a job failed, of which only the sentence and the exit code are known.
+
+    Args:
+        fetch: whether it was to fetch models.
+    """
+    headline = text("models_failed" if fetch else "failed", language)
     if language != "zh":
         return problem_html(headline, (error,))
     words = chinese.ERRORS[chinese.EXIT_CODES.get(exit_code or 5, "FacepickError")]
+    if fetch:
+        words = (text("models_failed_help", language), "")
     return problem_html(headline, words, detail=(error,))
 
 

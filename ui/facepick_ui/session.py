@@ -153,6 +153,20 @@ class SourceChoice:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """Model files that are missing and can be fetched, or must be brought.
+
+    Attributes:
+        models: their ids in the catalogue.
+        asked: what could not be done without them, plain JSON: ``{"kind": "resume", "job": ID}``,
+            or ``kind`` ``render`` or ``preview`` with ``plan`` and more; None for nothing.
+    """
+
+    models: tuple[str, ...]
+    asked: Mapping[str, Any] | None = None
+
+
 @dataclass(eq=False)
 class Session:
     """One browser user.
@@ -168,9 +182,13 @@ class Session:
         marked: ids of the tracks that are marked for a split.
         kept: assignments in the list.
         source: the faces that may be put in, or None.
+        offer: missing model files that something asked for, or None.
+        put_off: whether the user wants to hear nothing of missing files until something needs
+            them; not stored.
+        shown: the flow and engine that the page shows; not stored.
         errand: work of some seconds that runs now, or None; not stored.
         at_seconds: the moment that is looked at.
-        watched: newest job of each kind, ``scan``, ``render`` and ``preview``.
+        watched: newest job of each kind, ``scan``, ``render``, ``preview`` and ``fetch``.
         finished: jobs whose end this page has shown.
         watcher: number of the newest loop that watches jobs; older ones end.
         lock: held while a job is being started, so that a double click starts one.
@@ -186,6 +204,9 @@ class Session:
     marked: list[str] = field(default_factory=list)
     kept: list[Assignment] = field(default_factory=list)
     source: SourceChoice | None = None
+    offer: Offer | None = None
+    put_off: bool = False
+    shown: tuple[str, str] | None = None
     errand: Errand | None = None
     at_seconds: float = 0.0
     watched: dict[str, str] = field(default_factory=dict)
@@ -199,7 +220,9 @@ class Session:
         self.scan = None
         self.picked, self.marked, self.kept = [], [], []
         self.at_seconds = 0.0
-        self.watched = {}
+        # A download goes on, but nothing is left to go on with.
+        self.watched = {k: v for k, v in self.watched.items() if k == "fetch"}
+        self.offer = None if self.offer is None else Offer(models=self.offer.models)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -211,6 +234,7 @@ class Session:
             "kept": [item.to_json() for item in self.kept],
             "source": None if self.source is None else self.source.to_json(),
             "at_seconds": self.at_seconds,
+            "offer": None if self.offer is None else asdict(self.offer),
             "watched": self.watched,
         }
 
@@ -226,6 +250,11 @@ class Session:
         self.source = None if source is None else SourceChoice.from_json(source)
         self.at_seconds = float(data.get("at_seconds", 0.0))
         self.watched = {str(k): str(v) for k, v in dict(data.get("watched", {})).items()}
+        offer = data.get("offer")
+        self.offer = None
+        if offer is not None:
+            models = tuple(map(str, offer["models"]))
+            self.offer = Offer(models=models, asked=offer.get("asked"))
 
 
 class SessionStore:

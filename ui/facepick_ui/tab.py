@@ -101,6 +101,12 @@ class Page:
             return self.app.models.find(XSEG) is None
         return choice in RESTORERS[2:] and spec_in_use(choice, self.app.models) is None
 
+    def may_lack(self, widget: Widget) -> bool:
+        """Whether some choices of a setting are networks that may not be here."""
+        return widget.field.kind == "choice" and bool(
+            {*RESTORERS[2:], "xseg"} & set(widget.field.ui.choices)
+        )
+
     def flows(self) -> list[str]:
         return list(self.app.registry.flows())
 
@@ -246,6 +252,7 @@ class _Layout:
     def build(self) -> None:
         with self.add("root", "Column"):
             self._header()
+            self._models()
             for number, key in enumerate(("video", "people", "what", "render"), 1):
                 with self.add(f"{key}_card", "Column", variant="panel"):
                     self.html(
@@ -270,6 +277,15 @@ class _Layout:
                         container=False,
                         filterable=False,
                     )
+
+    def _models(self) -> None:
+        """Below the header; it stays in view while the page is scrolled."""
+        with self.add("models_block", "Column", variant="panel", visible=False):
+            self.html("models_note")
+            self.html("models_progress")
+            with self.add("models_row", "Row"):
+                self.add("get_models", "Button", words="get_models", variant="primary", scale=2)
+                self.add("models_later", "Button", words="models_later", scale=1, min_width=110)
 
     def _video(self) -> None:
         with self.add("video_row", "Row", equal_height=False):
@@ -560,14 +576,17 @@ class _Wiring:
         self.queue = queue
         words = page.words(page.language)
         fixed = {"root", "bridge", "message", "hello", "act", "tick", "header_row"}
-        settings = {w.name for w in page.widgets() if w.field.ui.only_when is None}
+        settings = {
+            w.name for w in page.widgets() if w.field.ui.only_when is None and not page.may_lack(w)
+        }
         self.all = [c for name, c in page.components.items() if name not in fixed]
+        marked = {w.name for w in page.widgets() if page.may_lack(w)}
         # A label changes only with the language: those widgets stay out of every other answer.
         self.live = [
             c
             for name, c in page.components.items()
             if name not in fixed | settings | {"language"}
-            and (name not in words or name in _LIVE_LABELLED)
+            and (name not in words or name in _LIVE_LABELLED or name in marked)
         ]
 
     def connect(self) -> None:
@@ -584,6 +603,8 @@ class _Wiring:
                 ["language", "flow", "style"],
                 outputs=self.all,
             )
+        on(c["get_models"].click, h.get_models, watch=True)
+        on(c["models_later"].click, h.put_off_models)
         # Video: `upload` and `clear`, not `change`, which answers our own updates as well.
         on(c["video"].upload, h.upload, ["video"])
         on(c["video"].clear, h.upload, ["video"])
@@ -725,6 +746,6 @@ _LIVE_LABELLED = {
     "time", "name", "flow", "style", "source", "source_faces", "source_save", "source_name",
     "speech", "recording", "speech_text", "speech_start", "speech_offset", "speech_duration",
     "phones", "lines", "preview", "preview_hard", "render", "stop",
-    "preview_video", "original", "result", "download",
+    "preview_video", "original", "result", "download", "get_models", "models_later",
 }  # fmt: skip
 """Widgets with words of the catalogue that change otherwise, too."""

@@ -15,7 +15,7 @@ from facepick.media.video import VideoInfo
 from facepick.models.spec import ModelSpec
 from facepick.people.identity import Identity, Scan
 from facepick.progress import Progress
-from facepick_ui.messages import has, model_how, text
+from facepick_ui.messages import has, model_purpose, text
 
 __all__ = [
     "PALETTE",
@@ -24,6 +24,7 @@ __all__ = [
     "card_title",
     "clock",
     "color_of",
+    "copyable",
     "debug_view",
     "empty",
     "escape",
@@ -32,6 +33,8 @@ __all__ = [
     "header",
     "jobs_table",
     "known_list",
+    "models_list",
+    "models_note",
     "notice",
     "notice_list",
     "paragraph",
@@ -457,29 +460,92 @@ def known_list(rows: Sequence[Row], more: int, language: str) -> str:
     return f'<div class="facepick-list"><table><tbody>{body}</tbody></table>{rest}</div>'
 
 
-def unusable(engines: Sequence[tuple[str, Sequence[ModelSpec]]], language: str) -> str:
+def models_note(models: Sequence[ModelSpec], folder: str, goes_on: bool, language: str) -> str:
+    """Which model files are missing, what they are for, and where they go.
+
+    Args:
+        folder: the one to put files into by hand.
+        goes_on: whether the work goes on by itself when they have come.
+    """
+    if not models:
+        return ""
+    rest = text("models_go_on", language) if goes_on else ""
+    return (
+        f'<b class="facepick-models-title">{html.escape(text("models_title", language))}</b>'
+        f"{models_list(models, folder, language, buttons=False)}"
+        + (f'<p class="facepick-hint">{html.escape(rest)}</p>' if rest else "")
+    )
+
+
+def models_list(
+    models: Sequence[ModelSpec], folder: str, language: str, *, buttons: bool = True
+) -> str:
+    """Model files with size and licence; what cannot be fetched with a link and the folder.
+
+    Args:
+        folder: the one to put files into by hand.
+        buttons: whether each that can be fetched has its button.
+    """
+    items = "".join(_model_item(model, buttons, language) for model in models)
+    key = "models_folder" if any(not m.can_fetch for m in models) else "models_folder_also"
+    return (
+        f'<ul class="facepick-models">{items}</ul><p class="facepick-hint">'
+        f"{html.escape(text(key, language))} {copyable(folder, language)}</p>"
+    )
+
+
+def _model_item(model: ModelSpec, button: bool, language: str) -> str:
+    licence = text("models_licence", language, licence=model.licence)
+    facts = [f"{model.size / 1e6:.1f} MB"] if model.size else []
+    facts.append(licence)
+    if not model.commercial_use:
+        facts.append(text("models_no_commerce", language))
+    get = ""
+    if model.can_fetch and button:
+        get = act_button(f"get:{model.id}", text("models_get", language))
+    link = ""
+    if model.homepage and not model.can_fetch:
+        link = (
+            f'<a href="{html.escape(model.homepage)}" target="_blank" rel="noopener noreferrer">'
+            f"{html.escape(text('models_see', language))}</a>"
+        )
+    purpose = model_purpose(model, language)
+    return (
+        f"<li><div><b>{html.escape(purpose)}</b><span><code>{html.escape(model.file)}</code> "
+        f"{html.escape(' · '.join(facts))} {link}</span></div>{get}</li>"
+    )
+
+
+def copyable(words: str, language: str) -> str:
+    """Words that a click copies, such as the path of a folder."""
+    label = html.escape(text("copy", language))
+    return (
+        f'<code class="facepick-copy" role="button" tabindex="0" title="{label}" '
+        f'data-facepick-copy="1">{html.escape(words)}</code>'
+    )
+
+
+def unusable(engines: Sequence[tuple[str, Sequence[ModelSpec]]], folder: str, language: str) -> str:
     """Engines that lack a model file, and how to get it, folded.
 
     Args:
         engines: label, and the files that are not there.
+        folder: the one to put files into by hand.
     """
     if not engines:
         return ""
     items = "".join(
-        f"<li><b>{html.escape(label)}</b> "
-        + " ".join(
-            html.escape(
-                text("models_missing", language, file=m.file) + " " + model_how(m, language)
-            )
-            for m in models
-        )
-        + "</li>"
+        f"<li><b>{html.escape(label)}</b>"
+        f'<ul class="facepick-models">{"".join(_model_item(m, True, language) for m in models)}'
+        "</ul></li>"
         for label, models in engines
     )
+    place = f"{html.escape(text('models_folder', language))} {copyable(folder, language)}"
     key = "unusable_one" if len(engines) == 1 else "unusable"
     return (
         f'<details class="facepick-more"><summary>'
-        f"{html.escape(text(key, language, n=len(engines)))}</summary><ul>{items}</ul></details>"
+        f"{html.escape(text(key, language, n=len(engines)))}</summary><ul>{items}</ul>"
+        f"<p>{place}</p></details>"
     )
 
 

@@ -64,6 +64,10 @@ def tell_result(record: JobRecord, progress: str) -> None:
     if record.kind == "scan":
         print(f"{record.result.get('people', 0)} people found.")
         return
+    if record.kind == "fetch":
+        for name, path in record.result.get("models", {}).items():
+            print(f"{name}\t{path}")
+        return
     print(record.result.get("out", ""))
     for phrase in record.result.get("left_out", ()):
         print(f"facepick: the result is without the source's {phrase}.", file=sys.stderr)
@@ -94,7 +98,7 @@ def tell_unheard(unheard: Iterable[Mapping[str, Any]]) -> None:
 def _job_line(record: JobRecord) -> str:
     share = record.progress.fraction if record.progress else None
     percent = f" {share:.0%}" if share is not None and record.state != "done" else ""
-    return f"{record.id}\t{record.kind}\t{record.state}{percent}\t{record.out or record.video}"
+    return f"{record.id}\t{record.kind}\t{record.state}{percent}\t{record.subject}"
 
 
 def _jobs_list(options: argparse.Namespace) -> int:

@@ -41,7 +41,7 @@ def _models_list(options: argparse.Namespace) -> int:
             "licence": spec.licence,
             "commercial_use": spec.commercial_use,
             "purpose": spec.purpose,
-            "can_fetch": bool(spec.sources),
+            "can_fetch": spec.can_fetch,
         }
         for spec in all_specs()
     ]

@@ -79,7 +79,9 @@ def _ui(options: argparse.Namespace) -> int:
     from facepick_ui.app import launch
 
     host = StandaloneHost(
-        roots=tuple(Path(p).absolute() for p in options.allow), language_name=options.language
+        roots=tuple(Path(p).absolute() for p in options.allow),
+        language_name=options.language,
+        page=True,
     )
     launch(App(host), host=options.host, port=options.port, open_browser=not options.no_browser)
     return 0

@@ -3,6 +3,15 @@
 There are two hosts: the standalone app and command line (`facepick.host.standalone`) and the
 Stable Diffusion WebUI (`facepick.host.webui`).  A host only answers questions; heavy work runs in
 child processes, which learn the answers through `child_environment`.
+
+A child is told by its environment, besides FACEPICK_HOME and FACEPICK_DEVICE:
+
+``FACEPICK_MODELS``
+    every folder that its parent looks into for model files, in the same order.
+``FACEPICK_FETCH_DIR``
+    where fetched model files are put.
+``FACEPICK_PAGE``
+    ``1`` when whoever reads its sentences sits before a page and not at a command line.
 """
 
 from __future__ import annotations
@@ -13,8 +22,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from facepick.errors import UserInputError
+from facepick.models.store import search_folders
 
-__all__ = ["Host", "allowed_path", "python_path"]
+__all__ = ["Host", "allowed_path", "existing", "model_environment", "python_path"]
 
 
 @runtime_checkable
@@ -38,6 +48,15 @@ class Host(Protocol):
         """Further folders in which model files may lie; only those that exist."""
         ...
 
+    def fetch_dir(self) -> Path:
+        """Folder into which model files are fetched, and into which users put theirs."""
+        ...
+
+    def has_page(self) -> bool:
+        """Whether users sit before a page, where a button fetches models, and not at a command
+        line."""
+        ...
+
     def input_roots(self) -> tuple[Path, ...]:
         """Folders below which a browser user may name files of this machine; may be empty."""
         ...
@@ -53,6 +72,16 @@ class Host(Protocol):
     def child_environment(self) -> dict[str, str]:
         """What a child process needs in its environment, besides this process' own."""
         ...
+
+
+def model_environment(host: Host) -> dict[str, str]:
+    """How a child process finds and fetches the same model files as this process."""
+    folders = existing(search_folders(host.model_folders()))
+    return {
+        "FACEPICK_MODELS": os.pathsep.join(map(str, folders)),
+        "FACEPICK_FETCH_DIR": str(host.fetch_dir()),
+        "FACEPICK_PAGE": "1" if host.has_page() else "",
+    }
 
 
 def python_path() -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facepick.home import home_dir
-from facepick.host.host import existing, python_path
+from facepick.host.host import existing, model_environment, python_path
 
 __all__ = ["StandaloneHost"]
 
@@ -21,12 +21,14 @@ class StandaloneHost:
         extra_model_folders: named by the user.
         roots: folders below which the tab's users may name files of this machine.
         device_name: as in `Host.device`.
+        page: as `Host.has_page`; a child process has it from its environment.
         language_name: ``en``, ``zh``, or None to follow the browser.
     """
 
     extra_model_folders: Sequence[Path] = ()
     roots: Sequence[Path] = field(default=())
     device_name: str = "auto"
+    page: bool = False
     language_name: str | None = None
 
     @property
@@ -40,8 +42,14 @@ class StandaloneHost:
         return self.home() / "outputs"
 
     def model_folders(self) -> tuple[Path, ...]:
-        named = [Path(p) for p in os.environ.get("FACEPICK_MODELS", "").split(os.pathsep) if p]
-        return existing((*self.extra_model_folders, *named))
+        return existing(tuple(self.extra_model_folders))
+
+    def fetch_dir(self) -> Path:
+        chosen = os.environ.get("FACEPICK_FETCH_DIR")
+        return Path(chosen) if chosen else self.home() / "models"
+
+    def has_page(self) -> bool:
+        return self.page or os.environ.get("FACEPICK_PAGE") == "1"
 
     def input_roots(self) -> tuple[Path, ...]:
         return tuple(self.roots)
@@ -53,12 +61,9 @@ class StandaloneHost:
         return self.language_name
 
     def child_environment(self) -> dict[str, str]:
-        variables = {
+        return {
             "FACEPICK_HOME": str(self.home()),
             "FACEPICK_DEVICE": self.device(),
             "PYTHONPATH": python_path(),
+            **model_environment(self),
         }
-        folders = self.model_folders()
-        if folders:
-            variables["FACEPICK_MODELS"] = os.pathsep.join(map(str, folders))
-        return variables

@@ -10,15 +10,23 @@ import importlib
 import importlib.util
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facepick.home import home_dir
-from facepick.host.host import existing, python_path
+from facepick.host.host import existing, model_environment, python_path
 from facepick.models.device import DEVICES
 
-__all__ = ["OPTIONS", "WebuiHost", "add_options", "host_module"]
+__all__ = [
+    "OPTIONS",
+    "WebuiHost",
+    "add_options",
+    "host_module",
+    "may_write",
+    "webui_model_folders",
+]
 
 _log = logging.getLogger("facepick.host.webui")
 
@@ -104,21 +112,22 @@ class WebuiHost:
         return self.home() / "outputs" if data is None else data / "outputs" / "facepick"
 
     def model_folders(self) -> tuple[Path, ...]:
+        own = webui_model_folders(
+            models=_path("models_path"),
+            data=_path("data_path"),
+            extensions=_path("extensions_dir"),
+            named=(self.option("facepick_model_folders", ""), _argument("facepick_models")),
+        )
+        return existing((*own, self.home() / "models"))
+
+    def fetch_dir(self) -> Path:
+        """``models/facepick`` of the WebUI, where it can be written to."""
         models = _path("models_path")
-        own = [] if models is None else [models / name for name in _MODEL_SUBFOLDERS]
-        extensions = _path("extensions_dir")
-        if extensions is not None:
-            # Forks and unpacked archives bear other names: sd-wav2lip-uhq-main.
-            own += [p / name for p in sorted(extensions.glob("*wav2lip*")) for name in _UHQ_FOLDERS]
-        if models is not None:
-            own.append(models)
-        named = [
-            Path(p)
-            for text in (self.option("facepick_model_folders", ""), _argument("facepick_models"))
-            for p in str(text or "").replace(";", os.pathsep).split(os.pathsep)
-            if p.strip()
-        ]
-        return existing((*named, *own))
+        chosen = self.home() / "models" if models is None else models / "facepick"
+        return chosen if may_write(chosen) else self.home() / "models"
+
+    def has_page(self) -> bool:
+        return True
 
     def input_roots(self) -> tuple[Path, ...]:
         """The result folder and the folders on the settings page.
@@ -167,10 +176,7 @@ class WebuiHost:
         if kind == "cuda" and number.isdigit() and "CUDA_VISIBLE_DEVICES" not in os.environ:
             # The child sees only the card that was chosen, as its first.
             variables["CUDA_VISIBLE_DEVICES"] = number
-        folders = self.model_folders()
-        if folders:
-            variables["FACEPICK_MODELS"] = os.pathsep.join(map(str, folders))
-        return variables
+        return {**variables, **model_environment(self)}
 
     def wants_api(self) -> bool:
         """Whether the WebUI was started with an HTTP API that needs no password."""
@@ -202,6 +208,42 @@ _MODEL_SUBFOLDERS = (
 )
 # Where sd-wav2lip-uhq keeps its files.
 _UHQ_FOLDERS = ("scripts/wav2lip/checkpoints", "scripts/faceswap/model")
+
+
+def webui_model_folders(
+    *, models: Path | None, data: Path | None, extensions: Path | None, named: Sequence[Any] = ()
+) -> tuple[Path, ...]:
+    """Folders of a WebUI in which model files may lie, whether they are there or not.
+
+    install.py asks, too, before the WebUI's modules can be loaded.
+
+    Args:
+        models, data, extensions: the WebUI's folders, as far as they are known.
+        named: texts with folders separated by ``;``, from the settings page and command line.
+    """
+    chosen = [
+        Path(part.strip())
+        for text in named
+        for part in str(text or "").replace(";", os.pathsep).split(os.pathsep)
+        if part.strip()
+    ]
+    own = [] if models is None else [models / name for name in _MODEL_SUBFOLDERS]
+    if data is not None:
+        # install.py is not told of --models-dir and puts files here then.
+        own.append(data / "models" / "facepick")
+    if extensions is not None:
+        # Forks and unpacked archives bear other names: sd-wav2lip-uhq-main.
+        own += [p / name for p in sorted(extensions.glob("*wav2lip*")) for name in _UHQ_FOLDERS]
+    if models is not None:
+        own.append(models)
+    return (*chosen, *own)
+
+
+def may_write(folder: Path) -> bool:
+    """Whether files can be put into a folder, which need not be there yet."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 def _is_forge() -> bool:

@@ -1,4 +1,4 @@
-"""A job: one scan, render or preview that outlives the process that asked for it."""
+"""A job: a scan, render, preview or download of models that outlives whoever asked for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facepick.progress import Progress
 
 __all__ = ["JobKind", "JobRecord", "JobState"]
 
-JobKind = Literal["scan", "render", "preview"]
+JobKind = Literal["scan", "render", "preview", "fetch"]
 JobState = Literal["queued", "running", "done", "failed", "stopped", "interrupted"]
 
 
@@ -24,11 +24,12 @@ class JobRecord:
         kind: what it does.
         state: ``queued`` (made, not started), ``running``, ``done``, ``failed`` (see `error`),
             ``stopped`` (by the user), ``interrupted`` (its process died; it can be resumed).
-        video: path of the source.
+        video: path of the source; empty when models are fetched.
         out: path of the result, for a render or preview.
         request: what was asked, plain JSON.
         progress: the newest report, or None.
         error: one sentence, or None.
+        missing: ids of the model files for want of which it failed.
         exit_code: of the work, or None while it runs.
         created: seconds since the epoch.
         owner: who may see it in a shared UI; empty on the command line.
@@ -44,6 +45,7 @@ class JobRecord:
     request: Mapping[str, Any]
     progress: Progress | None = None
     error: str | None = None
+    missing: tuple[str, ...] = ()
     exit_code: int | None = None
     created: float
     owner: str = ""
@@ -59,6 +61,11 @@ class JobRecord:
     def can_resume(self) -> bool:
         return self.state in ("stopped", "interrupted", "failed", "queued")
 
+    @property
+    def subject(self) -> str:
+        """What it is about, for lists: path of the result or of the source, or ids of models."""
+        return self.out or self.video or ", ".join(map(str, self.request.get("models", ())))
+
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
@@ -69,6 +76,7 @@ class JobRecord:
             "created": self.created,
             "progress": None if self.progress is None else asdict(self.progress),
             "error": self.error,
+            "missing": list(self.missing),
             "exit_code": self.exit_code,
             "result": dict(self.result),
             "folder": str(self.folder),

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from facepick.engines.engine import HostRestorer
 from facepick.engines.registry import EngineRegistry
-from facepick.errors import Cancelled, FacepickError, OutOfMemory, RenderError
+from facepick.errors import Cancelled, FacepickError, MissingModelError, OutOfMemory, RenderError
 from facepick.jobs.job import JobRecord, JobState
 from facepick.jobs.workspace import Workspace
 from facepick.models.store import ModelStore
@@ -82,7 +82,8 @@ def run_job(
             _note_end(workspace, "stopped", error.exit_code)
             raise
         except FacepickError as error:
-            _note_end(workspace, "failed", error.exit_code, error.sentence())
+            missing = error.models if isinstance(error, MissingModelError) else ()
+            _note_end(workspace, "failed", error.exit_code, error.sentence(), missing)
             raise
         except Exception as error:
             # Anything else is a fault of ours or of a library: the log gets the trace, the user
@@ -96,17 +97,26 @@ def run_job(
 
 
 def _note_end(
-    workspace: Workspace, state: JobState, exit_code: int, error: str | None = None
+    workspace: Workspace,
+    state: JobState,
+    exit_code: int,
+    error: str | None = None,
+    missing: Sequence[str] = (),
 ) -> None:
     # On a full disk what is to be noted matters more than that it cannot be.
     with suppress(OSError):
-        workspace.finish(state, exit_code=exit_code, error=error)
+        workspace.finish(state, exit_code=exit_code, error=error, missing=missing)
 
 
 def _work_of(kind: str) -> Work:
     from facepick.jobs import work
 
-    return {"scan": work.scan, "render": work.render, "preview": work.preview}[kind]
+    return {
+        "scan": work.scan,
+        "render": work.render,
+        "preview": work.preview,
+        "fetch": work.fetch,
+    }[kind]
 
 
 def _explained(error: Exception) -> FacepickError:

@@ -1,4 +1,4 @@
-"""What the three kinds of jobs do."""
+"""What each kind of job does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from facepick.errors import NoFacesFound, UserInputError
 from facepick.jobs.runner import Toolbox
 from facepick.jobs.workspace import Workspace
 from facepick.media.probe import probe
+from facepick.models.catalog import spec_by_id
 from facepick.people.edits import apply_edits, load_edits
 from facepick.people.finder import ScanSettings, content_hash, find_people
 from facepick.people.identity import Scan
 from facepick.people.store import load_scan, save_scan
-from facepick.progress import CancelToken, ProgressSink
+from facepick.progress import CancelToken, Progress, ProgressSink
 from facepick.render.plan import RenderPlan
 from facepick.render.preview import hardest_moment, side_by_side
 from facepick.render.ready import check_photos
@@ -24,7 +25,7 @@ from facepick.render.renderer import Renderer, check_target
 from facepick.render.report import sidecar_of
 from facepick.settings import from_mapping
 
-__all__ = ["preview", "render", "scan", "scan_video"]
+__all__ = ["fetch", "preview", "render", "scan", "scan_video"]
 
 log = logging.getLogger("facepick.jobs")
 
@@ -175,3 +176,21 @@ def preview(
         "stop": part[1],
         "unheard": [u.to_json() for u in result.unheard],
     }
+
+
+def fetch(
+    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+) -> Mapping[str, Any]:
+    """Fetch model files, one after the other; progress counts the bytes of all of them."""
+    specs = [spec_by_id(name) for name in workspace.record().request["models"]]
+    total = sum(spec.size for spec in specs)
+    before = 0
+    paths = {}
+    for spec in specs:
+
+        def report(step: Progress, before: int = before) -> None:
+            progress(replace(step, done=before + step.done, total=total))
+
+        paths[spec.id] = str(toolbox.models.fetch(spec, progress=report, cancel=cancel))
+        before += spec.size
+    return {"models": paths}

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class Workspace:
             request=job["request"],
             progress=Progress(**progress) if progress else None,
             error=state.get("error"),
+            missing=tuple(map(str, state.get("missing") or ())),
             exit_code=state.get("exit_code"),
             created=job["created"],
             owner=job.get("owner", ""),
@@ -113,6 +114,7 @@ class Workspace:
         *,
         exit_code: int,
         error: str | None = None,
+        missing: Sequence[str] = (),
         result: Mapping[str, Any] | None = None,
     ) -> None:
         """Note how the work ended, and stop being the worker.
@@ -121,7 +123,13 @@ class Workspace:
             OSError: the note cannot be written; without it the job counts as interrupted.
         """
         try:
-            self._write(state, exit_code=exit_code, error=error, result=dict(result or {}))
+            self._write(
+                state,
+                exit_code=exit_code,
+                error=error,
+                missing=list(missing),
+                result=dict(result or {}),
+            )
         finally:
             self._lock.free()
 

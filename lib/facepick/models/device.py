@@ -281,7 +281,9 @@ def _opened(path: Path, device: str, threads: int | None) -> Any:
     if _PROVIDER["cuda"] in wanted:
         _preload_cuda()
     if not path.is_file():
-        raise ModelMismatchError(f"{path} is not a file.", hint="See: facepick models list")
+        raise ModelMismatchError(
+            f"{path} is not a file.", hint="docs/models.md says which files there are."
+        )
     try:
         session = ort.InferenceSession(
             str(path),
@@ -294,7 +296,7 @@ def _opened(path: Path, device: str, threads: int | None) -> Any:
             return _opened(path, "cpu", threads)
         raise ModelMismatchError(
             f"onnxruntime cannot load {path.name}: {_first_line(error)}",
-            hint="Replace the file, or see `facepick models verify`.",
+            hint="Replace the file; docs/models.md says where it comes from.",
         ) from error
     used = session.get_providers()
     if used and used[0] != wanted[0]:

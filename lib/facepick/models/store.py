@@ -59,14 +59,22 @@ class ModelStore:
             exist is passed over.
         fetch_dir: where `fetch` puts files; searched after `folders`.
         patience: how long `fetch` waits for a slow or silent server.
+        page: whether users sit before a page, where a button fetches models; `how_to_get` names
+            that button then and no command.
     """
 
     def __init__(
-        self, folders: Sequence[Path], fetch_dir: Path, *, patience: Patience | None = None
+        self,
+        folders: Sequence[Path],
+        fetch_dir: Path,
+        *,
+        patience: Patience | None = None,
+        page: bool = False,
     ) -> None:
         self._fetch_dir = Path(fetch_dir)
         self._folders = tuple(dict.fromkeys([*map(Path, folders), self._fetch_dir]))
         self._patience = patience
+        self._page = page
         self._hashes = _HashMemory(self._fetch_dir / ".hashes.json")
 
     @property
@@ -102,7 +110,9 @@ class ModelStore:
                 f"{wrong[0]} is not the {spec.file} that facepick knows: its content differs.",
                 hint=f"Replace it. {self.how_to_get(spec)}",
             )
-        raise MissingModelError(_missing_sentence(spec), hint=self.how_to_get(spec))
+        raise MissingModelError(
+            _missing_sentence(spec), hint=self.how_to_get(spec), models=(spec.id,)
+        )
 
     def fetch(
         self,
@@ -127,8 +137,10 @@ class ModelStore:
         found = self.find(spec)
         if found is not None:
             return found
-        if not spec.sources or not spec.sha256:
-            raise MissingModelError(_missing_sentence(spec), hint=self.how_to_get(spec))
+        if not spec.can_fetch:
+            raise MissingModelError(
+                _missing_sentence(spec), hint=self.how_to_get(spec), models=(spec.id,)
+            )
         path = fetch_into(
             self._fetch_dir,
             spec,
@@ -136,6 +148,9 @@ class ModelStore:
             progress=progress,
             cancel=cancel,
             by_hand=self._by_hand(spec),
+            elsewhere="put the file into another model folder"
+            if self._page
+            else "set FACEPICK_HOME to another folder",
         )
         self._hashes.put(path, spec.sha256)
         return path
@@ -158,14 +173,21 @@ class ModelStore:
                 f"{wrong} is damaged or is another file: its sha256 is not {spec.sha256[:12]}...",
                 hint=f"Delete it. {self.how_to_get(spec)}",
             )
-        raise MissingModelError(_missing_sentence(spec), hint=self.how_to_get(spec))
+        raise MissingModelError(
+            _missing_sentence(spec), hint=self.how_to_get(spec), models=(spec.id,)
+        )
 
     def how_to_get(self, spec: ModelSpec) -> str:
         """One or two sentences that tell a person how to get the file."""
         if spec.bundled:
             return "It belongs to facepick itself: install facepick again."
-        if spec.sources and spec.sha256:
-            return f"Fetch it with: facepick models fetch {spec.id}"
+        if spec.can_fetch:
+            if self._page:
+                return (
+                    "Press “Get the models” on facepick's page, or put "
+                    f"{spec.file} into {self._fetch_dir}."
+                )
+            return f"Fetch it with: facepick models fetch {spec.id}."
         return self._by_hand(spec)
 
     def _by_hand(self, spec: ModelSpec) -> str:
@@ -283,10 +305,14 @@ def search_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
     return (*chosen, home_dir() / "models", *others)
 
 
-def default_store(extra: Sequence[Path] = ()) -> ModelStore:
+def default_store(
+    extra: Sequence[Path] = (), *, fetch_dir: Path | None = None, page: bool = False
+) -> ModelStore:
     """The store that the command line, the app and the tab use.
 
     Args:
         extra: further folders, such as those of a host, searched last.
+        fetch_dir: where fetched files are put; None for the user's own folder.
+        page: see `ModelStore`.
     """
-    return ModelStore(search_folders(extra), home_dir() / "models")
+    return ModelStore(search_folders(extra), fetch_dir or home_dir() / "models", page=page)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from facepick.errors import FacepickError, JobNotFound
+from facepick.errors import FacepickError, JobNotFound, MissingModelError
 from facepick.jobs.job import JobRecord
 from facepick.people.identity import Scan
 from facepick_ui import messages, pictures, views
 from facepick_ui.compat import Changes
-from facepick_ui.session import Session, SessionStore
+from facepick_ui.session import Offer, Session, SessionStore
 from facepick_ui.uploads import keep_upload
 
 if TYPE_CHECKING:
     from facepick.app import App
     from facepick_ui.tab import Page
 
-__all__ = ["Base", "Say", "explained", "is_file", "shown", "starting"]
+__all__ = ["Base", "Lacking", "Say", "asking", "explained", "is_file", "shown", "starting"]
 
 log = logging.getLogger("facepick_ui.handlers")
 
@@ -37,6 +38,8 @@ def explained(place: str) -> Callable[[F], F]:
             session = self.session(key)
             try:
                 return function(self, session, *values)  # type: ignore[no-any-return]
+            except MissingModelError as error:
+                return self._lacking(session, place, error)
             except FacepickError as error:
                 return {place: shown(messages.error_html(error, session.language))}
             except Say as say:
@@ -49,6 +52,27 @@ def explained(place: str) -> Callable[[F], F]:
         return wrapper  # type: ignore[return-value]
 
     return decorate
+
+
+@contextlib.contextmanager
+def asking(**asked: Any) -> Iterator[None]:
+    """Notes what is being asked for, so that it can go on when a missing model file has come.
+
+    Args:
+        asked: see `facepick_ui.session.Offer`.
+    """
+    try:
+        yield
+    except MissingModelError as error:
+        raise Lacking(error, asked) from error
+
+
+class Lacking(MissingModelError):
+    """A model file is missing, and this could not be done for want of it."""
+
+    def __init__(self, error: MissingModelError, asked: Mapping[str, Any]) -> None:
+        super().__init__(error.message, hint=error.hint, models=error.models)
+        self.asked = asked
 
 
 class Say(Exception):
@@ -100,6 +124,26 @@ class Base:
             return self.sessions.by_key(key)
         return self.sessions.by_token(None)
 
+    def _models(self, session: Session) -> Changes:
+        """What is offered of missing model files; see `facepick_ui.handlers.models`."""
+        raise NotImplementedError
+
+    def _lacking(self, session: Session, place: str, error: MissingModelError) -> Changes:
+        """A model file is missing: offer it, and say so at `place`."""
+        if not error.models:
+            return {place: shown(messages.error_html(error, session.language))}
+        session.offer = Offer(models=error.models, asked=getattr(error, "asked", None))
+        self.sessions.save(session)
+        changes = self._models(session)
+        if not changes["models_block"]["visible"]:
+            # It is here after all, and something else is wrong with it.
+            return {place: shown(messages.error_html(error, session.language)), **changes}
+        return {place: shown(self._lacking_note(session.language)), **changes}
+
+    def _lacking_note(self, language: str) -> str:
+        words = messages.text("models_needed_help", language)
+        return views.notice(messages.text("models_needed", language), words, kind="calm")
+
     def _record(self, session: Session, kind: str) -> JobRecord | None:
         """The newest job of a kind; None when there is none, or it is not this user's."""
         job_id = session.watched.get(kind)
@@ -135,6 +179,8 @@ class Base:
 
     def _end_note(self, record: JobRecord, language: str) -> str:
         text = functools.partial(messages.text, language=language)
+        if record.state == "failed" and record.missing and self.app.missing_models(record.missing):
+            return self._lacking_note(language)
         if record.state == "done":
             key = "render_done" if record.kind == "render" else "preview_done"
             return views.notice(text(key), Path(record.out or "").name)

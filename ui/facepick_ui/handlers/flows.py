@@ -48,6 +48,7 @@ class Flows(Sources, Speech):
         return self._panels(session, str(flow), str(style))
 
     def _panels(self, session: Session, flow: str, style: str) -> Changes:
+        session.shown = (flow, style)
         changes: Changes = {}
         for panel in self.page.panels:
             mine = panel.spec.flow == flow and panel.spec.id == style
@@ -62,18 +63,25 @@ class Flows(Sources, Speech):
         if not spec.commercial_use:
             words.append(messages.text("licence_note", language, licence=spec.licence))
         body = views.paragraph(" ".join(words))
-        for model in self.page.missing(spec):
-            body += views.notice(
-                messages.text("models_missing", language, file=model.file),
-                messages.model_how(model, language),
-                kind="calm",
-            )
+        folder = str(self.app.models.fetch_dir)
+        if lacking := self.page.missing(spec):
+            body += views.models_list(lacking, folder, language)
         others = [
             (messages.engine_label(other.label, language), lacking)
             for other in self.page.specs(spec.flow)
             if other is not spec and (lacking := self.page.missing(other))
         ]
-        return body + views.unusable(others, language)
+        return body + views.unusable(others, folder, language)
+
+    def _usable(self, session: Session) -> Changes:
+        """Marks of ways and choices that lack a file, after one has come."""
+        flow, style = session.shown or self.page.first_choice()
+        changes = self._panels(session, flow, style)
+        changes["style"] = {"choices": self.page.style_choices(flow, session.language)}
+        for widget in self.page.widgets():
+            if self.page.may_lack(widget):
+                changes[widget.name] = {"choices": widget.words(session.language)["choices"]}
+        return changes
 
     @explained("what_problem")
     def setting_changed(self, session: Session, group: Any, *values: Any) -> Changes:

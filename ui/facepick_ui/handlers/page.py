@@ -16,9 +16,8 @@ from facepick_ui.compat import Changes
 from facepick_ui.errands import Errand
 from facepick_ui.handlers.base import explained, shown
 from facepick_ui.handlers.cast import KnownPeople
-from facepick_ui.handlers.render import Render
 from facepick_ui.handlers.video import Video
-from facepick_ui.session import Session
+from facepick_ui.session import Offer, Session
 from facepick_ui.tidying import tidy
 
 __all__ = ["Handlers"]
@@ -26,7 +25,8 @@ __all__ = ["Handlers"]
 POLL_SECONDS = 0.4
 """Between two looks at a job: brisk for the eye, and a file of a few hundred bytes to read."""
 
-KINDS = ("scan", "render", "preview")
+KINDS = ("fetch", "scan", "render", "preview")
+"""The first may start one of the others."""
 
 TIDY_SECONDS = 3600.0
 """Between two looks for old uploads."""
@@ -34,7 +34,7 @@ TIDY_SECONDS = 3600.0
 log = logging.getLogger("facepick_ui.handlers")
 
 
-class Handlers(Video, KnownPeople, Render):
+class Handlers(Video, KnownPeople):
     """All handlers of one tab.
 
     Args:
@@ -120,6 +120,7 @@ class Handlers(Video, KnownPeople, Render):
         changes.update(self._video(session, with_player=True))
         changes.update(self._people(session))
         changes.update(self._known(session))
+        changes.update(self._models(session))
         for name in ("explain_hint", "speech_hint", "lines_hint"):
             changes[name] = shown(views.hint(name, session.language))
         changes.update(self._results(session))
@@ -200,22 +201,37 @@ class Handlers(Video, KnownPeople, Render):
             time.sleep(POLL_SECONDS)
 
     def _running(self, session: Session, record: JobRecord) -> Changes:
+        if record.kind == "fetch":
+            return {"models_progress": shown(self._progress(session, record))}
         place = "scan_progress" if record.kind == "scan" else "progress"
         return {place: shown(self._progress(session, record))}
 
     def _ended(self, session: Session, record: JobRecord) -> Changes:
         language = session.language
+        if record.kind == "fetch":
+            return self._fetched(session, record)
+        offer: Changes = {}
+        if record.state == "failed" and self.app.missing_models(record.missing):
+            asked = {"kind": "resume", "job": record.id}
+            session.offer = Offer(models=record.missing, asked=asked)
+            self.sessions.save(session)
+            offer = self._models(session)
         if record.kind == "scan":
             if record.state == "done":
                 session.scan = self.app.scan_of_job(record.id)
                 self.sessions.save(session)
-            changes = {**self._video(session), **self._people(session)}
+            changes = {**self._video(session), **self._people(session), **offer}
             if record.state != "done":
                 changes["scan_progress"] = shown(self._end_note(record, language))
                 if session.scan is None:
                     changes["people_note"] = shown(views.empty("people_empty", language))
             return changes
-        return {**self._results(session), **self._buttons(session), **self._jobs(session)}
+        return {
+            **self._results(session),
+            **self._buttons(session),
+            **self._jobs(session),
+            **offer,
+        }
 
     @explained("progress")
     def act(self, session: Session, action: Any) -> Changes:
@@ -231,6 +247,7 @@ class Handlers(Video, KnownPeople, Render):
             "forget": self._forget,
             "face": self._take_face,
             "unsave": self._unsave,
+            "get": self._get_model,
         }
         handler = known.get(verb)
         return {} if handler is None else handler(session, argument)

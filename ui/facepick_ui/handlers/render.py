@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facepick.errors import JobNotFound
+from facepick.jobs.job import JobRecord
 from facepick.render.plan import OutputSettings
 from facepick_ui import views
 from facepick_ui.compat import Changes
 from facepick_ui.flow_panels import changed_values
-from facepick_ui.handlers.base import Say, explained, is_file, shown, starting
+from facepick_ui.handlers.base import Say, asking, explained, is_file, shown, starting
 from facepick_ui.handlers.people import People
 from facepick_ui.session import Session
 from facepick_ui.uploads import plain_name
+
+if TYPE_CHECKING:
+    from facepick.render.plan import RenderPlan
 
 __all__ = ["Render"]
 
@@ -78,33 +82,39 @@ class Render(People):
         """Start the render in a child process."""
         with starting(session) as mine:
             if mine and self._active(session, "render") is None:
-                plan = self._plan(session, values)
-                out = self._result_path(session, "")
-                job = self.app.start_render(plan, out, owner=session.key)
+                job = self._start(session, "render", self._plan(session, values), {})
                 session.watched["render"] = job.id
                 self.sessions.save(session)
         return self._started(session)
+
+    def _start(
+        self, session: Session, kind: str, plan: RenderPlan, how: Mapping[str, Any]
+    ) -> JobRecord:
+        """A child process that renders the plan, or previews it as `how` says."""
+        if kind == "render":
+            with asking(kind=kind, plan=plan.to_json()):
+                out = self._result_path(session, "")
+                return self.app.start_render(plan, out, owner=session.key)
+        at, seconds = how["at"], how["seconds"]
+        with asking(kind=kind, plan=plan.to_json(), at=at, seconds=seconds):
+            out = self._result_path(session, "preview")
+            return self.app.start_preview(plan, out, at=at, seconds=seconds, owner=session.key)
 
     @explained("progress")
     def preview(self, session: Session, hardest: bool, *values: Any) -> Changes:
         """Start a preview in a child process, at the chosen moment or at the hardest one."""
         with starting(session) as mine:
             if mine and self._active(session, "preview") is None:
-                plan = self._plan(session, values)
                 seconds = float(self.page.plan_values(values)["preview_seconds"] or 3.0)
-                job = self.app.start_preview(
-                    plan,
-                    self._result_path(session, "preview"),
-                    at=None if hardest else session.at_seconds,
-                    seconds=seconds,
-                    owner=session.key,
-                )
+                how = {"at": None if hardest else session.at_seconds, "seconds": seconds}
+                job = self._start(session, "preview", self._plan(session, values), how)
                 session.watched["preview"] = job.id
                 self.sessions.save(session)
         return self._started(session)
 
     def _started(self, session: Session) -> Changes:
         return {
+            **self._models(session),
             **self._buttons(session),
             "render_note": shown(""),
             "progress": shown(views.progress_view(None, session.language)),

@@ -130,7 +130,7 @@ class Results(Base):
                 {
                     "state": record.state,
                     "kind": record.kind,
-                    "name": Path(record.out or record.video).name,
+                    "name": Path(record.subject).name,
                     "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created)),
                     "note": record.error or "",
                     "percent": None

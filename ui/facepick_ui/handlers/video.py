@@ -10,14 +10,14 @@ from facepick_ui import messages, views
 from facepick_ui.compat import Changes, path_of
 from facepick_ui.flow_panels import changed_values
 from facepick_ui.handlers.base import Say, explained, shown, starting
-from facepick_ui.handlers.people import People
+from facepick_ui.handlers.models import Models
 from facepick_ui.session import Session
 from facepick_ui.uploads import servable
 
 __all__ = ["Video"]
 
 
-class Video(People):
+class Video(Models):
     """The first card of the page."""
 
     @explained("facts")
@@ -97,6 +97,9 @@ class Video(People):
                 job = self.app.start_scan(session.video, settings=settings, owner=session.key)
                 session.watched["scan"] = job.id
                 self.sessions.save(session)
+        return self._scan_started(session)
+
+    def _scan_started(self, session: Session) -> Changes:
         return {
             "scan": {"interactive": False},
             "scan_stop": {"visible": True},

@@ -363,8 +363,9 @@ def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -
     spec = specs[-1]
     raise MissingModelError(
         f"There is no {variant} checkpoint on this machine (licence: {spec.licence}).",
-        hint=f"{models.how_to_get(spec)}, or put {spec.file} into {models.fetch_dir}, or name it "
-        "with --checkpoint FILE; the engine rewrite needs no file.",
+        hint=f"{models.how_to_get(spec)} A file that lies elsewhere can be named in the setting "
+        "“checkpoint”; the engine rewrite needs no file.",
+        models=(spec.id,),
     )
 
 

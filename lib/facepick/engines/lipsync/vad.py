@@ -172,6 +172,6 @@ def _session(model: Path) -> Any:
     if names != {"input", "state", "sr"}:
         raise ModelMismatchError(
             f"{model.name} is not silero VAD: its inputs are {', '.join(sorted(names))}.",
-            hint="Fetch it with: facepick models fetch silero_vad",
+            hint="It belongs to facepick itself: install facepick again.",
         )
     return session

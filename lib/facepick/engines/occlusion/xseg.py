@@ -82,5 +82,5 @@ class XSeg:
         return ModelMismatchError(
             f"{self._path.name} is no XSeg network: it should take (1, side, side, 3) and give "
             "(1, side, side, 1).",
-            hint="Replace the file; `facepick models list` says where it comes from.",
+            hint="Replace the file; docs/models.md says where it comes from.",
         )

@@ -126,7 +126,8 @@ def _load(loader: Any, name: str, path: Path) -> Any:
             break
     state = {key: torch.from_numpy(np.array(stored.load())) for key, stored in tensors.items()}
     wrong = ModelMismatchError(
-        f"{path.name} does not hold {name}.", hint=f"See: facepick models list ({name})"
+        f"{path.name} does not hold {name}.",
+        hint="Replace the file; docs/models.md says where it comes from.",
     )
     try:
         descriptor = loader.load_from_state_dict(state)

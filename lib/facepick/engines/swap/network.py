@@ -257,5 +257,5 @@ def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:
 def _mismatch(path: Path, wanted: str) -> ModelMismatchError:
     return ModelMismatchError(
         f"{path.name} is not the network that its name says: it should have {wanted}.",
-        hint="Replace the file; `facepick models list` says where it comes from.",
+        hint="Replace the file; docs/models.md says where it comes from.",
     )

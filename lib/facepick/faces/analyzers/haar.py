@@ -63,12 +63,14 @@ class HaarDetector:
             raise MissingModelError(
                 f"The cascade {CASCADE_FILE} is not on this machine: OpenCV 5 ships none.",
                 hint="Fetch it with: facepick models fetch haar",
+                models=("haar",),
             )
         self._cascade = cv2.CascadeClassifier(opencv_path(path))
         if self._cascade.empty():
             raise MissingModelError(
                 f"{path.name} holds no cascade.",
                 hint="Delete it and fetch it again: facepick models fetch haar",
+                models=("haar",),
             )
         self._mesher = mesher
 
