@@ -9,39 +9,65 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.footage import lay_out, write_photos
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def _shared_folder(variable: str, name: str) -> Path:
-    """A folder of footage or models that lies outside the repository.
-
-    Missing is a reason to skip at home and a failure where ``CI`` is set, so that no run of
-    the pipeline can pass by leaving the tests on real footage out.
-    """
+def _collection(variable: str, name: str) -> Path | None:
+    """A folder of the whole collection that lies outside the repository, or None."""
     named = os.environ.get(variable)
     folder = Path(named) if named else REPOSITORY.parent / "shared" / name
-    if folder.is_dir():
-        return folder
-    reason = f"no folder {folder}; set {variable}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if named and not folder.is_dir():
+        pytest.fail(f"{variable} names {folder}, which is no folder")
+    return folder if folder.is_dir() else None
 
 
 @pytest.fixture(scope="session")
-def shared_media() -> Path:
-    """Folder of test footage: ``video/``, ``odd/``, ``speech/``, ``faces/``, ``gt/``.
+def shared_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of test footage: ``video/``, ``odd/``, ``speech/``, ``gt/``, maybe ``faces/``.
 
-    ``FACEPICK_SHARED_MEDIA`` names it; by default ``../shared/media`` beside the repository.
+    ``FACEPICK_SHARED_MEDIA`` names the whole collection; by default ``../shared/media`` beside the
+    repository.  Without it, what comes with the repository: the same names, fewer and shorter
+    clips.  Ask for what may be missing through `media` or `clip`.
     """
-    return _shared_folder("FACEPICK_SHARED_MEDIA", "media")
+    whole = _collection("FACEPICK_SHARED_MEDIA", "media")
+    return whole or lay_out(tmp_path_factory.mktemp("media"))
 
 
 @pytest.fixture(scope="session")
-def shared_models() -> Path:
-    """Folder of model files; ``FACEPICK_SHARED_MODELS`` or ``../shared/models``."""
-    return _shared_folder("FACEPICK_SHARED_MODELS", "models")
+def media(shared_media: Path) -> Callable[[str], Path]:
+    """Path of a file or folder of the footage; skips where only the whole collection has it."""
+
+    def path_of(name: str) -> Path:
+        path = shared_media / name
+        if not path.exists():
+            pytest.skip(f"{name} may not go with the repository; set FACEPICK_SHARED_MEDIA")
+        return path
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
+def shared_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the default models by the names of their files.
+
+    ``FACEPICK_SHARED_MODELS`` or ``../shared/models``; else what facepick has on this machine.
+    """
+    whole = _collection("FACEPICK_SHARED_MODELS", "models")
+    if whole is not None:
+        return whole
+    from facepick.models.catalog import default_specs
+    from facepick.models.store import default_store
+
+    folder = tmp_path_factory.mktemp("models")
+    store = default_store()
+    for spec in default_specs():
+        found = store.find(spec)
+        if found is None:
+            pytest.skip(f"no {spec.file} on this machine: python -m facepick models fetch")
+        shutil.copy(found, folder / spec.file)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -57,15 +83,22 @@ def odd(shared_media: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def clip(shared_media: Path) -> Callable[[str], Path]:
+def clip(media: Callable[[str], Path]) -> Callable[[str], Path]:
     """Path of a file of ``video/`` by its name without the suffix: ``clip("dev_gt2")``."""
+    return lambda name: media(f"video/{name}.mp4")
 
-    def path_of(name: str) -> Path:
-        path = shared_media / "video" / f"{name}.mp4"
-        assert path.is_file(), path
-        return path
 
-    return path_of
+@pytest.fixture(scope="session")
+def photos(
+    clip: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Path of a photo: ``anna/1.jpg``, ``ben/2.jpg``, ``carl/3.jpg``, ``pair.jpg``, ``nobody.jpg``.
+
+    Three of each person, from footage that may go with the repository; and folders of them.
+    """
+    folder = tmp_path_factory.mktemp("photos")
+    write_photos(folder, clip("dev_gt2"), clip("latentsync_demo3"))
+    return lambda name: folder / name
 
 
 @pytest.fixture(scope="session")

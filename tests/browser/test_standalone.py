@@ -154,7 +154,9 @@ def test_a_remembered_person_is_named_and_can_be_forgotten(
     tab.page.close()
 
 
-def test_why_two_photos_are_one_person(chrome: Any, address: str, shared_media: Path) -> None:
+def test_why_two_photos_are_one_person(
+    chrome: Any, address: str, photos: Callable[[str], Path]
+) -> None:
     context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
     tab = TabPage(context, address, "explain")
     tab.page.click("#facepick_explain >> text=Why the same person?")
@@ -162,9 +164,7 @@ def test_why_two_photos_are_one_person(chrome: Any, address: str, shared_media: 
     tab.wait_text("explain_note", "Add two photos first.")
     for name, photo in (("explain_a", "1.jpg"), ("explain_b", "2.jpg")):
         place = f"#facepick_{name}"
-        tab.page.set_input_files(
-            f"{place} input[type=file]", str(shared_media / "faces" / "obama" / photo)
-        )
+        tab.page.set_input_files(f"{place} input[type=file]", str(photos(f"anna/{photo}")))
         tab.page.wait_for_selector(f"{place} img")
     tab.press("explain_run")
     tab.wait_text("explain_note", "The same person")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,15 @@ def store(shared_models: Path, tmp_path: Path) -> ModelStore:
 
 
 @pytest.fixture
-def group(shared_media: Path) -> np.ndarray:
+def group(photos: Callable[[str], Path]) -> np.ndarray:
     """A photo of two people, large faces."""
-    return _reduced(load_picture(shared_media / "faces" / "_groups" / "010_2.jpg"))
+    return _reduced(load_picture(photos("pair.jpg")))
 
 
 @pytest.fixture
-def nobody(shared_media: Path) -> np.ndarray:
+def nobody(photos: Callable[[str], Path]) -> np.ndarray:
     """A photo without people."""
-    return _reduced(load_picture(shared_media / "faces" / "_groups" / "017_0.jpg"))
+    return _reduced(load_picture(photos("nobody.jpg")))
 
 
 def _reduced(image: np.ndarray) -> np.ndarray:

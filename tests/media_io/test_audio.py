@@ -59,9 +59,9 @@ def _tone(seconds: float, rate: int, hertz: float = 440.0, level: float = 0.3) -
     ],
 )
 def test_files_as_they_are_and_as_speech(
-    name: str, rate: int, channels: int, seconds: float, shared_media: Path
+    name: str, rate: int, channels: int, seconds: float, media: Callable[[str], Path]
 ) -> None:
-    path = shared_media / "speech" / name
+    path = media(f"speech/{name}")
     samples, own_rate = read_audio(path)
     assert (own_rate, samples.shape[1], samples.dtype) == (rate, channels, np.float32)
     assert len(samples) / rate == pytest.approx(seconds, abs=0.002)

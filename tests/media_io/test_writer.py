@@ -450,7 +450,7 @@ def test_other_players_read_the_result(odd: Odd, copy_video: Callable[..., Any])
     from facepick.media.ffmpeg import ffmpeg_binary
 
     copy = copy_video(odd("vfr_irregular.mp4"))
-    argv = [str(ffmpeg_binary()), "-v", "error", "-i", str(copy.path), "-vsync", "passthrough"]
+    argv = [str(ffmpeg_binary()), "-v", "error", "-i", str(copy.path), "-fps_mode", "passthrough"]
     argv += ["-f", "framemd5", "-"]
     done = subprocess.run(argv, capture_output=True, check=True)
     assert done.stderr == b""

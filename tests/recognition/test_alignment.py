@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -102,11 +103,11 @@ def test_large_faces_are_not_aliased() -> None:
 
 
 def test_five_points_of_a_box_are_found_by_the_mesh(
-    shared_media: Path, shared_models: Path, tmp_path: Path
+    photos: Callable[[str], Path], shared_models: Path, tmp_path: Path
 ) -> None:
     store = ModelStore([shared_models], tmp_path)
     mesher = open_mesher(store)
-    image = load_picture(shared_media / "faces" / "obama" / "1.jpg")
+    image = load_picture(photos("anna/1.jpg"))
     found = open_detector("yunet", store, mesher).detect(image)
     box = found.box(0)
     eye = float(np.linalg.norm(found.landmarks5[0][1] - found.landmarks5[0][0]))

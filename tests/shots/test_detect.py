@@ -155,13 +155,13 @@ def test_a_left_out_frame_is_refused() -> None:
         detector.push(2, scene(0))
 
 
-def test_cuts_of_constructed_footage(clip: Callable[[str], Path], shared_media: Path) -> None:
+def test_cuts_of_constructed_footage(media: Callable[[str], Path]) -> None:
     """dev_gt4: 19 shots, six of them 0.6 s long, people who enter and leave, a gamma change."""
     import av
 
-    truth = json.loads((shared_media / "gt" / "dev_gt4.json").read_text())
+    truth = json.loads(media("gt/dev_gt4.json").read_text())
     detector = ShotDetector()
-    with av.open(str(clip("dev_gt4"))) as container:
+    with av.open(str(media("video/dev_gt4.mp4"))) as container:
         for index, frame in enumerate(container.decode(video=0)):
             if index == 600:
                 break
