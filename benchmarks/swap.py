@@ -32,7 +32,7 @@ import numpy as np
 from facepick.compositing.patch import FacePatch, FaceRequest
 from facepick.engines.engine import Engine, EngineContext
 from facepick.engines.registry import default_registry
-from facepick.engines.swap.hidden import FADING
+from facepick.engines.swap.fallback import FADING
 from facepick.engines.swap.measure import flicker, pasted
 from facepick.engines.swap.source import best_photos, load_sources, mouth_openness
 from facepick.engines.swap.topology import pose_of

@@ -327,7 +327,7 @@ class App:
             scan_settings: values that differ from the defaults.
 
         Returns:
-            As `facepick.engines.swap.choice.faces_in_photos`.
+            As `facepick.engines.swap.source_picker.faces_in_photos`.
 
         Raises:
             UserInputError: there is no such thing, or no picture of the person can be used.

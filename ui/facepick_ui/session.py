@@ -43,7 +43,7 @@ class SourceFace:
         number: from the left, from 1.
         person: faces of one person have one number; None when that is not known.
         usable: whether a swap can take it; if not, `reason` (see
-            `facepick.engines.swap.choice`) and `problem`, a sentence of the core.
+            `facepick.engines.swap.source_picker`) and `problem`, a sentence of the core.
         merit: higher is better.
         chosen: whether it is taken.
     """

@@ -82,7 +82,7 @@ def _sources_add(options: argparse.Namespace) -> int:
 def _sources_faces(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from facepick.engines.swap.choice import faces_in_photos
+    from facepick.engines.swap.source_picker import faces_in_photos
     from facepick.people.finder import ScanSettings
 
     app = make_app()

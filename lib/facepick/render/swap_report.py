@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.engines.registry import EngineRegistry
-from facepick.engines.swap.hidden import FADING, HIDDEN
+from facepick.engines.swap.fallback import FADING, HIDDEN
 from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.errors import MissingModelError, ModelMismatchError, PackageMissing
 from facepick.faces.analyzer import FaceEmbedder

@@ -15,7 +15,7 @@ from tests.contracts.face_footage import face_requests, faces_in, frames_of, req
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineSession
-from facepick.engines.swap.hidden import HIDDEN
+from facepick.engines.swap.fallback import HIDDEN
 from facepick.engines.swap.measure import flicker, pasted
 from facepick.engines.swap.mesh import MeshSwapEngine
 from facepick.engines.swap.settings import MeshSettings

@@ -13,11 +13,11 @@ import pytest
 
 from facepick.compositing import masks
 from facepick.compositing.patch import FaceRequest, Reason
-from facepick.engines.swap import finish
-from facepick.engines.swap.doubt import Gate, Sight
+from facepick.engines.swap import color_grain
+from facepick.engines.swap.gating import Gate, Sight
 from facepick.engines.swap.light import basis, fit_light, gain
 from facepick.engines.swap.settings import MeshSettings
-from facepick.engines.swap.steady import MeshSteadier
+from facepick.engines.swap.stabilization import MeshSteadier
 from facepick.engines.swap.surface import Surface, Texture, spread, texture_from
 from facepick.engines.swap.topology import (
     VERTICES,
@@ -239,9 +239,9 @@ def test_lab_match_takes_mean_and_spread() -> None:
     old = np.clip(rng.normal((90, 110, 160), 12, (60, 60, 3)), 0, 255).astype(np.uint8)
     new = np.clip(rng.normal((160, 150, 140), 15, (60, 60, 3)), 0, 255).astype(np.float32)
     weight = np.ones((60, 60), np.float32)
-    matched = finish.match_lab(new, old, weight)
+    matched = color_grain.match_lab(new, old, weight)
     assert np.allclose(matched.mean(axis=(0, 1)), old.mean(axis=(0, 1)), atol=4)
-    assert np.array_equal(finish.match_lab(new, old, 0 * weight), new)
+    assert np.array_equal(color_grain.match_lab(new, old, 0 * weight), new)
 
 
 def test_low_frequencies_follow_a_slope_of_light_and_keep_detail() -> None:
@@ -250,7 +250,7 @@ def test_low_frequencies_follow_a_slope_of_light_and_keep_detail() -> None:
     detail = np.zeros((120, 120, 3), np.float32)
     detail[::4] = 30
     new = 120 + detail
-    matched = finish.match_low_frequencies(new, old, np.ones((120, 120), np.float32))
+    matched = color_grain.match_low_frequencies(new, old, np.ones((120, 120), np.float32))
     rows = matched.mean(axis=(0, 2))
     assert rows[100] - rows[20] > 50
     assert matched[60].mean() - matched[61].mean() == pytest.approx(30, abs=1)
@@ -262,11 +262,11 @@ def test_noise_is_measured_and_added(sigma: float) -> None:
     flat = np.full((200, 200, 3), 128, np.float32)
     noisy = flat + rng.normal(0, sigma, (200, 200, 1)).astype(np.float32)
     weight = np.ones((200, 200), np.float32)
-    assert finish.noise_of(noisy, weight) == pytest.approx(sigma, rel=0.1)
-    assert finish.noise_of(flat, weight) < 0.001
-    grained = finish.add_grain(flat, sigma, seed=1)
+    assert color_grain.noise_of(noisy, weight) == pytest.approx(sigma, rel=0.1)
+    assert color_grain.noise_of(flat, weight) < 0.001
+    grained = color_grain.add_grain(flat, sigma, seed=1)
     assert (grained - flat).std() == pytest.approx(sigma, rel=0.1)
-    assert np.array_equal(grained, finish.add_grain(flat, sigma, seed=1))
+    assert np.array_equal(grained, color_grain.add_grain(flat, sigma, seed=1))
 
 
 def test_closed_lids_take_the_new_skins_colour_and_keep_their_line() -> None:
@@ -275,7 +275,7 @@ def test_closed_lids_take_the_new_skins_colour_and_keep_their_line() -> None:
     new = np.full((80, 120, 3), (150, 170, 210), np.float32)
     eyes = np.zeros((80, 120), np.float32)
     eyes[34:46, 40:80] = 1
-    closed = finish.lids(new, old, 1 - eyes, eyes, 400.0)
+    closed = color_grain.lids(new, old, 1 - eyes, eyes, 400.0)
     assert np.abs(closed[35:38, 45:75].mean(axis=(0, 1)) - (150, 170, 210)).max() < 3
     assert closed[39:41, 45:75].mean() < 0.5 * closed[36, 60].mean()
     assert np.array_equal(closed[eyes == 0], new[eyes == 0])

@@ -16,10 +16,10 @@ from tests.contracts.face_footage import frames_of
 
 from facepick.app import App
 from facepick.cli import main
-from facepick.engines.swap.choice import faces_in_photos
 from facepick.engines.swap.resolve import SourceResolver, split_person
 from facepick.engines.swap.saved import SavedSources
 from facepick.engines.swap.source import best_photos, load_sources, mouth_openness
+from facepick.engines.swap.source_picker import faces_in_photos
 from facepick.errors import NoFacesFound, SelectionError, UserInputError
 from facepick.faces.alignment import align
 from facepick.faces.analyzers.sface import SFaceEmbedder

@@ -10,7 +10,7 @@ import numpy as np
 
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult
-from facepick.engines.swap.hidden import FADING, HIDDEN
+from facepick.engines.swap.fallback import FADING, HIDDEN
 from facepick.engines.swap.source import SourceFace
 from facepick.errors import MissingModelError, ModelMismatchError
 from facepick.faces.alignment import align

@@ -20,10 +20,10 @@ from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.occlusion.masker import open_masker
 from facepick.engines.occlusion.session import behind_occluders
-from facepick.engines.swap import face_mask, finish
-from facepick.engines.swap.doubt import Gate
-from facepick.engines.swap.hidden import FADING, HIDDEN, hidden_face
-from facepick.engines.swap.learned import Learned, learn
+from facepick.engines.swap import color_grain, face_mask
+from facepick.engines.swap.fallback import FADING, HIDDEN, hidden_face
+from facepick.engines.swap.footage_stats import Learned, learn
+from facepick.engines.swap.gating import Gate
 from facepick.engines.swap.light import fit_light, gain
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.portrait import Portrait
@@ -183,16 +183,16 @@ class MeshSession:
         alpha = alpha * (1 - np.clip(hair, 0, 1) * (1 - skin))
         shut = self._learned.shut(mesh)
         if shut:
-            new = finish.lids(new, old, alpha * (1 - holes), eyes, height)
+            new = color_grain.lids(new, old, alpha * (1 - holes), eyes, height)
         alpha = alpha * (1 - np.maximum(eyes * (1 - shut), mouth))
         alpha = face_mask.spare_people_in_front(request, area, alpha)
         if settings.color == "lab":
-            new = finish.match_lab(new, old, alpha)
+            new = color_grain.match_lab(new, old, alpha)
         if settings.grain:
-            wanted = finish.noise_of(old, alpha)
-            has = finish.noise_of(new, alpha)
+            wanted = color_grain.noise_of(old, alpha)
+            has = color_grain.noise_of(new, alpha)
             missing = settings.grain * float(np.sqrt(max(0.0, wanted**2 - has**2)))
-            new = finish.add_grain(new, missing, request.source_frame)
+            new = color_grain.add_grain(new, missing, request.source_frame)
         alpha = np.clip(alpha * np.float32(strength), 0, 1).astype(np.float32)
         if not alpha.any():
             return None

@@ -21,10 +21,10 @@ from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, open_restorer
-from facepick.engines.swap import face_mask, finish
-from facepick.engines.swap.doubt import Gate
-from facepick.engines.swap.hidden import FADING, HIDDEN, hidden_face
-from facepick.engines.swap.learned import Learned, learn
+from facepick.engines.swap import color_grain, face_mask
+from facepick.engines.swap.fallback import FADING, HIDDEN, hidden_face
+from facepick.engines.swap.footage_stats import Learned, learn
+from facepick.engines.swap.gating import Gate
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.network import (
     ArcFaceEmbedder,
@@ -384,13 +384,13 @@ class NeuralSession:
             restored = self._restorer.restore(seen, points, fidelity=settings.fidelity)
             new = restored[rows, columns].astype(np.float32)
         if settings.color == "lab":
-            new = finish.match_lab(new, old, alpha)
+            new = color_grain.match_lab(new, old, alpha)
         elif settings.color == "light":
-            new = finish.match_low_frequencies(new, old, alpha)
+            new = color_grain.match_low_frequencies(new, old, alpha)
         if settings.grain:
-            wanted, has = finish.noise_of(old, alpha), finish.noise_of(new, alpha)
+            wanted, has = color_grain.noise_of(old, alpha), color_grain.noise_of(new, alpha)
             missing = settings.grain * float(np.sqrt(max(0.0, wanted**2 - has**2)))
-            new = finish.add_grain(new, missing, request.source_frame)
+            new = color_grain.add_grain(new, missing, request.source_frame)
         return new
 
 

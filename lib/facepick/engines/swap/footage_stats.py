@@ -12,10 +12,10 @@ import numpy.typing as npt
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext
 from facepick.engines.occlusion.masker import OcclusionMasker
-from facepick.engines.swap.doubt import Sight, look
 from facepick.engines.swap.face_mask import hairy_share
+from facepick.engines.swap.gating import Sight, look
 from facepick.engines.swap.light import COEFFICIENTS, fit_light
-from facepick.engines.swap.steady import MeshSteadier
+from facepick.engines.swap.stabilization import MeshSteadier
 from facepick.engines.swap.topology import extended, topology, vertex_normals
 from facepick.faces.detection import FloatArray
 from facepick.faces.quality import eye_openness
