@@ -106,7 +106,7 @@ SAID = {
     "german": (
         "espeak-ng", "de", "de",
         "Peter möchte morgen mit seinem Bruder zum Bahnhof fahren, aber der Bus kommt immer zu "
-        "spät, und die Mutter beobachtet den Bäcker beim Putzen der Bank.",
+        "spät, und die Mutter beobachtet den Bäcker beim Putzen der Inventory.",
     ),
     "chinese": (
         "espeak-ng", "cmn-latn-pinyin", "cmn",

@@ -26,11 +26,11 @@ import numpy as np
 from facepick.compositing.compositor import composite
 from facepick.compositing.patch import FacePatch
 from facepick.engines.engine import EngineContext, Speech, SpeechLine
-from facepick.engines.lipsync.rewrite import bank as banks
+from facepick.engines.lipsync.rewrite import inventory as inventories
 from facepick.engines.lipsync.rewrite.acoustic import band_levels
+from facepick.engines.lipsync.rewrite.adaptation import listen
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
-from facepick.engines.lipsync.rewrite.own_voice import listen
 from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.faces.mesh import FaceMesh
 from facepick.media.audio import read_mono
@@ -76,14 +76,14 @@ def person_row(scan: Any, person: Any, folder: Path) -> tuple[float, ...]:
     known_reads: dict[bytes, Any] = {}
 
     def read(image: Any, mesh: Any) -> Any:
-        """Each frame once: three banks are learned from the same footage."""
+        """Each frame once: three inventories are learned from the same footage."""
         key = mesh.tobytes()
         if key not in known_reads:
             known_reads[key] = reader.read(image, mesh)
         return known_reads[key]
 
     footage.prepare(locate, frames=(0, scan.frames), progress=no_progress, cancel=never)
-    whole = banks.learn(stream(), _new(folder / "whole"), read=read)
+    whole = inventories.learn(stream(), _new(folder / "whole"), read=read)
     assert whole is not None
     shape = (whole.shape - whole.shape.mean(axis=0)) / whole.shape.std(axis=0)
     voice = listen(sound, times[whole.frames], shape.astype(np.float32), whole.shots)
@@ -97,7 +97,9 @@ def person_row(scan: Any, person: Any, folder: Path) -> tuple[float, ...]:
         held = (times // HELD_SECONDS).astype(int) % 2 == half
         known = ~held & ~_repeats(sound, times, held)
         work = _new(folder / f"half{half}")
-        banks.learn(stream(), work, read=read, clear=lambda r, known=known: known[r.source_frame])
+        inventories.learn(
+            stream(), work, read=read, clear=lambda r, known=known: known[r.source_frame]
+        )
         at = np.searchsorted(times, np.arange(len(sound)) / 16_000, side="right") - 1
         taught = sound * known[np.clip(at, 0, len(times) - 1)]
         session = RewriteEngine().open(

@@ -12,9 +12,9 @@ from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, Speech, SpeechLine
+from facepick.engines.lipsync.rewrite.adaptation import listen
 from facepick.engines.lipsync.rewrite.engine import PLAN, RewriteEngine
 from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
-from facepick.engines.lipsync.rewrite.own_voice import listen
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
 from facepick.engines.lipsync.rewrite.targets import curves_of, sampled
 from facepick.errors import Cancelled, NoAudioError

@@ -22,22 +22,22 @@ from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.lipsync.filmed import in_output_order, output_sources, output_times
 from facepick.engines.lipsync.gating import gating_of
-from facepick.engines.lipsync.rewrite import bank as banks
+from facepick.engines.lipsync.rewrite import inventory as inventories
+from facepick.engines.lipsync.rewrite.adaptation import MIN_R, listen
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame
-from facepick.engines.lipsync.rewrite.own_voice import MIN_R, listen
-from facepick.engines.lipsync.rewrite.proof import SEEN, corrections
 from facepick.engines.lipsync.rewrite.reading import MouthReader
-from facepick.engines.lipsync.rewrite.render import Layer, parted, render
-from facepick.engines.lipsync.rewrite.restless import (
+from facepick.engines.lipsync.rewrite.selection import Candidates, Wanted, choose
+from facepick.engines.lipsync.rewrite.selfcheck import SEEN, corrections
+from facepick.engines.lipsync.rewrite.settings import RewriteSettings
+from facepick.engines.lipsync.rewrite.smoothness import (
     LIVELY,
     MOST_SEEN,
     bearable,
     calmed,
     restlessness,
 )
-from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
-from facepick.engines.lipsync.rewrite.settings import RewriteSettings
 from facepick.engines.lipsync.rewrite.targets import curves_of, sampled
+from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.engines.occlusion.masker import open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.errors import EngineError, NoAudioError
@@ -64,7 +64,7 @@ class Plan:
     Attributes:
         action: (n,) uint8, `KEEP`, `CLOSE` or `SPEAK`.
         weight: (n,) float32, of the new mouth over the filmed one.
-        mouth: (n,) int32, row in the bank, -1 where nothing is shown.
+        mouth: (n,) int32, row in the inventory, -1 where nothing is shown.
         stretch: (n,) int32, the same number in frames that follow each other without a cut or a
             gap.
         fading: (n,) int32, mouth that is faded out in this frame, or -1.
@@ -79,14 +79,14 @@ class Plan:
     fading: npt.NDArray[np.int32]
     opening: Array
 
-    def face(self, bank: banks.Bank, frame: int) -> Array:
+    def face(self, inventory: inventories.Inventory, frame: int) -> Array:
         """The chosen mouth's face in the head frame, smoothed over its neighbours in time."""
         total, weight = np.zeros((468, 3), np.float32), 0.0
         for offset, share in zip((-1, 0, 1), SMOOTHING, strict=True):
             i = frame + offset
             if 0 <= i < len(self.mouth) and self.stretch[i] == self.stretch[frame]:
                 total += np.float32(share) * in_head_frame(
-                    bank.mesh[int(self.mouth[i])], bank.reference
+                    inventory.mesh[int(self.mouth[i])], inventory.reference
                 )
                 weight += share
         return total / np.float32(weight)
@@ -120,10 +120,10 @@ class RewriteEngine:
                 "Lip sync needs speech.", hint="Give an audio or video file with --audio."
             )
         masker = open_masker(context, part="mouth")
-        bank = banks.load(context.workspace)
-        if bank is None:
+        inventory = inventories.load(context.workspace)
+        if inventory is None:
             meter = ProgressMeter(context.progress, "prepare", context.person.frames)
-            bank = banks.learn(
+            inventory = inventories.learn(
                 context.footage(),
                 context.workspace,
                 read=MouthReader(context.models).read,
@@ -131,14 +131,14 @@ class RewriteEngine:
                 progress=meter,
                 cancel=context.cancel,
             )
-        if bank is None:
+        if inventory is None:
             return RewriteSession(None, None, context.settings, {"mouths": 0}, context.cancel)
-        plan, facts = _plan(context, bank)
-        session = RewriteSession(bank, plan, context.settings, facts, context.cancel)
+        plan, facts = _plan(context, inventory)
+        session = RewriteSession(inventory, plan, context.settings, facts, context.cancel)
         return behind_occluders(session, context, part="mouth", masker=masker)
 
 
-def _key(context: EngineContext, bank: banks.Bank) -> str:
+def _key(context: EngineContext, inventory: inventories.Inventory) -> str:
     """Tells plans of other speech, settings or footage apart."""
     assert context.speech is not None
     digest = hashlib.sha256()
@@ -147,20 +147,20 @@ def _key(context: EngineContext, bank: banks.Bank) -> str:
     if context.speech.original is not None:
         digest.update(np.ascontiguousarray(context.speech.original).tobytes())
     digest.update(output_sources(context).tobytes())
-    digest.update(bank.frames.tobytes() + bank.shape.tobytes() + bank.rows.tobytes())
+    digest.update(inventory.frames.tobytes() + inventory.shape.tobytes() + inventory.rows.tobytes())
     return digest.hexdigest()
 
 
-def _plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any]]:
+def _plan(context: EngineContext, inventory: inventories.Inventory) -> tuple[Plan, dict[str, Any]]:
     """The plan kept in the workspace, or a new one."""
-    key = _key(context, bank)
+    key = _key(context, inventory)
     file = context.workspace / PLAN
     if file.is_file():
         with np.load(file, allow_pickle=False) as stored:
             if str(stored["key"]) == key:
                 arrays = {name: stored[name] for name in Plan.__dataclass_fields__}
                 return Plan(**arrays), json.loads(str(stored["facts"]))
-    plan, facts = _make_plan(context, bank)
+    plan, facts = _make_plan(context, inventory)
     part = file.with_name("part_" + PLAN)
     arrays = {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
     np.savez(part, key=np.array(key), facts=np.array(json.dumps(facts)), **arrays)
@@ -168,7 +168,9 @@ def _plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any
     return plan, facts
 
 
-def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str, Any]]:
+def _make_plan(
+    context: EngineContext, inventory: inventories.Inventory
+) -> tuple[Plan, dict[str, Any]]:
     settings: RewriteSettings = context.settings
     speech = context.speech
     assert speech is not None
@@ -179,7 +181,9 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     gating = gating_of(
         speech,
         when_silent="keep" if settings.when_silent == "keep" else "close",
-        mouth=lambda: in_output_order(context, bank.frames, bank.shape[:, 0], bank.shots),
+        mouth=lambda: in_output_order(
+            context, inventory.frames, inventory.shape[:, 0], inventory.shots
+        ),
         vad_model=context.models.require(SILERO_VAD),
         cancel=context.cancel,
     )
@@ -190,21 +194,21 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     weight = np.array([g.weight for g in gates], np.float32)
 
     heard = times - settings.offset_ms / 1000
-    low, high = np.percentile(bank.shape[:, 0], [2, 95])
+    low, high = np.percentile(inventory.shape[:, 0], [2, 95])
     opening = sampled(curves.opening, heard)
     closure = sampled(curves.closure, heard)
     width = sampled(curves.width, heard)
-    mean, deviation = bank.shape.mean(axis=0), np.maximum(bank.shape.std(axis=0), 1e-4)
+    mean, deviation = inventory.shape.mean(axis=0), np.maximum(inventory.shape.std(axis=0), 1e-4)
     own = None
     if speech.original is not None:
         # The original is on the output's clock too: a preview starts in the middle of the clip.
         shown_first, at = np.unique(sources, return_index=True)
-        seen = np.isin(bank.frames, shown_first)
+        seen = np.isin(inventory.frames, shown_first)
         own = listen(
             speech.original,
-            times[at[np.searchsorted(shown_first, bank.frames[seen])]],
-            ((bank.shape[seen] - mean) / deviation).astype(np.float32),
-            bank.shots[seen],
+            times[at[np.searchsorted(shown_first, inventory.frames[seen])]],
+            ((inventory.shape[seen] - mean) / deviation).astype(np.float32),
+            inventory.shots[seen],
         )
     quiet = action != SPEAK
     opening[quiet], closure[quiet], width[quiet] = 0.0, 1.0, 0.0
@@ -223,29 +227,30 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     closed = (low - mean[0]) / deviation[0]
     z[:, 0] = closed + (z[:, 0] - closed) * settings.strength
     z[:, 1] *= settings.strength
-    own_restlessness = restlessness(bank.shape[:, 0], np.diff(bank.frames) == 1)
+    own_restlessness = restlessness(inventory.shape[:, 0], np.diff(inventory.frames) == 1)
     limit = settings.strength * bearable(own_restlessness, float(high - low))
     asked_opening = (mean[0] + deviation[0] * z[:, 0]).astype(np.float32)
     wanted_opening = calmed(asked_opening, closure, ~quiet, limit)
     z[:, 0] = (wanted_opening - mean[0]) / deviation[0]
 
-    rows = np.searchsorted(bank.frames, sources)
-    rows = np.clip(rows, 0, len(bank.frames) - 1)
-    present = bank.frames[rows] == sources
+    rows = np.searchsorted(inventory.frames, sources)
+    rows = np.clip(rows, 0, len(inventory.frames) - 1)
+    present = inventory.frames[rows] == sources
     shown = present & (action != KEEP) & (weight > 0)
     candidates = Candidates(
-        shape=((bank.shape[bank.rows] - mean) / deviation).astype(np.float32),
-        pose=bank.pose[bank.rows, :3],
-        scale=bank.pose[bank.rows, 3],
-        look=bank.look,
-        frame=bank.frames[bank.rows],
-        penalty=_penalty(bank),
+        shape=((inventory.shape[inventory.rows] - mean) / deviation).astype(np.float32),
+        pose=inventory.pose[inventory.rows, :3],
+        scale=inventory.pose[inventory.rows, 3],
+        look=inventory.look,
+        frame=inventory.frames[inventory.rows],
+        penalty=_penalty(inventory),
     )
     mouth = np.full(n, -1, np.int32)
     fading = np.full(n, -1, np.int32)
     breaks = (
         np.flatnonzero(
-            (np.diff(shown.astype(int)) != 0) | (bank.shots[rows][1:] != bank.shots[rows][:-1])
+            (np.diff(shown.astype(int)) != 0)
+            | (inventory.shots[rows][1:] != inventory.shots[rows][:-1])
         )
         + 1
     )
@@ -255,8 +260,8 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
         context.cancel.raise_if_cancelled()
         wanted = Wanted(
             shape=z[stretch],
-            pose=bank.pose[rows[stretch], :3],
-            scale=bank.pose[rows[stretch], 3],
+            pose=inventory.pose[rows[stretch], :3],
+            scale=inventory.pose[rows[stretch], 3],
             stress=closure[stretch],
         )
         path = choose(wanted, candidates)
@@ -276,20 +281,20 @@ def _make_plan(context: EngineContext, bank: banks.Bank) -> tuple[Plan, dict[str
     )
     added, proof = corrections(
         context.footage(),
-        bank,
+        inventory,
         sources=sources,
         mouth=mouth,
         stretch=plan.stretch,
         opening=wanted_opening,
-        face=lambda frame: plan.face(bank, frame),
+        face=lambda frame: plan.face(inventory, frame),
         read=MouthReader(context.models).read,
         progress=ProgressMeter(context.progress, "prepare", context.person.frames),
         cancel=context.cancel,
     )
     moving = mouth >= 0
     facts: dict[str, Any] = {
-        "mouths": len(bank),
-        "footage_frames": len(bank.frames),
+        "mouths": len(inventory),
+        "footage_frames": len(inventory.frames),
         "phones_from": curves.route,
         "pronunciation": curves.pronunciation,
         "notes": list(curves.notes),
@@ -364,15 +369,15 @@ def _held(
     return drawn
 
 
-def _penalty(bank: banks.Bank) -> Array:
+def _penalty(inventory: inventories.Inventory) -> Array:
     """Cost of blurred mouths: those less sharp than the person's are at that opening and size.
 
     Teeth are sharper than lips and small faces sharper than enlarged ones; that explains
     half to nine tenths of the variance of log sharpness, and most of the rest is motion blur.
     """
-    shape, scale = bank.shape[bank.rows], np.log(bank.pose[bank.rows, 3])
-    known = np.column_stack([np.ones(len(bank)), shape[:, 0], shape[:, 1], scale])
-    sharpness = np.log(np.maximum(bank.sharpness, 1e-3))
+    shape, scale = inventory.shape[inventory.rows], np.log(inventory.pose[inventory.rows, 3])
+    known = np.column_stack([np.ones(len(inventory)), shape[:, 0], shape[:, 1], scale])
+    sharpness = np.log(np.maximum(inventory.sharpness, 1e-3))
     usual = known @ np.linalg.lstsq(known, sharpness, rcond=None)[0]
     # 0.1 is noise; at 0.4, seen in a fast turn of the head, the lips' edge is gone.
     return np.asarray(5.0 * np.clip(usual - sharpness - 0.1, 0.0, 0.8), np.float32)
@@ -383,13 +388,13 @@ class RewriteSession:
 
     def __init__(
         self,
-        bank: banks.Bank | None,
+        inventory: inventories.Inventory | None,
         plan: Plan | None,
         settings: RewriteSettings,
         facts: dict[str, Any],
         cancel: CancelToken,
     ) -> None:
-        self._bank = bank
+        self._bank = inventory
         self._plan = plan
         self._settings = settings
         self._facts = facts
@@ -407,7 +412,7 @@ class RewriteSession:
         return out
 
     def _one(self, request: FaceRequest) -> EngineResult:
-        plan, bank = self._plan, self._bank
+        plan, inventory = self._plan, self._bank
         if request.mesh is None or not np.isfinite(request.mesh).all():
             return Reason.LOW_CONFIDENCE
         pose = head_pose(request.mesh)
@@ -415,7 +420,7 @@ class RewriteSession:
             return Reason.TOO_SMALL
         if abs(pose.yaw) > self._settings.max_yaw:
             return Reason.PROFILE
-        if plan is None or bank is None or request.frame >= len(plan.mouth):
+        if plan is None or inventory is None or request.frame >= len(plan.mouth):
             return Reason.LOW_CONFIDENCE
         if plan.action[request.frame] == KEEP or plan.weight[request.frame] <= 0:
             return Reason.SILENCE
@@ -423,12 +428,12 @@ class RewriteSession:
         if k < 0:
             return Reason.LOW_CONFIDENCE
         mesh = request.mesh - np.array([*request.origin, 0], np.float32)
-        own = in_head_frame(mesh, bank.reference)
-        face = parted(plan.face(bank, request.frame), float(plan.opening[request.frame]))
+        own = in_head_frame(mesh, inventory.reference)
+        face = parted(plan.face(inventory, request.frame), float(plan.opening[request.frame]))
         old = int(plan.fading[request.frame])
-        layers = [Layer(bank.mouth(k))]
+        layers = [Layer(inventory.mouth(k))]
         if old >= 0:
-            layers = [Layer(bank.mouth(k), 0.6), Layer(bank.mouth(old), 0.4)]
+            layers = [Layer(inventory.mouth(k), 0.6), Layer(inventory.mouth(old), 0.4)]
         made = render(
             request.crop, mesh, own, pose.scale, face, layers, float(plan.weight[request.frame])
         )
@@ -439,7 +444,7 @@ class RewriteSession:
             alpha=made.alpha,
             origin=(request.origin[0] + made.origin[0], request.origin[1] + made.origin[1]),
             note="closed, " * bool(plan.action[request.frame] == CLOSE)
-            + f"mouth of frame {int(bank.frames[bank.rows[k]])}",
+            + f"mouth of frame {int(inventory.frames[inventory.rows[k]])}",
         )
 
     def report(self) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage
-from facepick.engines.lipsync.rewrite.bank import Mouth
 from facepick.engines.lipsync.rewrite.features import OUTER_LIP, RIGID, mouth_features
+from facepick.engines.lipsync.rewrite.inventory import Mouth
 
 __all__ = ["Layer", "Overlay", "parted", "render"]
 

@@ -23,7 +23,7 @@ from facepick.faces.detection import FloatArray
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, never
 
-__all__ = ["Bank", "Mouth", "learn", "load"]
+__all__ = ["Inventory", "Mouth", "learn", "load"]
 
 Array = npt.NDArray[np.float32]
 
@@ -53,7 +53,7 @@ class Mouth:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Bank:
+class Inventory:
     """What was learned of one person.
 
     Attributes:
@@ -89,7 +89,7 @@ class Bank:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return f"Bank({len(self)} mouths of {len(self.frames)} frames)"
+        return f"Inventory({len(self)} mouths of {len(self.frames)} frames)"
 
     def mouth(self, k: int) -> Mouth:
         """The k-th stored mouth."""
@@ -114,7 +114,7 @@ class Bank:
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """A mouth on its way into the bank."""
+    """A mouth on its way into the inventory."""
 
     row: int
     cell: tuple[int, ...]
@@ -141,8 +141,8 @@ def learn(
     clear: Callable[[FaceRequest], bool] = lambda request: True,
     progress: ProgressMeter | None = None,
     cancel: CancelToken = never,
-) -> Bank | None:
-    """One pass over the person's footage; the bank is written to `folder`.
+) -> Inventory | None:
+    """One pass over the person's footage; the inventory is written to `folder`.
 
     Meshes are read anew, by `read`: those of the requests are averaged over three frames, and lips
     that meet within two would be held to be half open.
@@ -216,15 +216,15 @@ def learn(
     part = folder / ("part_" + TABLE)
     np.savez(part, **table)
     part.replace(folder / TABLE)
-    return Bank(folder=folder, **table)
+    return Inventory(folder=folder, **table)
 
 
-def load(folder: Path) -> Bank | None:
-    """A bank learned earlier, or None."""
+def load(folder: Path) -> Inventory | None:
+    """A inventory learned earlier, or None."""
     if not (folder / TABLE).is_file() or not (folder / PACK).is_file():
         return None
     with np.load(folder / TABLE, allow_pickle=False) as file:
-        return Bank(folder=folder, **{name: file[name] for name in file.files})
+        return Inventory(folder=folder, **{name: file[name] for name in file.files})
 
 
 def _cut(

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FaceRequest
-from facepick.engines.lipsync.rewrite.bank import Bank, usable
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame, mouth_features
-from facepick.engines.lipsync.rewrite.render import Layer, parted, render
+from facepick.engines.lipsync.rewrite.inventory import Inventory, usable
+from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.faces.detection import FloatArray
 from facepick.progress import CancelToken, ProgressMeter, never
 
@@ -42,7 +42,7 @@ and pose (correlation 0.4 to 0.75 from frame to frame); the network's scatter do
 
 def corrections(
     footage: Iterable[FaceRequest],
-    bank: Bank,
+    inventory: Inventory,
     *,
     sources: npt.NDArray[np.int64],
     mouth: npt.NDArray[np.int32],
@@ -60,7 +60,7 @@ def corrections(
     Args:
         footage: the person's requests in the order of the source; one pass.
         sources: (n,) the source frame of every output frame.
-        mouth: (n,) row of the shown mouth in the bank, -1 where none is shown.
+        mouth: (n,) row of the shown mouth in the inventory, -1 where none is shown.
         stretch: (n,) the same number in frames that belong together.
         opening: (n,) wanted, as read.
         face: gives the shown face of an output frame, (468, 3) in the head frame.
@@ -78,15 +78,15 @@ def corrections(
         if not usable(request):
             continue
         for frame in shown_in.get(request.source_frame, ()):
-            layer = Layer(bank.mouth(int(mouth[frame])))
+            layer = Layer(inventory.mouth(int(mouth[frame])))
             drawn = parted(face(frame), float(opening[frame]))
-            seen[frame] = _seen(request, bank, drawn, layer, read)
+            seen[frame] = _seen(request, inventory, drawn, layer, read)
     return _smoothed(np.clip(GAIN * (opening - seen), -MOST, MOST), stretch), seen
 
 
 def _seen(
     request: FaceRequest,
-    bank: Bank,
+    inventory: Inventory,
     face: Array,
     layer: Layer,
     read: Callable[[BgrImage, FloatArray], Array],
@@ -103,7 +103,7 @@ def _seen(
             cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8
         )
     mesh = mesh * np.float32(zoom)
-    own = in_head_frame(mesh, bank.reference)
+    own = in_head_frame(mesh, inventory.reference)
     made = render(picture, mesh, own, head_pose(mesh).scale, face, [layer], 1.0)
     if made is None:
         return float("nan")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facepick.engines.lipsync.rewrite.restless import bearable, calmed, restlessness
+from facepick.engines.lipsync.rewrite.smoothness import bearable, calmed, restlessness
 
 
 def _restless(opening: np.ndarray) -> float:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facepick.engines.lipsync.rewrite.select import Candidates, Wanted, choose
+from facepick.engines.lipsync.rewrite.selection import Candidates, Wanted, choose
 
 
 def _candidates(n: int) -> Candidates:

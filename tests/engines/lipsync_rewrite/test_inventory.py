@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facepick.compositing.patch import BgrImage, FaceRequest
-from facepick.engines.lipsync.rewrite import bank as banks
+from facepick.engines.lipsync.rewrite import inventory as inventories
 from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
 from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.errors import Cancelled, EngineError
@@ -30,9 +30,9 @@ def read() -> Reader:
 def test_pictures_are_the_clips_own_pixels(
     talker: list[FaceRequest], tmp_path: Path, read: Reader
 ) -> None:
-    bank = banks.learn(talker[:12], tmp_path, read=read)
-    assert bank is not None
-    mouth = bank.mouth(4)
+    inventory = inventories.learn(talker[:12], tmp_path, read=read)
+    assert inventory is not None
+    mouth = inventory.mouth(4)
     h, w = mouth.image.shape[:2]
     crop = talker[4].crop
     x, y = np.rint(talker[4].local(talker[4].mesh)[0] - mouth.mesh[0]).astype(int)
@@ -42,15 +42,15 @@ def test_pictures_are_the_clips_own_pixels(
 def test_the_bank_stays_small_and_spread(
     talker: list[FaceRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Reader
 ) -> None:
-    monkeypatch.setattr(banks, "MAX_MOUTHS", 25)
-    bank = banks.learn(talker, tmp_path, read=read)
-    assert bank is not None
-    assert len(bank) == 25
-    assert len(bank.frames) == len(talker)
-    kept, seen = bank.shape[bank.rows, 0], bank.shape[:, 0]
+    monkeypatch.setattr(inventories, "MAX_MOUTHS", 25)
+    inventory = inventories.learn(talker, tmp_path, read=read)
+    assert inventory is not None
+    assert len(inventory) == 25
+    assert len(inventory.frames) == len(talker)
+    kept, seen = inventory.shape[inventory.rows, 0], inventory.shape[:, 0]
     # A quarter of the frames still spans nearly all openings.
     assert np.ptp(kept) > 0.9 * np.ptp(seen)
-    assert (np.diff(bank.frames[bank.rows]) > 0).all()
+    assert (np.diff(inventory.frames[inventory.rows]) > 0).all()
 
 
 def test_footage_is_not_held(talker: list[FaceRequest], tmp_path: Path, read: Reader) -> None:
@@ -65,7 +65,7 @@ def test_footage_is_not_held(talker: list[FaceRequest], tmp_path: Path, read: Re
             del copied
             assert sum(r() is not None for r in alive) <= 2
 
-    assert banks.learn(stream(), tmp_path, read=read) is not None
+    assert inventories.learn(stream(), tmp_path, read=read) is not None
     assert len(alive) == 30
 
 
@@ -73,29 +73,29 @@ def test_guessed_and_meshless_faces_are_not_learned_from(
     talker: list[FaceRequest], tmp_path: Path, read: Reader
 ) -> None:
     doubtful = [replace(talker[0], seen=BRIDGED), replace(talker[1], mesh=None, mesh_score=0.0)]
-    assert banks.learn(doubtful, tmp_path, read=read) is None
-    bank = banks.learn([*doubtful, *talker[2:5]], tmp_path, read=read)
-    assert bank is not None
-    assert bank.frames.tolist() == [2, 3, 4]
+    assert inventories.learn(doubtful, tmp_path, read=read) is None
+    inventory = inventories.learn([*doubtful, *talker[2:5]], tmp_path, read=read)
+    assert inventory is not None
+    assert inventory.frames.tolist() == [2, 3, 4]
 
 
 def test_cancel_leaves_no_bank(talker: list[FaceRequest], tmp_path: Path, read: Reader) -> None:
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(Cancelled):
-        banks.learn(talker, tmp_path, read=read, cancel=cancel)
-    assert banks.load(tmp_path) is None
+        inventories.learn(talker, tmp_path, read=read, cancel=cancel)
+    assert inventories.load(tmp_path) is None
 
 
 def test_a_damaged_pack_is_an_error(
     talker: list[FaceRequest], tmp_path: Path, read: Reader
 ) -> None:
-    bank = banks.learn(talker[:5], tmp_path, read=read)
-    assert bank is not None
-    pack = tmp_path / banks.PACK
+    inventory = inventories.learn(talker[:5], tmp_path, read=read)
+    assert inventory is not None
+    pack = tmp_path / inventories.PACK
     pack.write_bytes(b"\0" * pack.stat().st_size)
     with pytest.raises(EngineError, match="damaged"):
-        bank.mouth(0)
+        inventory.mouth(0)
 
 
 def test_a_mouth_is_read_the_same_from_another_cut(talker: list[FaceRequest], read: Reader) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facepick.engines.engine import Speech, SpeechLine
-from facepick.engines.lipsync.rewrite.own_voice import listen
+from facepick.engines.lipsync.rewrite.adaptation import listen
 from facepick.engines.lipsync.rewrite.targets import curves_of, sampled, smooth
 
 

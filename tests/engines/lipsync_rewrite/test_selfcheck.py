@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.lipsync.rewrite import bank as banks
-from facepick.engines.lipsync.rewrite import proof
+from facepick.engines.lipsync.rewrite import inventory as inventories
+from facepick.engines.lipsync.rewrite import selfcheck
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame, mouth_features
 from facepick.engines.lipsync.rewrite.reading import MouthReader
-from facepick.engines.lipsync.rewrite.render import Layer, parted, render
+from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.errors import Cancelled
 from facepick.models.store import default_store
 from facepick.progress import CancelToken
@@ -26,48 +26,61 @@ def reader() -> MouthReader:
 
 
 @pytest.fixture(scope="module")
-def bank(
+def inventory(
     talker: list[FaceRequest], reader: MouthReader, tmp_path_factory: pytest.TempPathFactory
-) -> banks.Bank:
-    found = banks.learn(talker[:FRAMES], tmp_path_factory.mktemp("bank"), read=reader.read)
+) -> inventories.Inventory:
+    found = inventories.learn(
+        talker[:FRAMES], tmp_path_factory.mktemp("inventory"), read=reader.read
+    )
     assert found is not None
     return found
 
 
 def _corrections(
-    footage: list[FaceRequest], bank: banks.Bank, reader: MouthReader, **changed: object
+    footage: list[FaceRequest],
+    inventory: inventories.Inventory,
+    reader: MouthReader,
+    **changed: object,
 ) -> tuple[np.ndarray, np.ndarray]:
-    mouth = np.full(FRAMES, int(bank.shape[bank.rows, 0].argmax()), np.int32)
+    mouth = np.full(FRAMES, int(inventory.shape[inventory.rows, 0].argmax()), np.int32)
     asked = {
         "sources": np.arange(FRAMES),
         "mouth": mouth,
         "stretch": np.zeros(FRAMES, np.int32),
         "opening": np.full(FRAMES, 0.06, np.float32),
-        "face": lambda frame: in_head_frame(bank.mesh[mouth[frame]], bank.reference),
+        "face": lambda frame: in_head_frame(inventory.mesh[mouth[frame]], inventory.reference),
         "read": reader.read,
     }
-    return proof.corrections(footage, bank, **(asked | changed))  # type: ignore[arg-type]
+    return selfcheck.corrections(footage, inventory, **(asked | changed))  # type: ignore[arg-type]
 
 
 def test_corrected_openings_are_seen_nearer_to_what_was_wanted(
-    talker: list[FaceRequest], bank: banks.Bank, reader: MouthReader
+    talker: list[FaceRequest], inventory: inventories.Inventory, reader: MouthReader
 ) -> None:
     """The widest mouth is shown half open everywhere; measured on the full picture."""
-    mouth = int(bank.shape[bank.rows, 0].argmax())
+    mouth = int(inventory.shape[inventory.rows, 0].argmax())
     wanted = np.full(FRAMES, 0.06, np.float32)
-    added, _ = _corrections(talker[:FRAMES], bank, reader)
-    assert np.abs(added).max() <= proof.MOST
+    added, _ = _corrections(talker[:FRAMES], inventory, reader)
+    assert np.abs(added).max() <= selfcheck.MOST
     misses = []
     for opening in (wanted, wanted + added):
         seen = []
         for i in range(0, FRAMES, 4):
             request = talker[i]
             mesh = np.asarray(request.mesh - np.array([*request.origin, 0]), np.float32)
-            own = in_head_frame(mesh, bank.reference)
-            face = parted(in_head_frame(bank.mesh[mouth], bank.reference), float(opening[i]))
+            own = in_head_frame(mesh, inventory.reference)
+            face = parted(
+                in_head_frame(inventory.mesh[mouth], inventory.reference), float(opening[i])
+            )
             picture = request.crop.copy()
             made = render(
-                picture, mesh, own, head_pose(mesh).scale, face, [Layer(bank.mouth(mouth))], 1.0
+                picture,
+                mesh,
+                own,
+                head_pose(mesh).scale,
+                face,
+                [Layer(inventory.mouth(mouth))],
+                1.0,
             )
             assert made is not None
             (x, y), (h, w) = made.origin, made.alpha.shape
@@ -79,29 +92,31 @@ def test_corrected_openings_are_seen_nearer_to_what_was_wanted(
 
 
 def test_frames_that_show_nothing_or_are_not_seen_are_not_corrected(
-    talker: list[FaceRequest], bank: banks.Bank, reader: MouthReader
+    talker: list[FaceRequest], inventory: inventories.Inventory, reader: MouthReader
 ) -> None:
     mouth = np.where(np.arange(FRAMES) < 4, -1, 0).astype(np.int32)
     footage = [replace(r, mesh=None, mesh_score=0.0) if i == 6 else r for i, r in
                enumerate(talker[:8])]  # fmt: skip
-    added, seen = _corrections(footage, bank, reader, mouth=mouth)
+    added, seen = _corrections(footage, inventory, reader, mouth=mouth)
     assert np.flatnonzero(np.isfinite(seen)).tolist() == [4, 5, 7]
     assert not added[~np.isfinite(seen)].any()
 
 
 def test_a_source_frame_shown_twice_is_corrected_twice(
-    talker: list[FaceRequest], bank: banks.Bank, reader: MouthReader
+    talker: list[FaceRequest], inventory: inventories.Inventory, reader: MouthReader
 ) -> None:
     opening = np.where(np.arange(FRAMES) < 4, 0.03, 0.1).astype(np.float32)
     sources = np.arange(FRAMES) % 4
-    _, seen = _corrections(talker[:4], bank, reader, sources=sources, opening=opening)
+    _, seen = _corrections(talker[:4], inventory, reader, sources=sources, opening=opening)
     assert np.isfinite(seen).all()
     np.testing.assert_array_equal(seen[4:8], seen[8:12])
     assert (seen[4:8] > seen[:4]).all()
 
 
-def test_cancel_stops_it(talker: list[FaceRequest], bank: banks.Bank, reader: MouthReader) -> None:
+def test_cancel_stops_it(
+    talker: list[FaceRequest], inventory: inventories.Inventory, reader: MouthReader
+) -> None:
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(Cancelled):
-        _corrections(talker[:2], bank, reader, cancel=cancel)
+        _corrections(talker[:2], inventory, reader, cancel=cancel)

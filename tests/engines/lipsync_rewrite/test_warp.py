@@ -9,15 +9,15 @@ import pytest
 from tests.contracts.face_footage import with_mesh
 
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.lipsync.rewrite.bank import Bank, learn
 from facepick.engines.lipsync.rewrite.features import (
     INNER_LIP,
     head_pose,
     in_head_frame,
     mouth_features,
 )
+from facepick.engines.lipsync.rewrite.inventory import Inventory, learn
 from facepick.engines.lipsync.rewrite.reading import MouthReader
-from facepick.engines.lipsync.rewrite.render import (
+from facepick.engines.lipsync.rewrite.warp import (
     CHIN_SKIN,
     EXTRA_OPENING,
     INNER_LOWER,
@@ -33,20 +33,22 @@ from facepick.models.store import default_store
 
 
 @pytest.fixture(scope="module")
-def bank(talker: list[FaceRequest], tmp_path_factory: pytest.TempPathFactory) -> Bank:
+def inventory(talker: list[FaceRequest], tmp_path_factory: pytest.TempPathFactory) -> Inventory:
     read = MouthReader(default_store()).read
-    found = learn(talker, tmp_path_factory.mktemp("bank"), read=read)
+    found = learn(talker, tmp_path_factory.mktemp("inventory"), read=read)
     assert found is not None
     return found
 
 
-def _shown(request: FaceRequest, bank: Bank, mouth: int, *, opening: float = 0.0) -> Overlay:
+def _shown(
+    request: FaceRequest, inventory: Inventory, mouth: int, *, opening: float = 0.0
+) -> Overlay:
     mesh = request.mesh - np.array([*request.origin, 0], np.float32)
-    face = in_head_frame(bank.mesh[mouth], bank.reference)
+    face = in_head_frame(inventory.mesh[mouth], inventory.reference)
     if opening:
         face = parted(face, float(mouth_features(face)[0]) + opening)
-    own = in_head_frame(mesh, bank.reference)
-    layers = [Layer(bank.mouth(mouth))]
+    own = in_head_frame(mesh, inventory.reference)
+    layers = [Layer(inventory.mouth(mouth))]
     made = render(request.crop, mesh, own, head_pose(request.mesh).scale, face, layers, 1.0)
     assert made is not None
     return made
@@ -69,17 +71,17 @@ def _opening(request: FaceRequest, picture: np.ndarray) -> float:
 
 
 def test_a_mouth_laid_over_its_own_frame_changes_next_to_nothing(
-    talker: list[FaceRequest], bank: Bank
+    talker: list[FaceRequest], inventory: Inventory
 ) -> None:
     changes = []
     read = MouthReader(default_store()).read
     for row in range(20, 60, 5):
-        k = int(np.flatnonzero(bank.frames[bank.rows] == talker[row].source_frame)[0])
+        k = int(np.flatnonzero(inventory.frames[inventory.rows] == talker[row].source_frame)[0])
         # The request's mesh is smoothed over time and was seen but once: the picture's own here.
         shift = np.array([*talker[row].origin, 0], np.float32)
         mesh = read(talker[row].crop, talker[row].mesh - shift) + shift
         request = replace(talker[row], mesh=mesh)
-        made = _shown(request, bank, k)
+        made = _shown(request, inventory, k)
         after = _laid_over(request, made)
         x, y = made.origin
         h, w = made.alpha.shape
@@ -92,28 +94,32 @@ def test_a_mouth_laid_over_its_own_frame_changes_next_to_nothing(
     assert np.mean(changes) < 1.0
 
 
-def test_the_widest_mouth_opens_a_closed_one(talker: list[FaceRequest], bank: Bank) -> None:
-    opening = bank.shape[bank.rows, 0]
+def test_the_widest_mouth_opens_a_closed_one(
+    talker: list[FaceRequest], inventory: Inventory
+) -> None:
+    opening = inventory.shape[inventory.rows, 0]
     closed = int(np.argmin([mouth_features(in_head_frame(r.mesh))[0] for r in talker]))
     request = talker[closed]
     wide = int(np.argmax(opening))
     before = _opening(request, request.crop)
-    after = _opening(request, _laid_over(request, _shown(request, bank, wide)))
+    after = _opening(request, _laid_over(request, _shown(request, inventory, wide)))
     assert after > before + 0.5 * (float(opening[wide]) - before)
 
 
-def test_further_opening_parts_the_lips(talker: list[FaceRequest], bank: Bank) -> None:
+def test_further_opening_parts_the_lips(talker: list[FaceRequest], inventory: Inventory) -> None:
     request = talker[20]
     # An open mouth: one whose lips meet has nothing between them to be shown.
-    k = int(np.argsort(bank.shape[bank.rows, 0])[len(bank) * 8 // 10])
-    less = _opening(request, _laid_over(request, _shown(request, bank, k, opening=-0.03)))
-    more = _opening(request, _laid_over(request, _shown(request, bank, k, opening=0.05)))
+    k = int(np.argsort(inventory.shape[inventory.rows, 0])[len(inventory) * 8 // 10])
+    less = _opening(request, _laid_over(request, _shown(request, inventory, k, opening=-0.03)))
+    more = _opening(request, _laid_over(request, _shown(request, inventory, k, opening=0.05)))
     assert more > less + 0.03
 
 
-def test_the_lips_are_covered_and_the_eyes_are_not(talker: list[FaceRequest], bank: Bank) -> None:
+def test_the_lips_are_covered_and_the_eyes_are_not(
+    talker: list[FaceRequest], inventory: Inventory
+) -> None:
     request = talker[40]
-    made = _shown(request, bank, int(np.argmax(bank.shape[bank.rows, 0])))
+    made = _shown(request, inventory, int(np.argmax(inventory.shape[inventory.rows, 0])))
     points = np.rint(request.local(request.mesh)).astype(int) - made.origin
     for i in INNER_LIP:
         x, y = points[i]
@@ -125,17 +131,17 @@ def test_the_lips_are_covered_and_the_eyes_are_not(talker: list[FaceRequest], ba
 
 
 def test_both_mouths_of_a_cross_fade_stand_as_the_wanted_face_does(
-    talker: list[FaceRequest], bank: Bank
+    talker: list[FaceRequest], inventory: Inventory
 ) -> None:
     """Two open mouths, each bent onto the face between them: no lips are seen twice."""
     request = talker[10]
     mesh = request.mesh - np.array([*request.origin, 0], np.float32)
-    own = in_head_frame(mesh, bank.reference)
-    order = np.argsort(bank.shape[bank.rows, 0])
+    own = in_head_frame(mesh, inventory.reference)
+    order = np.argsort(inventory.shape[inventory.rows, 0])
     pair = int(order[len(order) * 6 // 10]), int(order[-1])
-    ends = [in_head_frame(bank.mesh[k], bank.reference) for k in pair]
+    ends = [in_head_frame(inventory.mesh[k], inventory.reference) for k in pair]
     face = (ends[0] + ends[1]) / 2
-    first, second = (Layer(bank.mouth(k)) for k in pair)
+    first, second = (Layer(inventory.mouth(k)) for k in pair)
     mixed = Layer(second.mouth, 0.4)
     openings, sharp = [], []
     for layers in ([first], [first, mixed], [second]):
@@ -149,10 +155,10 @@ def test_both_mouths_of_a_cross_fade_stand_as_the_wanted_face_does(
 
 
 def test_lips_are_parted_by_what_is_asked_within_bounds(
-    talker: list[FaceRequest], bank: Bank
+    talker: list[FaceRequest], inventory: Inventory
 ) -> None:
-    middle = int(np.argsort(bank.shape[bank.rows, 0])[len(bank) // 2])
-    face = in_head_frame(bank.mesh[middle], bank.reference)
+    middle = int(np.argsort(inventory.shape[inventory.rows, 0])[len(inventory) // 2])
+    face = in_head_frame(inventory.mesh[middle], inventory.reference)
     has = float(mouth_features(face)[0])
     for asked in (0.7 * has, has, has + 0.03):
         assert float(mouth_features(parted(face, asked))[0]) == pytest.approx(asked, abs=0.004)
@@ -162,21 +168,23 @@ def test_lips_are_parted_by_what_is_asked_within_bounds(
     assert (over < SEAL + 1e-4).all(), "the lips lie over each other further than to seal them"
 
 
-def test_weight_scales_alpha(talker: list[FaceRequest], bank: Bank) -> None:
+def test_weight_scales_alpha(talker: list[FaceRequest], inventory: Inventory) -> None:
     request = talker[5]
     mesh = request.mesh - np.array([*request.origin, 0], np.float32)
-    own = in_head_frame(mesh, bank.reference)
-    layers = [Layer(bank.mouth(0))]
+    own = in_head_frame(mesh, inventory.reference)
+    layers = [Layer(inventory.mouth(0))]
     half = render(request.crop, mesh, own, head_pose(request.mesh).scale, own, layers, 0.5)
     assert half is not None
     assert half.alpha.max() == pytest.approx(0.5, abs=1e-3)
 
 
-def test_a_mouth_outside_the_crop_is_left_alone(talker: list[FaceRequest], bank: Bank) -> None:
+def test_a_mouth_outside_the_crop_is_left_alone(
+    talker: list[FaceRequest], inventory: Inventory
+) -> None:
     request = talker[5]
     away = request.mesh + np.array([5000, 5000, 0], np.float32)
-    own = in_head_frame(away, bank.reference)
-    layers = [Layer(bank.mouth(0))]
+    own = in_head_frame(away, inventory.reference)
+    layers = [Layer(inventory.mouth(0))]
     assert render(request.crop, away, own, head_pose(away).scale, own, layers, 1.0) is None
 
 
@@ -194,22 +202,22 @@ def test_head_frame_does_not_depend_on_place_size_and_turn(talker: list[FaceRequ
     assert head_pose(moved).scale == pytest.approx(1.7 * head_pose(mesh).scale, rel=1e-3)
 
 
-def test_bank_file_is_read_back(bank: Bank, tmp_path: Path) -> None:
-    from facepick.engines.lipsync.rewrite.bank import load
+def test_bank_file_is_read_back(inventory: Inventory, tmp_path: Path) -> None:
+    from facepick.engines.lipsync.rewrite.inventory import load
 
-    again = load(bank.folder)
+    again = load(inventory.folder)
     assert again is not None
-    assert len(again) == len(bank)
-    np.testing.assert_array_equal(again.mouth(3).image, bank.mouth(3).image)
+    assert len(again) == len(inventory)
+    np.testing.assert_array_equal(again.mouth(3).image, inventory.mouth(3).image)
     assert load(tmp_path) is None
 
 
 def test_a_chin_that_drops_far_does_not_fold_the_neck(
-    talker: list[FaceRequest], bank: Bank
+    talker: list[FaceRequest], inventory: Inventory
 ) -> None:
     request = talker[20]
     mesh = request.mesh - np.array([*request.origin, 0], np.float32)
-    own = in_head_frame(mesh, bank.reference)
+    own = in_head_frame(mesh, inventory.reference)
     face = own.copy()
     face[[*JAW, *CHIN_SKIN, *OUTER_LOWER[1:-1], *INNER_LOWER[1:-1]], 1] += 0.22
     # Every row has its own level, so a place that is shown twice is seen as a step back.
@@ -217,7 +225,7 @@ def test_a_chin_that_drops_far_does_not_fold_the_neck(
     levels = np.linspace(0, 255, height).astype(np.uint8)
     ramp = np.repeat(np.repeat(levels[:, None, None], width, 1), 3, 2)
     unit = head_pose(request.mesh).scale
-    made = render(ramp, mesh, own, unit, face, [Layer(bank.mouth(0))], 1.0)
+    made = render(ramp, mesh, own, unit, face, [Layer(inventory.mouth(0))], 1.0)
     assert made is not None
     x, y = (mesh[152, :2] - made.origin).astype(int)
     neck = made.image[y:, x, 0].astype(int)
