@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -35,7 +36,8 @@ def test_knows_the_size_of_lossy_and_lossless_webp(
 ) -> None:
     path = tmp_path / "a.webp"
     cv2.imwrite(str(path), image, [cv2.IMWRITE_WEBP_QUALITY, quality])
-    assert pictures._size_of(path.read_bytes()) == (40, 30)
+    [head] = pictures._heads(path.read_bytes())
+    assert (head.width, head.height) == (40, 30)
 
 
 def test_alpha_is_kept_or_made_opaque(tmp_path: Path, image: np.ndarray) -> None:
@@ -89,3 +91,57 @@ def test_a_damaged_and_a_missing_file(tmp_path: Path, image: np.ndarray) -> None
         load_picture(path)
     with pytest.raises(UserInputError, match="cannot be read"):
         load_picture(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("marker", [b"\x01", b"\xd0", b"\xd8"])
+def test_a_jpeg_is_held_against_every_frame_header(
+    tmp_path: Path, image: np.ndarray, marker: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = cv2.imencode(".jpg", image)[1].tobytes()
+    at = large.index(b"\xff\xc0")
+    large = large[: at + 5] + (30_000).to_bytes(2, "big") * 2 + large[at + 9 :]
+    path = tmp_path / "trick.jpg"
+    path.write_bytes(large[:2] + b"\xff" + marker + b"\xff\xe9\0\4\0\0" + large[2:])
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("was decoded"))
+    with pytest.raises(UserInputError, match="30000x30000"):
+        load_picture(path)
+
+
+@pytest.mark.parametrize("keep_alpha", [False, True])
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
+def test_what_decoding_takes_counts_and_not_the_pixels(
+    tmp_path: Path,
+    keep_alpha: bool,
+    options: tuple[int, ...],
+    image: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = bytearray(cv2.imencode(".jpg", image, options)[1])
+    at = data.index(b"\xff\xc2" if options else b"\xff\xc0")
+    data[at + 5 : at + 9] = (9_000).to_bytes(2, "big") * 2
+    (tmp_path / "a.jpg").write_bytes(data)
+    decoded: list[int] = []
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: decoded.append(1))
+    with pytest.raises(
+        UserInputError, match=r"take \d+ MB" if options or keep_alpha else "damaged"
+    ):
+        load_picture(tmp_path / "a.jpg", keep_alpha=keep_alpha)
+    assert bool(decoded) == (not options and not keep_alpha)
+
+
+def test_a_picture_of_another_size_than_was_said_is_damaged(
+    tmp_path: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), image)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: np.zeros((31, 40, 3), np.uint8))
+    with pytest.raises(UserInputError, match="damaged"):
+        load_picture(path)
+
+
+def test_a_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), tmp_path, tmp_path / "a\0b"):
+        with pytest.raises(UserInputError, match="cannot be read"):
+            load_picture(path)

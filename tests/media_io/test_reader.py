@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from facepick.errors import Cancelled, VideoOpenError
+from facepick.media.container import open_media, video_stream
 from facepick.media.ffmpeg import ffmpeg_binary
 from facepick.media.picture import Picture
 from facepick.media.probe import guarded_probe, probe
@@ -331,3 +333,26 @@ def test_guarded_probe(odd: Odd) -> None:
     assert caught.value.hint
     with pytest.raises(VideoOpenError, match="longer than"):
         guarded_probe(odd("base_640x360.mp4"), timeout_seconds=0.01)
+
+
+@pytest.mark.parametrize(("pixels", "depth"), [("11000x11000", "484 MB"), ("5800x5800", "134 MB")])
+def test_bytes_of_a_frame_are_limited_and_not_its_pixels(
+    pixels: str, depth: str, tmp_path: Path
+) -> None:
+    """An animated GIF takes four bytes a pixel; its head alone says so."""
+    width, _, height = pixels.partition("x")
+    frame = b"\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"
+    path = tmp_path / "bomb.gif"
+    size = int(width).to_bytes(2, "little") + int(height).to_bytes(2, "little")
+    path.write_bytes(b"GIF89a" + size + b"\x80\0\0\0\0\0\xff\xff\xff" + frame * 9 + b";")
+    with pytest.raises(VideoOpenError, match=rf"{pixels} and take {depth}"):
+        probe(path)
+
+
+def test_a_stream_that_grows_midway_is_refused_by_its_decoder(odd: Odd) -> None:
+    with open_media(odd("base_640x360.mp4")) as container:
+        stream = video_stream(container, "x")
+        assert int(stream.codec_context.options["max_pixels"]) >= 7680 * 4320
+        stream.codec_context.options = {"max_pixels": "1000"}
+        with pytest.raises(av.error.FFmpegError):
+            list(container.decode(stream))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,55 +14,86 @@ import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage
 from facepick.errors import UserInputError
+from facepick.files import read_plain
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "load_picture"]
+__all__ = ["MAX_BYTES", "MAX_DECODED_BYTES", "load_picture"]
 
 MAX_BYTES = 64 * 2**20
 """Larger than any camera's JPEG."""
-MAX_PIXELS = 100_000_000
-"""100 megapixels take 400 MB as BGRA while they are decoded; no face needs more."""
+MAX_DECODED_BYTES = 640_000_000
+"""What decoding may take at its peak, so that with the networks beside it a photo stays below
+1 GB: a JPEG or PNG of 106 megapixels, more than any face needs."""
 
 
 def load_picture(path: Path | str, *, keep_alpha: bool = False) -> BgrImage:
     """A PNG, JPEG or WebP file as (h, w, 3) uint8 BGR, or (h, w, 4) BGRA with `keep_alpha`.
 
-    The size is read from the file's head before anything is decoded, so that a small file cannot
-    unfold into more memory than `MAX_PIXELS` stands for.
+    What decoding will take is reckoned from the file's head before anything is decoded, and what
+    was decoded is held against that head: a small file cannot unfold into more memory than
+    `MAX_DECODED_BYTES`, whatever it says of itself.
 
     Raises:
-        UserInputError: missing, too large, or no picture of these kinds.
+        UserInputError: missing, no plain file, too large, or no picture of these kinds.
     """
     import cv2
 
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserInputError(
-                f"{path.name} is larger than {MAX_BYTES >> 20} MB.", hint="Use a smaller picture."
-            )
-        data = path.read_bytes()
+        data = read_plain(path, max_bytes=MAX_BYTES)
     except OSError as error:
+        hint = "Use a smaller picture." if error.errno == errno.EFBIG else ""
         raise UserInputError(
-            f"{path.name} cannot be read: {error.strerror}.", hint="Check the path of the picture."
+            f"{path.name} cannot be read: {error.strerror}.",
+            hint=hint or "Check the path of the picture.",
         ) from error
-    size = _size_of(data)
-    if size is None:
+    heads = _heads(data)
+    if not heads:
         raise UserInputError(
             f"{path.name} is no PNG, JPEG or WebP picture.", hint="Convert it to PNG."
         )
-    if size[0] * size[1] > MAX_PIXELS:
-        raise UserInputError(
-            f"{path.name} has {size[0]}x{size[1]} pixels.",
-            hint=f"At most {MAX_PIXELS // 1_000_000} megapixels are read.",
-        )
+    for head in heads:
+        needed = head.width * head.height * head.bytes_per_pixel(keep_alpha)
+        if needed > MAX_DECODED_BYTES:
+            raise UserInputError(
+                f"{path.name} has {head.width}x{head.height} pixels: decoding it would take "
+                f"{needed // 10**6} MB.",
+                hint=f"Scale it down; at most {MAX_DECODED_BYTES // 10**6} MB are taken.",
+            )
     flags = cv2.IMREAD_UNCHANGED if keep_alpha else cv2.IMREAD_COLOR
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
-    if image is None:
+    # A photo may be turned upright by its EXIF data.
+    if image is None or not any(head.is_of(image) for head in heads):
         raise UserInputError(f"{path.name} is damaged.", hint="Use another picture.")
     return _bgra(image) if keep_alpha else np.asarray(image, np.uint8)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a file says of its picture.
+
+    Attributes:
+        width, height: in pixels.
+        sample_bytes: of one channel of one pixel.
+        progressive: whether a decoder holds all coefficients of a JPEG before the first pixel.
+    """
+
+    width: int
+    height: int
+    sample_bytes: int = 1
+    progressive: bool = False
+
+    def bytes_per_pixel(self, keep_alpha: bool) -> int:
+        """Measured with OpenCV 4.8 to 5.0 on 99 megapixels: two copies of the pixels, and the
+        coefficients of a progressive JPEG, 16 bits each."""
+        pixels = 2 * 4 * self.sample_bytes if keep_alpha else 2 * 3
+        return pixels + (3 if self.progressive else 0)
+
+    def is_of(self, image: npt.NDArray[Any]) -> bool:
+        """Whether a decoded picture, (h, w) or (h, w, channels), has this size."""
+        return image.shape[:2] in ((self.height, self.width), (self.width, self.height))
 
 
 def _bgra(image: npt.NDArray[Any]) -> BgrImage:
@@ -73,46 +108,56 @@ def _bgra(image: npt.NDArray[Any]) -> BgrImage:
     return np.ascontiguousarray(image, np.uint8)
 
 
-def _size_of(data: bytes) -> tuple[int, int] | None:
-    """(width, height) as the file's head states it, or None when the kind is unknown."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
-        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+def _heads(data: bytes) -> list[_Head]:
+    """What the file says; empty when it is of no kind that is known.
+
+    A JPEG gets one for everything that a decoder might take for its frame header.
+    """
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) > 24:
+        width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+        return [_Head(width, height, sample_bytes=2 if data[24] == 16 else 1)]
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _webp_size(data)
+        return _webp_heads(data)
     if data[:3] == b"\xff\xd8\xff":
-        return _jpeg_size(data)
-    return None
+        return list(_jpeg_heads(data))
+    return []
 
 
-def _webp_size(data: bytes) -> tuple[int, int] | None:
+def _webp_heads(data: bytes) -> list[_Head]:
     """WebP container specification: lossy, lossless and extended heads."""
     kind, body = data[12:16], data[20:30]
     if len(body) < 10:
-        return None
+        return []
     if kind == b"VP8X":
-        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
-    if kind == b"VP8 ":
-        width, height = body[6:8], body[8:10]
-        return int.from_bytes(width, "little") & 0x3FFF, int.from_bytes(height, "little") & 0x3FFF
-    if kind == b"VP8L":
+        sides = [1 + int.from_bytes(body[at : at + 3], "little") for at in (4, 7)]
+    elif kind == b"VP8 ":
+        sides = [int.from_bytes(body[at : at + 2], "little") & 0x3FFF for at in (6, 8)]
+    elif kind == b"VP8L":
         bits = int.from_bytes(body[1:5], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    return None
+        sides = [1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)]
+    else:
+        return []
+    return [_Head(*sides)]
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Walks the markers (ITU-T T.81, B.1.1) up to the frame header."""
-    at = 2
-    while at + 9 < len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC).
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height = int.from_bytes(data[at + 5 : at + 7], "big")
-            return int.from_bytes(data[at + 7 : at + 9], "big"), height
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
+# A frame header (ITU-T T.81, B.2.2): SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), the
+# segment's length, precision, height, width and the number of components.
+_FRAME_HEADER = re.compile(rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf])(?=(.{8}))", re.DOTALL)
+
+
+def _jpeg_heads(data: bytes) -> Iterator[_Head]:
+    """Every place that has the form of a frame header, whichever a decoder comes to first.
+
+    Walking from marker to marker as a decoder does would have to do exactly what that decoder
+    does with marker codes that bear no length, with filling bytes and with garbage; a file made
+    to part the two would be sized by one header and decoded by another.  Coded data hold no such
+    place by accident (0xFF is followed by 0 there); a thumbnail, which is smaller, does.
+    """
+    for match in _FRAME_HEADER.finditer(data):
+        length, _, height, width, parts = (
+            int.from_bytes(match[2][a:b], "big")
+            for a, b in ((0, 2), (2, 3), (3, 5), (5, 7), (7, 8))
+        )
+        if length == 8 + 3 * parts and 1 <= parts <= 4:
+            # SOF2, SOF6, SOF10 and SOF14 are progressive.
+            yield _Head(width, height, progressive=match[1][0] % 4 == 2)

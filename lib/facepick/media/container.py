@@ -12,10 +12,12 @@ import math
 import os
 import struct
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.errors import VideoOpenError, file_problem
+from facepick.files import open_plain
 
 if TYPE_CHECKING:
     import av
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "IO_TIMEOUT_SECONDS",
-    "MAX_FRAME_PIXELS",
+    "MAX_FRAME_BYTES",
     "MAX_STREAMS",
     "check_file",
     "check_size",
@@ -38,9 +40,12 @@ __all__ = [
     "video_stream",
 ]
 
-# 8K UHD is 33 MP, a 16K panorama 16384 x 8192 = 134 MP.  One such frame is 200 MB in 4:2:0;
-# more would only serve to exhaust memory.
-MAX_FRAME_PIXELS = 16384 * 8192
+# What one decoded frame may take: 8K in 4:2:2 with 10 bits (133 MB), 12K in 4:2:0 with 8 (119 MB).
+# A decoder holds several, and so do a scan and a render.
+MAX_FRAME_BYTES = 2**27
+
+# The decoder itself refuses more, before it knows how much a pixel takes: 8 bits of gray.
+MAX_FRAME_PIXELS = MAX_FRAME_BYTES
 
 # Broadcast files carry up to 16 audio streams and as many of subtitles; FFmpeg itself stops at
 # 1000.  Each stream costs a decoder's state.
@@ -55,6 +60,9 @@ FORMATS = (
     "vc1,voc,vvc,w64,wav,webm,wtv,wv,y4m,yuv4mpegpipe"
 )
 
+# Also for the frames that FFmpeg decodes while it looks into a file.
+_DECODER_LIMITS = {"max_pixels": str(MAX_FRAME_PIXELS)}
+
 _NOT_A_VIDEO = (
     "Choose a video file such as MP4, MOV, MKV, WebM or AVI; if it plays elsewhere, re-export it."
 )
@@ -68,16 +76,12 @@ def check_file(path: Path | str) -> Path:
     """
     path = Path(os.path.abspath(path))
     try:
-        if path.is_dir():
-            raise file_problem(path, "this is a folder.", hint="Choose one video file.")
-        if not path.exists():
-            raise file_problem(path, "there is no such file.", hint=f"Looked for {path}.")
-        if not path.is_file():
-            raise file_problem(path, "this is not a plain file.", hint="Choose one video file.")
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             first = file.read(1)
-    except VideoOpenError:
-        raise
+    except IsADirectoryError as error:
+        raise file_problem(path, "this is a folder.", hint="Choose one video file.") from error
+    except FileNotFoundError as error:
+        raise file_problem(path, "there is no such file.", hint=f"Looked for {path}.") from error
     except OSError as error:
         raise file_problem(
             path,
@@ -109,6 +113,7 @@ def open_media(path: Path | str) -> InputContainer:
             str(path),
             mode="r",
             container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
+            options=dict(_DECODER_LIMITS),
             timeout=IO_TIMEOUT_SECONDS,
             **coping,
         )
@@ -175,7 +180,10 @@ def video_stream(container: InputContainer, path: Path | str) -> VideoStream:
         raise file_problem(
             path, "its video codec is unknown here.", hint="Re-export it as H.264 in MP4."
         )
-    check_size(stream.codec_context.width, stream.codec_context.height, path)
+    context = stream.codec_context
+    check_size(context.width, context.height, context.pix_fmt, path)
+    # A stream may become larger midway; the decoder then refuses before it takes the memory.
+    context.options = {**context.options, **_DECODER_LIMITS}
     return stream
 
 
@@ -205,14 +213,39 @@ def codec_name(stream: Any) -> str:
     return _DECODERS.get(name, name)
 
 
-def check_size(width: int, height: int, path: Path | str) -> None:
-    """Raises: VideoOpenError, if a frame is larger than `MAX_FRAME_PIXELS`."""
-    if width * height > MAX_FRAME_PIXELS:
+def check_size(width: int, height: int, format: str | None, path: Path | str) -> int:
+    """How many bytes a decoded frame takes.
+
+    Args:
+        width, height: of a frame in pixels.
+        format: FFmpeg's name of its pixel format; None where it is not known yet.
+
+    Raises:
+        VideoOpenError: more than `MAX_FRAME_BYTES`.
+    """
+    size = width * height * _bits_per_pixel(format) // 8
+    if size > MAX_FRAME_BYTES:
         raise file_problem(
             path,
-            f"its frames are {width}x{height}, more than {MAX_FRAME_PIXELS // 10**6} megapixels.",
+            f"its frames are {width}x{height} and take {size // 10**6} MB each, more than "
+            f"{MAX_FRAME_BYTES // 10**6} MB.",
             hint="Scale the video down first.",
         )
+    return size
+
+
+@lru_cache(maxsize=64)
+def _bits_per_pixel(format: str | None) -> int:
+    """Of a decoded frame, or of the 4:2:0 that it is worked on as, whichever is more."""
+    import av
+
+    if format is None:
+        return 12
+    try:
+        bits = av.VideoFormat(format, 64, 64).padded_bits_per_pixel
+    except ValueError:
+        return 12
+    return max(12, int(bits))
 
 
 def stream_time_base(stream: Any) -> Fraction:

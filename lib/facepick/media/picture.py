@@ -302,6 +302,16 @@ class Picture:
         height = max(1, round(self.height * scale))
         return self._scaled(width, height, "small"), scale
 
+    def resized(self, scale: float) -> Picture:
+        """A picture of its own with sides `scale` times as long, in the same format."""
+        frame = _scalers.get("resized").reformat(
+            self._frame,
+            width=max(16, round(self.width * scale)),
+            height=max(16, round(self.height * scale)),
+            interpolation="AREA",
+        )
+        return Picture(frame, matrix=self.matrix, full_range=self.full_range)
+
     def _scaled(self, width: int, height: int, use: str) -> ByteImage:
         import cv2
         from av.video.reformatter import Colorspace

@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from facepick.errors import VideoOpenError, file_problem
 from facepick.media.container import (
+    check_file,
     codec_name,
     disposition_of,
     is_attached_picture,
@@ -22,7 +24,14 @@ from facepick.media.container import (
     stream_time_base,
     video_stream,
 )
-from facepick.media.video import AudioInfo, ColorInfo, HdrInfo, VideoInfo
+from facepick.media.video import (
+    AudioInfo,
+    ColorInfo,
+    HdrInfo,
+    VideoInfo,
+    info_from_json,
+    info_to_json,
+)
 
 __all__ = ["guarded_probe", "probe"]
 
@@ -202,20 +211,25 @@ def _describe_audio(stream: Any, container: Any) -> AudioInfo:
 
 
 def guarded_probe(path: Path | str, *, timeout_seconds: float = 30.0) -> VideoInfo:
-    """`probe` of an upload: tried in a child process first, which may hang or crash.
+    """`probe` of an upload, by a child process that gives the facts back.
 
-    Decoders are large bodies of C; a crafted file can keep one busy for hours.  Whatever it does
-    to the child, this process goes on.  A time-out is also what an overloaded machine looks
-    like, so the message does not call the file broken.
+    Decoders are large bodies of C; a crafted file can keep one busy for hours, or take memory.
+    Whatever it does to the child, this process goes on: it never opens the file itself.  A
+    time-out is also what an overloaded machine looks like, so the message does not call the file
+    broken.
 
     Raises:
-        VideoOpenError: as `probe`, or the child crashed or did not end in time.
+        VideoOpenError: as `probe`, or the child crashed, wanted more than `_CHILD_BYTES` of
+            memory, or did not end in time.
     """
+    path = check_file(path)
     package_root = str(Path(__file__).resolve().parents[2])
     known = os.environ.get("PYTHONPATH")
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join([package_root, *([known] if known else [])])
-    argv = [sys.executable, "-m", "facepick.media.probe", os.path.abspath(path)]
+    # Each thread of a library for arithmetic, which is not needed here, sets memory aside.
+    environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    argv = [sys.executable, "-m", "facepick.media.probe", str(path)]
     try:
         child = subprocess.run(
             argv,
@@ -232,10 +246,10 @@ def guarded_probe(path: Path | str, *, timeout_seconds: float = 30.0) -> VideoIn
             f"looking into it took longer than {timeout_seconds:g} s.",
             hint="Try again when the machine is less busy, or re-export the video.",
         ) from error
-    if child.returncode == 0:
-        return probe(path)
     try:
         answer = json.loads(child.stdout)
+        if "info" in answer:
+            return replace(info_from_json(VideoInfo, answer["info"]), path=path)
         message, hint = str(answer["message"]), str(answer["hint"])
     except (ValueError, KeyError, TypeError):
         raise file_problem(
@@ -246,13 +260,44 @@ def guarded_probe(path: Path | str, *, timeout_seconds: float = 30.0) -> VideoIn
     raise VideoOpenError(message, hint=hint)
 
 
-def _main(path: str) -> int:
+# Two frames of the largest size that is let in, converted, are 0.6 GB; the libraries' own code
+# and the stacks of their threads are counted as well.
+_CHILD_BYTES = 2 * 2**30
+
+
+def _limit_memory() -> None:
+    """Where the system can: this process gets no more than `_CHILD_BYTES`."""
     try:
-        probe(path)
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return
+    # RLIMIT_DATA counts what is written to; on macOS and the BSDs it stands for the heap alone.
+    for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS):
+        _, hard = resource.getrlimit(kind)
+        most = _CHILD_BYTES if kind == resource.RLIMIT_DATA else 4 * _CHILD_BYTES
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(kind, (most, hard))
+
+
+def _main(path: str) -> int:
+    _limit_memory()
+    try:
+        answer = {"info": info_to_json(probe(path))}
+        code = 0
     except VideoOpenError as error:
-        sys.stdout.write(json.dumps({"message": error.message, "hint": error.hint}))
-        return error.exit_code
-    return 0
+        answer, code = {"message": error.message, "hint": error.hint}, error.exit_code
+    except (MemoryError, OSError):
+        known = file_problem(
+            path,
+            f"looking into it takes more than {_CHILD_BYTES >> 30} GB of memory.",
+            hint="Scale the video down first.",
+        )
+        answer, code = {"message": known.message, "hint": known.hint}, known.exit_code
+    # Names of streams may hold what is no Unicode.
+    sys.stdout.write(json.dumps(answer))
+    return code
 
 
 if __name__ == "__main__":

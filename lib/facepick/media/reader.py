@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 # 250 frames may fail after one lost key frame, so two of them are waited for.
 MAX_FAILURES_IN_A_ROW = 500
 
+# What the frames of all decoder threads may take: four of 8K with 8 bits.
+_THREADS_BYTES = 2**28
+
 # Where a seek looks for a key frame first, then how many frames earlier.
 _SEEK_BACK_FRAMES = (0, 64, 600)
 
@@ -169,7 +172,10 @@ class VideoReader:
         with open_media(self.path) as container:
             stream = video_stream(container, self.path)
             stream.thread_type = "SLICE" if careful else "AUTO"
-            stream.codec_context.thread_count = 1 if careful else self._thread_count
+            # Each thread holds a frame of its own.
+            size = check_size(self.info.width, self.info.height, self.info.pixel_format, self.path)
+            threads = max(1, min(self._thread_count, _THREADS_BYTES // size))
+            stream.codec_context.thread_count = 1 if careful else threads
             if seek is not None:
                 container.seek(seek, stream=stream, backward=True)
             packets = container.demux(stream)
@@ -194,7 +200,7 @@ class VideoReader:
                         return
                     continue
                 for frame in frames:
-                    check_size(frame.width, frame.height, self.path)
+                    check_size(frame.width, frame.height, frame.format.name, self.path)
                     if frame.is_corrupt:
                         if not careful:
                             raise _Damage

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-__all__ = ["AudioInfo", "ColorInfo", "HdrInfo", "VideoInfo"]
+__all__ = ["AudioInfo", "ColorInfo", "HdrInfo", "VideoInfo", "info_from_json", "info_to_json"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,3 +127,52 @@ class VideoInfo:
             raise ValueError(f"rotation must be 0, 90, 180 or 270, got {self.rotation}")
         if self.time_base <= 0:
             raise ValueError(f"time_base must be positive, got {self.time_base}")
+
+
+def info_to_json(value: Any) -> Any:
+    """A `VideoInfo` (or a part of one) as plain JSON: fractions as ``"1/25"``."""
+    if is_dataclass(value):
+        return {f.name: info_to_json(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [info_to_json(item) for item in value]
+    return str(value) if isinstance(value, Fraction | Path) else value
+
+
+def info_from_json(kind: type[T], data: Any) -> T:
+    """What `info_to_json` gave, checked: it comes from a process that a file may have taken over.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found: T = _read(kind, data)
+    except (TypeError, KeyError, ZeroDivisionError) as error:
+        raise ValueError(f"not the facts of a video: {error}") from error
+    return found
+
+
+_hints = cache(get_type_hints)
+
+
+def _read(kind: Any, data: Any) -> Any:
+    if is_dataclass(kind):
+        if not isinstance(data, Mapping):
+            raise TypeError("an object is expected")
+        hints = _hints(kind)
+        return kind(**{f.name: _read(hints[f.name], data[f.name]) for f in fields(kind)})  # type: ignore[operator]
+    if get_origin(kind) is UnionType:
+        if data is None and type(None) in get_args(kind):
+            return None
+        [kind] = (option for option in get_args(kind) if option is not type(None))
+        return _read(kind, data)
+    if get_origin(kind) is tuple:
+        items = get_args(kind)
+        kinds = items[:1] * len(data) if items[-1] is Ellipsis else items
+        return tuple(_read(k, item) for k, item in zip(kinds, data, strict=True))
+    if kind in (Fraction, Path):
+        if not isinstance(data, str):
+            raise TypeError("a text is expected")
+        return kind(data)
+    if type(data) is not kind:
+        raise TypeError(f"{data!r:.40} is no {kind.__name__}")
+    return data

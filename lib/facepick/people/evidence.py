@@ -24,7 +24,7 @@ from facepick.people.track import BRIDGED
 from facepick.people.tracker import Observation, RawTrack, ShotTracker
 
 if TYPE_CHECKING:
-    from facepick.media.picture import Picture
+    from facepick.people.held import HeldPicture
 
 __all__ = ["Collector", "Thumbnail", "TrackEvidence", "track_confidence"]
 
@@ -137,7 +137,7 @@ class _FrameSource(Protocol):
     width: int
     height: int
 
-    def picture(self, index: int) -> Picture: ...
+    def picture(self, index: int) -> HeldPicture: ...
 
     def small(self, index: int) -> tuple[Bgr, npt.NDArray[np.float64]]: ...
 

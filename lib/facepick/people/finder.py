@@ -22,6 +22,7 @@ from facepick.faces.detection import Box, FaceBatch
 from facepick.models.store import ModelStore
 from facepick.people.clustering import ClusterOptions, Group, group_tracks, split_changed
 from facepick.people.evidence import Collector, TrackEvidence, track_confidence
+from facepick.people.held import HeldPicture
 from facepick.people.identity import Identity, Scan
 from facepick.people.store import load_scan, save_scan, scan_folder
 from facepick.people.track import FaceTrack
@@ -192,7 +193,7 @@ class _Footage:
         self._detector = detector
         self._long_side = long_side
         self._min_height = min_height
-        self._pictures: dict[int, Picture] = {}
+        self._pictures: dict[int, HeldPicture] = {}
         self._small: dict[int, npt.NDArray[np.uint8]] = {}
         self._found: dict[int, FaceBatch] = {}
 
@@ -200,7 +201,7 @@ class _Footage:
         """Hold a frame; returns a glance at it for the cut detectors, (h, w, 3) uint8 BGR."""
         import cv2
 
-        self._pictures[index] = picture
+        self._pictures[index] = HeldPicture(picture)
         # From the planes, each reduced by itself: a fifth of the cost of a scaled conversion.  Four
         # samples of the plane for each of the glance, averaged, are enough to tell cuts, and cost
         # a fifteenth of averaging all of them.
@@ -241,7 +242,7 @@ class _Footage:
             for key in [k for k in held if k < index]:
                 del held[key]
 
-    def picture(self, index: int) -> Picture:
+    def picture(self, index: int) -> HeldPicture:
         return self._pictures[index]
 
     def small(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:

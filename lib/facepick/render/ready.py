@@ -76,7 +76,7 @@ def check_photos(
         for entry in fields_of(settings):
             value = getattr(settings, entry.name)
             if entry.name == "picture" and value:
-                load_picture(value)
+                load_picture(value, keep_alpha=True)
 
 
 def _opened(item: Assignment, registry: EngineRegistry) -> tuple[EngineSpec, Any]:

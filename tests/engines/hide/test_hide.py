@@ -13,6 +13,7 @@ from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import faces_in, frames_of, request_for
 
 from facepick.compositing.patch import FacePatch, FaceRequest
+from facepick.engines.hide.picture import Sticker
 from facepick.engines.registry import default_registry
 from facepick.errors import UserInputError
 from facepick.faces.alignment import align
@@ -228,3 +229,17 @@ def test_the_outline_is_found_where_there_is_a_face_and_replaced_where_not(
     empty = flat_request(np.full((400, 400, 3), 128, np.uint8), Box(150, 130, 250, 260))
     fallen = hide("cover", empty, tmp_path, shape="outline")
     assert np.array_equal(fallen.alpha, hide("cover", empty, tmp_path).alpha)
+
+
+def test_a_huge_sticker_is_the_same_picture_as_a_small_one(tmp_path: Path) -> None:
+    """It is made smaller strip by strip, colours weighted with alpha."""
+    y, x = np.mgrid[:4100, :3100].astype(np.float32)
+    large = np.stack([x / 13, y / 17, 255 - x / 13, (x + y) / 29], axis=2).astype(np.uint8)
+    for name, picture in (("large", large), ("small", large[2::4, 2::4])):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+    whole, quarter = (
+        Sticker(str(tmp_path / f"{name}.png"))._levels[0] for name in ("large", "small")
+    )
+    assert max(whole.shape[:2]) == 1024
+    again = cv2.resize(quarter, whole.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(whole - again).mean() < 2

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.masks import Area
+from facepick.compositing.patch import BgrImage
 from facepick.compositing.pictures import load_picture
 from facepick.engines.hide.shape import Oval
 from facepick.faces.detection import FloatArray
@@ -16,6 +17,32 @@ __all__ = ["Sticker"]
 
 # Faces are rarely shown larger; a bigger picture would only cost time at every frame.
 _MAX_SIDE_PX = 1024
+# 64 MB as four float32 channels.
+_STRIP_PIXELS = 4_000_000
+
+
+def _premultiplied(image: BgrImage) -> npt.NDArray[np.float32]:
+    """(h, w, 4) float32: BGR in 0..255 weighted with alpha, or hidden colours would bleed out of
+    what is mixed later, and alpha.
+
+    A picture more than twice as large as is needed becomes smaller by a whole factor, strip by
+    strip: as float32 it would take four times its memory.
+    """
+    import cv2
+
+    height, width = image.shape[:2]
+    factor = max(1, min(max(height, width) // (2 * _MAX_SIDE_PX), height, width))
+    rows = factor * max(1, _STRIP_PIXELS // (width * factor)) if factor > 1 else height
+    strips = []
+    for top in range(0, height - height % factor, rows):
+        strip = image[top : min(top + rows, height - height % factor), : width - width % factor]
+        part = strip.astype(np.float32)
+        part[:, :, :3] *= part[:, :, 3:] / np.float32(255)
+        if factor > 1:
+            size = (part.shape[1] // factor, part.shape[0] // factor)
+            part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+        strips.append(part)
+    return np.concatenate(strips)
 
 
 class Sticker:
@@ -34,9 +61,7 @@ class Sticker:
     def __init__(self, path: str) -> None:
         import cv2
 
-        image = load_picture(path, keep_alpha=True).astype(np.float32)
-        # Colours are weighted with alpha before they are mixed, or hidden ones would bleed out.
-        image[:, :, :3] *= image[:, :, 3:] / np.float32(255)
+        image = _premultiplied(load_picture(path, keep_alpha=True))
         shrink = min(1.0, _MAX_SIDE_PX / max(image.shape[:2]))
         if shrink < 1:
             size = (
