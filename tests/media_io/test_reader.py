@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,6 +23,7 @@ from facepick.media.ffmpeg import ffmpeg_binary
 from facepick.media.picture import Picture
 from facepick.media.probe import guarded_probe, probe
 from facepick.media.reader import Frame, VideoReader
+from facepick.media.video import VideoInfo, info_from_json, info_to_json
 from facepick.progress import CancelToken
 
 Odd = Callable[[str], Path]
@@ -327,12 +330,38 @@ def test_cancel_stops_reading(odd: Odd) -> None:
 
 
 def test_guarded_probe(odd: Odd) -> None:
-    assert guarded_probe(odd("base_640x360.mp4")).width == 640
+    for name in ("base_640x360.mp4", "vfr_vp9_opus.webm"):
+        assert guarded_probe(odd(name)) == probe(odd(name))
     with pytest.raises(VideoOpenError, match="only audio") as caught:
         guarded_probe(odd("audio_only.mp4"))
     assert caught.value.hint
     with pytest.raises(VideoOpenError, match="longer than"):
         guarded_probe(odd("base_640x360.mp4"), timeout_seconds=0.01)
+
+
+def test_guarded_probe_opens_nothing_in_this_process(
+    odd: Odd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(av, "open", lambda *_, **__: pytest.fail("was opened here"))
+    assert guarded_probe(odd("base_640x360.mp4")).height == 360
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what is written to")
+def test_guarded_probe_ends_what_takes_too_much_memory(odd: Odd, tmp_path: Path) -> None:
+    """The child's limit holds for everything in it, here for a module loaded at its start."""
+    code = "import facepick.media.probe as p; p._limit_memory(); bytearray(3 * 2**30)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert b"MemoryError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "damage", [{"width": "9"}, {"path": 3}, {"audio": [1]}, {"time_base": "x"}]
+)
+def test_facts_of_a_video_are_checked_when_they_come_back(odd: Odd, damage: dict[str, Any]) -> None:
+    facts = info_to_json(probe(odd("base_640x360.mp4")))
+    assert info_from_json(VideoInfo, facts) == probe(odd("base_640x360.mp4"))
+    with pytest.raises(ValueError, match=r"facts|Fraction"):
+        info_from_json(VideoInfo, {**facts, **damage})
 
 
 @pytest.mark.parametrize(("pixels", "depth"), [("11000x11000", "484 MB"), ("5800x5800", "134 MB")])

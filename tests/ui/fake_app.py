@@ -107,6 +107,8 @@ class FakeApp:
 
         return probe(Path(path))
 
+    facts = probe
+
     def _scan(self, video: str | Path) -> Scan:
         path = Path(video)
         truth = self.truth.get(path.stat().st_size)

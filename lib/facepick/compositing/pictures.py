@@ -137,7 +137,7 @@ def _webp_heads(data: bytes) -> list[_Head]:
         sides = [1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)]
     else:
         return []
-    return [_Head(*sides)]
+    return [_Head(sides[0], sides[1])]
 
 
 # A frame header (ITU-T T.81, B.2.2): SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), the

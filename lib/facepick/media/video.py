@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -151,14 +150,11 @@ def info_from_json(kind: type[T], data: Any) -> T:
     return found
 
 
-_hints = cache(get_type_hints)
-
-
 def _read(kind: Any, data: Any) -> Any:
     if is_dataclass(kind):
         if not isinstance(data, Mapping):
             raise TypeError("an object is expected")
-        hints = _hints(kind)
+        hints = get_type_hints(kind)
         return kind(**{f.name: _read(hints[f.name], data[f.name]) for f in fields(kind)})  # type: ignore[operator]
     if get_origin(kind) is UnionType:
         if data is None and type(None) in get_args(kind):

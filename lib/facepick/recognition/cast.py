@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import io
 import json
 import math
 import sqlite3
@@ -25,7 +26,9 @@ import numpy.typing as npt
 
 from facepick.errors import UserInputError
 from facepick.faces.detection import FloatArray
+from facepick.files import read_plain
 from facepick.home import home_dir
+from facepick.jsonfile import parsed_json
 from facepick.recognition.thresholds import Threshold, find_threshold
 
 __all__ = ["Ballot", "Cast", "CastKey", "Member", "default_cast", "vote"]
@@ -498,7 +501,7 @@ class Cast:
             UserInputError: the file is no cast, too large, or of another model.
         """
         try:
-            data = json.loads(_read_export(path))
+            data = parsed_json(_read_export(path))
             if not isinstance(data, dict) or data.get("format") != _FORMAT:
                 raise ValueError("no cast")
             key = CastKey(*(_short(data[k]) for k in ("model", "version", "alignment")))
@@ -528,20 +531,19 @@ class Cast:
         )
 
 
-def _read_export(path: Path) -> str:
-    if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"larger than {_MAX_BYTES >> 20} MB")
-    if not zipfile.is_zipfile(path):
-        return path.read_text(encoding="utf-8")
+def _read_export(path: Path) -> bytes:
+    packed = read_plain(path, max_bytes=_MAX_BYTES)
+    if not zipfile.is_zipfile(io.BytesIO(packed)):
+        return packed
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("cast.json") as member:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive, archive.open("cast.json") as member:
             # The size in the directory may lie; what is read may not.
             data = member.read(_MAX_BYTES + 1)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise ValueError(str(error)) from error
     if len(data) > _MAX_BYTES:
         raise ValueError(f"larger than {_MAX_BYTES >> 20} MB")
-    return data.decode("utf-8")
+    return data
 
 
 def _short(value: Any) -> str:

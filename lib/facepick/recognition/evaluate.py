@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from facepick.errors import NoFacesFound, UserInputError
 from facepick.faces.detection import FloatArray
+from facepick.files import read_plain
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.recognition.metrics import METRICS, Metric, paired_distances
 from facepick.recognition.pipeline import Recognizer, load_picture
@@ -39,6 +40,8 @@ _PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 _FOLDS = 10
 # A file of pairs is text; LFW's has 6000 lines.
 _MAX_LINES = 1_000_000
+# A million lines of 100 letters.
+_MAX_PAIRS_BYTES = 100_000_000
 _MAX_PAIRS = 500_000
 
 Floats = npt.NDArray[np.float64]
@@ -157,7 +160,7 @@ def read_pairs(path: Path, *, images: Path | None = None) -> Dataset:
     """
     root = images or path.parent
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_plain(path, max_bytes=_MAX_PAIRS_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserInputError(f"{path.name} cannot be read as text.") from error
     if len(lines) > _MAX_LINES:

@@ -18,6 +18,7 @@ from typing import Any
 from facepick.errors import UserInputError
 from facepick.faces.analyzer import FaceEmbedder
 from facepick.home import home_dir
+from facepick.jsonfile import read_json
 from facepick.recognition.evaluate import Evaluation
 from facepick.recognition.metrics import Metric, check_metric
 
@@ -93,11 +94,9 @@ def load_thresholds(path: Path) -> list[Threshold]:
         UserInputError: it is no table of thresholds.
     """
     try:
-        if not path.is_file():
+        if not path.exists():
             return []
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError("too large")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, max_bytes=_MAX_BYTES)
         if data["format"] != _FORMAT:
             raise ValueError(f"format {data['format']!r}")
         return [_line(entry) for entry in data["thresholds"]]

@@ -328,7 +328,7 @@ def test_wrong_bytes_are_refused(tmp_path: Path) -> None:
         read_timings(tmp_path / "large.ctm")
     with pytest.raises(UserInputError, match="There is no file"):
         read_timings(tmp_path / "absent.ctm")
-    with pytest.raises(UserInputError, match="There is no file"):
+    with pytest.raises(UserInputError, match="folder"):
         read_timings(tmp_path)
 
 

@@ -53,7 +53,7 @@ class Video(Models):
     def _open(
         self, session: Session, path: Path, served: Path | None, *, with_player: bool = False
     ) -> Changes:
-        self.app.probe(path)
+        self.app.facts(path)
         session.open(str(path), None if served is None else str(served))
         self.sessions.save(session)
         return {
@@ -71,7 +71,7 @@ class Video(Models):
             changes["facts"] = shown(views.empty("no_video", language))
             changes["scan"] = {"interactive": False, "value": messages.text("scan", language)}
         else:
-            info = self.app.probe(session.video)
+            info = self.app.facts(session.video)
             changes["facts"] = shown(views.facts(info, language))
             running = self._active(session, "scan") is not None
             word = "scan_again" if session.scan is not None else "scan"

@@ -33,6 +33,7 @@ from typing import Any
 from facepick.engines.engine import SpeechLine, Timings
 from facepick.engines.lipsync.timings import decoded, timings_of, within
 from facepick.errors import UserInputError
+from facepick.files import read_plain
 
 __all__ = ["PersonLine", "read_lines"]
 
@@ -79,9 +80,7 @@ def read_lines(
         NoAudioError, VideoOpenError: phones were given for what has no sound.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UserInputError(f"{path.name} is larger than {_MAX_BYTES // 1_000_000} MB.")
-        data = path.read_bytes()
+        data = read_plain(path, max_bytes=_MAX_BYTES)
     except OSError as error:
         raise UserInputError(f"The list {path} cannot be read: {error.strerror}.") from error
     text = decoded(path.name, data)

@@ -25,6 +25,7 @@ from typing import Any
 from facepick.engines.engine import SpeechLine, Timed, Timings
 from facepick.engines.lipsync.symbols import UNHEARD, alphabet_of, is_known, phones_of
 from facepick.errors import UserInputError
+from facepick.files import read_plain
 from facepick.media.dub import lines_end_seconds
 
 __all__ = [
@@ -95,11 +96,9 @@ def read_timings(path: Path) -> Timings:
     """
     name = path.name
     try:
-        if not path.is_file():
-            raise UserInputError(f"There is no file {path}.", hint="Check the path.")
-        if path.stat().st_size > MAX_BYTES:
-            raise UserInputError(f"{name} is larger than {MAX_BYTES // 2**20} MB.")
-        data = path.read_bytes()
+        data = read_plain(path, max_bytes=MAX_BYTES)
+    except FileNotFoundError as error:
+        raise UserInputError(f"There is no file {path}.", hint="Check the path.") from error
     except OSError as error:
         raise UserInputError(f"{path} cannot be read: {error.strerror}.") from error
     if data.startswith(b"ooBinaryFile"):

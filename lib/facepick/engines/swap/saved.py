@@ -26,6 +26,8 @@ from facepick.compositing.pictures import MAX_BYTES
 from facepick.engines.swap.source import FaceFinder, SourceFace
 from facepick.errors import MissingModelError, ModelMismatchError, UserInputError
 from facepick.faces.alignment import align
+from facepick.files import read_plain
+from facepick.jsonfile import read_json
 from facepick.models.store import ModelStore, sha256_of
 from facepick.progress import CancelToken, never
 
@@ -153,7 +155,7 @@ class SavedSources:
                 content, suffix = _png(finder.faces(path)[face - 1].image), ".png"
             else:
                 suffix = path.suffix.lower() if path.suffix.lower() in _SUFFIXES else ""
-                content = path.read_bytes()[: MAX_BYTES + 1]
+                content = read_plain(path, max_bytes=MAX_BYTES)
             ranked.append((found, content, suffix, origin))
         ranked.sort(key=lambda entry: -entry[0].merit)
         if not ranked:
@@ -204,9 +206,7 @@ class SavedSources:
             hint="Delete its folder and add it again.",
         )
         try:
-            if path.stat().st_size > _MAX_JSON_BYTES:
-                raise damaged
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path, max_bytes=_MAX_JSON_BYTES)
         except (OSError, ValueError) as error:
             raise damaged from error
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
