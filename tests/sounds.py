@@ -21,3 +21,11 @@ def written_wav(path: Path, samples: npt.NDArray[np.int16]) -> Path:
 
 def silent_wav(path: Path, seconds: float) -> Path:
     return written_wav(path, np.zeros(round(RATE * seconds), np.int16))
+
+
+def pcm_wav(path: Path, samples: npt.NDArray[np.int16], rate: int) -> Path:
+    """16-bit, (n, channels)."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((samples.shape[1], 2, rate, 0, "NONE", ""))
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path

@@ -229,14 +229,12 @@ def add_routes(server: Any, app: App) -> None:
         plan = RenderPlan.from_json(payload.get("plan"), open_file=lambda name: Path(allowed(name)))
         check_scan_settings(plan.scan_settings)
         return replace(
-            plan,
-            video=allowed(plan.video),
+            plan.moved(allowed),
             assignments=tuple(
                 replace(
                     item,
                     settings=settings_of(item),
                     source=tuple(p for s in item.source for p in source_of(s, plan.scan_settings)),
-                    speech=tuple(replace(s, path=allowed(s.path)) for s in item.speech),
                 )
                 for item in plan.assignments
             ),

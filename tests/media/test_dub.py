@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,9 +14,15 @@ import pytest
 from facepick.engines.engine import SpeechLine
 from facepick.engines.lipsync.speech import person_speech
 from facepick.errors import Cancelled, NoAudioError, UserInputError
-from facepick.media.dub import OriginalSound, lines_end_seconds, mix_rate, write_mix
+from facepick.media.dub import (
+    HeardSound,
+    OriginalSound,
+    lines_end_seconds,
+    mix_format,
+    mixed,
+)
 from facepick.media.ffmpeg import loudness
-from facepick.progress import CancelToken
+from facepick.progress import CancelToken, never
 
 Array = np.ndarray
 
@@ -28,6 +35,29 @@ def write_wav(path: Path, samples: Array, rate: int) -> Path:
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(np.rint(np.clip(data, -1, 1) * 32767).astype("<i2").tobytes())
+    return path
+
+
+def write_mix(
+    path: Path,
+    lines: Sequence[SpeechLine],
+    *,
+    seconds: float,
+    mode: str,
+    original: OriginalSound | None = None,
+    length: str = "cut",
+    rate: int | None = None,
+    cancel: CancelToken = never,
+) -> Path:
+    """A mix as a 24-bit file."""
+    sound = HeardSound(mode=mode, original=original, length=length)  # type: ignore[arg-type]
+    form = mix_format(sound, lines)
+    form = replace(form, rate=rate or form.rate)
+    pieces = list(mixed(lines, sound, seconds=seconds, form=form, cancel=cancel))
+    whole = np.rint(np.concatenate(pieces).astype(np.float64) * (2**23 - 1)).astype("<i4")
+    with wave.open(str(path), "wb") as file:
+        file.setparams((form.channels, 3, form.rate, 0, "NONE", ""))
+        file.writeframes(whole.reshape(-1, 1).view(np.uint8)[:, :3].tobytes())
     return path
 
 
@@ -89,7 +119,7 @@ def test_a_line_is_as_loud_as_the_original_however_many_channels_it_has(
         tmp_path / "mix.wav",
         [SpeechLine(path=str(voice))],
         seconds=4,
-        mode="replace",
+        mode="mute",
         original=OriginalSound(path=video, duration=Fraction(4)),
         rate=rate,
     )
@@ -123,7 +153,7 @@ def test_the_loudness_is_that_of_the_track_that_is_heard(tmp_path: Path) -> None
     voice = SpeechLine(path=str(write_wav(tmp_path / "voice.wav", noise(3, rate, 0.1, 3), rate)))
     original = OriginalSound(path=path, duration=Fraction(3))
     mixed = write_mix(
-        tmp_path / "mix.wav", [voice], seconds=3, mode="replace", original=original, rate=rate
+        tmp_path / "mix.wav", [voice], seconds=3, mode="mute", original=original, rate=rate
     )
     assert loudness(mixed) == pytest.approx(loudness(quiet), abs=0.5)
 
@@ -139,7 +169,7 @@ def test_first_sample_within_a_millisecond(tmp_path: Path, rate: int, channels: 
     line = SpeechLine(path=str(path), start_seconds=0.7313)
     speech = person_speech([line], seconds=3)
     assert speech.samples.shape == (48_000,)
-    out = write_mix(tmp_path / "mix.wav", [line], seconds=3, mode="replace", rate=48_000)
+    out = write_mix(tmp_path / "mix.wav", [line], seconds=3, mode="mute", rate=48_000)
     mixed, out_rate = read_wav(out)
     assert mixed.shape == (144_000, 2)
     for heard, at in ((speech.samples, 16_000), (mixed[:, 0], out_rate)):
@@ -168,7 +198,7 @@ def test_lines_of_several_people_are_added_and_later_speech_is_cut(tmp_path: Pat
         SpeechLine(path=str(write_wav(tmp_path / "a.wav", a, rate)), start_seconds=0.5),
         SpeechLine(path=str(write_wav(tmp_path / "b.wav", b, rate)), start_seconds=1.5),
     ]
-    mixed, _ = read_wav(write_mix(tmp_path / "m.wav", lines, seconds=3, mode="replace"))
+    mixed, _ = read_wav(write_mix(tmp_path / "m.wav", lines, seconds=3, mode="mute"))
     wanted = np.zeros(3 * rate)
     wanted[rate // 2 : rate // 2 + 2 * rate] += a
     wanted[3 * rate // 2 :] += b[: 3 * rate // 2]
@@ -181,14 +211,14 @@ def test_stereo_stays_stereo_and_mono_is_in_the_middle(tmp_path: Path) -> None:
     left, right = noise(1, rate, seed=1), noise(1, rate, seed=2)
     path = write_wav(tmp_path / "s.wav", np.stack([left, right], 1), rate)
     out = write_mix(
-        tmp_path / "m.wav", [SpeechLine(path=str(path))], seconds=1, mode="replace", rate=rate
+        tmp_path / "m.wav", [SpeechLine(path=str(path))], seconds=1, mode="mute", rate=rate
     )
     mixed, out_rate = read_wav(out)
     assert out_rate == rate
     assert np.abs(mixed - np.stack([left, right], 1)).max() < 1e-4
     one = write_wav(tmp_path / "one.wav", left, rate)
     out = write_mix(
-        tmp_path / "m1.wav", [SpeechLine(path=str(one))], seconds=1, mode="replace", rate=rate
+        tmp_path / "m1.wav", [SpeechLine(path=str(one))], seconds=1, mode="mute", rate=rate
     )
     mixed, _ = read_wav(out)
     np.testing.assert_array_equal(mixed[:, 0], mixed[:, 1])
@@ -206,7 +236,7 @@ def test_a_file_without_sound(odd: Callable[[str], Path], tmp_path: Path) -> Non
     with pytest.raises(NoAudioError, match=r"no_audio\.mp4"):
         person_speech([line], seconds=2)
     with pytest.raises(NoAudioError):
-        write_mix(tmp_path / "m.wav", [line], seconds=2, mode="replace")
+        write_mix(tmp_path / "m.wav", [line], seconds=2, mode="mute")
     assert not (tmp_path / "m.wav").exists()
     assert list(tmp_path.iterdir()) == []
 
@@ -234,7 +264,7 @@ def test_broken_samples_and_clipping(tmp_path: Path) -> None:
     path.write_bytes(head + b"data" + len(data).to_bytes(4, "little") + data)
     line = SpeechLine(path=str(path))
     assert np.isfinite(person_speech([line], seconds=1).samples).all()
-    mixed, _ = read_wav(write_mix(tmp_path / "m.wav", [line, line], seconds=1, mode="replace"))
+    mixed, _ = read_wav(write_mix(tmp_path / "m.wav", [line, line], seconds=1, mode="mute"))
     assert np.abs(mixed).max() <= 1.0
     assert np.abs(mixed).max() > 0.95
 
@@ -242,7 +272,7 @@ def test_broken_samples_and_clipping(tmp_path: Path) -> None:
 def test_silence_stays_silence(shared_media: Path, tmp_path: Path) -> None:
     line = SpeechLine(path=str(shared_media / "speech" / "silence_3s.wav"))
     assert not person_speech([line], seconds=3).samples.any()
-    mixed, _ = read_wav(write_mix(tmp_path / "m.wav", [line], seconds=3, mode="replace"))
+    mixed, _ = read_wav(write_mix(tmp_path / "m.wav", [line], seconds=3, mode="mute"))
     assert not mixed.any()
 
 
@@ -267,15 +297,15 @@ def quiet_line(tmp_path: Path) -> SpeechLine:
     return SpeechLine(path=str(path), start_seconds=2.0)
 
 
-def test_keep_duck_replace(film: OriginalSound, tmp_path: Path) -> None:
+def test_keep_duck_replace_mute(film: OriginalSound, tmp_path: Path) -> None:
     line = quiet_line(tmp_path)
-    rate = mix_rate(44_100)
-    assert rate == 44_100
+    rate = 44_100
     hum = 0.1 / np.sqrt(2)
     expected = {
         "keep": (hum, hum, hum),
         "duck": (hum, hum * 10 ** (-14 / 20), hum),
-        "replace": (0.0, 0.0, 0.0),
+        "replace": (hum, 0.0, hum),
+        "mute": (0.0, 0.0, 0.0),
     }
     for mode, levels in expected.items():
         out = write_mix(
@@ -350,7 +380,7 @@ def test_a_line_is_brought_to_the_loudness_of_the_original(
         with wave.open(str(speech)) as file:
             data = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
         line = SpeechLine(path=str(write_wav(tmp_path / "l.wav", data * gain, 22_050)))
-        out = write_mix(tmp_path / "m.wav", [line], seconds=10, mode="replace", original=source)
+        out = write_mix(tmp_path / "m.wav", [line], seconds=10, mode="mute", original=source)
         assert loudness(out) == pytest.approx(target, abs=0.7)
 
 
@@ -370,7 +400,7 @@ def test_stopping_leaves_nothing_behind(tmp_path: Path) -> None:
             tmp_path / "m.wav",
             [SpeechLine(path=str(path))],
             seconds=3,
-            mode="replace",
+            mode="mute",
             cancel=token,
         )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.wav"]

@@ -30,6 +30,9 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the result")
     parser.add_argument("--force", action="store_true", help="overwrite an existing result")
     parser.add_argument("--plan", metavar="PLAN.json", help="a plan with several assignments")
+    parser.add_argument(
+        "--save-plan", metavar="PLAN.json", help="write down what was asked for, as a plan"
+    )
     who = parser.add_argument_group("who and what")
     who.add_argument(
         "--person", metavar="P1", action="append", default=[], help="id or name; may be repeated"
@@ -106,7 +109,7 @@ def _plan(app: App, options: argparse.Namespace) -> RenderPlan:
     from facepick.settings import from_mapping, to_mapping
 
     encode = given(options, EncodeSettings)
-    output = given(options, OutputSettings)
+    output = _output(options)
     scan = to_mapping(from_mapping(ScanSettings, given(options, ScanSettings)))
     if options.plan:
         plan = RenderPlan.load(Path(options.plan))
@@ -130,6 +133,47 @@ def _plan(app: App, options: argparse.Namespace) -> RenderPlan:
         output=from_mapping(OutputSettings, output),
         scan_settings=scan,
     )
+
+
+def _output(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given of the output; files by their whole path, for the plan may lie elsewhere."""
+    from facepick.render.plan import OutputSettings
+    from facepick.settings import fields_of
+
+    values = given(options, OutputSettings)
+    files = [f.name for f in fields_of(OutputSettings) if f.kind == "file" and values.get(f.name)]
+    return {**values, **{name: str(Path(values[name]).absolute()) for name in files}}
+
+
+def _save_plan(options: argparse.Namespace, plan: RenderPlan) -> None:
+    """Write the plan where ``--save-plan`` says.
+
+    Raises:
+        UserInputError: something is there already, or it cannot be written.
+    """
+    from facepick.jsonfile import write_json
+
+    if not options.save_plan:
+        return
+    path = Path(options.save_plan).absolute()
+    made_of = [Path(name) for name in (plan.video, *plan.files())]
+    if any(path.exists() and file.exists() and path.samefile(file) for file in made_of):
+        raise UserInputError(
+            f"The plan would overwrite {path.name}, which the result is made of.",
+            hint="Give another name.",
+        )
+    if path.exists() and not options.force:
+        raise UserInputError(
+            f"{options.save_plan} is there already.", hint="Add --force to overwrite it."
+        )
+    if not path.parent.is_dir():
+        raise UserInputError(f"There is no folder {path.parent}.", hint="Make it first.")
+    try:
+        write_json(path, plan.to_json())
+    except OSError as error:
+        raise UserInputError(
+            f"The plan {options.save_plan} cannot be written: {error.strerror}."
+        ) from error
 
 
 def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
@@ -205,7 +249,9 @@ def _line_assignments(
     from facepick.render.plan import Assignment
 
     picked = [i for text in options.person for i in ids(text)]
-    audio = Path(options.audio[0]).absolute() if options.audio else None
+    # Lines that name no sound are cut from the one that was given; a finished mix is one, too.
+    spoken = options.audio[0] if options.audio else _output(options).get("soundtrack")
+    audio = Path(spoken).absolute() if spoken else None
     speakers: dict[str, list[SpeechLine]] = {}
     phones = Path(options.phones) if options.phones else None
     for item in read_lines(Path(options.lines).absolute(), audio=audio, phones=phones):
@@ -286,7 +332,9 @@ def _render(options: argparse.Namespace) -> int:
     app.probe(plan.video)
     out = _out(options, plan)
     _check_speech(app, plan)
-    return do_job(app, app.new_render_job(plan, out), options.progress)
+    job = app.new_render_job(plan, out)
+    _save_plan(options, plan)
+    return do_job(app, job, options.progress)
 
 
 def _preview(options: argparse.Namespace) -> int:
@@ -296,4 +344,5 @@ def _preview(options: argparse.Namespace) -> int:
     out = _out(options, plan)
     _check_speech(app, plan)
     job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds)
+    _save_plan(options, plan)
     return do_job(app, job, options.progress)

@@ -138,6 +138,7 @@ class SpeechLine:
         duration_seconds: how much is taken, or None for all.
         text: the words that are said, or None when unknown.
         phones: when its phones or words are said, on the clock of the file, or None.
+        cue_seconds: how long the line is in the script it comes from, or None when none says.
     """
 
     path: str
@@ -146,6 +147,7 @@ class SpeechLine:
     duration_seconds: float | None = None
     text: str | None = None
     phones: Timings | None = None
+    cue_seconds: float | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -157,11 +159,16 @@ class Speech:
             time of frame 0.
         lines: where it comes from.
         original: (m,) float32 mono at 16 kHz, the video's own audio on the same clock, or None.
+        original_heard: stretches, in seconds on the same clock, in which that audio is heard in
+            the result; in time order.
+        of_all: whether everybody's voices are in `samples`, not only this person's.
     """
 
     samples: npt.NDArray[np.float32]
     lines: tuple[SpeechLine, ...] = ()
     original: npt.NDArray[np.float32] | None = None
+    original_heard: tuple[tuple[float, float], ...] = ()
+    of_all: bool = False
 
     SAMPLE_RATE = 16_000
 
@@ -181,6 +188,8 @@ class EngineContext:
         frames: number of output frames.
         source_frames: (frames,) the source frame that each output frame shows, or None when
             output frame i shows source frame i.
+        times: (frames,) seconds from the first to each output frame, or None when they are the
+            source's.
         workspace: folder of this session inside the job; what `Engine.open` learns from the
             clip is kept there, so that a resumed job finds it again.  Empty at first.
         models: where model files are found.
@@ -201,6 +210,7 @@ class EngineContext:
     workspace: Path
     models: ModelStore
     source_frames: npt.NDArray[np.int64] | None = None
+    times: npt.NDArray[np.float64] | None = None
     device: str = "auto"
     speech: Speech | None = None
     source: tuple[str, ...] = ()

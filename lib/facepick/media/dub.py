@@ -1,8 +1,9 @@
 """Lines of new speech: per person for analysis, and mixed into the sound of the result.
 
-Sample 0 is the time of the first output frame; a line's first sample is at its start rounded to
-the nearest sample (at 48 kHz within 0.01 ms).  The final track is made second by second and
-written to a file, so that memory does not grow with the video.
+The final track is made second by second while it is encoded, so that memory does not grow with
+the video.  It keeps the rate and the channels of what is heard beside the lines, and away from the
+lines its very samples: nothing is resampled, mixed down or limited there.  A line's first sample
+is at its start rounded to the nearest sample (at 48 kHz within 0.01 ms).
 """
 
 from __future__ import annotations
@@ -10,10 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-import tempfile
-import wave
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -25,27 +23,38 @@ import numpy.typing as npt
 
 from facepick.errors import FfmpegFailed, NoAudioError, UserInputError
 from facepick.media.audio import AudioBlock, audio_stream, decode_audio, fitted, mixing_of
-from facepick.media.container import open_media
+from facepick.media.container import codec_name, open_media
 from facepick.media.ffmpeg import loudness
 from facepick.media.timeline import LengthMode
 from facepick.progress import CancelToken, never
 
 __all__ = [
+    "FADE_SECONDS",
+    "HeardSound",
     "Line",
     "OriginalMode",
     "OriginalSound",
+    "SoundFormat",
     "analysis_original",
     "analysis_speech",
+    "format_of",
+    "heard_again",
     "line_seconds",
     "lines_end_seconds",
-    "mix_rate",
-    "write_mix",
+    "mix_format",
+    "mixed",
+    "spans_of",
+    "straight",
 ]
 
 log = logging.getLogger(__name__)
 
 FloatSamples = npt.NDArray[np.float32]
-OriginalMode = Literal["keep", "duck", "replace"]
+OriginalMode = Literal["keep", "duck", "replace", "mute"]
+
+FADE_SECONDS = Fraction(1, 50)
+"""The original fades out in the 20 ms before a line and in again in the 20 ms after it; farther
+away its samples are untouched."""
 
 _ANALYSIS_RATE = 16_000
 # Loudness that European broadcasters agree on (EBU R 128), among them the BBC, from whose
@@ -55,13 +64,18 @@ _ANALYSIS_LUFS = -23.0
 _QUIETEST_LUFS, _LOUDEST_LUFS = -31.0, -14.0
 _MAX_GAIN_DB = 24.0
 _DUCK_DB = -14.0
-_DUCK_ATTACK_SECONDS, _DUCK_RELEASE_SECONDS = 0.08, 0.35
-# Pauses shorter than this are not worth coming back for.
-_DUCK_HOLD_SECONDS = 0.6
 # Ends of a trimmed line, and of the original where it stops, are faded to avoid a click.
-_FADE_SECONDS = 0.005
+_TRIM_FADE_SECONDS = 0.005
 # Samples above this are bent towards full scale instead of being clipped.
 _KNEE = 0.9
+# The original is looked for in other sound in windows of this many seconds, so many apart, moved by
+# up to this much (an encoder's delay).
+_WINDOW_SECONDS, _HOP_SECONDS, _SHIFT_SECONDS = 0.4, 0.2, 0.03
+# Music and effects without the voices agree with the original by their share of its energy: by
+# 0.04 where they are 14 dB below the voice, by 0.5 where they are as loud.  With the voice it is 1.
+_SAME = 0.7
+# Codecs that give back the samples they were given, besides all that begin with "pcm_".
+_LOSSLESS = ("flac", "alac", "truehd", "mlp", "wavpack", "tta", "ape")
 
 
 class Line(Protocol):
@@ -72,6 +86,7 @@ class Line(Protocol):
         start_seconds: where it starts on the output's clock.
         offset_seconds: how much of the file's beginning is skipped.
         duration_seconds: how much is taken, or None for all.
+        cue_seconds: how long the line is in the script, or None when no script says.
     """
 
     @property
@@ -82,6 +97,8 @@ class Line(Protocol):
     def offset_seconds(self) -> float: ...
     @property
     def duration_seconds(self) -> float | None: ...
+    @property
+    def cue_seconds(self) -> float | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +108,51 @@ class OriginalSound:
     Attributes:
         path: the video.
         start: seconds on its container's clock that are the time of output frame 0.
-        duration: seconds of it that belong to the part that is rendered.
+        duration: seconds of it that belong to the part that is rendered; None is all there is.
         stream: index among the file's streams; None takes the default one.
+        stretch: how many times slower its pictures are shown than they were filmed.
     """
 
     path: Path
     start: Fraction = Fraction(0)
-    duration: Fraction
+    duration: Fraction | None = None
     stream: int | None = None
+    stretch: Fraction = Fraction(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundFormat:
+    """Of a track.
+
+    Attributes:
+        rate: samples per second.
+        channels: 1, 2, 6 or 8.
+        lossless: whether its codec gives back the samples that it was given.
+    """
+
+    rate: int = 48_000
+    channels: int = 2
+    lossless: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeardSound:
+    """What is heard beside the lines.
+
+    Attributes:
+        mode: what becomes of the original.
+        original: the video's own sound, when it has some.
+        background: music and effects that are heard in its place, unchanged from the first output
+            frame on; None for none.
+        background_offset: seconds of it that belong before the first output frame of a part.
+        length: how the output became longer than the video.
+    """
+
+    mode: OriginalMode = "replace"
+    original: OriginalSound | None = None
+    background: Path | None = None
+    background_offset: Fraction = Fraction(0)
+    length: LengthMode = "cut"
 
 
 def lines_end_seconds(lines: Sequence[Line], *, cancel: CancelToken = never) -> Fraction:
@@ -127,7 +181,7 @@ def analysis_speech(
     count = max(0, math.ceil(Fraction(seconds) * rate))
     samples = np.zeros(count, np.float32)
     for line in lines:
-        gain = np.float32(_gain(_loudness(line, cancel), _ANALYSIS_LUFS))
+        gain = np.float32(_gain(_loudness(line, 2, cancel), _ANALYSIS_LUFS))
         at = round(_start(line) * rate)
         for piece in _pieces(line, rate, 1, cancel):
             room = samples[at : at + len(piece)]
@@ -143,87 +197,257 @@ def analysis_original(
 ) -> FloatSamples:
     """The video's own sound likewise, at its own loudness; silence where it has none."""
     count = max(0, math.ceil(Fraction(seconds) * _ANALYSIS_RATE))
-    heard = np.zeros(count, np.float32)
+    filmed = math.ceil(count / original.stretch)
+    heard = np.zeros(filmed, np.float32)
     at = 0
-    for piece in _original_pieces(original, _ANALYSIS_RATE, 1, cancel):
+    for piece in _original_pieces(original, original.start, _ANALYSIS_RATE, 1, cancel):
         room = heard[at : at + len(piece)]
         room[:] = piece[: len(room), 0]
         at += len(piece)
-    return heard
+        if at >= filmed:
+            break
+    if original.stretch == 1 or not filmed:
+        return heard
+    # It is only listened to for when somebody talks: that its pitch moves does not matter.
+    at_filmed = np.arange(count) / float(original.stretch)
+    return np.interp(at_filmed, np.arange(filmed), heard).astype(np.float32)
 
 
-def mix_rate(original_rate: int | None) -> int:
-    """Samples per second of the final track: 44.1 kHz stays, everything else becomes 48 kHz."""
-    return 44_100 if original_rate == 44_100 else 48_000
-
-
-def write_mix(
-    out: Path,
-    lines: Sequence[Line],
-    *,
-    seconds: Fraction | float,
-    mode: OriginalMode,
-    original: OriginalSound | None = None,
-    length: LengthMode = "cut",
-    rate: int = 48_000,
-    match_loudness: bool = True,
-    cancel: CancelToken = never,
-) -> Path:
-    """The result's sound as a 24-bit stereo WAV file of exactly `seconds`.
-
-    ``keep`` leaves the original as it is beside the new speech, ``duck`` lowers it by 14 dB
-    while a line lasts, ``replace`` drops it.  In a looped video the original starts again with
-    it; in one that bounces or stands still it ends with its first run.
+def heard_again(
+    original: FloatSamples, sound: FloatSamples, *, cancel: CancelToken = never
+) -> tuple[tuple[float, float], ...]:
+    """Where other sound still holds the original, voices and all.
 
     Args:
-        out: where to write; it appears only when it is whole.
+        original, sound: (n,) float32 mono at 16 kHz on one clock.
+
+    Returns:
+        Stretches in seconds, in time order, none overlapping.
+    """
+    rate = _ANALYSIS_RATE
+    window, hop, shift = (round(s * rate) for s in (_WINDOW_SECONDS, _HOP_SECONDS, _SHIFT_SECONDS))
+    size = 1 << (2 * window - 1).bit_length()
+    found: list[tuple[float, float]] = []
+    for at in range(0, min(len(original), len(sound)), hop):
+        cancel.raise_if_cancelled()
+        a, b = original[at : at + window], sound[at : at + window]
+        power = float(np.sqrt(np.dot(a, a)) * np.sqrt(np.dot(b, b)))
+        if power <= 1e-6:
+            continue
+        both = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)), size)
+        likeness = max(both[: shift + 1].max(), both[-shift:].max()) / power
+        if likeness < _SAME:
+            continue
+        start, stop = at / rate, (at + window) / rate
+        if found and start <= found[-1][1]:
+            start = found.pop()[0]
+        found.append((start, stop))
+    return tuple(found)
+
+
+def spans_of(
+    lines: Sequence[Line], *, cancel: CancelToken = never
+) -> tuple[tuple[Fraction, Fraction], ...]:
+    """Where the lines are, in seconds on the output's clock; in time order, none overlapping.
+
+    A line reaches to the end of its sound, and at least as far as the script says.
+
+    Raises:
+        NoAudioError, VideoOpenError, UserInputError: as `line_seconds`.
+    """
+    joined: list[tuple[Fraction, Fraction]] = []
+    for start, length in sorted((_start(n), _reach(n, cancel)) for n in lines):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], start + length))
+        else:
+            joined.append((start, start + length))
+    return tuple(joined)
+
+
+def _reach(line: Line, cancel: CancelToken) -> Fraction:
+    return max(line_seconds(line, cancel=cancel), Fraction(line.cue_seconds or 0))
+
+
+def format_of(path: Path, stream: int | None = None) -> SoundFormat:
+    """The format of a file's sound as a mix can keep it; unusual layouts become stereo.
+
+    Raises:
+        NoAudioError, VideoOpenError.
+    """
+    with open_media(path) as container:
+        source = audio_stream(container, path, stream)
+        context = source.codec_context
+        channels = len(context.layout.channels) if context.layout is not None else 2
+        codec = codec_name(source)
+        return SoundFormat(
+            rate=int(context.sample_rate) or 48_000,
+            channels=channels if channels in (1, 2, 6, 8) else 2,
+            lossless=codec.startswith("pcm_") or codec in _LOSSLESS,
+        )
+
+
+def mix_format(sound: HeardSound, lines: Sequence[Line]) -> SoundFormat:
+    """The format of a mix: that of what is heard beside the lines.
+
+    Where nothing is, it is stereo at 48 kHz, or at 44.1 kHz beside a video of that rate.  A mono
+    video becomes stereo only for a line that is not mono.
+
+    Raises:
+        NoAudioError, VideoOpenError: a line's or the background's file has no sound.
+    """
+    if sound.background is not None:
+        return format_of(sound.background)
+    if sound.original is None:
+        return SoundFormat()
+    own = format_of(sound.original.path, sound.original.stream)
+    if sound.mode == "mute":
+        return SoundFormat(rate=44_100 if own.rate == 44_100 else 48_000)
+    if own.channels == 1 and any(format_of(Path(n.path)).channels > 1 for n in lines):
+        return SoundFormat(rate=own.rate, channels=2, lossless=own.lossless)
+    return own
+
+
+def straight(
+    path: Path,
+    *,
+    seconds: Fraction | float,
+    offset: Fraction = Fraction(0),
+    form: SoundFormat | None = None,
+    cancel: CancelToken = never,
+) -> Iterator[FloatSamples]:
+    """A file's sound as it is, from its sample at `offset` on, for at most `seconds`.
+
+    Args:
+        form: rate and channels to give; None keeps the file's own.
+
+    Returns:
+        Pieces of (n, channels) float32.
+    """
+    form = form or format_of(path)
+    blocks = _rebased(_decoded(path, form.rate, form.channels, None, cancel, skip=offset))
+    return fitted(blocks, rate=form.rate, start=offset, stop=offset + Fraction(seconds))
+
+
+def mixed(
+    lines: Sequence[Line],
+    sound: HeardSound,
+    *,
+    seconds: Fraction | float,
+    lead: Fraction = Fraction(0),
+    form: SoundFormat | None = None,
+    match_loudness: bool = True,
+    cancel: CancelToken = never,
+) -> Iterator[FloatSamples]:
+    """The result's sound, a second at a time.
+
+    Inside a line, ``keep`` leaves the original as it is beside the new speech, ``duck`` lowers it
+    by 14 dB, ``replace`` and ``mute`` drop it; outside it is heard as it was, but for ``mute``.
+    A background takes the original's place and is heard unchanged all the time.  In a looped
+    video the original starts again with it; in one that bounces or stands still it ends with its
+    first run.  Only inside lines are samples above 0.9 bent towards full scale.
+
+    Args:
         lines: of all people.
-        seconds: length of the output.
-        original: the video's own sound, when it has some.
-        length: how the output became longer than the video.
+        sound: what is heard beside them.
+        seconds: length of the output; an original without a duration is heard to its end.
+        lead: how much is heard before the first output frame.
+        form: rate and channels; None takes `mix_format`.
         match_loudness: bring every line to the loudness of the original.
         cancel: looked at every second of sound.
+
+    Returns:
+        Pieces of (n, channels) float32 in [-1, 1].
 
     Raises:
         NoAudioError, VideoOpenError: a line's file has no sound.
         UserInputError: a line skips more than its file holds.
-        OSError: the file cannot be written.
     """
-    total = round(Fraction(seconds) * rate)
-    target = _target(original, cancel) if match_loudness else None
-    voices = [_Voice(line, _line_gain(line, target, cancel), rate) for line in lines]
-    spans = [(v.start, v.start + round(line_seconds(v.line, cancel=cancel) * rate)) for v in voices]
-    heard = original if mode != "replace" else None
-    track = _OriginalTrack(heard, rate, length, _end_of(spans, length), cancel)
-    ducking = _Ducking(spans, rate) if mode == "duck" else None
-    with _wav(out, rate) as file, closing(track):
-        for at in range(0, total, rate):
-            cancel.raise_if_cancelled()
-            count = min(rate, total - at)
-            chunk = track.take(at, count)
-            if ducking is not None:
-                chunk *= ducking.gain(at, count)[:, None]
-            for voice in voices:
-                voice.add_to(chunk, at, cancel)
-            file.writeframes(_as_24_bit(_bent(chunk)))
-    return out
+    form = form or mix_format(sound, lines)
+    rate, channels = form.rate, form.channels
+    target = _target(sound.original, channels, cancel) if match_loudness else None
+    voices = [
+        _Voice(line, _line_gain(line, channels, target, cancel), rate, channels, lead)
+        for line in lines
+    ]
+    spans = [
+        (round((start + lead) * rate), round((stop + lead) * rate))
+        for start, stop in spans_of(lines, cancel=cancel)
+    ]
+    inside = _Inside(spans, int(FADE_SECONDS * rate))
+    bed = _bed_of(sound, form, lead, spans, cancel)
+    total = round((Fraction(seconds) + lead) * rate)
+    at = 0
+    while at < total or bed.goes_on:
+        cancel.raise_if_cancelled()
+        count = min(rate, total - at) if at < total else bed.left(rate)
+        if not count:
+            break
+        chunk = bed.take(at, count)
+        depth = inside.depth(at, count)[:, None]
+        if sound.background is None:
+            if sound.mode == "replace":
+                chunk *= 1 - depth
+            elif sound.mode == "duck":
+                chunk *= np.float32(10) ** (np.float32(_DUCK_DB / 20) * depth)
+        for voice in voices if at < total else ():
+            voice.add_to(chunk, at, cancel)
+        # What was there before stays in [-1, 1] by itself, where it is alone.
+        chunk += depth * (_bent(chunk) - chunk)
+        yield chunk
+        at += count
 
 
-def _end_of(spans: Sequence[tuple[int, int]], length: LengthMode) -> int | None:
-    """Where the original falls silent: after the last line in the mode ``silence``."""
-    if length != "silence":
-        return None
-    return max((stop for _, stop in spans), default=0)
+def _bed_of(
+    sound: HeardSound,
+    form: SoundFormat,
+    lead: Fraction,
+    spans: Sequence[tuple[int, int]],
+    cancel: CancelToken,
+) -> _Bed:
+    """What lies under the lines."""
+    rate, channels = form.rate, form.channels
+    if sound.background is not None:
+        file, offset = sound.background, sound.background_offset
+
+        def background() -> Iterator[FloatSamples]:
+            yield np.zeros((round(lead * rate), channels), np.float32)
+            blocks = _rebased(_decoded(file, rate, channels, None, cancel, skip=offset))
+            yield from fitted(blocks, rate=rate, start=offset, stop=None)
+
+        return _Bed(background, channels)
+    original = sound.original
+    if original is None or sound.mode == "mute":
+        return _Bed(lambda: iter(()), channels)
+    start = original.start - lead
+    end = max((stop for _, stop in spans), default=0) if sound.length == "silence" else None
+    if original.duration is None:
+        whole = original
+        return _Bed(
+            lambda: _original_pieces(whole, start, rate, channels, cancel),
+            channels,
+            end=end,
+            fade=max(1, round(_TRIM_FADE_SECONDS * rate)),
+            runs_out=end is None,
+        )
+    known = original
+    return _Bed(
+        lambda: _original_pieces(known, start, rate, channels, cancel),
+        channels,
+        period=round((original.duration + lead) * rate),
+        again=sound.length == "loop",
+        end=end,
+        fade=max(1, round(_TRIM_FADE_SECONDS * rate)),
+    )
 
 
 class _Voice:
     """One line, read only while it sounds."""
 
-    def __init__(self, line: Line, gain: float, rate: int) -> None:
-        self.line, self._gain, self._rate = line, gain, rate
-        self.start = round(_start(line) * rate)
+    def __init__(self, line: Line, gain: float, rate: int, channels: int, lead: Fraction) -> None:
+        self._line, self._gain, self._rate, self._channels = line, gain, rate, channels
+        self.start = round((_start(line) + lead) * rate)
         self._pieces: Iterator[FloatSamples] | None = None
-        self._held: FloatSamples = np.zeros((0, 2), np.float32)
+        self._held: FloatSamples = np.zeros((0, channels), np.float32)
         self._at = self.start
         self._done = False
 
@@ -233,7 +457,7 @@ class _Voice:
         if self._done or self.start >= stop:
             return
         if self._pieces is None:
-            self._pieces = _pieces(self.line, self._rate, 2, cancel)
+            self._pieces = _pieces(self._line, self._rate, self._channels, cancel)
         while self._at + len(self._held) < stop:
             piece = next(self._pieces, None)
             if piece is None:
@@ -246,92 +470,90 @@ class _Voice:
         self._at += count
 
 
-class _OriginalTrack:
-    """The original sound, sample by sample in order; silence where there is none."""
+class _Bed:
+    """What lies under the lines, sample by sample in order; silence where there is none.
+
+    Args:
+        pieces: gives it from its beginning.
+        period: how many samples of it are heard; None for all.
+        again: whether it begins anew after that.
+        end: sample from which on it is silent, or None.
+        fade: samples over which it falls silent before `end`.
+        runs_out: whether it is heard beyond the end of the picture.
+    """
 
     def __init__(
         self,
-        original: OriginalSound | None,
-        rate: int,
-        length: LengthMode,
-        end: int | None,
-        cancel: CancelToken,
+        pieces: Callable[[], Iterator[FloatSamples]],
+        channels: int,
+        *,
+        period: int | None = None,
+        again: bool = False,
+        end: int | None = None,
+        fade: int = 1,
+        runs_out: bool = False,
     ) -> None:
-        self._original, self._rate, self._cancel = original, rate, cancel
-        self._period = round(original.duration * rate) if original is not None else 0
-        self._loops = length == "loop"
-        self._end = end
-        self._blocks: Iterator[FloatSamples] = iter(())
-        self._held: FloatSamples = np.zeros((0, 2), np.float32)
-        self._left = 0
-        if original is not None:
-            self._restart()
+        self._begin, self._channels = pieces, channels
+        self._period, self._again = period, again
+        self._end, self._fade = end, fade
+        self.goes_on = runs_out
+        self._pieces = pieces()
+        self._held: FloatSamples = np.zeros((0, channels), np.float32)
+        self._taken = 0
+
+    def left(self, most: int) -> int:
+        """How many of the next samples there are, at most `most`."""
+        self._fill(most)
+        return min(most, len(self._held))
 
     def take(self, at: int, count: int) -> FloatSamples:
-        out = np.zeros((count, 2), np.float32)
+        """(count, channels) samples from `at` on."""
+        out = np.zeros((count, self._channels), np.float32)
         filled = 0
-        while filled < count and self._original is not None:
-            if self._left == 0:
-                if not self._loops or self._period == 0:
+        while filled < count:
+            if self._period is not None and self._taken >= self._period:
+                if not self._again or not self._period:
                     break
-                self._restart()
-            want = min(count - filled, self._left)
+                self._pieces, self._taken = self._begin(), 0
+                self._held = self._held[:0]
+            want = count - filled
+            if self._period is not None:
+                want = min(want, self._period - self._taken)
             self._fill(want)
             part = self._held[:want]
             out[filled : filled + len(part)] = part
             self._held = self._held[want:]
-            self._left -= want
+            self._taken += want
             filled += want
         if self._end is not None:
-            fade = max(1, round(_FADE_SECONDS * self._rate))
             position = np.arange(at, at + count)
-            out *= np.clip((self._end - position) / fade, 0, 1).astype(np.float32)[:, None]
+            out *= np.clip((self._end - position) / self._fade, 0, 1).astype(np.float32)[:, None]
         return out
-
-    def close(self) -> None:
-        self._original = None
-        self._blocks = iter(())
-
-    def _restart(self) -> None:
-        assert self._original is not None
-        self._left = self._period
-        self._held = np.zeros((0, 2), np.float32)
-        self._blocks = _original_pieces(self._original, self._rate, 2, self._cancel)
 
     def _fill(self, count: int) -> None:
         while len(self._held) < count:
-            piece = next(self._blocks, None)
+            piece = next(self._pieces, None)
             if piece is None:
-                missing = count - len(self._held)
-                piece = np.zeros((missing, 2), np.float32)
+                return
             self._held = np.concatenate([self._held, piece])
 
 
-class _Ducking:
-    """How loud the original is beside the lines."""
+class _Inside:
+    """How far a sample is inside a line: 1 in it, 0 from `fade` samples outside on."""
 
-    def __init__(self, spans: Sequence[tuple[int, int]], rate: int) -> None:
-        hold = round(_DUCK_HOLD_SECONDS * rate)
-        self._attack = max(1, round(_DUCK_ATTACK_SECONDS * rate))
-        self._release = max(1, round(_DUCK_RELEASE_SECONDS * rate))
-        joined: list[list[int]] = []
-        for start, stop in sorted(spans):
-            if joined and start - joined[-1][1] < hold:
-                joined[-1][1] = max(joined[-1][1], stop)
-            else:
-                joined.append([start, stop])
-        self._spans = joined
+    def __init__(self, spans: Sequence[tuple[int, int]], fade: int) -> None:
+        self._spans, self._fade = spans, max(1, fade)
 
-    def gain(self, at: int, count: int) -> FloatSamples:
+    def depth(self, at: int, count: int) -> FloatSamples:
         position = np.arange(at, at + count)
         depth = np.zeros(count)
         for start, stop in self._spans:
-            if stop + self._release < at or start - self._attack > at + count:
+            if stop + self._fade < at or start - self._fade > at + count:
                 continue
-            before = (start - position) / self._attack
-            after = (position - stop) / self._release
-            depth = np.maximum(depth, np.clip(1 - np.maximum(np.maximum(before, after), 0), 0, 1))
-        return np.asarray(10 ** (_DUCK_DB * depth / 20), np.float32)
+            away = np.maximum(np.maximum(start - position, position - stop + 1), 0) / self._fade
+            depth = np.maximum(depth, np.clip(1 - away, 0, 1))
+        # Half a cosine: neither end of the fade has an edge.
+        return np.asarray((1 - np.cos(np.pi * depth)) / 2, np.float32)
 
 
 def _start(line: Line) -> Fraction:
@@ -347,7 +569,7 @@ def _pieces(line: Line, rate: int, channels: int, cancel: CancelToken) -> Iterat
     stop = None if line.duration_seconds is None else start + Fraction(line.duration_seconds)
     # A line's time counts from the first sample of its file, whatever clock the container has.
     blocks = _rebased(_decoded(Path(line.path), rate, channels, None, cancel, skip=start))
-    fade = max(1, round(_FADE_SECONDS * rate))
+    fade = max(1, round(_TRIM_FADE_SECONDS * rate))
     at = 0
     wanted = None if stop is None else round((stop - start) * rate)
     for piece in fitted(blocks, rate=rate, start=start, stop=stop):
@@ -370,7 +592,7 @@ def _decoded(
     *,
     skip: Fraction = Fraction(0),
 ) -> Iterator[AudioBlock]:
-    """A stream in mono or stereo at the level of each of its channels.
+    """A stream in so many channels, at the level of each of its own.
 
     Resamplers spread mono over two channels with 3 dB less in each; then a mono file would come
     out softer than the same recording in stereo.
@@ -378,18 +600,30 @@ def _decoded(
     with open_media(path) as container:
         layout = audio_stream(container, path, stream).codec_context.layout
         own = len(layout.channels) if layout is not None else channels
-    wide = channels if own > 2 else own
+    wide = own if own in (1, 2, channels) else min(channels, 2)
     blocks = decode_audio(path, rate=rate, channels=wide, stream=stream, skip=skip, cancel=cancel)
-    if own > 2:
-        yield from blocks
-        return
     for block in blocks:
-        samples = block.samples
-        if own < channels:
-            samples = np.repeat(samples, channels, axis=1)
-        elif own > channels:
-            samples = samples.mean(axis=1, keepdims=True, dtype=np.float32)
-        yield AudioBlock(block.start, samples)
+        yield AudioBlock(block.start, _spread(block.samples, channels))
+
+
+def _spread(samples: FloatSamples, channels: int) -> FloatSamples:
+    """Mono or stereo in other channels, as loud as before.
+
+    In surround speech belongs in the centre.  One loudspeaker is 3 dB below two.
+    """
+    own = samples.shape[1]
+    if own == channels:
+        return samples
+    if channels == 1:
+        return np.asarray(samples.mean(axis=1, keepdims=True), np.float32)
+    if channels == 2:
+        return np.repeat(samples, 2, axis=1)
+    wide = np.zeros((len(samples), channels), np.float32)
+    if own == 1:
+        wide[:, 2:3] = samples * np.float32(2**0.5)
+    else:
+        wide[:, :2] = samples
+    return wide
 
 
 def _rebased(blocks: Iterator[AudioBlock]) -> Iterator[AudioBlock]:
@@ -400,12 +634,13 @@ def _rebased(blocks: Iterator[AudioBlock]) -> Iterator[AudioBlock]:
 
 
 def _original_pieces(
-    original: OriginalSound, rate: int, channels: int, cancel: CancelToken
+    original: OriginalSound, start: Fraction, rate: int, channels: int, cancel: CancelToken
 ) -> Iterator[FloatSamples]:
+    """The original from `start` on, on its container's clock."""
     blocks = _decoded(original.path, rate, channels, original.stream, cancel)
-    stop = original.start + original.duration
+    stop = None if original.duration is None else original.start + original.duration
     try:
-        yield from fitted(blocks, rate=rate, start=original.start, stop=stop)
+        yield from fitted(blocks, rate=rate, start=start, stop=stop)
     except NoAudioError:
         return
 
@@ -443,10 +678,10 @@ def _file_seconds(path: Path, _: int, cancel: CancelToken) -> Fraction:
     return Fraction(sum(len(piece) for piece in pieces), _ANALYSIS_RATE)
 
 
-def _loudness(line: Line, cancel: CancelToken) -> float | None:
+def _loudness(line: Line, channels: int, cancel: CancelToken) -> float | None:
     duration = None if line.duration_seconds is None else Fraction(line.duration_seconds)
     offset = Fraction(line.offset_seconds)
-    return _measured(*_version_of(line.path), None, offset, duration, cancel)
+    return _measured(*_version_of(line.path), None, channels, offset, duration, cancel)
 
 
 @lru_cache(maxsize=4096)
@@ -454,12 +689,13 @@ def _measured(
     path: Path,
     _: int,
     stream: int | None,
+    channels: int,
     offset: Fraction,
     duration: Fraction | None,
     cancel: CancelToken,
 ) -> float | None:
-    """Loudness in LUFS of what `_decoded` gives in stereo; None for silence, and for what ffmpeg
-    cannot measure.
+    """Loudness in LUFS of what `_decoded` gives in so many channels; None for silence, and for
+    what ffmpeg cannot measure.
 
     A recording whose loudness is unknown is taken as loud as it is: no reason to fail.
     """
@@ -468,7 +704,7 @@ def _measured(
         layout = source.codec_context.layout
         own = 2 if layout is None else len(layout.channels)
         # Surround gets softer on its way to stereo: by 7.7 dB, where it cannot clip.
-        mixing = mixing_of(layout.name, own, 2) if own > 2 else None
+        mixing = None if own in (1, 2, channels) else mixing_of(layout.name, own, 2)
         index = source.index
     try:
         return loudness(
@@ -484,21 +720,21 @@ def _measured(
         return None
 
 
-def _target(original: OriginalSound | None, cancel: CancelToken) -> float | None:
+def _target(original: OriginalSound | None, channels: int, cancel: CancelToken) -> float | None:
     if original is None:
         return None
     start = max(Fraction(0), original.start)
     version = _version_of(original.path)
-    found = _measured(*version, original.stream, start, original.duration, cancel)
+    found = _measured(*version, original.stream, channels, start, original.duration, cancel)
     if found is None:
         return None
     return min(max(found, _QUIETEST_LUFS), _LOUDEST_LUFS)
 
 
-def _line_gain(line: Line, target: float | None, cancel: CancelToken) -> float:
+def _line_gain(line: Line, channels: int, target: float | None, cancel: CancelToken) -> float:
     if target is None:
         return 1.0
-    return _gain(_loudness(line, cancel), target)
+    return _gain(_loudness(line, channels, cancel), target)
 
 
 def _gain(loudness: float | None, target: float) -> float:
@@ -516,27 +752,3 @@ def _bent(samples: FloatSamples) -> FloatSamples:
     room = np.float32(1 - _KNEE)
     bent = _KNEE + room * np.tanh((size - _KNEE) / room)
     return np.where(size > _KNEE, np.sign(samples) * bent, samples).astype(np.float32)
-
-
-def _as_24_bit(samples: FloatSamples) -> bytes:
-    whole = np.rint(samples.astype(np.float64) * (2**23 - 1)).astype("<i4")
-    return whole.reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
-
-
-@contextmanager
-def _wav(path: Path, rate: int) -> Iterator[wave.Wave_write]:
-    """A WAV file that gets its name when it is finished."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    part = Path(name)
-    try:
-        with wave.open(name, "wb") as file:
-            file.setnchannels(2)
-            file.setsampwidth(3)
-            file.setframerate(rate)
-            yield file
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -126,6 +126,35 @@ class EncodeSettings:
         choices=PRESETS,
         advanced=True,
     )
+    audio_codec: str = setting(
+        "auto",
+        label="Audio codec",
+        help="Of new sound; what is kept is copied. auto: lossless where the sound came so and the "
+        "container is MKV (FLAC) or MOV (PCM), else AAC, in WebM Opus; aac, flac, pcm: exactly "
+        "that.",
+        choices=("auto", "aac", "flac", "pcm"),
+        advanced=True,
+    )
+
+    def audio_encoder(self, container: Container, *, lossless: bool) -> str:
+        """FFmpeg's encoder for new sound.
+
+        Args:
+            container: what it is written into.
+            lossless: whether the sound came without loss.
+
+        Raises:
+            SettingsError: the container cannot hold what is asked for.
+        """
+        if self.audio_codec == "auto":
+            return container.lossless if lossless and container.lossless else container.encoder
+        codec, encoder = _AUDIO_CODECS[self.audio_codec]
+        if not container.holds_audio(codec):
+            raise SettingsError(
+                f"A {container.name} file cannot hold {self.audio_codec} sound.",
+                hint="Name the result *.mkv, or leave --audio-codec at auto.",
+            )
+        return encoder
 
     def for_output(self, out: Path | str) -> EncodeSettings:
         """These settings with an encoder that the container of `out` can hold.
@@ -163,6 +192,12 @@ class EncodeSettings:
             option, words = _HDR[self.encoder]
             made[option] = ":".join([*filter(None, [made.get(option)]), *words(info.hdr)])
         return made
+
+
+_AUDIO_CODECS = {
+    "aac": ("aac", "aac"), "flac": ("flac", "flac"), "pcm": ("pcm_s24le", "pcm_s24le"),
+}  # fmt: skip
+"""FFmpeg's names of codec and encoder."""
 
 
 def _preset_number(settings: EncodeSettings, fastest: int, slowest: int) -> int:
@@ -306,6 +341,7 @@ class Container:
         video: codecs that it holds, FFmpeg's names.
         audio: likewise; a name that ends in ``*`` stands for all that begin so.
         encoder: audio encoder for what it cannot hold, and for new tracks.
+        lossless: the same for tracks that came without loss; None where players expect none.
         subtitles: codecs of subtitles that it holds.
         exact_times: whether it keeps the video's time base; if not, times are rounded to 1 ms.
         tag_hevc: code under which HEVC plays on Apple's players.
@@ -315,6 +351,7 @@ class Container:
     video: tuple[str, ...]
     audio: tuple[str, ...]
     encoder: str
+    lossless: str | None = None
     subtitles: tuple[str, ...] = ()
     exact_times: bool = True
     tag_hevc: str | None = None
@@ -343,6 +380,7 @@ CONTAINERS = {
         video=("h264", "hevc", "av1"),
         audio=("aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"),
         encoder="aac",
+        lossless="pcm_s24le",
         subtitles=("mov_text",),
         tag_hevc="hvc1",
     ),
@@ -354,6 +392,7 @@ CONTAINERS = {
             "truehd", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8",
         ),
         encoder="aac",
+        lossless="flac",
         subtitles=(
             "subrip", "ass", "ssa", "webvtt", "hdmv_pgs_subtitle", "dvb_subtitle", "dvd_subtitle",
         ),

@@ -1,6 +1,6 @@
 """Which source frame an output frame shows, when the new speech is longer than the video.
 
-Pure functions of numbers.  Five modes:
+Pure functions of numbers.  Six modes:
 
 ======== =====================================================================================
 cut      the video's length; longer speech is cut off with it
@@ -8,14 +8,18 @@ silence  the video's length too; once the last line is over, the original sound 
 loop     the video starts again from its first frame
 bounce   the video runs backwards from its last frame to its first, then forwards, and so on
 freeze   the last frame stands still
+remap    every frame is shown longer, or shorter, in one and the same proportion, so that the
+         picture ends with the last line
 ======== =====================================================================================
 
-No mode ever makes a video shorter.
+Only ``remap`` can make a video shorter.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Literal, get_args
 
 import numpy as np
@@ -24,16 +28,23 @@ import numpy.typing as npt
 __all__ = [
     "KEEPS_LENGTH",
     "LENGTH_MODES",
+    "REMAP_LIMITS",
     "LengthMode",
     "frames_needed",
     "output_pts",
+    "remapped_pts",
     "source_frames",
 ]
 
-LengthMode = Literal["cut", "loop", "bounce", "freeze", "silence"]
+LengthMode = Literal["cut", "loop", "bounce", "freeze", "silence", "remap"]
 LENGTH_MODES: tuple[LengthMode, ...] = get_args(LengthMode)
 KEEPS_LENGTH: tuple[LengthMode, ...] = ("cut", "silence")
 """Modes in which the result is as long as the video."""
+REMAP_LIMITS = (Fraction(1, 4), Fraction(4))
+"""How far ``remap`` goes: four times slower is 6 frames a second of 25, a row of stills."""
+_FINEST = 90_000
+"""Units a second that tell the times of stretched frames apart: 11 microseconds each, as in
+broadcasts."""
 
 Frames = npt.NDArray[np.int64]
 
@@ -53,11 +64,9 @@ def source_frames(n_source: int, n_output: int, mode: LengthMode) -> Frames:
     if mode not in LENGTH_MODES:
         raise ValueError(f"mode must be one of {LENGTH_MODES}, got {mode!r}")
     at = np.arange(n_output, dtype=np.int64)
-    if mode in KEEPS_LENGTH:
+    if mode in KEEPS_LENGTH or mode == "remap":
         if n_output > n_source:
-            raise ValueError(
-                f"{mode} keeps the length: {n_output} output, {n_source} source frames"
-            )
+            raise ValueError(f"{mode} shows no frame twice: {n_output} of {n_source} frames")
         return at
     if mode == "freeze":
         return np.minimum(at, n_source - 1)
@@ -77,7 +86,8 @@ def frames_needed(durations: Sequence[int], wanted: int, mode: LengthMode) -> in
         mode: as above.
 
     Returns:
-        At least ``len(durations)``, and exactly that in the modes that keep the length.
+        At least ``len(durations)``, and exactly that in ``remap`` and the modes that keep the
+        length.
 
     Raises:
         ValueError: no frames, or a frame without a duration.
@@ -87,7 +97,7 @@ def frames_needed(durations: Sequence[int], wanted: int, mode: LengthMode) -> in
     if n < 1 or times.min() <= 0:
         raise ValueError("every frame must have a positive display time")
     total = int(times.sum())
-    if mode in KEEPS_LENGTH or wanted <= total:
+    if mode in KEEPS_LENGTH or mode == "remap" or wanted <= total:
         return n
     if mode == "freeze":
         return n + -(-(wanted - total) // int(times[-1]))
@@ -114,3 +124,25 @@ def output_pts(pts: Sequence[int], last_duration: int, sources: Frames) -> tuple
     shown = durations[sources]
     starts = int(pts[0]) + np.concatenate([[0], np.cumsum(shown)[:-1]])
     return [int(p) for p in starts[: len(sources)]], int(shown[-1]) if len(shown) else 0
+
+
+def remapped_pts(
+    pts: Sequence[int], last_duration: int, time_base: Fraction, stretch: Fraction
+) -> tuple[list[int], int, Fraction]:
+    """When each frame is shown, if all are shown `stretch` times as long.
+
+    Args:
+        pts: of the source frames, strictly rising; the first stays where it is.
+        last_duration: display time of the last source frame, in the same unit.
+        time_base: seconds of that unit.
+
+    Returns:
+        The output's times, how long its last frame is shown, and the seconds of their unit: that
+        of the source divided by a whole number, since in a coarse one (1/25 s) frames would
+        fall together.
+    """
+    fine = max(1, math.ceil(_FINEST * time_base))
+    first = int(pts[0])
+    ends = [*pts, int(pts[-1]) + last_duration]
+    moved = [first * fine + round((int(p) - first) * fine * stretch) for p in ends]
+    return moved[:-1], max(1, moved[-1] - moved[-2]), time_base / fine

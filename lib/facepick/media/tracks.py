@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -25,10 +25,15 @@ log = logging.getLogger(__name__)
 FloatSamples = npt.NDArray[np.float32]
 
 
+SamplePieces = Callable[[], Iterator[FloatSamples]]
+"""Gives a track piece by piece, each (n, channels) float32."""
+
 # Bits per second and channel: AAC-LC at 96 kbit/s a channel is transparent for nearly all
 # material (192 kbit/s stereo); Opus needs about two thirds of that.
 _BIT_RATE_PER_CHANNEL = {"aac": 96_000, "libopus": 64_000}
 
+# Encoders that keep every sample, which are given whole numbers of 24 bits.
+_LOSSLESS = ("flac", "alac", "pcm_s24le")
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
@@ -38,17 +43,22 @@ class AudioTrack:
     """A new audio track.
 
     Attributes:
-        samples: (n,) or (n, channels) float32 in [-1, 1], or a file with an audio stream.
+        samples: (n,) or (n, channels) float32 in [-1, 1], a file with an audio stream, or what
+            gives such arrays piece by piece.
         rate: samples per second of an array; for a file the rate to encode at.  Rates that
             the encoder does not know are resampled.
+        channels: 1, 2, 6 or 8; of an array it follows from its shape.
+        encoder: FFmpeg's name; None takes the container's own.
         start: seconds on the source's clock of the first sample; None is the start of the
             result.
         language: ISO 639-2 code, or None.
         title: shown in the players' menus, or None.
     """
 
-    samples: FloatSamples | Path
+    samples: FloatSamples | Path | SamplePieces
     rate: int = 48000
+    channels: int = 2
+    encoder: str | None = None
     start: Fraction | None = None
     language: str | None = None
     title: str | None = None
@@ -60,13 +70,15 @@ class AudioTrack:
                     "samples must be float32 (n,) or (n, channels), "
                     f"got {self.samples.dtype} {self.samples.shape}"
                 )
-            if self.samples.ndim == 2 and self.samples.shape[1] not in (1, 2, 6, 8):
-                raise ValueError(f"1, 2, 6 or 8 channels, got {self.samples.shape[1]}")
+            wide = 1 if self.samples.ndim == 1 else self.samples.shape[1]
+            object.__setattr__(self, "channels", wide)
+        if self.channels not in _LAYOUTS:
+            raise ValueError(f"1, 2, 6 or 8 channels, got {self.channels}")
         if self.rate <= 0:
             raise ValueError(f"rate must be positive, got {self.rate}")
 
     def __repr__(self) -> str:
-        what = self.samples if isinstance(self.samples, Path) else self.samples.shape
+        what = self.samples.shape if isinstance(self.samples, np.ndarray) else self.samples
         return f"AudioTrack({what} at {self.rate} Hz)"
 
 
@@ -118,12 +130,22 @@ class AudioOut:
 
 
 class OutputClock:
-    """Times of the result: the source's, less the origin."""
+    """Times of the result: the source's, less the origin.
+
+    Attributes:
+        stretch: how many times slower than in the source everything is shown that goes with the
+            picture, from the origin on.
+    """
 
     def __init__(
-        self, info: VideoInfo, pts: Sequence[int], duration_pts: int, origin: Fraction | None
+        self,
+        info: VideoInfo,
+        pts: Sequence[int],
+        duration_pts: int,
+        origin: Fraction | None,
+        stretch: Fraction = Fraction(1),
     ) -> None:
-        self.time_base = info.time_base
+        self.time_base, self.stretch = info.time_base, stretch
         if origin is None:
             starts = [info.start_seconds, *(a.start_seconds for a in info.audio)]
             origin = max(Fraction(0), min(starts))
@@ -243,7 +265,7 @@ class _SubtitleCopy:
             self.stream.disposition = disposition_of(template) or 0
 
     def packets(self) -> Iterator[tuple[Fraction, Any]]:
-        origin = self._clock.origin
+        origin, stretch = self._clock.origin, self._clock.stretch
         last: int | None = None
         with open_media(self._source) as container:
             stream: Any = container.streams[self._index]
@@ -255,8 +277,8 @@ class _SubtitleCopy:
                     continue
                 if self._stop is not None and packet.pts * base >= self._stop:
                     return
-                at = packet.pts - shift
-                length = packet.duration or 0
+                at = round((packet.pts - shift) * stretch)
+                length = round((packet.duration or 0) * stretch)
                 if at < 0:
                     # Begun before the part that is written: shown for the rest of its time.
                     at, length = 0, length + at
@@ -378,17 +400,19 @@ class _NewTrack:
         self._stop = stop
         self._cancel = cancel
         self._source_stream = stream
-        self._rate = _supported_rate(target.encoder, track.rate)
-        if stream is not None:
-            channels = stream.channels
-        elif isinstance(track.samples, np.ndarray):
-            channels = 1 if track.samples.ndim == 1 else track.samples.shape[1]
-        else:
-            channels = 2
+        encoder = track.encoder or target.encoder
+        self._rate = _supported_rate(encoder, track.rate)
+        channels = track.channels if stream is None else stream.channels
         self._channels = channels if channels in _LAYOUTS else 2
-        self.stream = made.add_stream(target.encoder, rate=self._rate)
-        self.stream.codec_context.layout = _LAYOUTS[self._channels]
-        self.stream.bit_rate = _BIT_RATE_PER_CHANNEL[target.encoder] * max(2, self._channels)
+        self._exact = encoder in _LOSSLESS
+        self.stream = made.add_stream(encoder, rate=self._rate)
+        context = self.stream.codec_context
+        context.layout = _LAYOUTS[self._channels]
+        if self._exact:
+            # Encoders take 24 bits in the upper part of 32; ALAC alone wants a plane a channel.
+            context.format = "s32p" if encoder == "alac" else "s32"
+        else:
+            context.bit_rate = _BIT_RATE_PER_CHANNEL[encoder] * max(2, self._channels)
         if track.language:
             self.stream.metadata["language"] = track.language
         if track.title:
@@ -403,6 +427,13 @@ class _NewTrack:
             for at in range(0, len(samples), track.rate):
                 block = samples[at : at + track.rate]
                 yield AudioBlock(start + Fraction(at, track.rate), block)
+            return
+        if not isinstance(track.samples, Path):
+            start = clock.origin if track.start is None else track.start
+            given = 0
+            for piece in track.samples():
+                yield AudioBlock(start + Fraction(given, track.rate), piece)
+                given += len(piece)
             return
         index = None if self._source_stream is None else self._source_stream.index
         blocks = decode_audio(
@@ -431,9 +462,10 @@ class _NewTrack:
             self._blocks(), rate=self._track.rate, start=self._clock.origin, stop=self._stop
         ):
             self._cancel.raise_if_cancelled()
+            values: npt.NDArray[Any] = _as_24_bits(samples) if self._exact else samples
             frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(samples.reshape(1, -1)),
-                format="flt",
+                np.ascontiguousarray(values.reshape(1, -1)),
+                format="s32" if self._exact else "flt",
                 layout=_LAYOUTS[self._channels],
             )
             frame.sample_rate = self._track.rate
@@ -446,6 +478,13 @@ class _NewTrack:
     def _timed(self, packets: list[Any]) -> Iterator[tuple[Fraction, Any]]:
         for packet in packets:
             yield packet.pts * Fraction(packet.time_base), packet
+
+
+def _as_24_bits(samples: FloatSamples) -> npt.NDArray[np.int32]:
+    """Samples in [-1, 1] as whole numbers in the upper 24 of 32 bits; those that came from 24 bits
+    or less are the same again."""
+    whole = np.rint(samples.astype(np.float64) * 2**23)
+    return np.clip(whole, -(2**23), 2**23 - 1).astype(np.int32) << 8
 
 
 def _supported_rate(encoder: str, rate: int) -> int:

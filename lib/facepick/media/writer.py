@@ -72,6 +72,7 @@ def join_segments(
     metadata: Mapping[str, str] | None = None,
     origin: Fraction | None = None,
     stop: Fraction | None = None,
+    stretch: Fraction = Fraction(1),
     cancel: CancelToken = never,
 ) -> tuple[str, ...]:
     """Put segments and sound into one file, which appears whole or not at all.
@@ -92,6 +93,8 @@ def join_segments(
             broadcast starts at 0.
         stop: where kept streams end, on the source's clock; None keeps them whole.  Give it
             with `origin` when the frames are a part of the source.
+        stretch: how many times slower than in the source the frames are shown; subtitles and
+            chapters go with them.
         cancel: looked at for every packet.
 
     Returns:
@@ -110,7 +113,7 @@ def join_segments(
     audio = AudioOut.keep(info) if audio is None else audio
     parts = [_read_segment(path) for path in segments]
     _check_segments(parts, pts)
-    clock = OutputClock(info, pts, duration_pts, origin)
+    clock = OutputClock(info, pts, duration_pts, origin, stretch)
     part = _temporary(out)
     try:
         with ExitStack() as stack:
@@ -193,7 +196,9 @@ def _copy_chapters(made: Any, source: Path, clock: OutputClock, stop: Fraction |
     for chapter in found:
         base = Fraction(chapter["time_base"] or Fraction(1, 1000))
         shift = round(clock.origin / base)
-        start, end = (max(0, chapter[key] - shift) for key in ("start", "end"))
+        start, end = (
+            max(0, round((chapter[key] - shift) * clock.stretch)) for key in ("start", "end")
+        )
         moved.append({**chapter, "start": start, "end": max(start, end)})
     made.set_chapters(moved)
     return True

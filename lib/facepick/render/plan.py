@@ -36,16 +36,40 @@ class OutputSettings:
     original: str = setting(
         "replace",
         label="Original sound",
-        help="What happens to the video's own sound where there is new speech: kept beside it, "
-        "ducked below it, or replaced by it.",
-        choices=("keep", "duck", "replace"),
+        help="replace: off where there is new speech, music too, and as it was elsewhere; duck: "
+        "14 dB lower there; keep: beside it; mute: off everywhere.",
+        choices=("replace", "duck", "keep", "mute"),
+    )
+    soundtrack: str | None = setting(
+        None,
+        label="Finished soundtrack",
+        help="A finished mix: the sound of the result, sample by sample. The lips follow it, or "
+        "the lines if there are any.",
+        kind="file",
+        advanced=True,
+    )
+    background: str | None = setting(
+        None,
+        label="Music and effects",
+        help="A music-and-effects stem: heard over the whole length in place of the original, with "
+        "the new speech over it.",
+        kind="file",
+        advanced=True,
+    )
+    separate: str = setting(
+        "none",
+        label="Separate",
+        help="voices: make music and effects from the original, with a separator that you bring.",
+        choices=("none", "voices"),
+        advanced=True,
     )
     length: str = setting(
         "cut",
         label="When the speech is longer",
         help="cut: stop the speech with the video; loop, bounce or freeze: make the video longer; "
-        "silence: the length of the video, with silence after shorter speech.",
-        choices=("cut", "loop", "bounce", "freeze", "silence"),
+        "silence: the length of the video, with silence after shorter speech; remap: play the "
+        "picture evenly slower, or faster, to end with the speech.",
+        choices=("cut", "loop", "bounce", "freeze", "silence", "remap"),
         advanced=True,
     )
     provenance: bool = setting(
@@ -85,7 +109,7 @@ class Assignment:
     consent: str | None = None
 
     def files(self) -> tuple[str, ...]:
-        """Photos and sound that it is made of, by path."""
+        """Photos and speech that it is made of, by path."""
         return (*self.source, *(line.path for line in self.speech))
 
     def to_json(self) -> dict[str, Any]:
@@ -147,7 +171,8 @@ class RenderPlan:
     start: int = 0
     stop: int | None = None
 
-    FORMAT = "facepick-plan/1"
+    FORMAT = "facepick-plan/2"
+    FORMATS = ("facepick-plan/1", FORMAT)
 
     def __post_init__(self) -> None:
         if not self.assignments:
@@ -166,7 +191,10 @@ class RenderPlan:
         self.validate_inputs(registry)
         seen: dict[tuple[str, str], str] = {}
         for item in self.assignments:
-            for person in item.selection.resolve(scan):
+            people = item.selection.resolve(scan)
+            if len(people) > 1 and not item.speech and self.lines_of(item):
+                raise _who_speaks()
+            for person in people:
                 key = (person.id, item.flow)
                 if key in seen:
                     raise UserInputError(
@@ -188,7 +216,13 @@ class RenderPlan:
         for item in self.assignments:
             spec = registry.get(item.flow, item.engine).spec
             from_mapping(spec.settings, item.settings)
-            _validate_inputs(item, spec)
+            _validate_inputs(item, spec, speaks=bool(self.lines_of(item)))
+        follow = [item for item in self.assignments if not item.speech and self.lines_of(item)]
+        if len(follow) > 1:
+            raise _who_speaks()
+        for name in (self.output.soundtrack, self.output.background):
+            if name and not Path(name).is_file():
+                raise UserInputError(f"There is no file {name}.", hint="Check the path.")
 
     def engines(
         self, scan: Scan, registry: EngineRegistry
@@ -200,13 +234,41 @@ class RenderPlan:
             for person in item.selection.resolve(scan)
         ]
 
+    def lines_of(self, item: Assignment) -> tuple[SpeechLine, ...]:
+        """What the lips of an assignment follow: its speech, else the finished soundtrack."""
+        if item.speech or item.flow != "lipsync" or not self.output.soundtrack:
+            return item.speech
+        return (SpeechLine(path=self.output.soundtrack),)
+
     @property
     def has_speech(self) -> bool:
-        return any(item.speech for item in self.assignments)
+        return any(self.lines_of(item) for item in self.assignments)
 
     def files(self) -> tuple[str, ...]:
         """Every photo and sound file that is used, each once."""
-        return tuple(dict.fromkeys(name for item in self.assignments for name in item.files()))
+        own = (name for item in self.assignments for name in item.files())
+        heard = (n for n in (self.output.soundtrack, self.output.background) if n)
+        return tuple(dict.fromkeys((*own, *heard)))
+
+    def moved(self, place: Callable[[str], str]) -> RenderPlan:
+        """The same plan with its video, speech and sound where `place` says; not its sources."""
+
+        def placed(name: str | None) -> str | None:
+            return place(name) if name else None
+
+        return replace(
+            self,
+            video=place(self.video),
+            assignments=tuple(
+                replace(item, speech=tuple(replace(s, path=place(s.path)) for s in item.speech))
+                for item in self.assignments
+            ),
+            output=replace(
+                self.output,
+                soundtrack=placed(self.output.soundtrack),
+                background=placed(self.output.background),
+            ),
+        )
 
     def part(self, start: int, stop: int | None) -> RenderPlan:
         """The same plan for a part of the video."""
@@ -227,7 +289,10 @@ class RenderPlan:
 
     @classmethod
     def from_json(cls, data: Any, *, open_file: Callable[[str], Path] | None = None) -> RenderPlan:
-        """A plan from JSON.
+        """A plan from JSON, of this format or an older one.
+
+        In ``facepick-plan/1`` the original was off over the whole length under ``replace``, which
+        is ``mute`` today.
 
         Args:
             open_file: where a file that the plan names lies; given, times of phones are read and
@@ -239,7 +304,7 @@ class RenderPlan:
             NoAudioError, VideoOpenError: times of phones are given for what has no sound.
         """
         entry = _Entry(data, "the plan")
-        if entry.data.get("format") != cls.FORMAT:
+        if entry.data.get("format") not in cls.FORMATS:
             raise UserInputError(
                 f'The plan has the format {entry.data.get("format")!r}, not "{cls.FORMAT}".'
             )
@@ -247,12 +312,15 @@ class RenderPlan:
         if not isinstance(items, list):
             raise UserInputError('"assignments" of the plan must be a list.')
         stop = entry.data.get("stop")
+        output = entry.mapping("output")
+        if entry.data["format"] != cls.FORMAT and output.get("original", "replace") == "replace":
+            output["original"] = "mute"
         return cls(
             video=entry.text("video"),
             content_hash=entry.text("content_hash", ""),
             assignments=tuple(Assignment.from_json(item, open_file=open_file) for item in items),
             encode=from_mapping(EncodeSettings, entry.mapping("encode")),
-            output=from_mapping(OutputSettings, entry.mapping("output")),
+            output=from_mapping(OutputSettings, output),
             scan_settings=entry.mapping("scan_settings"),
             start=entry.number("start", 0),
             stop=None if stop is None else entry.number("stop", 0),
@@ -281,7 +349,7 @@ class RenderPlan:
         def rebased(name: str) -> str:
             return str(base / name) if not Path(name).is_absolute() else name
 
-        plan = cls.from_json(data, open_file=lambda name: Path(rebased(name)))
+        plan = cls.from_json(data, open_file=lambda name: Path(rebased(name))).moved(rebased)
 
         def rebased_source(name: str) -> str:
             there = rebased(name)
@@ -289,13 +357,8 @@ class RenderPlan:
 
         return replace(
             plan,
-            video=rebased(plan.video),
             assignments=tuple(
-                replace(
-                    item,
-                    source=tuple(rebased_source(s) for s in item.source),
-                    speech=tuple(replace(s, path=rebased(s.path)) for s in item.speech),
-                )
+                replace(item, source=tuple(rebased_source(s) for s in item.source))
                 for item in plan.assignments
             ),
         )
@@ -341,8 +404,15 @@ class _Entry:
         return dict(value)
 
 
-def _validate_inputs(item: Assignment, spec: EngineSpec) -> None:
-    if spec.needs_audio and not item.speech:
+def _who_speaks() -> UserInputError:
+    return UserInputError(
+        "Several people are picked, and nothing says who of them speaks in the soundtrack.",
+        hint="Give --lines with their names, or pick one person.",
+    )
+
+
+def _validate_inputs(item: Assignment, spec: EngineSpec, *, speaks: bool) -> None:
+    if spec.needs_audio and not speaks:
         raise UserInputError(
             f"The {spec.label} flow needs speech.", hint="Give a sound file: --audio SPEECH.wav"
         )
@@ -369,13 +439,17 @@ def _line_to_json(line: SpeechLine) -> dict[str, Any]:
         "duration": line.duration_seconds,
         "text": line.text,
     }
+    if line.cue_seconds is not None:
+        data["cue"] = line.cue_seconds
     return data if line.phones is None else {**data, "phones": timings_to_json(line.phones)}
 
 
 def _line_from_json(data: Any, open_file: Callable[[str], Path] | None) -> SpeechLine:
     entry = _Entry(data, "a speech line")
     numbers: dict[str, float | None] = {}
-    for key, default in (("start", 0.0), ("offset", 0.0), ("duration", None)):
+    for key, default in (
+        ("start", 0.0), ("offset", 0.0), ("duration", None), ("cue", None),
+    ):  # fmt: skip
         value = entry.data.get(key, default)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise SettingsError(f'"{key}" of a speech line must be seconds, got {value!r}.')
@@ -391,6 +465,7 @@ def _line_from_json(data: Any, open_file: Callable[[str], Path] | None) -> Speec
         duration_seconds=numbers["duration"],
         text=entry.text("text", None),
         phones=_phones_from_json(entry, open_file),
+        cue_seconds=numbers["cue"],
     )
 
 

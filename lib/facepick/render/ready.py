@@ -46,7 +46,9 @@ def check_files(
         )
         if getattr(settings, "occlusion", "off") == "xseg":
             models.require(XSEG)
-    for path in {line.path: None for item in plan.assignments for line in item.speech}:
+    heard = (plan.output.soundtrack, plan.output.background)
+    spoken = [line.path for item in plan.assignments for line in item.speech]
+    for path in dict.fromkeys([*spoken, *filter(None, heard)]):
         # The generator raises where nothing of the file can be decoded.
         next(decode_audio(path), None)
 

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,7 @@ class Renderer:
         models: where model files are.
         device: see `EngineContext`.
         host_restorers: face restorers of the host.
+        background: see `facepick.render.sound.prepare_sound`.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class Renderer:
         models: ModelStore,
         device: str = "auto",
         host_restorers: Mapping[str, HostRestorer] | None = None,
+        background: Path | None = None,
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> None:
@@ -182,7 +185,9 @@ class Renderer:
             min(scan.frames, stop + LEARNED_FRAMES),
         )
         """The part of the source that engines learn from."""
-        self.sound: Sound = prepare_sound(plan, scan, self.part, cancel=cancel)
+        self.sound: Sound = prepare_sound(
+            plan, scan, self.part, background=background, cancel=cancel
+        )
         self.sources = self.sound.source_frames
         """(n,) int64: for every output frame the source frame whose picture it shows."""
         self.segments = segments_of(scan, self.sources)
@@ -278,6 +283,7 @@ class Renderer:
                 person=person,
                 frames=self.frames,
                 source_frames=self.sources,
+                times=self.sound.times,
                 workspace=folder,
                 models=self.models,
                 device=self.device,
@@ -301,7 +307,7 @@ class Renderer:
         return opened
 
     def _speech(self, assignment: Assignment) -> Speech | None:
-        return self.sound.speech_of(assignment) if assignment.speech else None
+        return self.sound.speech_of(assignment) if self.plan.lines_of(assignment) else None
 
     def _mesh_locator(self, engine: Engine) -> Any:
         if not engine.spec.needs_mesh:
@@ -351,7 +357,7 @@ class Renderer:
         self, segment: Segment, work: Sequence[_Work], meter: ProgressMeter
     ) -> None:
         notes: list[dict[str, Any]] = []
-        writer = SegmentWriter(self._video_file(segment), info=self.scan.video, encode=self._encode)
+        writer = SegmentWriter(self._video_file(segment), info=self.sound.info, encode=self._encode)
         try:
             encoding: BackgroundConsumer[tuple[Picture, int]] = BackgroundConsumer(
                 lambda item: writer.write(*item), depth=self._batch_size
@@ -514,8 +520,16 @@ class Renderer:
     def _report_rows(self) -> Iterator[dict[str, Any]]:
         """The "frames" of the report."""
         for frame, notes in enumerate(self._notes()):
-            time = str(self.sound.time_of(frame))
-            yield {"frame": frame, "time": time, "changes": [note.to_json() for note in notes]}
+            row: dict[str, Any] = {"frame": frame, "time": str(self.sound.time_of(frame))}
+            if self.sound.stretch != 1:
+                row["source_time"] = str(self._filmed_at(frame))
+            yield {**row, "changes": [note.to_json() for note in notes]}
+
+    def _filmed_at(self, output_frame: int) -> Fraction:
+        """Seconds into the source at which the picture of an output frame was filmed."""
+        pts = self.scan.pts
+        ticks = int(pts[self.sources[output_frame]]) - int(pts[0])
+        return ticks * self.scan.video.time_base
 
     def _publish(
         self, out: Path, work: Sequence[_Work], reports: Sequence[Mapping[str, Any]]
@@ -526,13 +540,14 @@ class Renderer:
         left_out = join_segments(
             [self._video_file(s) for s in self.segments],
             out=out,
-            info=self.scan.video,
+            info=self.sound.info,
             pts=self.sound.pts,
             duration_pts=self.sound.last_duration_pts,
-            audio=self.sound.audio(self.workspace, cancel=self.cancel),
+            audio=self.sound.audio(out, cancel=self.cancel),
             metadata=container_metadata(self.plan, pairs),
             origin=self.sound.origin,
             stop=self.sound.stop,
+            stretch=self.sound.stretch,
             cancel=self.cancel,
         )
         tallies = tallied(note for notes in self._notes() for note in notes)
@@ -553,6 +568,7 @@ class Renderer:
                 engine_reports=reports,
                 left_out=left_out,
                 unheard=[u.to_json() for u in self.sound.unheard],
+                stretch=self.sound.stretch,
                 nudity=None if self._nudity is None else self._nudity.to_json(),
             )
             report_file = sidecar_of(out)
@@ -615,9 +631,8 @@ class Renderer:
         return {"file": path.name, "sha256": sha256_of(path, cancel=self.cancel)}
 
     def _remove_work(self, *, keep_debug: bool) -> None:
-        """Remove segments, sound and what engines prepared."""
+        """Remove segments and what engines prepared."""
         shutil.rmtree(self.workspace / "segments", ignore_errors=True)
-        (self.workspace / "mix.wav").unlink(missing_ok=True)
         for folder in self.workspace.glob("[0-9][0-9]-*"):
             # What an engine was asked to keep for looking at stays with the job.
             if keep_debug and (folder / "debug").is_dir():
@@ -632,9 +647,10 @@ def check_target(out: Path, plan: RenderPlan) -> None:
 
     Raises:
         UserInputError: no folder, a name that cannot be, or one of the files it is made of.
-        SettingsError: facepick does not write files with this suffix.
+        SettingsError: facepick does not write files with this suffix, or they cannot hold the
+            audio codec that is asked for.
     """
-    container_of(out)
+    plan.encode.audio_encoder(container_of(out), lossless=False)
     try:
         if out.is_dir():
             raise UserInputError(f"{out} is a folder.", hint="Give a file name, such as out.mp4.")

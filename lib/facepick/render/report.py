@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,7 @@ def build_report(
     nudity: Mapping[str, Any] | None = None,
     left_out: Sequence[str] = (),
     unheard: Sequence[Mapping[str, Any]] = (),
+    stretch: Fraction = Fraction(1),
 ) -> dict[str, Any]:
     """The sidecar as plain JSON, but for its "frames", which may be too many to be held.
 
@@ -170,6 +172,8 @@ def build_report(
         nudity: what the check before a swap found; None where there was none.
         left_out: what of the source could not be kept, a phrase each.
         unheard: speech for which the video is too short, `facepick.render.sound.Unheard`.
+        stretch: how many times slower the picture is shown than it was filmed; where that is not 1
+            every entry of "frames" has its "time" and its "source_time".
     """
     people = []
     for (spec, person), measured in zip(work, engine_reports, strict=True):
@@ -207,6 +211,7 @@ def build_report(
             "sha256": result_hash,
             "frames": frames,
             "unheard": [dict(u) for u in unheard],
+            **({} if stretch == 1 else {"remap": {"stretch": round(float(stretch), 9)}}),
         },
         "models": [dict(m) for m in models],
         **({} if nudity is None else {"nudity": dict(nudity)}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,23 +15,33 @@ import numpy.typing as npt
 from facepick.engines.engine import Speech, SpeechLine
 from facepick.errors import UserInputError
 from facepick.media.dub import (
+    FADE_SECONDS,
+    HeardSound,
     OriginalMode,
     OriginalSound,
+    SoundFormat,
     analysis_original,
     analysis_speech,
+    format_of,
+    heard_again,
     line_seconds,
     lines_end_seconds,
-    mix_rate,
-    write_mix,
+    mix_format,
+    mixed,
+    spans_of,
+    straight,
 )
+from facepick.media.encode import container_of
 from facepick.media.timeline import (
     KEEPS_LENGTH,
+    REMAP_LIMITS,
     LengthMode,
     frames_needed,
     output_pts,
+    remapped_pts,
     source_frames,
 )
-from facepick.media.video import AudioInfo
+from facepick.media.video import AudioInfo, VideoInfo
 from facepick.media.writer import AudioOut, AudioTrack
 from facepick.people.identity import Scan
 from facepick.progress import CancelToken, never
@@ -93,7 +103,7 @@ def unheard_speech(
         return ()
     found = []
     for item in plan.assignments:
-        for line in item.speech:
+        for line in plan.lines_of(item):
             if line.start_seconds >= seconds:
                 continue
             length = line_seconds(line, cancel=cancel)
@@ -124,7 +134,9 @@ class Sound:
         plan, scan: what is rendered.
         lines: all new speech on the output's clock.
         speech: the new speech of each assignment, by position in the plan.
-        original: the source's own sound in this part, or None.
+        heard: what is heard beside the new speech in this part.
+        soundtrack: the finished mix that is heard instead of all that, or None.
+        stretch: how many times slower the picture is shown than it was filmed.
         unheard: speech for which the whole video is too short.
     """
 
@@ -138,7 +150,9 @@ class Sound:
     stop: Fraction | None = None
     lines: tuple[SpeechLine, ...] = ()
     speech: Mapping[int, Speech] = field(default_factory=dict)
-    original: OriginalSound | None = None
+    heard: HeardSound = field(default_factory=HeardSound)
+    soundtrack: Path | None = None
+    stretch: Fraction = Fraction(1)
     unheard: tuple[Unheard, ...] = ()
 
     def time_of(self, frame: int) -> Fraction:
@@ -153,42 +167,91 @@ class Sound:
     def speech_of(self, assignment: Assignment) -> Speech:
         return self.speech[self.plan.assignments.index(assignment)]
 
-    def audio(self, folder: Path, *, cancel: CancelToken = never) -> AudioOut:
-        """What the muxer does about sound; new speech is mixed into a file in `folder`.
+    @property
+    def info(self) -> VideoInfo:
+        """The source, with the time base of the output."""
+        return replace(self.scan.video, time_base=self.time_base)
 
-        Without new speech the source's streams are kept packet by packet.  With it the default
-        stream becomes the mix, and further streams are kept.
-        """
-        video = self.scan.video
-        if not self.lines:
-            return AudioOut.keep(video)
-        main = _default_stream(video.audio)
-        rate = mix_rate(main.sample_rate if main else None)
-        mixed = write_mix(
-            folder / "mix.wav",
-            self.lines,
-            seconds=self.seconds,
-            mode=cast(OriginalMode, self.plan.output.original),
-            original=self.original,
-            length=cast(LengthMode, self.plan.output.length),
-            rate=rate,
-            cancel=cancel,
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """(n,) seconds of every output frame."""
+        return (np.array(self.pts, np.int64) - self.pts[0]).astype(np.float64) * float(
+            self.time_base
         )
-        track = AudioTrack(samples=mixed, rate=rate, start=self.pts[0] * self.time_base)
-        return AudioOut.dub(video, track)
+
+    def audio(self, out: Path, *, cancel: CancelToken = never) -> AudioOut:
+        """What the muxer does about sound; a mix is made while it is written.
+
+        Without new sound the source's streams are kept packet by packet.  With it the default
+        stream becomes the new one, and further streams are kept.
+
+        Args:
+            out: where the result goes; its container says how sound is encoded.
+
+        Raises:
+            NoAudioError, VideoOpenError: a file has no sound.
+            SettingsError: the container cannot hold the audio codec that is asked for.
+        """
+        if not self.lines and self.soundtrack is None and self.heard.background is None:
+            return AudioOut.keep(self.scan.video)
+        first = self.pts[0] * self.time_base
+        if self.soundtrack is not None:
+            form = format_of(self.soundtrack)
+            start = first
+        else:
+            form = mix_format(self.heard, self.lines)
+            start = first - self._lead
+        container = container_of(out)
+        track = AudioTrack(
+            samples=lambda: self._samples(form, cancel),
+            rate=form.rate,
+            channels=form.channels,
+            encoder=self.plan.encode.audio_encoder(container, lossless=form.lossless),
+            start=start,
+        )
+        # Other tracks cannot go with a picture that is shown slower.
+        return (
+            AudioOut.dub(self.scan.video, track) if self.stretch == 1 else AudioOut.replace(track)
+        )
+
+    @property
+    def _lead(self) -> Fraction:
+        """How much of the original is heard before the first frame of a whole video."""
+        if self.origin is not None or self.stretch != 1:
+            return Fraction(0)
+        video = self.scan.video
+        starts = [video.start_seconds, *(a.start_seconds for a in video.audio)]
+        return max(Fraction(0), self.pts[0] * self.time_base - max(Fraction(0), min(starts)))
+
+    def _samples(self, form: SoundFormat, cancel: CancelToken) -> Iterator[npt.NDArray[np.float32]]:
+        if self.soundtrack is not None:
+            offset = self.heard.background_offset
+            return straight(
+                self.soundtrack, seconds=self.seconds, offset=offset, form=form, cancel=cancel
+            )
+        return mixed(
+            self.lines, self.heard, seconds=self.seconds, lead=self._lead, form=form, cancel=cancel
+        )
 
 
 def prepare_sound(
-    plan: RenderPlan, scan: Scan, part: tuple[int, int], *, cancel: CancelToken = never
+    plan: RenderPlan,
+    scan: Scan,
+    part: tuple[int, int],
+    *,
+    background: Path | None = None,
+    cancel: CancelToken = never,
 ) -> Sound:
     """The clock and sound of the output.
 
     Args:
         part: the half-open part of the source that is rendered, in frames.
+        background: what was made of the original where the plan wants its voices taken out.
 
     Raises:
         NoAudioError, VideoOpenError: a line's file has no sound.
-        UserInputError: a line begins when the video is over, and the video is not made longer.
+        UserInputError: a line begins when the video is over, and the video is not made longer; or
+            the picture would have to be stretched too far.
     """
     whole_seconds = video_seconds(scan)
     _check_starts(plan, float(whole_seconds))
@@ -196,43 +259,67 @@ def prepare_sound(
     base = scan.video.time_base
     end = int(scan.pts[stop]) if stop < scan.frames else int(scan.pts[-1]) + scan.duration_pts
     whole = part == (0, scan.frames)
-    begins = (int(scan.pts[start]) - int(scan.pts[0])) * base
     shown = [int(p) for p in scan.pts[start:stop]]
     last = end - shown[-1]
-    by_assignment = [_moved(item.speech, begins, cancel) for item in plan.assignments]
+    mode = cast(LengthMode, plan.output.length)
+    soundtrack = Path(plan.output.soundtrack) if plan.output.soundtrack else None
+    stretch = _stretch(plan, whole_seconds, soundtrack, cancel)
+    begins = (int(scan.pts[start]) - int(scan.pts[0])) * base * stretch
+    by_assignment = [_moved(plan.lines_of(item), begins, cancel) for item in plan.assignments]
     lines = tuple(line for group in by_assignment for line in group)
     count = stop - start
-    if lines and whole:
-        mode = cast(LengthMode, plan.output.length)
+    origin = shown[0] * base
+    sources = np.arange(count, dtype=np.int64)
+    if stretch != 1:
+        pts, last, base = remapped_pts(shown, last, base, stretch)
+    elif lines and whole:
         end_of_speech = lines_end_seconds(lines, cancel=cancel) - HALF_SAMPLE_SECONDS
+        if soundtrack is not None:
+            # A mix is as long as the video, give or take how files are padded.
+            end_of_speech -= Fraction(LEAST_UNHEARD_SECONDS)
         wanted = math.ceil(end_of_speech / base)
         durations = [*np.diff(shown).tolist(), last]
         output = frames_needed(durations, wanted, mode)
         sources = source_frames(count, output, mode)
         pts, last = output_pts(shown, last, sources)
     else:
-        sources, pts = np.arange(count, dtype=np.int64), shown
+        pts = shown
+    seconds = (pts[-1] + last - pts[0]) * base
     main = _default_stream(scan.video.audio)
     original = None
     if main is not None:
+        filmed = (end - int(scan.pts[start])) * scan.video.time_base
         original = OriginalSound(
             path=scan.video.path,
-            start=shown[0] * base,
-            duration=(end - shown[0]) * base,
+            start=origin,
+            duration=None if whole and mode != "loop" else filmed,
             stream=main.index,
+            stretch=stretch,
         )
-    seconds = (pts[-1] + last - pts[0]) * base
-    heard = None
+    own = None
     if plan.has_speech and original is not None:
-        heard = analysis_original(original, seconds=seconds, cancel=cancel)
+        own = analysis_original(original, seconds=seconds, cancel=cancel)
+    chosen = Path(plan.output.background) if plan.output.background else background
+    heard = HeardSound(
+        # The sound of a picture that is shown slower cannot go with it.
+        mode="mute" if stretch != 1 else cast(OriginalMode, plan.output.original),
+        original=original,
+        background=chosen,
+        background_offset=begins,
+        length=mode,
+    )
+    still = _original_heard(heard, soundtrack, lines, own, seconds, cancel)
+    others = len(scan.people) > 1
     speech = {
         number: Speech(
             samples=analysis_speech(group, seconds=seconds, cancel=cancel),
             lines=group,
-            original=heard,
+            original=own,
+            original_heard=still,
+            of_all=others and not plan.assignments[number].speech,
         )
         for number, group in enumerate(by_assignment)
-        if plan.assignments[number].speech
+        if plan.lines_of(plan.assignments[number])
     }
     return Sound(
         source_frames=sources + start,
@@ -241,13 +328,87 @@ def prepare_sound(
         last_duration_pts=last,
         plan=plan,
         scan=scan,
-        origin=None if whole else shown[0] * base,
-        stop=None if whole else end * base,
+        origin=None if whole else origin,
+        stop=None if whole else origin + seconds,
         lines=lines,
         speech=speech,
-        original=original,
+        heard=heard,
+        soundtrack=soundtrack,
+        stretch=stretch,
         unheard=unheard_speech(plan, whole_seconds, cancel=cancel),
     )
+
+
+def _stretch(
+    plan: RenderPlan, seconds: Fraction, soundtrack: Path | None, cancel: CancelToken
+) -> Fraction:
+    """How many times slower the picture is shown, so that it ends with the speech.
+
+    Raises:
+        UserInputError: beyond what anybody would look at.
+    """
+    if plan.output.length != "remap":
+        return Fraction(1)
+    lines = [line for item in plan.assignments for line in plan.lines_of(item)]
+    if soundtrack is not None:
+        lines = [SpeechLine(path=str(soundtrack))]
+    end = lines_end_seconds(lines, cancel=cancel)
+    if not end:
+        return Fraction(1)
+    stretch = (end / seconds).limit_denominator(1_000_000)
+    low, high = REMAP_LIMITS
+    if not low <= stretch <= high:
+        raise UserInputError(
+            f"The speech ends at {float(end):.1f} s and the video at {float(seconds):.1f} s: "
+            f"--length remap would play it {float(stretch):.2g} times as long.",
+            hint=f"It goes from {float(low):g} to {float(high):g} times; "
+            "try --length freeze, loop or cut.",
+        )
+    return stretch
+
+
+def _original_heard(
+    heard: HeardSound,
+    soundtrack: Path | None,
+    lines: Sequence[SpeechLine],
+    original: npt.NDArray[np.float32] | None,
+    seconds: Fraction,
+    cancel: CancelToken,
+) -> tuple[tuple[float, float], ...]:
+    """Where the video's own sound, with the voices in it, is heard in the result."""
+    if original is None:
+        return ()
+    brought = soundtrack or heard.background
+    if brought is not None:
+        # Who mends one line brings a mix that holds the others as they were.
+        line = SpeechLine(path=str(brought), offset_seconds=float(heard.background_offset))
+        if line_is_over(line, cancel):
+            return ()
+        other = analysis_speech([line], seconds=seconds, cancel=cancel)
+        return heard_again(original, other, cancel=cancel)
+    if heard.mode == "mute":
+        return ()
+    spans = spans_of(lines, cancel=cancel)
+    end = float(seconds)
+    if heard.length == "silence":
+        end = min(end, max((float(stop) for _, stop in spans), default=0.0))
+    if heard.mode != "replace":
+        return ((0.0, end),)
+    fade = float(FADE_SECONDS)
+    free, at = [], 0.0
+    for start, stop in spans:
+        if float(start) > at:
+            free.append((at, min(end, float(start))))
+        at = max(0.0, float(stop))
+    if at < end:
+        free.append((at, end))
+    return tuple((a, b) for a, b in free if b - a > 2 * fade)
+
+
+def line_is_over(line: SpeechLine, cancel: CancelToken) -> bool:
+    """Whether a file ends before what is wanted of it begins."""
+    whole = replace(line, offset_seconds=0.0)
+    return line_seconds(whole, cancel=cancel) <= line.offset_seconds
 
 
 def video_seconds(scan: Scan) -> Fraction:
@@ -260,7 +421,12 @@ def _check_starts(plan: RenderPlan, seconds: float) -> None:
     """Refuse speech that nobody would ever hear."""
     if plan.output.length not in KEEPS_LENGTH:
         return
-    late = [n for item in plan.assignments for n in item.speech if n.start_seconds >= seconds]
+    late = [
+        line
+        for item in plan.assignments
+        for line in plan.lines_of(item)
+        if line.start_seconds >= seconds
+    ]
     if late:
         raise UserInputError(
             f"{Path(late[0].path).name} would begin at {late[0].start_seconds:g} s, "
@@ -296,6 +462,7 @@ def _moved(
                 duration_seconds=(
                     None if line.duration_seconds is None else line.duration_seconds + start
                 ),
+                cue_seconds=None if line.cue_seconds is None else max(0, line.cue_seconds + start),
             )
         )
     return tuple(moved)

@@ -67,7 +67,7 @@ def measure_sync(
     reasons = reasons_of(report, "lipsync")
     meters: list[tuple[Identity, tuple[FacePath, ...], SyncMeter, Speech]] = []
     for item in plan.assignments:
-        if item.flow == "lipsync" and item.speech:
+        if item.flow == "lipsync" and plan.lines_of(item):
             speech = sound.speech_of(item)
             language = str(item.settings.get("language", "en-us"))
             for person in item.selection.resolve(scan):

@@ -106,7 +106,10 @@ def output_sources(context: EngineContext) -> npt.NDArray[np.int64]:
 
 
 def output_times(context: EngineContext, sources: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """(frames,) seconds of every output frame: the source's own steps, else its mean step."""
+    """(frames,) seconds of every output frame: as the renderer says, else the source's own steps
+    where they are known, its mean step where they are not."""
+    if context.times is not None:
+        return np.asarray(context.times, np.float64)
     scan = context.scan
     pts = scan.pts.astype(np.float64)
     usual = (pts[-1] - pts[0]) / (len(pts) - 1) if len(pts) > 1 else float(scan.duration_pts)

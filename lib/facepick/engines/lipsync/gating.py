@@ -31,6 +31,8 @@ LEAD_SECONDS = 0.10
 TRAIL_SECONDS = 0.12
 # Three frames at 25 per second.
 FADE_SECONDS = 0.12
+# A dub begins and ends about where the original did.
+DUB_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,12 @@ def gating_of(
     """The gating for one person's new speech.
 
     With ``close``, the mouth is closed where the video's own audio speaks, this person's lips
-    move as if it were their voice, and the new speech is silent.  Whoever only listened keeps
-    the filmed mouth.  A video without audio says nothing of when its people talk, so nothing is
-    closed.
+    move as if it were their voice, the new speech is silent, and that voice is not heard in the
+    result.  Whoever only listened keeps the filmed mouth.  A video without audio says nothing of
+    when its people talk, so nothing is closed.
+
+    Where the new speech holds everybody's voices, this person speaks in it where the lips moved
+    in the original: a dub is spoken where the original was.
 
     Args:
         speech: on the output's clock.
@@ -111,18 +116,24 @@ def gating_of(
     Raises:
         ModelMismatchError, Cancelled.
     """
-    speak = _voiced(speech.samples, vad_model, cancel)
-    speak = merged(Stretch(max(0.0, s.start - LEAD_SECONDS), s.stop + TRAIL_SECONDS) for s in speak)
+    voiced = _voiced(speech.samples, vad_model, cancel)
+    if speech.of_all and voiced:
+        voiced = _common(voiced, _widened(mouth().talking(), DUB_SECONDS, DUB_SECONDS))
+    speak = _widened(voiced, LEAD_SECONDS, TRAIL_SECONDS)
     close: tuple[Stretch, ...] = ()
     if when_silent == "close" and speech.original is not None:
-        talked = _voiced(speech.original, vad_model, cancel)
-        heard = merged(
-            Stretch(max(0.0, s.start - LEAD_SECONDS), s.stop + TRAIL_SECONDS) for s in talked
+        # A mouth that is about to be closed, or opens again, is half shut for this long.
+        heard = _widened(
+            (Stretch(start, stop) for start, stop in speech.original_heard),
+            FADE_SECONDS,
+            FADE_SECONDS,
         )
-        close = _without(heard, speak)
+        if _covers(heard, len(speech.original) / Speech.SAMPLE_RATE):
+            return Gating(speak=speak)
+        talked = _widened(_voiced(speech.original, vad_model, cancel), LEAD_SECONDS, TRAIL_SECONDS)
+        close = _without(_without(talked, speak), heard)
         if close:
-            listened = _without(close, mouth().talking())
-            close = _without(close, listened)
+            close = _common(close, mouth().talking())
     return Gating(speak=speak, close=close)
 
 
@@ -135,6 +146,19 @@ def merged(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
         else:
             out.append(item)
     return tuple(out)
+
+
+def _widened(stretches: Iterable[Stretch], lead: float, trail: float) -> tuple[Stretch, ...]:
+    return merged(Stretch(max(0.0, s.start - lead), s.stop + trail) for s in stretches)
+
+
+def _common(stretches: Sequence[Stretch], others: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """The parts of `stretches` inside `others`; both in time order, none overlapping."""
+    return _without(stretches, _without(stretches, others))
+
+
+def _covers(stretches: Sequence[Stretch], seconds: float) -> bool:
+    return any(s.start <= 0 and s.stop >= seconds for s in stretches)
 
 
 def _without(stretches: Sequence[Stretch], taken: Sequence[Stretch]) -> tuple[Stretch, ...]:

@@ -232,6 +232,7 @@ def _line(
             duration_seconds=duration,
             text=entry.text,
             phones=phones,
+            cue_seconds=entry.stretch,
         ),
     )
 

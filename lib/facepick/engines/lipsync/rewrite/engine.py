@@ -143,6 +143,7 @@ def _key(context: EngineContext, inventory: inventories.Inventory) -> str:
     assert context.speech is not None
     digest = hashlib.sha256()
     digest.update(f"{VERSION} {context.settings} {context.frames} {context.speech.lines}".encode())
+    digest.update(f"{context.speech.original_heard} {context.speech.of_all}".encode())
     digest.update(np.ascontiguousarray(context.speech.samples).tobytes())
     if context.speech.original is not None:
         digest.update(np.ascontiguousarray(context.speech.original).tobytes())
