@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
     from facepick.render.sound import Unheard
 
-__all__ = ["App"]
+__all__ = ["SEPARATOR_VARIABLE", "App"]
+
+SEPARATOR_VARIABLE = "FACEPICK_SEPARATOR"
+"""Environment variable that names the separator where nothing else does."""
 
 # Of as many files as users have open at once.
 _FACTS_KEPT = 200
@@ -60,6 +63,9 @@ class App:
         )
         self.jobs_folder = Workspaces(host.home() / "jobs")
         self._facts: dict[tuple[str, int, int], VideoInfo] = {}
+        self.separator: str | None = os.environ.get(SEPARATOR_VARIABLE) or None
+        """What takes voices out of the original: an ONNX file or a command, see
+        `facepick.render.separation`.  Never from a plan, which may come from a stranger."""
 
     @property
     def cache(self) -> Path:
@@ -435,7 +441,7 @@ class App:
             "render",
             video=plan.video,
             out=str(Path(out).absolute()),
-            request={"plan": plan.to_json()},
+            request={"plan": plan.to_json(), "separator": self.separator},
             owner=owner,
         )
 
@@ -466,14 +472,22 @@ class App:
             "preview",
             video=plan.video,
             out=str(Path(out).absolute()),
-            request={"plan": plan.to_json(), "at": at, "seconds": seconds},
+            request={
+                "plan": plan.to_json(),
+                "at": at,
+                "seconds": seconds,
+                "separator": self.separator,
+            },
             owner=owner,
         )
 
     def _check(self, plan: RenderPlan) -> None:
         """Raises what a job would fail with, as far as it is known before the scan."""
         from facepick.render.ready import check_files
+        from facepick.render.separation import check_separator
 
+        if plan.takes_voices_out:
+            check_separator(self.separator)
         plan.validate_inputs(self.registry)
         check_files(plan, self.registry, self.models, host_restorers=self.toolbox().host_restorers)
 

@@ -26,6 +26,7 @@ def print_json(data: Any) -> None:
 _STAGES = {
     "scan": "Finding people",
     "check": "Checking frames",
+    "separate": "Taking the voices out",
     "prepare": "Learning the face",
     "render": "Rendering",
     "publish": "Writing the result",

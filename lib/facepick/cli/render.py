@@ -82,6 +82,12 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
         add_settings(parser, fields_of(engine.spec.settings), title, taken)
     add_settings(parser, fields_of(EncodeSettings), "compression", taken)
     add_settings(parser, fields_of(OutputSettings), "sound and marks", taken)
+    parser.add_argument(
+        "--separator",
+        metavar="FILE|COMMAND",
+        help="what --separate uses: a UVR-MDX ONNX file, or a command with {in}, {voices} and "
+        "{rest} in the places of files, run without a shell (default: FACEPICK_SEPARATOR)",
+    )
     add_scan_options(parser, taken)
     add_progress(parser)
 
@@ -326,8 +332,18 @@ def _check_speech(app: App, plan: RenderPlan) -> None:
     tell_unheard(entry.to_json() for entry in app.unheard(plan))
 
 
-def _render(options: argparse.Namespace) -> int:
+def _app(options: argparse.Namespace) -> App:
     app = make_app()
+    if options.separator:
+        # A job may go on in another folder.
+        is_file = "{in}" not in options.separator
+        given = options.separator
+        app.separator = str(Path(given).absolute()) if is_file else given
+    return app
+
+
+def _render(options: argparse.Namespace) -> int:
+    app = _app(options)
     plan = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
@@ -338,7 +354,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    app = make_app()
+    app = _app(options)
     plan = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)

@@ -23,6 +23,8 @@ from facepick.render.preview import hardest_moment, side_by_side
 from facepick.render.ready import check_photos
 from facepick.render.renderer import Renderer, check_target
 from facepick.render.report import sidecar_of
+from facepick.render.separation import without_voices
+from facepick.render.sound import original_of, video_seconds
 from facepick.settings import from_mapping
 
 __all__ = ["fetch", "preview", "render", "scan", "scan_video"]
@@ -122,11 +124,36 @@ def _renderer(
     return Renderer(
         replace(plan, content_hash=found.content_hash),
         found,
+        rest=_rest(workspace, plan, found, toolbox, progress, cancel),
         workspace=workspace.folder,
         registry=toolbox.registry,
         models=toolbox.models,
         device=toolbox.device,
         host_restorers=toolbox.host_restorers,
+        progress=progress,
+        cancel=cancel,
+    )
+
+
+def _rest(
+    workspace: Workspace,
+    plan: RenderPlan,
+    found: Scan,
+    toolbox: Toolbox,
+    progress: ProgressSink,
+    cancel: CancelToken,
+) -> Path | None:
+    """The original without its voices, where the plan wants it and it would be heard."""
+    original = original_of(found)
+    if original is None or not plan.takes_voices_out:
+        return None
+    return without_voices(
+        original,
+        workspace.record().request.get("separator"),
+        seconds=video_seconds(found),
+        folder=toolbox.cache / "separated",
+        key=found.content_hash,
+        device=toolbox.device,
         progress=progress,
         cancel=cancel,
     )

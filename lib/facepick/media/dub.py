@@ -43,6 +43,7 @@ __all__ = [
     "lines_end_seconds",
     "mix_format",
     "mixed",
+    "original_pieces",
     "spans_of",
     "straight",
 ]
@@ -144,14 +145,17 @@ class HeardSound:
         original: the video's own sound, when it has some.
         background: music and effects that are heard in its place, unchanged from the first output
             frame on; None for none.
-        background_offset: seconds of it that belong before the first output frame of a part.
+        rest: the original without its voices, likewise; heard inside lines as far as the original
+            is not.
+        offset: seconds of both that belong before the first output frame of a part.
         length: how the output became longer than the video.
     """
 
     mode: OriginalMode = "replace"
     original: OriginalSound | None = None
     background: Path | None = None
-    background_offset: Fraction = Fraction(0)
+    rest: Path | None = None
+    offset: Fraction = Fraction(0)
     length: LengthMode = "cut"
 
 
@@ -200,7 +204,7 @@ def analysis_original(
     filmed = math.ceil(count / original.stretch)
     heard = np.zeros(filmed, np.float32)
     at = 0
-    for piece in _original_pieces(original, original.start, _ANALYSIS_RATE, 1, cancel):
+    for piece in original_pieces(original, original.start, _ANALYSIS_RATE, 1, cancel):
         room = heard[at : at + len(piece)]
         room[:] = piece[: len(room), 0]
         at += len(piece)
@@ -375,6 +379,9 @@ def mixed(
     ]
     inside = _Inside(spans, int(FADE_SECONDS * rate))
     bed = _bed_of(sound, form, lead, spans, cancel)
+    rest = None
+    if sound.rest is not None:
+        rest = _brought(sound.rest, sound.offset, form, lead, cancel)
     total = round((Fraction(seconds) + lead) * rate)
     at = 0
     while at < total or bed.goes_on:
@@ -384,17 +391,32 @@ def mixed(
             break
         chunk = bed.take(at, count)
         depth = inside.depth(at, count)[:, None]
-        if sound.background is None:
-            if sound.mode == "replace":
-                chunk *= 1 - depth
-            elif sound.mode == "duck":
-                chunk *= np.float32(10) ** (np.float32(_DUCK_DB / 20) * depth)
+        if sound.background is None and sound.mode in ("replace", "duck"):
+            share = 1 - depth
+            if sound.mode == "duck":
+                share = np.float32(10) ** (np.float32(_DUCK_DB / 20) * depth)
+            chunk *= share
+            if rest is not None:
+                chunk += (1 - share) * rest.take(at, count)
         for voice in voices if at < total else ():
             voice.add_to(chunk, at, cancel)
         # What was there before stays in [-1, 1] by itself, where it is alone.
         chunk += depth * (_bent(chunk) - chunk)
         yield chunk
         at += count
+
+
+def _brought(
+    file: Path, offset: Fraction, form: SoundFormat, lead: Fraction, cancel: CancelToken
+) -> _Bed:
+    """A file whose sample at `offset` is heard with the first output frame."""
+
+    def pieces() -> Iterator[FloatSamples]:
+        yield np.zeros((round(lead * form.rate), form.channels), np.float32)
+        blocks = _rebased(_decoded(file, form.rate, form.channels, None, cancel, skip=offset))
+        yield from fitted(blocks, rate=form.rate, start=offset, stop=None)
+
+    return _Bed(pieces, form.channels)
 
 
 def _bed_of(
@@ -407,14 +429,7 @@ def _bed_of(
     """What lies under the lines."""
     rate, channels = form.rate, form.channels
     if sound.background is not None:
-        file, offset = sound.background, sound.background_offset
-
-        def background() -> Iterator[FloatSamples]:
-            yield np.zeros((round(lead * rate), channels), np.float32)
-            blocks = _rebased(_decoded(file, rate, channels, None, cancel, skip=offset))
-            yield from fitted(blocks, rate=rate, start=offset, stop=None)
-
-        return _Bed(background, channels)
+        return _brought(sound.background, sound.offset, form, lead, cancel)
     original = sound.original
     if original is None or sound.mode == "mute":
         return _Bed(lambda: iter(()), channels)
@@ -423,7 +438,7 @@ def _bed_of(
     if original.duration is None:
         whole = original
         return _Bed(
-            lambda: _original_pieces(whole, start, rate, channels, cancel),
+            lambda: original_pieces(whole, start, rate, channels, cancel),
             channels,
             end=end,
             fade=max(1, round(_TRIM_FADE_SECONDS * rate)),
@@ -431,7 +446,7 @@ def _bed_of(
         )
     known = original
     return _Bed(
-        lambda: _original_pieces(known, start, rate, channels, cancel),
+        lambda: original_pieces(known, start, rate, channels, cancel),
         channels,
         period=round((original.duration + lead) * rate),
         again=sound.length == "loop",
@@ -633,7 +648,7 @@ def _rebased(blocks: Iterator[AudioBlock]) -> Iterator[AudioBlock]:
         yield AudioBlock(block.start - first, block.samples)
 
 
-def _original_pieces(
+def original_pieces(
     original: OriginalSound, start: Fraction, rate: int, channels: int, cancel: CancelToken
 ) -> Iterator[FloatSamples]:
     """The original from `start` on, on its container's clock."""

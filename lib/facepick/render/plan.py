@@ -244,6 +244,14 @@ class RenderPlan:
     def has_speech(self) -> bool:
         return any(self.lines_of(item) for item in self.assignments)
 
+    @property
+    def takes_voices_out(self) -> bool:
+        """Whether music and effects are to be made from the original, and would be heard."""
+        output = self.output
+        brought = output.soundtrack or output.background
+        heard = output.original != "keep" and output.length != "remap"
+        return output.separate == "voices" and self.has_speech and heard and not brought
+
     def files(self) -> tuple[str, ...]:
         """Every photo and sound file that is used, each once."""
         own = (name for item in self.assignments for name in item.files())

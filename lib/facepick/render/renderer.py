@@ -151,7 +151,7 @@ class Renderer:
         models: where model files are.
         device: see `EngineContext`.
         host_restorers: face restorers of the host.
-        background: see `facepick.render.sound.prepare_sound`.
+        rest: see `facepick.render.sound.prepare_sound`.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Renderer:
         models: ModelStore,
         device: str = "auto",
         host_restorers: Mapping[str, HostRestorer] | None = None,
-        background: Path | None = None,
+        rest: Path | None = None,
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> None:
@@ -185,9 +185,7 @@ class Renderer:
             min(scan.frames, stop + LEARNED_FRAMES),
         )
         """The part of the source that engines learn from."""
-        self.sound: Sound = prepare_sound(
-            plan, scan, self.part, background=background, cancel=cancel
-        )
+        self.sound: Sound = prepare_sound(plan, scan, self.part, rest=rest, cancel=cancel)
         self.sources = self.sound.source_frames
         """(n,) int64: for every output frame the source frame whose picture it shows."""
         self.segments = segments_of(scan, self.sources)

@@ -47,7 +47,14 @@ from facepick.people.identity import Scan
 from facepick.progress import CancelToken, never
 from facepick.render.plan import Assignment, RenderPlan
 
-__all__ = ["Sound", "Unheard", "prepare_sound", "unheard_speech", "video_seconds"]
+__all__ = [
+    "Sound",
+    "Unheard",
+    "original_of",
+    "prepare_sound",
+    "unheard_speech",
+    "video_seconds",
+]
 
 LEAST_UNHEARD_SECONDS = 0.05
 """A frame at 25 a second is 0.04 s: less than this is how files are padded, not speech."""
@@ -225,7 +232,7 @@ class Sound:
 
     def _samples(self, form: SoundFormat, cancel: CancelToken) -> Iterator[npt.NDArray[np.float32]]:
         if self.soundtrack is not None:
-            offset = self.heard.background_offset
+            offset = self.heard.offset
             return straight(
                 self.soundtrack, seconds=self.seconds, offset=offset, form=form, cancel=cancel
             )
@@ -239,14 +246,14 @@ def prepare_sound(
     scan: Scan,
     part: tuple[int, int],
     *,
-    background: Path | None = None,
+    rest: Path | None = None,
     cancel: CancelToken = never,
 ) -> Sound:
     """The clock and sound of the output.
 
     Args:
         part: the half-open part of the source that is rendered, in frames.
-        background: what was made of the original where the plan wants its voices taken out.
+        rest: the original without its voices, where the plan wants them taken out.
 
     Raises:
         NoAudioError, VideoOpenError: a line's file has no sound.
@@ -285,27 +292,29 @@ def prepare_sound(
     else:
         pts = shown
     seconds = (pts[-1] + last - pts[0]) * base
-    main = _default_stream(scan.video.audio)
-    original = None
-    if main is not None:
+    original = original_of(scan)
+    if original is not None:
         filmed = (end - int(scan.pts[start])) * scan.video.time_base
-        original = OriginalSound(
-            path=scan.video.path,
+        original = replace(
+            original,
             start=origin,
             duration=None if whole and mode != "loop" else filmed,
-            stream=main.index,
             stretch=stretch,
         )
     own = None
     if plan.has_speech and original is not None:
         own = analysis_original(original, seconds=seconds, cancel=cancel)
-    chosen = Path(plan.output.background) if plan.output.background else background
+    # The sound of a picture that is shown slower cannot go with it.
+    heard_mode = "mute" if stretch != 1 else cast(OriginalMode, plan.output.original)
+    background = Path(plan.output.background) if plan.output.background else None
+    if background is None and heard_mode == "mute" and stretch == 1:
+        background = rest
     heard = HeardSound(
-        # The sound of a picture that is shown slower cannot go with it.
-        mode="mute" if stretch != 1 else cast(OriginalMode, plan.output.original),
+        mode=heard_mode,
         original=original,
-        background=chosen,
-        background_offset=begins,
+        background=background,
+        rest=None if background is not None or stretch != 1 else rest,
+        offset=begins,
         length=mode,
     )
     still = _original_heard(heard, soundtrack, lines, own, seconds, cancel)
@@ -381,7 +390,7 @@ def _original_heard(
     brought = soundtrack or heard.background
     if brought is not None:
         # Who mends one line brings a mix that holds the others as they were.
-        line = SpeechLine(path=str(brought), offset_seconds=float(heard.background_offset))
+        line = SpeechLine(path=str(brought), offset_seconds=float(heard.offset))
         if line_is_over(line, cancel):
             return ()
         other = analysis_speech([line], seconds=seconds, cancel=cancel)
@@ -409,6 +418,15 @@ def line_is_over(line: SpeechLine, cancel: CancelToken) -> bool:
     """Whether a file ends before what is wanted of it begins."""
     whole = replace(line, offset_seconds=0.0)
     return line_seconds(whole, cancel=cancel) <= line.offset_seconds
+
+
+def original_of(scan: Scan) -> OriginalSound | None:
+    """The video's own sound from its first frame on, or None when it has none."""
+    main = _default_stream(scan.video.audio)
+    if main is None:
+        return None
+    first = int(scan.pts[0]) * scan.video.time_base
+    return OriginalSound(path=scan.video.path, start=first, stream=main.index)
 
 
 def video_seconds(scan: Scan) -> Fraction:
