@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.films import written_film
+
 from facepick.engines.engine import SpeechLine
 from facepick.engines.lipsync.speech import person_speech
 from facepick.errors import Cancelled, NoAudioError, UserInputError
@@ -21,6 +23,7 @@ from facepick.media.dub import (
     mix_format,
     mixed,
 )
+from facepick.media.audio import mixing_of, read_audio
 from facepick.media.ffmpeg import loudness
 from facepick.progress import CancelToken, never
 
@@ -404,3 +407,14 @@ def test_stopping_leaves_nothing_behind(tmp_path: Path) -> None:
             cancel=token,
         )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.wav"]
+
+
+def test_the_loudness_of_surround_is_that_of_its_stereo(tmp_path: Path) -> None:
+    """With a layout that the file names; a bare WAV of six channels names none."""
+    sound = (noise(3, 48_000, 0.1)[:, None] * np.ones(6)[None]).copy()
+    film = written_film(tmp_path / "film.mov", np.rint(sound * 32767).astype(np.int16), frames=75)
+    mixing = mixing_of("5.1", 6, 2)
+    assert mixing is not None
+    stereo, rate = read_audio(film, channels=2)
+    wanted = loudness(write_wav(tmp_path / "stereo.wav", stereo, rate))
+    assert loudness(film, mixing=mixing.tolist()) == pytest.approx(wanted, abs=0.1)

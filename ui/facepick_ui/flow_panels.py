@@ -64,7 +64,7 @@ def choices_of(
     """Label and value of each choice; the label says when it lacks a model file."""
     missing = " " + messages.text("needs_file", language)
     return [
-        (messages.choice_label(c, language) + (missing if lacks(c) else ""), c)
+        (messages.choice_label(c, language, field.ui.label) + (missing if lacks(c) else ""), c)
         for c in field.ui.choices
     ]
 

@@ -215,6 +215,18 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Upload exactly one list (.json or .srt) together with its sound files.",
         "请上传一个列表（.json 或 .srt）及其声音文件。",
     ),
+    "sound_hint": (
+        "Where the original is replaced, its music is off, too. Lowered, it stays; a stem of music "
+        "and effects keeps it whole.",
+        "替换原声处，音乐也会消失。选择压低可保留音乐；提供配乐与音效轨则完整保留。",
+    ),
+    "sound_files": ("Finished soundtrack, music and effects", "成品混音、配乐与音效"),
+    "sound_files_hint": (
+        "A finished soundtrack is the sound of the result as it is; nothing else of this card is "
+        "heard then, and the speech above only moves the lips. Without speech the lips follow it.",
+        "成品混音会原样成为结果的声音，此卡片中的其他声音不再听到，上面的语音只用于口型；"
+        "未提供语音时，口型跟随成品混音。",
+    ),
     "speech_says": ("Speech", "语音"),
     "unheard": (
         "The last {seconds} s of {file} are left out.",
@@ -375,6 +387,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "state_interrupted": ("interrupted", "已中断"),
     "stage_queued": ("Starting", "正在启动"),
     "stage_scan": ("Looking for people", "正在查找人物"),
+    "stage_separate": ("Taking the voices out", "正在去除人声"),
     "stage_prepare": ("Preparing", "准备中"),
     "stage_render": ("Rendering", "正在生成"),
     "stage_publish": ("Writing the file", "正在写入文件"),
@@ -491,8 +504,21 @@ def setting_help(label: str, english: str, language: str) -> str:
     return english
 
 
-def choice_label(choice: str, language: str) -> str:
+CHOICE_WORDS: dict[tuple[str, str], tuple[str, str]] = {
+    ("Original sound", "replace"): ("replaced where there is new speech", "有新语音处替换"),
+    ("Original sound", "duck"): ("lowered where there is new speech", "有新语音处压低"),
+    ("Original sound", "keep"): ("kept, beside the new speech", "保留，与新语音同时听到"),
+    ("Original sound", "mute"): ("off everywhere", "全程静音"),
+    ("Separate", "none"): ("nothing", "不分离"),
+    ("When the speech is longer", "remap"): ("play the picture slower", "画面放慢"),
+}
+"""Setting and choice -> words in English and Chinese, where the code says too little."""
+
+
+def choice_label(choice: str, language: str, setting: str = "") -> str:
     """How a choice of a setting is shown."""
+    if (setting, choice) in CHOICE_WORDS:
+        return CHOICE_WORDS[setting, choice][language == "zh"]
     if language == "zh":
         return chinese.CHOICES.get(choice, choice)
     return choice.replace("_", " ")

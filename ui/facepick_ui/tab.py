@@ -46,6 +46,7 @@ SPEECH_PARTS = (
 """Widgets that say what is heard, and when."""
 
 SPEECH_OUTPUT = ("original", "length")
+SOUND_FILES = ("soundtrack", "background", "separate")
 """Settings of the output that only matter to new speech, and stand beside it."""
 
 
@@ -481,6 +482,13 @@ class _Layout:
                 self.page.output_widgets += self.widgets(
                     settings_widgets(OutputSettings, "output_", self.language, only=SPEECH_OUTPUT)
                 )
+            self.hint("sound_hint", "sound_hint")
+            with self.add("sound_files", "Accordion", words="sound_files", open=False):
+                self.hint("sound_files_hint", "sound_files_hint")
+                with self.add("sound_files_row", "Row"):
+                    self.page.output_widgets += self.widgets(
+                        settings_widgets(OutputSettings, "output_", self.language, only=SOUND_FILES)
+                    )
 
     def _swap_inputs(self) -> None:
         with self.add("swap_inputs", "Column", visible=False):
@@ -547,7 +555,12 @@ class _Layout:
             )  # fmt: skip
             with self.add("render_settings", "Column"):
                 self.page.output_widgets += self.widgets(
-                    settings_widgets(OutputSettings, "output_", self.language, skip=SPEECH_OUTPUT)
+                    settings_widgets(
+                        OutputSettings,
+                        "output_",
+                        self.language,
+                        skip=(*SPEECH_OUTPUT, *SOUND_FILES),
+                    )
                 )
                 self.page.encode_widgets = self.widgets(
                     settings_widgets(EncodeSettings, "encode_", self.language)
@@ -635,7 +648,7 @@ class _Wiring:
         self._dependent_settings()
         plan = self.page.plan_names()
         # `change`: a recording, and a file taken away, have no event of their own in gradio 3.
-        for name in (*SPEECH_PARTS, "output_length"):
+        for name in (*SPEECH_PARTS, "output_length", "output_soundtrack"):
             on(c[name].change, h.hear, plan, outputs=[c["speech_note"]])
         on(c["keep"].click, h.keep, plan)
         on(c["render"].click, h.render, plan, watch=True)

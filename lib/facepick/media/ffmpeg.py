@@ -147,7 +147,7 @@ def loudness(
             f"c{side}=" + "+".join(f"{row[side]:.6f}*c{n}" for n, row in enumerate(mixing))
             for side in (0, 1)
         )
-        sound = sound.filter("pan", f"stereo|{sides}")
+        sound = sound.filter("pan", args=f"stereo|{sides}")
     sound = sound.filter("loudnorm", print_format="json", dual_mono="true")
     printed = run(ffmpeg.output(sound, "-", format="null"), cancel=cancel)
     report = json.loads(printed[printed.rindex("{") : printed.rindex("}") + 1])

@@ -67,6 +67,10 @@ class Render(People):
         output = changed_values(
             self.page.output_widgets, [named[w.name] for w in self.page.output_widgets]
         )
+        for widget in self.page.output_widgets:
+            if widget.field.kind == "file" and output.get(widget.field.name):
+                upload = Path(output[widget.field.name])
+                output[widget.field.name] = str(self._keep_upload(session, upload, "sound"))
         plan = self.app.make_plan(
             session.video,
             assignments,

@@ -39,9 +39,12 @@ class Speech(Base):
         """
         uploads = [Path(p) for p in paths_of(values["lines"])]
         if uploads:
-            return self._listed(session, uploads, people)
+            return self._listed(session, uploads, people, path_of(values["output_soundtrack"]))
         path = path_of(values["speech"]) or path_of(values["recording"])
         if path is None:
+            if values["output_soundtrack"]:
+                # The lips follow the finished soundtrack.
+                return [(tuple(people), ())]
             raise Say("speech_needed")
         kept = self._keep_upload(session, Path(path), "speech")
         duration = _seconds(values["speech_duration"])
@@ -59,7 +62,11 @@ class Speech(Base):
         return [(tuple(people), (line,))]
 
     def _listed(
-        self, session: Session, uploads: Sequence[Path], people: Sequence[str]
+        self,
+        session: Session,
+        uploads: Sequence[Path],
+        people: Sequence[str],
+        soundtrack: str | None,
     ) -> list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]]:
         from facepick.engines.lipsync.lines import read_lines
 
@@ -72,6 +79,9 @@ class Speech(Base):
             raise Say("lines_one_list")
         folder = self._side_by_side(session, uploads)
         audio = folder / plain_name(sounds[0].name, "speech") if len(sounds) == 1 else None
+        if not sounds and soundtrack:
+            # Lines without sounds of their own are cut from the finished mix.
+            audio = self._keep_upload(session, Path(soundtrack), "speech")
         scan = self._scan_or_say(session)
         speakers: dict[str, list[SpeechLine]] = {}
         script = folder / plain_name(lists[0].name, "lines")
