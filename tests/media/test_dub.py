@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tests.films import written_film
 
 from facepick.engines.engine import SpeechLine
 from facepick.engines.lipsync.speech import person_speech
 from facepick.errors import Cancelled, NoAudioError, UserInputError
+from facepick.media.audio import mixing_of, read_audio
 from facepick.media.dub import (
     HeardSound,
     OriginalSound,
@@ -23,7 +23,6 @@ from facepick.media.dub import (
     mix_format,
     mixed,
 )
-from facepick.media.audio import mixing_of, read_audio
 from facepick.media.ffmpeg import loudness
 from facepick.progress import CancelToken, never
 
