@@ -21,7 +21,7 @@ from facepick.home import home_dir
 from facepick.models.catalog import all_specs, default_specs
 from facepick.models.store import ModelStore, default_store
 
-__all__ = ["Check", "run_checks"]
+__all__ = ["Check", "host_pins", "run_checks"]
 
 # A minute of 1080p takes about 60 MB at CRF 18; segments and result exist at the same time.
 _ROOM_BYTES = 2 * 1024**3
@@ -99,6 +99,7 @@ def run_checks(models: ModelStore | None = None, *, home: Path | None = None) ->
     found = [_python()]
     found += [_package(package) for package in _PACKAGES]
     found += _opencv()
+    found += host_pins(Path(__file__).absolute().parents[2])
     parts: tuple[Callable[[], Iterator[Check]], ...] = (_ffmpeg, _encoders, _providers, _torch)
     for part in parts:
         found += part()
@@ -185,6 +186,49 @@ def _opencv() -> list[Check]:
                     ok=False,
                     detail=why,
                     fix="pip install --force-reinstall --no-deps opencv-python",
+                )
+            )
+    return checks
+
+
+# Where A1111 and Forge, and where Forge Neo and SD.Next pin what they run with.
+_PIN_FILES = ("requirements_versions.txt", "requirements.txt")
+# Those that other programs move, and that break a host or facepick when they are moved.
+_PINNED = ("numpy", "pillow", "protobuf", "opencv-python", "pydantic", "scikit-image")
+
+
+def host_pins(extension: Path) -> list[Check]:
+    """Packages of the WebUI around facepick that are not those which it asks for.
+
+    facepick moves none, so somebody else did: another extension, or one that the WebUI brings.
+
+    Args:
+        extension: folder of facepick, in the WebUI's ``extensions``.
+    """
+    if extension.parent.name != "extensions":
+        return []
+    wanted: dict[str, str] = {}
+    for name in _PIN_FILES:
+        try:
+            text = (extension.parents[1] / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            found = re.match(r"\s*([A-Za-z0-9._-]+)\s*==\s*([^\s;#]+)", line)
+            if found:
+                wanted.setdefault(found[1].lower().replace("_", "-"), found[2])
+    checks = []
+    for name in _PINNED:
+        version = _version(name)
+        if name in wanted and version is not None and version != wanted[name]:
+            checks.append(
+                Check(
+                    name=f"host's {name}",
+                    ok=False,
+                    detail=f"{version}, but the WebUI asks for {wanted[name]}; facepick moves no "
+                    "package, another extension does",
+                    fix=f'Where something breaks: pip install "{name}=={wanted[name]}"',
+                    required=False,
                 )
             )
     return checks

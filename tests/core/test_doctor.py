@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,19 @@ def test_two_opencv_packages_must_be_of_one_version(tmp_path: Path, second: str,
 )
 def test_versions_are_compared_by_their_numbers(version: str, numbers: tuple[int, ...]) -> None:
     assert doctor._numbers(version) == numbers
+
+
+def test_a_package_of_the_webui_that_somebody_has_moved_is_named(tmp_path: Path) -> None:
+    numpy, pillow = version("numpy"), version("pillow")
+    place = tmp_path / "extensions" / "facepick"
+    pins = tmp_path / "requirements_versions.txt"
+    pins.write_text(f"# pins\nGitPython==3.1\nnumpy==1.0  # old\nPillow=={pillow}\nprotobuf>=3\n")
+    [check] = doctor.host_pins(place)
+    assert (check.name, check.ok, check.required) == ("host's numpy", False, False)
+    assert f"{numpy}, but the WebUI asks for 1.0" in check.detail
+    assert "numpy==1.0" in check.fix
+    pins.write_text(f"numpy=={numpy}\n")
+    assert doctor.host_pins(place) == []
+    pins.unlink()
+    assert doctor.host_pins(place) == []
+    assert doctor.host_pins(tmp_path / "elsewhere") == []
