@@ -36,6 +36,7 @@ NEEDED = (
     ("imageio_ffmpeg", "imageio-ffmpeg>=0.5"),
     ("rich", "rich>=13"),
     ("platformdirs", "platformdirs>=3"),
+    ("pysubs2", "pysubs2>=1.7.1"),
 )
 # Without these, facepick does without .pth checkpoints and without further recognition models.
 OPTIONAL = (

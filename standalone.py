@@ -43,7 +43,7 @@ EXIT_STOPPED = 4
 # What must be importable for each set of packages; found without importing anything.
 MODULES = {
     "": ("facepick", "numpy", "av", "cv2", "scenedetect", "onnxruntime", "ffmpeg",
-         "imageio_ffmpeg", "rich", "platformdirs"),
+         "imageio_ffmpeg", "rich", "platformdirs", "pysubs2"),
     "ui": ("facepick_ui", "gradio"),
     "test": ("gradio", "importlinter", "mypy", "playwright", "pytest", "pytest_timeout", "torch",
              "xdist"),

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from facepick.media.video import VideoInfo
     from facepick.media.writer import EncodeSettings
     from facepick.models.spec import ModelSpec
+    from facepick.notices import Notice
     from facepick.people.edits import Edit
     from facepick.people.finder import ScanSettings
     from facepick.people.identity import Scan
     from facepick.recognition.cast import Cast
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
-    from facepick.render.sound import Unheard
 
 __all__ = ["SEPARATOR_VARIABLE", "App"]
 
@@ -157,18 +157,21 @@ class App:
             self._facts[key] = found
         return self._facts[key]
 
-    def unheard(self, plan: RenderPlan) -> tuple[Unheard, ...]:
-        """Speech for which the video is too short, by the length that the file declares.
+    def notices(self, plan: RenderPlan) -> tuple[Notice, ...]:
+        """What can be said of a plan before the video is looked through.
 
-        A render says it exactly; this can be asked before the video is looked through.
+        Of speech that the video is too short for this goes by the length that the file declares;
+        a render says it exactly.
 
         Raises:
             VideoOpenError, NoAudioError, UserInputError: as `facepick.render.sound`.
         """
+        from facepick.render.notices import cut_notices, speech_notices
         from facepick.render.sound import unheard_speech
 
         seconds = self.probe(plan.video).duration_seconds
-        return () if seconds is None else unheard_speech(plan, seconds)
+        unheard = () if seconds is None else unheard_speech(plan, seconds)
+        return (*speech_notices(plan, self.registry), *cut_notices(unheard))
 
     def find_people(
         self,
@@ -218,6 +221,13 @@ class App:
         from facepick.recognition.cast import Cast
 
         return Cast(self.cast_file)
+
+    def known_names(self) -> tuple[str, ...]:
+        """Names of the people that are known; none where the cast cannot be read."""
+        try:
+            return tuple(member.name for member in self.cast().members())
+        except UserInputError:
+            return ()
 
     def remember(self, scan: Scan, person_id: str, name: str) -> int:
         """Add the best faces of a person to the cast; later scans call them by this name.
@@ -423,8 +433,18 @@ class App:
             owner=owner,
         )
 
-    def new_render_job(self, plan: RenderPlan, out: str | Path, *, owner: str = "") -> Workspace:
+    def new_render_job(
+        self,
+        plan: RenderPlan,
+        out: str | Path,
+        *,
+        owner: str = "",
+        notices: Sequence[Notice] = (),
+    ) -> Workspace:
         """A render job that nobody works on yet.
+
+        Args:
+            notices: what was found out when the plan was made; told with the result.
 
         Raises:
             UserInputError, SettingsError: nothing can be written to `out`, or it is a file that
@@ -436,12 +456,16 @@ class App:
         from facepick.render.renderer import check_target
 
         check_target(Path(out).absolute(), plan)
-        self._check(plan)
+        self.check(plan)
         return self.jobs_folder.new(
             "render",
             video=plan.video,
             out=str(Path(out).absolute()),
-            request={"plan": plan.to_json(), "separator": self.separator},
+            request={
+                "plan": plan.to_json(),
+                "separator": self.separator,
+                "notices": [n.to_json() for n in notices],
+            },
             owner=owner,
         )
 
@@ -453,11 +477,13 @@ class App:
         at: float | None = None,
         seconds: float = 3.0,
         owner: str = "",
+        notices: Sequence[Notice] = (),
     ) -> Workspace:
         """A preview job that nobody works on yet.
 
         Args:
             at: second at which it starts; None for the hardest frames of the picked people.
+            notices: as for `new_render_job`.
 
         Raises:
             UserInputError, SettingsError: as `new_render_job`, or it lasts too long.
@@ -465,7 +491,7 @@ class App:
         from facepick.render.renderer import check_target
 
         check_target(Path(out).absolute(), plan)
-        self._check(plan)
+        self.check(plan)
         if not 0 < seconds <= 60:
             raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
         return self.jobs_folder.new(
@@ -477,11 +503,12 @@ class App:
                 "at": at,
                 "seconds": seconds,
                 "separator": self.separator,
+                "notices": [n.to_json() for n in notices],
             },
             owner=owner,
         )
 
-    def _check(self, plan: RenderPlan) -> None:
+    def check(self, plan: RenderPlan) -> None:
         """Raises what a job would fail with, as far as it is known before the scan."""
         from facepick.render.ready import check_files
         from facepick.render.separation import check_separator
@@ -539,8 +566,15 @@ class App:
     ) -> JobRecord:
         return self.start(self.new_scan_job(video, settings=settings, owner=owner))
 
-    def start_render(self, plan: RenderPlan, out: str | Path, *, owner: str = "") -> JobRecord:
-        return self.start(self.new_render_job(plan, out, owner=owner))
+    def start_render(
+        self,
+        plan: RenderPlan,
+        out: str | Path,
+        *,
+        owner: str = "",
+        notices: Sequence[Notice] = (),
+    ) -> JobRecord:
+        return self.start(self.new_render_job(plan, out, owner=owner, notices=notices))
 
     def start_preview(
         self,
@@ -550,8 +584,11 @@ class App:
         at: float | None = None,
         seconds: float = 3.0,
         owner: str = "",
+        notices: Sequence[Notice] = (),
     ) -> JobRecord:
-        return self.start(self.new_preview_job(plan, out, at=at, seconds=seconds, owner=owner))
+        return self.start(
+            self.new_preview_job(plan, out, at=at, seconds=seconds, owner=owner, notices=notices)
+        )
 
     def jobs(self, *, owner: str | None = None) -> list[JobRecord]:
         """All jobs, newest first; with `owner` only that user's."""

@@ -82,6 +82,7 @@ _PACKAGES = (
     _Package("imageio_ffmpeg", ("imageio-ffmpeg",), "0.5"),
     _Package("rich", ("rich",), "13"),
     _Package("platformdirs", ("platformdirs",), "3"),
+    _Package("pysubs2", ("pysubs2",), "1.7.1"),
     _Package("gradio", ("gradio",), "3.41", "ui", "the app"),
     _Package("torch", ("torch",), "2.1.2", "torch", "checkpoints in .pth, face restoration"),
     _Package("deepface", ("deepface",), "0.0.103", "deepface", "further recognition models"),
@@ -100,7 +101,9 @@ def run_checks(models: ModelStore | None = None, *, home: Path | None = None) ->
     found += [_package(package) for package in _PACKAGES]
     found += _opencv()
     found += host_pins(Path(__file__).absolute().parents[2])
-    parts: tuple[Callable[[], Iterator[Check]], ...] = (_ffmpeg, _encoders, _providers, _torch)
+    parts: tuple[Callable[[], Iterator[Check]], ...] = (
+        _ffmpeg, _encoders, _providers, _torch, _espeak,
+    )  # fmt: skip
     for part in parts:
         found += part()
     found += _models(store)
@@ -337,6 +340,33 @@ def _torch() -> Iterator[Check]:
     else:
         detail = "CPU"
     yield Check(name="torch device", ok=True, detail=detail, required=False)
+
+
+def _espeak() -> Iterator[Check]:
+    if not _importable("numpy"):
+        return
+    from facepick.engines.lipsync.rewrite.espeak import WHEEL, espeak_found, spoken_ipa
+    from facepick.notices import ESPEAK_HOW
+
+    use = "says the words of languages other than English for lip sync"
+    found = espeak_found()
+    ok = bool(found) and spoken_ipa("Guten Morgen", "de") is not None
+    where = f"the package {WHEEL}" if found == WHEEL else found
+    version = _version("espeakng-loader") if found == WHEEL else None
+    if found and found != WHEEL:
+        said = re.search(r"text-to-speech: (\S+)", _first_line([found, "--version"]))
+        version = said.group(1) if said else None
+    yield Check(
+        name="espeak-ng",
+        ok=ok,
+        detail=f"{version or 'version unknown'}, {where}; {use}"
+        if ok
+        else f"{where} does not work; {use}"
+        if found
+        else f"not installed; {use}",
+        fix="" if ok else f"Get it with {ESPEAK_HOW}.",
+        required=False,
+    )
 
 
 def _models(store: ModelStore) -> Iterator[Check]:

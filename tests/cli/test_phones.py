@@ -78,7 +78,7 @@ def test_what_is_left_out_is_told(capsys: pytest.CaptureFixture[str], desk: Path
     speak = ["render", "clip.mp4", "-o", "o.mp4", "--person", "P99", "--flow", "lipsync"]
     assert main([*speak, "--audio", "speech.wav", "--phones", "some.ctm"]) == 2
     told = capsys.readouterr().err
-    assert "'XQ' is not known and left to the sound (1 of 90 phones)" in told
+    assert "not known and left to the sound are 'XQ' (1 of 90 phones)" in told
     assert "some.ctm: 13 entries after the end of the sound are left out" in told
 
 

@@ -135,6 +135,7 @@ class FakeApp:
     # --- known people: the core's own, in the host's folder ---
     cast_file = App.cast_file
     cast = App.cast
+    known_names = App.known_names
     remember = App.remember
 
     def explain_faces(self, a: Path, b: Path, sheet: Path) -> dict[str, Any]:
@@ -201,15 +202,24 @@ class FakeApp:
     def start_scan(self, video: Any, *, settings: Any = None, owner: str = "") -> JobRecord:
         return self._start("scan", str(video), None, {"settings": dict(settings or {})}, owner)
 
-    def start_render(self, plan: Any, out: Any, *, owner: str = "") -> JobRecord:
+    def start_render(self, plan: Any, out: Any, *, owner: str = "", notices: Any = ()) -> JobRecord:
         if "gfpgan" in self.lacking:
             raise MissingModelError("No gfpgan.", models=("gfpgan",))
-        return self._start("render", plan.video, str(out), {"plan": plan.to_json()}, owner)
+        request = {"plan": plan.to_json(), "notices": [n.to_json() for n in notices]}
+        return self._start("render", plan.video, str(out), request, owner)
 
     def start_preview(
-        self, plan: Any, out: Any, *, at: Any = None, seconds: float = 3.0, owner: str = ""
+        self,
+        plan: Any,
+        out: Any,
+        *,
+        at: Any = None,
+        seconds: float = 3.0,
+        owner: str = "",
+        notices: Any = (),
     ) -> JobRecord:
-        request = {"plan": plan.to_json(), "at": at, "seconds": seconds}
+        told = [n.to_json() for n in notices]
+        request = {"plan": plan.to_json(), "at": at, "seconds": seconds, "notices": told}
         return self._start("preview", plan.video, str(out), request, owner)
 
     def _start(

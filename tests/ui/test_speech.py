@@ -10,6 +10,7 @@ import pytest
 from tests.sounds import silent_wav
 from tests.ui.support import pick, plan_values
 
+from facepick.notices import Notice
 from facepick_ui import views
 
 
@@ -80,7 +81,8 @@ def test_the_report_says_what_was_not_heard_and_what_was_only_closed(language: s
         "left": {"silence": 10},
     }  # fmt: skip
     assert "30" in views.report_view([person], False, language)
-    note = views.unheard_note([("a<b>.wav", 2.34)], language)
+    cut = Notice(code="speech_cut", facts={"file": "a<b>.wav", "seconds": 2.34})
+    note = views.notices_view([cut], language)
     assert "2.3" in note
     assert "a&lt;b&gt;.wav" in note
-    assert views.unheard_note([], language) == ""
+    assert views.notices_view([], language) == ""

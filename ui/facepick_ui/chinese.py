@@ -19,7 +19,8 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "When silent": ("静音时", "新语音静音时：闭上嘴，或保留原画面。"),
     "Language of the text": (
         "文本的语言",
-        "随语音给出的文字的语言，按 espeak-ng 的名称：en-us、de、fr、cmn。没有文字时不起作用。",
+        "随语音给出的文字的语言，按 espeak-ng 的名称：en-us、de、fr、zh。auto 按文字判断："
+        "拉丁字母视为英语。没有文字时不起作用。",
     ),
     "Mouth offset": ("口型偏移", "使口型比语音晚（正）或早（负）。"),
     "Largest turn of the head": ("最大转头角度", "转头超过该角度的画面保持原样。"),

@@ -37,6 +37,9 @@ class Widget:
             "label": messages.setting_label(ui.label, language, ui.unit),
             "info": messages.setting_help(ui.label, ui.help, language),
         }
+        if self.field.name == "language":
+            # What is written on a Chinese page is Chinese, unless it is said otherwise.
+            words["value"] = "zh" if language == "zh" else self.field.default
         if self.field.kind == "choice":
             words["choices"] = choices_of(self.field, language, self.lacks)
         return words

@@ -13,6 +13,7 @@ from typing import Any
 
 from facepick import errors
 from facepick.models.spec import ModelSpec
+from facepick.notices import Notice, sentence_from
 from facepick_ui import chinese
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "failure_html",
     "language_of",
     "model_purpose",
+    "notice_text",
     "setting_help",
     "setting_label",
     "text",
@@ -205,15 +207,15 @@ _WORDS: dict[str, tuple[str, str]] = {
     "speech_duration": ("Then take (seconds)", "取用语音时长（秒）"),
     "speech_duration_help": ("Of the speech; 0 takes all of it.", "0 表示全部。"),
     "lines_hint": (
-        "Several lines, of several people too: one list (JSON or SRT with start, person, file, "
-        "text, phones) and the files it names, all at once. It replaces the speech above.",
-        "多条台词（可含多人）：请同时上传一个列表（JSON 或 SRT，含开始时间、人物、文件、文字、"
-        "音素时间）及其所列文件。它会取代上面的语音。",
+        "Several lines, of several people too: subtitles (SRT, VTT, ASS) with names, as in “Anna: "
+        "Hello”, or a JSON list, and its sounds, all at once. It replaces the speech above.",
+        "多条台词（可含多人）：请同时上传带名字的字幕（SRT、VTT、ASS，如“李明：你好”）或 JSON "
+        "列表，及其声音。它会取代上面的语音。",
     ),
     "lines": ("List of lines and its sounds", "台词列表及其声音"),
     "lines_one_list": (
-        "Upload exactly one list (.json or .srt) together with its sound files.",
-        "请上传一个列表（.json 或 .srt）及其声音文件。",
+        "Upload exactly one list (.srt, .vtt, .ass or .json) together with its sound files.",
+        "请上传一个列表（.srt、.vtt、.ass 或 .json）及其声音文件。",
     ),
     "sound_hint": (
         "Where the original is replaced, its music is off, too. Lowered, it stays; a stem of music "
@@ -228,14 +230,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "未提供语音时，口型跟随成品混音。",
     ),
     "speech_says": ("Speech", "语音"),
-    "unheard": (
-        "The last {seconds} s of {file} are left out.",
-        "{file} 的最后 {seconds} 秒将被略去。",
-    ),
-    "unheard_help": (
-        "The video ends before. Under “When the speech is longer” it can loop, bounce or freeze.",
-        "视频在此之前结束。可在“语音更长时”中选择循环、往返或定格来延长视频。",
-    ),
+    "notices": ("Please note", "请注意"),
+    "notices_more": ("and {n} more", "另有 {n} 项"),
+    "notices_count": ("{n} notes", "{n} 条提示"),
+    "notices_one": ("1 note", "1 条提示"),
     "lines_more": ("and {n} more lines", "另有 {n} 条台词"),
     "source": ("Photos of the new face", "新面孔的照片"),
     "source_hint": (
@@ -460,6 +458,75 @@ _WORDS: dict[str, tuple[str, str]] = {
     "error_RenderError": ("The video could not be written", "无法写入视频"),
     "error_FacepickError": ("That did not work", "操作失败"),
 }
+
+
+# By code: English where the page says it otherwise than the command line, and Chinese.
+_NOTICES: dict[str, tuple[str, str]] = {
+    "lines_unnamed": ("", "{file}：有 {lines} 条台词没有写名字，全部归 {who}。"),
+    "lines_of_others": (
+        "",
+        "{file}：有 {lines} 条台词被略去，听不到：所选人物中没有叫 {names} 的。"
+        "请同时选择他们，或给人物改成这个名字。",
+    ),
+    "names_as_words": (
+        "",
+        "{file}：有 {lines} 条台词开头像名字（{names}），但没有人叫这个名字，因此当作台词内容。"
+        "如果确是名字，请给人物改成这个名字，或在前面写成 [{first}]:。",
+    ),
+    "cues_shared": ("", "{file}：有 {lines} 条字幕包含多人的话，其时间按各人文字多少分配。"),
+    "line_after_end": (
+        "",
+        "{file}：有 {lines} 条台词被略去，因为它们在视频结束（{end:.1f} 秒）之后才开始，"
+        "第一条在 {start:.1f} 秒。",
+    ),
+    "line_off_screen": (
+        "",
+        "{start:.1f} 秒处的台词（{seconds:.1f} 秒）期间 {who} 不在画面中：听得到，但没有口型。",
+    ),
+    "speech_cut": (
+        "The last {seconds:.1f} s of {file} are left out: the video ends before. Under “When the "
+        "speech is longer” it can loop, bounce or freeze.",
+        "{file} 的最后 {seconds:.1f} 秒将被略去：视频在此之前结束。可在“语音更长时”中选择循环、"
+        "往返或定格来延长视频。",
+    ),
+    "no_voice": ("", "{who}：此人出现时，语音中听不到人声。"),
+    "no_mouths": (
+        "",
+        "{who}：没有改动，因为视频中此人的嘴出现太少或太小，无法学习。"
+        "请使用更长的视频，或换一种方式。",
+    ),
+    "words_unread": (
+        "",
+        "{who}：有 {lines} 条台词的文字没有使用：读 {language} 需要 espeak-ng，而这里没有。"
+        "请安装 espeak-ng，或运行 pip install espeakng-loader。",
+    ),
+    "words_spelled": (
+        "",
+        "{who}：有 {lines} 条台词的文字按字母来读：正确读出 {language} 需要 espeak-ng，而这里没有。"
+        "请安装 espeak-ng，或运行 pip install espeakng-loader。",
+    ),
+    "words_unlike_sound": (
+        "",
+        "{who}：{start:.1f} 秒处台词的文字与声音不符，因此不使用，口型按声音来。"
+        "请检查文字及其语言。",
+    ),
+    "words_too_few": (
+        "",
+        "{who}：{start:.1f} 秒处台词的文字有 {seconds:.1f} 秒声音对不上，那里的口型按声音来。",
+    ),
+    "phones_unknown": ("", "{file}：不认识 {names}，按声音处理（{all} 个音素中的 {phones} 个）。"),
+    "phones_after_end": ("", "{file}：略去声音结束之后的 {phones} 项。"),
+    "stream_left_out": ("", "结果中没有原视频的 {what}。"),
+    "source_damaged": ("", "{file}：跳过了原视频中 {parts} 处损坏的部分。"),
+    "other": ("", "{text}"),
+}
+
+
+def notice_text(notice: Notice, language: str) -> str:
+    """What people should know, in words; not HTML."""
+    english, chinese_words = _NOTICES.get(notice.code, ("", ""))
+    words = chinese_words if language == "zh" else english
+    return sentence_from(words, notice) if words else notice.sentence()
 
 
 def language_of(browser: str | None, host: str | None) -> str:

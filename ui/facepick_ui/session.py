@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.errors import FacepickError
+from facepick.notices import Notice, as_notices
 from facepick.people.identity import Scan
 from facepick.render.plan import Assignment
 
@@ -181,6 +182,7 @@ class Session:
         picked: ids of the picked people, in the order of picking.
         marked: ids of the tracks that are marked for a split.
         kept: assignments in the list.
+        kept_notices: for each of them what was found out when it was made.
         source: the faces that may be put in, or None.
         offer: missing model files that something asked for, or None.
         put_off: whether the user wants to hear nothing of missing files until something needs
@@ -203,6 +205,7 @@ class Session:
     picked: list[str] = field(default_factory=list)
     marked: list[str] = field(default_factory=list)
     kept: list[Assignment] = field(default_factory=list)
+    kept_notices: list[tuple[Notice, ...]] = field(default_factory=list)
     source: SourceChoice | None = None
     offer: Offer | None = None
     put_off: bool = False
@@ -218,7 +221,7 @@ class Session:
         """Start anew with another video; finished work stays in the list of jobs."""
         self.video, self.served = video, served
         self.scan = None
-        self.picked, self.marked, self.kept = [], [], []
+        self.picked, self.marked, self.kept, self.kept_notices = [], [], [], []
         self.at_seconds = 0.0
         # A download goes on, but nothing is left to go on with.
         self.watched = {k: v for k, v in self.watched.items() if k == "fetch"}
@@ -232,6 +235,7 @@ class Session:
             "scan_settings": self.scan_settings,
             "picked": self.picked,
             "kept": [item.to_json() for item in self.kept],
+            "kept_notices": [[n.to_json() for n in told] for told in self.kept_notices],
             "source": None if self.source is None else self.source.to_json(),
             "at_seconds": self.at_seconds,
             "offer": None if self.offer is None else asdict(self.offer),
@@ -246,6 +250,8 @@ class Session:
         self.scan_settings = dict(data.get("scan_settings", {}))
         self.picked = [str(v) for v in data.get("picked", ())]
         self.kept = [Assignment.from_json(v) for v in data.get("kept", ())]
+        told = [as_notices(v) for v in data.get("kept_notices", ())]
+        self.kept_notices = [*told, *[()] * len(self.kept)][: len(self.kept)]
         source = data.get("source")
         self.source = None if source is None else SourceChoice.from_json(source)
         self.at_seconds = float(data.get("at_seconds", 0.0))

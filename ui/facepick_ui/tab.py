@@ -648,8 +648,10 @@ class _Wiring:
         self._dependent_settings()
         plan = self.page.plan_names()
         # `change`: a recording, and a file taken away, have no event of their own in gradio 3.
-        for name in (*SPEECH_PARTS, "output_length", "output_soundtrack"):
+        for name in (*SPEECH_PARTS, "phones", "style", "output_length", "output_soundtrack"):
             on(c[name].change, h.hear, plan, outputs=[c["speech_note"]])
+        for name in ("speech_text", "lipsync_rewrite_language"):
+            on(c[name].blur, h.hear, plan, outputs=[c["speech_note"]])
         on(c["keep"].click, h.keep, plan)
         on(c["render"].click, h.render, plan, watch=True)
         on(c["preview"].click, lambda key, *v: h.preview(key, False, *v), plan, watch=True)

@@ -13,9 +13,10 @@ from typing import Any
 
 from facepick.media.video import VideoInfo
 from facepick.models.spec import ModelSpec
+from facepick.notices import Notice
 from facepick.people.identity import Identity, Scan
 from facepick.progress import Progress
-from facepick_ui.messages import has, model_purpose, text
+from facepick_ui.messages import has, model_purpose, notice_text, text
 
 __all__ = [
     "PALETTE",
@@ -37,6 +38,7 @@ __all__ = [
     "models_note",
     "notice",
     "notice_list",
+    "notices_view",
     "paragraph",
     "people_chips",
     "progress_view",
@@ -45,7 +47,6 @@ __all__ = [
     "source_list",
     "speech_view",
     "timeline",
-    "unheard_note",
     "unusable",
 ]
 
@@ -384,11 +385,10 @@ SPEECH_ROWS = 50
 
 
 def speech_view(rows: Sequence[Row], language: str) -> str:
-    """Who will be heard when, and what the video is too short for.
+    """Who will be heard when.
 
     Args:
-        rows: with ``people`` (label, colour), ``start``, ``stop`` (seconds), ``file``, ``words``
-            and ``over``, the seconds at the end that are left out.
+        rows: with ``people`` (label, colour), ``start``, ``stop`` (seconds), ``file``, ``words``.
     """
     body = "".join(
         f"<tr><td>{'<br>'.join(_dotted(*person) for person in row['people'])}</td>"
@@ -405,18 +405,27 @@ def speech_view(rows: Sequence[Row], language: str) -> str:
     return (
         f'<div class="facepick-list"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody>'
         f"</table>{paragraph(more) if len(rows) > SPEECH_ROWS else ''}</div>"
-        + unheard_note([(row["file"], row["over"]) for row in rows if row["over"]], language)
     )
 
 
-def unheard_note(left_out: Sequence[tuple[str, float]], language: str) -> str:
-    """Which speech the video is too short for: file and seconds; empty when there is none."""
-    if not left_out:
+NOTICES_SHOWN = 12
+"""In a box of the page; the report holds them all."""
+
+
+def notices_view(notices: Sequence[Notice], language: str) -> str:
+    """What people should know of a plan or a result; empty when there is nothing."""
+    if not notices:
         return ""
-    lines = [
-        text("unheard", language, file=file, seconds=f"{seconds:.1f}") for file, seconds in left_out
-    ]
-    return notice(" ".join(lines), text("unheard_help", language), kind="calm")
+    items = "".join(
+        f"<li>{html.escape(notice_text(item, language))}</li>" for item in notices[:NOTICES_SHOWN]
+    )
+    if len(notices) > NOTICES_SHOWN:
+        more = text("notices_more", language, n=len(notices) - NOTICES_SHOWN)
+        items += f"<li>{html.escape(more)}</li>"
+    return (
+        f'<div class="facepick-box facepick-calm facepick-notices">'
+        f"<b>{html.escape(text('notices', language))}</b><ul>{items}</ul></div>"
+    )
 
 
 def _dotted(label: str, color: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,23 @@ from facepick.progress import CancelToken, Progress, ProgressSink
 
 if TYPE_CHECKING:
     from facepick.app import App
+    from facepick.notices import Notice
 
-__all__ = ["make_app", "print_json", "watched"]
+__all__ = ["make_app", "print_json", "tell", "watched"]
 
 
 def print_json(data: Any) -> None:
     """One line of JSON; where the reader may not take UTF-8, in plain ASCII."""
     coded = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
     print(as_json(data) if coded == "utf8" else json.dumps(data), flush=True)
+
+
+def tell(notices: Iterable[Notice], progress: str = "none") -> None:
+    """Say on stderr what people should know; with ``jsonl`` also as lines of their own kind."""
+    for notice in notices:
+        if progress == "jsonl":
+            print_json({"event": "notice", **notice.to_json()})
+        print(f"facepick: {notice.sentence()}", file=sys.stderr)
 
 
 _STAGES = {

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facepick.cli.console import make_app, print_json, watched
-from facepick.cli.jobs import tell_unheard
+from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress
 
 __all__ = ["build_inspect"]
@@ -33,6 +32,8 @@ def build_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from facepick.render.notices import notices_of_report
+
     app = make_app()
     report = app.inspect(options.result)
     flows = {person["flow"] for person in report["people"]}
@@ -53,7 +54,7 @@ def _inspect(options: argparse.Namespace) -> int:
     print(f"{report['result']['path']}: {same[report['unchanged_since']]} it was rendered.")
     print(f"made {report['created']} by {report['tool']['name']} {report['tool']['version']}")
     print(f"source {report['source']['path']} ({report['source']['frames']} frames)")
-    tell_unheard(report["result"].get("unheard", ()))
+    tell(notices_of_report(report))
     for person in report["people"]:
         left = ", ".join(f"{k} {v}" for k, v in person["frames_left"].items()) or "none"
         closed = person.get("frames_closed")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress
 from facepick.errors import Cancelled, UserInputError
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from facepick.jobs.job import JobRecord
     from facepick.jobs.workspace import Workspace
 
-__all__ = ["build_jobs", "do_job", "tell_result", "tell_unheard"]
+__all__ = ["build_jobs", "do_job", "tell_result"]
 
 
 def build_jobs(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +56,7 @@ def do_job(app: App, workspace: Workspace, progress: str) -> int:
 
 def tell_result(record: JobRecord, progress: str) -> None:
     """Print what a job that is done has made, and on stderr what a user may not expect of it."""
+    tell(record.notices, progress)
     if progress == "jsonl":
         print_json({"event": "done", "job": record.id, **record.result})
         return
@@ -69,9 +68,6 @@ def tell_result(record: JobRecord, progress: str) -> None:
             print(f"{name}\t{path}")
         return
     print(record.result.get("out", ""))
-    for phrase in record.result.get("left_out", ()):
-        print(f"facepick: the result is without the source's {phrase}.", file=sys.stderr)
-    tell_unheard(record.result.get("unheard", ()))
     for what, frames in sorted(record.result.get("changed", {}).items()):
         closed = record.result.get("closed", {}).get(what, 0)
         left = record.result.get("left", {}).get(what, {})
@@ -80,25 +76,14 @@ def tell_result(record: JobRecord, progress: str) -> None:
             + (f", {closed} of them to close the mouth" if closed else "")
             + (f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else "")
         )
-        if "lipsync" in what and frames == closed and (closed or "silence" in left):
-            print(
-                f"facepick: {what}: no voice is heard in the speech while the person is seen.",
-                file=sys.stderr,
-            )
-
-
-def tell_unheard(unheard: Iterable[Mapping[str, Any]]) -> None:
-    """Say which speech the video is too short for."""
-    from facepick.render.sound import Unheard
-
-    for entry in unheard:
-        print(f"facepick: {Unheard.sentence_of(entry)}", file=sys.stderr)
 
 
 def _job_line(record: JobRecord) -> str:
     share = record.progress.fraction if record.progress else None
     percent = f" {share:.0%}" if share is not None and record.state != "done" else ""
-    return f"{record.id}\t{record.kind}\t{record.state}{percent}\t{record.subject}"
+    told = len(record.notices)
+    notices = f"\t{told} notice{'s' if told > 1 else ''}" if told else ""
+    return f"{record.id}\t{record.kind}\t{record.state}{percent}\t{record.subject}{notices}"
 
 
 def _jobs_list(options: argparse.Namespace) -> int:
@@ -121,8 +106,11 @@ def _jobs_show(options: argparse.Namespace) -> int:
         print(f"stage: {record.progress.stage} {record.progress.done}/{record.progress.total}")
     if record.error:
         print(f"error: {record.error}")
+    for notice in record.notices:
+        print(f"notice: {notice.sentence()}")
     for key, value in record.result.items():
-        print(f"{key}: {value}")
+        if key != "notices":
+            print(f"{key}: {value}")
     return 0
 
 

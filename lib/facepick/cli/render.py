@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facepick.cli.console import make_app, watched
-from facepick.cli.jobs import do_job, tell_unheard
+from facepick.cli.console import make_app, tell, watched
+from facepick.cli.jobs import do_job
 from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids
 from facepick.errors import SettingsError, UserInputError
 
 if TYPE_CHECKING:
     from facepick.app import App
+    from facepick.engines.engine import SpeechLine
+    from facepick.notices import Notice
     from facepick.render.plan import Assignment, RenderPlan
 
 __all__ = ["build_preview", "build_render"]
@@ -61,7 +63,7 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
     who.add_argument(
         "--lines",
         metavar="FILE",
-        help="speech lines as JSON or SRT: start, person, file, text, phones",
+        help="speech lines with who says them: JSON, SRT, WebVTT, ASS or SSA",
     )
     who.add_argument(
         "--source",
@@ -106,7 +108,8 @@ def build_preview(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=_preview)
 
 
-def _plan(app: App, options: argparse.Namespace) -> RenderPlan:
+def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Notice, ...]]:
+    """The plan, and what was found out while it was made."""
     from dataclasses import replace
 
     from facepick.media.writer import EncodeSettings
@@ -129,16 +132,37 @@ def _plan(app: App, options: argparse.Namespace) -> RenderPlan:
             scan_settings=plan.scan_settings or scan,
         )
         with watched(options.progress) as (sink, token):
-            return app.with_source_photos(plan, progress=sink, cancel=token)
+            return app.with_source_photos(plan, progress=sink, cancel=token), ()
     if not options.video:
         raise UserInputError("No video is given.", hint="facepick render VIDEO -o OUT --person P1")
-    return app.make_plan(
-        options.video,
-        _assignments(app, options),
-        encode=from_mapping(EncodeSettings, encode),
-        output=from_mapping(OutputSettings, output),
-        scan_settings=scan,
-    )
+
+    def plan_of(assignments: Sequence[Assignment]) -> RenderPlan:
+        return app.make_plan(
+            options.video,
+            assignments,
+            encode=from_mapping(EncodeSettings, encode),
+            output=from_mapping(OutputSettings, output),
+            scan_settings=scan,
+        )
+
+    if options.lines:
+        assignments, notices = _line_assignments(app, options, plan_of)
+        return plan_of(assignments), notices
+    return plan_of(_assignments(app, options)), ()
+
+
+def _engine(app: App, options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """The engine that was asked for, and its settings."""
+    if not options.flow:
+        flows = ", ".join(app.registry.flows())
+        raise UserInputError("No flow is given.", hint=f"Give one: --flow {flows}.")
+    engine_id = options.engine or app.registry.of_flow(options.flow)[0].spec.id
+    engine = app.registry.get(options.flow, engine_id)
+    if options.phones and len(options.audio) != 1:
+        raise UserInputError(
+            "--phones goes with one sound file.", hint="Give it: --audio SPEECH.wav"
+        )
+    return engine_id, _engine_settings(options, engine.spec.settings)
 
 
 def _output(options: argparse.Namespace) -> dict[str, Any]:
@@ -187,18 +211,7 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
 
-    if not options.flow:
-        flows = ", ".join(app.registry.flows())
-        raise UserInputError("No flow is given.", hint=f"Give one: --flow {flows}.")
-    engine_id = options.engine or app.registry.of_flow(options.flow)[0].spec.id
-    engine = app.registry.get(options.flow, engine_id)
-    settings = _engine_settings(options, engine.spec.settings)
-    if options.phones and len(options.audio) != 1:
-        raise UserInputError(
-            "--phones goes with one sound file.", hint="Give it: --audio SPEECH.wav"
-        )
-    if options.lines:
-        return _line_assignments(options, engine_id, settings)
+    engine_id, settings = _engine(app, options)
     phones = None
     if options.phones:
         from facepick.engines.lipsync.timings import timings_of
@@ -246,42 +259,56 @@ def _source(app: App, options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _line_assignments(
-    options: argparse.Namespace, engine_id: str, settings: dict[str, Any]
-) -> list[Assignment]:
-    """One assignment for everybody who speaks in the list of lines."""
-    from facepick.engines.engine import SpeechLine
-    from facepick.engines.lipsync.lines import read_lines
+    app: App, options: argparse.Namespace, plan_of: Callable[[Sequence[Assignment]], RenderPlan]
+) -> tuple[list[Assignment], tuple[Notice, ...]]:
+    """One assignment for everybody who speaks in the list of lines, once the people are known."""
+    from facepick.engines.lipsync.lines import read_script
+    from facepick.engines.lipsync.speakers import give_lines
+    from facepick.media.timeline import KEEPS_LENGTH
+    from facepick.people.finder import ScanSettings
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
+    from facepick.render.sound import video_seconds
+    from facepick.settings import from_mapping
 
-    picked = [i for text in options.person for i in ids(text)]
-    # Lines that name no sound are cut from the one that was given; a finished mix is one, too.
-    spoken = options.audio[0] if options.audio else _output(options).get("soundtrack")
-    audio = Path(spoken).absolute() if spoken else None
-    speakers: dict[str, list[SpeechLine]] = {}
-    phones = Path(options.phones) if options.phones else None
-    for item in read_lines(Path(options.lines).absolute(), audio=audio, phones=phones):
-        if item.person is None and len(picked) != 1:
-            raise UserInputError(
-                f"A line at {item.line.start_seconds:g} s of {options.lines} does not say who "
-                "speaks.",
-                hint="Name the person in the list, or give one --person.",
-            )
-        who = item.person or picked[0]
-        if not picked or who in picked:
-            speakers.setdefault(who, []).append(item.line)
-    if not speakers:
-        raise UserInputError(f"Nobody of {', '.join(picked)} speaks in {options.lines}.")
-    return [
-        Assignment(
+    engine_id, settings = _engine(app, options)
+
+    def spoken(who: str, lines: Sequence[SpeechLine]) -> Assignment:
+        return Assignment(
             selection=Selection((who,), options.include_unsure),
             flow=options.flow,
             engine=engine_id,
             settings=settings,
             speech=tuple(lines),
         )
-        for who, lines in speakers.items()
-    ]
+
+    # Lines that name no sound are cut from the one that was given; a finished mix is one, too.
+    sound = options.audio[0] if options.audio else _output(options).get("soundtrack")
+    script = read_script(
+        Path(options.lines).absolute(),
+        audio=Path(sound).absolute() if sound else None,
+        phones=Path(options.phones) if options.phones else None,
+    )
+    # Whatever else is wrong is said before the video is looked through, which takes long.
+    draft = plan_of([spoken("P1", [item.line for item in script.lines()])])
+    app.probe(draft.video)
+    _out(options, draft)
+    app.check(draft)
+    with watched(options.progress) as (sink, token):
+        scan = app.find_people(
+            draft.video,
+            from_mapping(ScanSettings, given(options, ScanSettings)),
+            progress=sink,
+            cancel=token,
+        )
+    found = give_lines(
+        script,
+        scan,
+        [i for text in options.person for i in ids(text)],
+        known=app.known_names(),
+        end=float(video_seconds(scan)) if draft.output.length in KEEPS_LENGTH else None,
+    )
+    return [spoken(who, lines) for who, lines in found.speakers], found.notices
 
 
 def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
@@ -324,12 +351,10 @@ def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
     return path
 
 
-def _check_speech(app: App, plan: RenderPlan) -> None:
+def _check_speech(app: App, plan: RenderPlan, notices: Sequence[Notice], progress: str) -> None:
     """Refuse speech without sound, and tell what will not be heard or used, before a long job."""
     plan.validate_inputs(app.registry)
-    for note in (n for a in plan.assignments for s in a.speech if s.phones for n in s.phones.notes):
-        print(f"facepick: {note}", file=sys.stderr)
-    tell_unheard(entry.to_json() for entry in app.unheard(plan))
+    tell((*notices, *app.notices(plan)), progress)
 
 
 def _app(options: argparse.Namespace) -> App:
@@ -344,21 +369,21 @@ def _app(options: argparse.Namespace) -> App:
 
 def _render(options: argparse.Namespace) -> int:
     app = _app(options)
-    plan = _plan(app, options)
+    plan, notices = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
-    _check_speech(app, plan)
-    job = app.new_render_job(plan, out)
+    _check_speech(app, plan, notices, options.progress)
+    job = app.new_render_job(plan, out, notices=notices)
     _save_plan(options, plan)
     return do_job(app, job, options.progress)
 
 
 def _preview(options: argparse.Namespace) -> int:
     app = _app(options)
-    plan = _plan(app, options)
+    plan, notices = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
-    _check_speech(app, plan)
-    job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds)
+    _check_speech(app, plan, notices, options.progress)
+    job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds, notices=notices)
     _save_plan(options, plan)
     return do_job(app, job, options.progress)

@@ -20,6 +20,7 @@ from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
 from facepick.media.video import VideoInfo
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
+from facepick.notices import Notice
 from facepick.people.identity import Identity, Scan
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
 
@@ -56,6 +57,7 @@ class EngineSpec:
         models: model files it needs; empty for a built-in engine.
         check: raises what `Engine.open` would for want of its own model files, given settings and
             model store, without loading any; None when `models` are needed just as they are.
+        notices: what of the speech it cannot use, given settings and lines, told before the work.
         needs_mesh: requests shall carry the 468-point mesh.
         needs_audio: the assignment must bring speech.
         needs_source: the assignment must bring a source face.
@@ -76,6 +78,7 @@ class EngineSpec:
     settings: type[Any]
     models: tuple[ModelSpec, ...] = ()
     check: Callable[[Any, ModelStore], object] | None = None
+    notices: Callable[[Any, Sequence[SpeechLine]], Sequence[Notice]] | None = None
     needs_mesh: bool = False
     needs_audio: bool = False
     needs_source: bool = False
@@ -113,12 +116,12 @@ class Timings:
     Attributes:
         phones: known phones.
         words: known words, where phones are not known.
-        notes: sentences on what was left out of the file.
+        notices: on what was left out of the file.
     """
 
     phones: tuple[Timed, ...] = ()
     words: tuple[Timed, ...] = ()
-    notes: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
         for row in (self.phones, self.words):
@@ -234,7 +237,10 @@ class EngineSession(Protocol):
         ...
 
     def report(self) -> dict[str, Any]:
-        """What the session measured, as plain JSON, for the sidecar; may be empty."""
+        """What the session measured, as plain JSON, for the sidecar; may be empty.
+
+        ``notices`` in it are a list of what `facepick.notices.Notice.to_json` gives.
+        """
         ...
 
     def close(self) -> None:

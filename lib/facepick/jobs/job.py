@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from facepick.notices import Notice, as_notices, notices_of_result
 from facepick.progress import Progress
 
 __all__ = ["JobKind", "JobRecord", "JobState"]
@@ -66,6 +67,11 @@ class JobRecord:
         """What it is about, for lists: path of the result or of the source, or ids of models."""
         return self.out or self.video or ", ".join(map(str, self.request.get("models", ())))
 
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What people should know: of the result, or while there is none of what was asked."""
+        return notices_of_result(self.result) or as_notices(self.request.get("notices"))
+
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
@@ -79,5 +85,6 @@ class JobRecord:
             "missing": list(self.missing),
             "exit_code": self.exit_code,
             "result": dict(self.result),
+            "notices": [notice.to_json() for notice in self.notices],
             "folder": str(self.folder),
         }

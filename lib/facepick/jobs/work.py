@@ -13,6 +13,7 @@ from facepick.jobs.runner import Toolbox
 from facepick.jobs.workspace import Workspace
 from facepick.media.probe import probe
 from facepick.models.catalog import spec_by_id
+from facepick.notices import as_notices
 from facepick.people.edits import apply_edits, load_edits
 from facepick.people.finder import ScanSettings, content_hash, find_people
 from facepick.people.identity import Scan
@@ -130,6 +131,7 @@ def _renderer(
         models=toolbox.models,
         device=toolbox.device,
         host_restorers=toolbox.host_restorers,
+        notices=as_notices(workspace.record().request.get("notices")),
         progress=progress,
         cancel=cancel,
     )
@@ -177,6 +179,7 @@ def render(
         "left": result.left,
         "left_out": list(result.left_out),
         "unheard": [u.to_json() for u in result.unheard],
+        "notices": [n.to_json() for n in result.notices],
     }
 
 
@@ -202,6 +205,7 @@ def preview(
         "start": part[0],
         "stop": part[1],
         "unheard": [u.to_json() for u in result.unheard],
+        "notices": [n.to_json() for n in result.notices],
     }
 
 

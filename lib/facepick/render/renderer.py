@@ -38,17 +38,26 @@ from facepick.media.reader import VideoReader
 from facepick.media.writer import SegmentWriter, join_segments
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of
+from facepick.notices import Notice, without_repeats
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.footage import PersonFootage, crop_region
 from facepick.render.geometry import FaceState
 from facepick.render.label import LABEL_SECONDS, Label
+from facepick.render.notices import (
+    cut_notices,
+    end_notices,
+    engine_notices,
+    off_screen_notices,
+    speech_notices,
+)
 from facepick.render.nudity import NudityCheck, check_before_swap
 from facepick.render.pipeline import BackgroundConsumer, prefetched
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import (
     FrameNote,
+    Tally,
     build_report,
     container_metadata,
     sidecar_of,
@@ -108,6 +117,7 @@ class RenderResult:
         left: frames left alone by reason, by person id and flow.
         left_out: what of the source could not be kept, a phrase each.
         unheard: speech for which the video is too short.
+        notices: all that people should know of it, these two included.
     """
 
     path: Path
@@ -118,6 +128,7 @@ class RenderResult:
     left: dict[str, dict[str, int]]
     left_out: tuple[str, ...] = ()
     unheard: tuple[Unheard, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -152,6 +163,7 @@ class Renderer:
         device: see `EngineContext`.
         host_restorers: face restorers of the host.
         rest: see `facepick.render.sound.prepare_sound`.
+        notices: what was found out when the plan was made.
     """
 
     def __init__(
@@ -165,6 +177,7 @@ class Renderer:
         device: str = "auto",
         host_restorers: Mapping[str, HostRestorer] | None = None,
         rest: Path | None = None,
+        notices: Sequence[Notice] = (),
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> None:
@@ -176,6 +189,7 @@ class Renderer:
         self.models = models
         self.device = device
         self.host_restorers = dict(host_restorers or {})
+        self.notices = tuple(notices)
         self.progress = progress
         self.cancel = cancel
         stop = scan.frames if plan.stop is None else min(plan.stop, scan.frames)
@@ -549,6 +563,7 @@ class Renderer:
             cancel=self.cancel,
         )
         tallies = tallied(note for notes in self._notes() for note in notes)
+        notices = self._all_notices(work, reports, tallies, left_out)
         report_file: Path | None = None
         if not self.plan.output.provenance:
             # Of the video that was overwritten.
@@ -567,6 +582,7 @@ class Renderer:
                 left_out=left_out,
                 unheard=[u.to_json() for u in self.sound.unheard],
                 stretch=self.sound.stretch,
+                notices=notices,
                 nudity=None if self._nudity is None else self._nudity.to_json(),
             )
             report_file = sidecar_of(out)
@@ -593,6 +609,32 @@ class Renderer:
             left=left,
             left_out=left_out,
             unheard=self.sound.unheard,
+            notices=notices,
+        )
+
+    def _all_notices(
+        self,
+        work: Sequence[_Work],
+        reports: Sequence[Mapping[str, Any]],
+        tallies: Mapping[tuple[str, str], Tally],
+        left_out: Sequence[str],
+    ) -> tuple[Notice, ...]:
+        """All that people should know, in the order in which it came to be known."""
+        speaking = {item.person.id: item.person for item in work if item.assignment.speech}
+        told = (
+            engine_notices(report, item.person) for item, report in zip(work, reports, strict=True)
+        )
+        return without_repeats(
+            (
+                *self.notices,
+                *speech_notices(self.plan, self.registry),
+                *cut_notices(self.sound.unheard),
+                *off_screen_notices(
+                    self.plan.assignments, self.scan, part=self.part, cancel=self.cancel
+                ),
+                *(notice for group in told for notice in group),
+                *end_notices(self.scan, tallies, left_out, speaking),
+            )
         )
 
     def _models(

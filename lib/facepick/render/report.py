@@ -15,6 +15,7 @@ from facepick import __version__
 from facepick.engines.engine import EngineSpec
 from facepick.errors import UserInputError
 from facepick.jsonfile import read_json
+from facepick.notices import Notice
 from facepick.people.identity import Identity, Scan
 from facepick.render.plan import RenderPlan
 
@@ -160,6 +161,7 @@ def build_report(
     left_out: Sequence[str] = (),
     unheard: Sequence[Mapping[str, Any]] = (),
     stretch: Fraction = Fraction(1),
+    notices: Sequence[Notice] = (),
 ) -> dict[str, Any]:
     """The sidecar as plain JSON, but for its "frames", which may be too many to be held.
 
@@ -174,6 +176,7 @@ def build_report(
         unheard: speech for which the video is too short, `facepick.render.sound.Unheard`.
         stretch: how many times slower the picture is shown than it was filmed; where that is not 1
             every entry of "frames" has its "time" and its "source_time".
+        notices: all that people should know.
     """
     people = []
     for (spec, person), measured in zip(work, engine_reports, strict=True):
@@ -191,7 +194,7 @@ def build_report(
                 "frames_closed": tally.frames_closed,
                 "frames_left": dict(sorted(tally.left.items())),
                 "changed": tally.changed,
-                "measured": dict(measured),
+                "measured": {k: v for k, v in measured.items() if k != "notices"},
             }
         )
     return {
@@ -216,6 +219,7 @@ def build_report(
         "models": [dict(m) for m in models],
         **({} if nudity is None else {"nudity": dict(nudity)}),
         "people": people,
+        "notices": [notice.to_json() for notice in notices],
     }
 
 

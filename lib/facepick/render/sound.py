@@ -83,14 +83,6 @@ class Unheard:
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "people": list(self.people)}
 
-    @staticmethod
-    def sentence_of(entry: Mapping[str, Any]) -> str:
-        """What `to_json` gave, in words."""
-        return (
-            f"The last {entry['seconds']:.1f} s of {entry['file']} are left out: the video ends "
-            "before. Make it longer with --length freeze, loop or bounce."
-        )
-
 
 def unheard_speech(
     plan: RenderPlan, seconds: Fraction | float, *, cancel: CancelToken = never

@@ -69,7 +69,7 @@ def measure_sync(
     for item in plan.assignments:
         if item.flow == "lipsync" and plan.lines_of(item):
             speech = sound.speech_of(item)
-            language = str(item.settings.get("language", "en-us"))
+            language = str(item.settings.get("language", "auto"))
             for person in item.selection.resolve(scan):
                 paths = paths_of(scan, person, cover_gaps=False)
                 meters.append((person, paths, SyncMeter(speech, language=language), speech))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from facepick.engines.engine import Timed, Timings
-from facepick.engines.lipsync.lines import read_lines
+from facepick.engines.lipsync.lines import read_script
 from facepick.engines.lipsync.symbols import alphabet_of, phones_of
 from facepick.engines.lipsync.timings import (
     MAX_BYTES,
@@ -20,6 +20,7 @@ from facepick.engines.lipsync.timings import (
     within,
 )
 from facepick.errors import NoAudioError, UserInputError, VideoOpenError
+from facepick.notices import Notice
 
 FILES = Path(__file__).parents[2] / "media" / "phones"
 
@@ -59,7 +60,7 @@ def test_praat_and_flite(name: str) -> None:
     """ARPAbet and IPA, words and points beside the phones, quotes within quotes."""
     found = read_timings(FILES / name)
     assert rows(found) == HELLO_BROTHER
-    assert (found.words, found.notes) == ((), ())
+    assert (found.words, found.notices) == ((), ())
 
 
 def test_espeak_with_an_english_mbrola_voice() -> None:
@@ -74,7 +75,7 @@ def test_espeak_with_a_german_mbrola_voice() -> None:
     found = read_timings(FILES / "espeak_de6.pho")
     said = "P EY T AH M UH HH T AH M IH T Z AY N AH M B R UW D AH T S UH M B AA N HH OW F"
     assert " ".join(heard(found)) == said
-    assert found.notes == ()
+    assert found.notices == ()
 
 
 def test_a_binary_textgrid_says_what_to_do() -> None:
@@ -167,7 +168,7 @@ def test_forms(text: str, tmp_path: Path) -> None:
     assert [t for row in said for t in row[:2]] == pytest.approx(
         [t for row in BABA for t in row[:2]]
     )
-    assert (found.words, found.notes) == ((), ())
+    assert (found.words, found.notices) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -252,14 +253,16 @@ def test_what_an_aligner_did_not_know_is_left_to_the_sound(tmp_path: Path) -> No
     """``spn`` is a word that the dictionary lacks, not silence."""
     found = read_timings(written(tmp_path, "u 1 0 .1 B\nu 1 .1 .2 spn\nu 1 .3 .1 AA1\n"))
     assert rows(found) == ((0.0, 0.1, "B"), (0.3, 0.4, "AA"))
-    assert found.notes == ()
+    assert found.notices == ()
 
 
 def test_a_few_unknown_symbols_are_told(tmp_path: Path) -> None:
     text = "".join(f"u 1 {k / 10} 0.1 {'XQ' if k == 7 else 'AA1'}\n" for k in range(20))
     found = read_timings(written(tmp_path, text))
     assert len(found.phones) == 19
-    assert found.notes == ("times.txt: 'XQ' is not known and left to the sound (1 of 20 phones).",)
+    assert [n.sentence() for n in found.notices] == [
+        "times.txt: not known and left to the sound are 'XQ' (1 of 20 phones)."
+    ]
 
 
 def test_many_unknown_symbols_are_an_error(tmp_path: Path) -> None:
@@ -374,12 +377,14 @@ def test_times_beyond_the_sound(tmp_path: Path) -> None:
     times = FILES / "flite_psdur.txt"
     found = timings_of(times, silent(tmp_path / "b.wav", 1.317))
     assert rows(found) == HELLO_BROTHER
-    assert found.notes == ()
+    assert found.notices == ()
     # A tenth of a second is how much files are padded.
-    assert fitted_to(found, 1.0, name="x").notes == ()
+    assert fitted_to(found, 1.0, name="x").notices == ()
     found = timings_of(times, silent(tmp_path / "c.wav", 0.8))
     assert rows(found) == (*HELLO_BROTHER[:6], (0.729, 0.8, "R"))
-    assert found.notes == ("flite_psdur.txt: 4 entries after the end of the sound are left out.",)
+    assert [n.sentence() for n in found.notices] == [
+        "flite_psdur.txt: 4 entries after the end of the sound are left out."
+    ]
     with pytest.raises(UserInputError, match=r"speaks until 1.1 s, but the sound ends at 0.4 s"):
         timings_of(times, silent(tmp_path / "d.wav", 0.4))
     with pytest.raises((NoAudioError, VideoOpenError)):
@@ -389,8 +394,13 @@ def test_times_beyond_the_sound(tmp_path: Path) -> None:
 
 def test_json_there_and_back() -> None:
     found = read_timings(FILES / "espeak_de6.pho")
-    told = Timings(phones=found.phones, notes=("One is left out.",))
-    assert timings_from_json(json.loads(json.dumps(timings_to_json(told)))) == told
+    left = Notice(code="phones_after_end", facts={"file": "a.pho", "phones": 1})
+    told = Timings(phones=found.phones, notices=(left,))
+    stored = json.loads(json.dumps(timings_to_json(told)))
+    assert timings_from_json(stored) == told
+    # As version 1 stored it.
+    old = {"phones": stored["phones"], "notes": ["One is left out."]}
+    assert [n.sentence() for n in timings_from_json(old).notices] == ["One is left out."]
     words = Timings(words=(Timed(0.1, 0.2, "i"), Timed(0.3, 0.5, "may")))
     assert timings_from_json(timings_to_json(words)) == words
 
@@ -423,17 +433,17 @@ def test_lists_of_lines_name_phones(tmp_path: Path) -> None:
     (tmp_path / "one.TextGrid").write_bytes((FILES / "utf16.TextGrid").read_bytes())
     entry = {"start": 2, "person": "P1", "file": "one.wav", "phones": "one.TextGrid"}
     listed = written(tmp_path, json.dumps([entry]), "list.json")
-    (item,) = read_lines(listed, beside=True)
+    (item,) = read_script(listed, beside=True).lines()
     assert item.line.phones is not None
     assert rows(item.line.phones) == HELLO_BROTHER
     srt = "1\n00:00:02,000 --> 00:00:04,000\nP1: Hi\nfile: one.wav\nphones: one.TextGrid\n"
-    (item,) = read_lines(written(tmp_path, srt, "list.srt"))
+    (item,) = read_script(written(tmp_path, srt, "list.srt")).lines()
     assert item.line.phones is not None
     assert item.line.text == "Hi"
     for name, words in (("../one.TextGrid", "another folder"), ("two.TextGrid", "no file two")):
         listed = written(tmp_path, json.dumps([{**entry, "phones": name}]), "list.json")
         with pytest.raises(UserInputError, match=words):
-            read_lines(listed, beside=True)
+            read_script(listed, beside=True).lines()
 
 
 def test_one_long_recording_with_its_phones(tmp_path: Path) -> None:
@@ -443,8 +453,8 @@ def test_one_long_recording_with_its_phones(tmp_path: Path) -> None:
         "1\n00:00:00,000 --> 00:00:00,600\nA: Hello\n\n"
         "2\n00:00:00,600 --> 00:00:01,300\nB: brother\n"
     )
-    lines = read_lines(
+    lines = read_script(
         written(tmp_path, srt, "list.srt"), audio=sound, phones=FILES / "flite_psdur.txt"
-    )
+    ).lines()
     said = [heard(item.line.phones) for item in lines if item.line.phones is not None]
     assert said == [["HH", "AH", "L", "OW"], ["OW", "B", "R", "AH", "DH", "ER"]]

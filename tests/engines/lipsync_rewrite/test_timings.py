@@ -44,7 +44,7 @@ def test_given_phones_are_taken_as_they_are(noise: np.ndarray) -> None:
     """Whatever the sound is like; only where nothing is known is it asked."""
     found = curves(noise, SpeechLine(path="a.wav", phones=BABA))
     assert found.route == "phones"
-    assert found.notes == BABA.notes
+    assert found.notices == BABA.notes
     heard = curves(noise)
     for item in BABA.phones:
         rows = found.posteriors[round(100 * item.start) : round(100 * item.stop)]

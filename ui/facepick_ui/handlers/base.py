@@ -183,7 +183,11 @@ class Base:
             return self._lacking_note(language)
         if record.state == "done":
             key = "render_done" if record.kind == "render" else "preview_done"
-            return views.notice(text(key), Path(record.out or "").name)
+            done = views.notice(text(key), Path(record.out or "").name)
+            if record.kind == "preview":
+                # A render tells it with its report.
+                done += views.notices_view(record.notices, language)
+            return done
         if record.state in ("stopped", "interrupted"):
             help_key = "scan_stopped_help" if record.kind == "scan" else "stopped_help"
             return views.notice(text(record.state), text(help_key), kind="calm")

@@ -23,7 +23,7 @@ class Corrections(People):
         before = {p.id: p.track_ids for p in scan.people}
         session.scan = self.app.edit_people(scan, edit)
         session.picked = follow(before, session.scan, session.picked if picked is None else picked)
-        session.kept = []
+        session.kept, session.kept_notices = [], []
         self.sessions.save(session)
         return {**self._people(session), "scan_progress": shown(self._scan_line(session))}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facepick.engines.engine import EngineSpec, SpeechLine
+from facepick.notices import Notice
 from facepick.people.identity import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import CONSENT_SENTENCE, Assignment
@@ -96,20 +97,23 @@ class Flows(Sources, Speech):
             if w.field.ui.only_when is not None
         }
 
-    def _current(self, session: Session, values: Mapping[str, Any]) -> list[Assignment]:
+    def _current(
+        self, session: Session, values: Mapping[str, Any]
+    ) -> tuple[list[Assignment], tuple[Notice, ...]]:
         """The choice that is on the page now, for those picked who are not in the list yet.
 
-        One assignment, or with a list of spoken lines one for each speaker.
+        One assignment, or with a list of spoken lines one for each speaker; and what was found
+        out about those lines.
         """
         if not session.picked:
-            return []
+            return [], ()
         flow, engine = str(values["flow"]), str(values["style"])
         taken = {
             person for item in session.kept if item.flow == flow for person in item.selection.people
         }
         people = tuple(key for key in session.picked if key not in taken)
         if not people:
-            return []
+            return [], ()
         scan = self._scan_or_say(session)
         spec = self.app.registry.get(flow, engine).spec
         panel = next(p for p in self.page.panels if p.spec is spec or p.spec == spec)
@@ -125,9 +129,10 @@ class Flows(Sources, Speech):
         if flow == "swap":
             consent = _consent(values)
         spoken: list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]] = [(people, ())]
+        told: tuple[Notice, ...] = ()
         if spec.needs_audio:
-            spoken = self._lines(session, values, people)
-        return [
+            spoken, told = self._lines(session, values, people)
+        made = [
             Assignment(
                 selection=Selection(
                     who, include_unsure=any(scan.person(key).unsure for key in who)
@@ -141,6 +146,7 @@ class Flows(Sources, Speech):
             )
             for who, lines in spoken
         ]
+        return made, told
 
     def _list(self, session: Session) -> Changes:
         scan = session.scan
@@ -188,8 +194,7 @@ def _line_words(line: SpeechLine, language: str) -> str:
     if line.text:
         words += f" “{line.text if len(line.text) <= 40 else line.text[:39] + '…'}”"
     if line.phones:
-        told = "; ".join((messages.text("phones_given", language), *line.phones.notes))
-        words += f" ({told})"
+        words += f" ({messages.text('phones_given', language)})"
     return words
 
 

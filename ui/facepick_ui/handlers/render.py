@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.errors import JobNotFound
 from facepick.jobs.job import JobRecord
+from facepick.notices import Notice, as_notices
 from facepick.render.plan import OutputSettings
 from facepick_ui import views
 from facepick_ui.compat import Changes
@@ -30,10 +31,11 @@ class Render(People):
     def keep(self, session: Session, *values: Any) -> Changes:
         """Put the current choice into the list and make room for the next person."""
         self._scan_or_say(session)
-        current = self._current(session, self.page.plan_values(values))
+        current, told = self._current(session, self.page.plan_values(values))
         if not current:
             raise Say("pick_first")
         session.kept.extend(current)
+        session.kept_notices.extend((told, *[()] * (len(current) - 1)))
         session.picked = []
         self.sessions.save(session)
         return {
@@ -46,10 +48,14 @@ class Render(People):
     def _drop(self, session: Session, argument: str) -> Changes:
         if argument.isdigit() and int(argument) < len(session.kept):
             del session.kept[int(argument)]
+            del session.kept_notices[int(argument)]
             self.sessions.save(session)
         return self._after_pick(session)
 
-    def _plan(self, session: Session, values: Sequence[Any]) -> Any:
+    def _plan(
+        self, session: Session, values: Sequence[Any]
+    ) -> tuple[RenderPlan, tuple[Notice, ...]]:
+        """The plan, and what was found out while it was made."""
         from facepick.media.writer import EncodeSettings
         from facepick.settings import from_mapping
 
@@ -57,7 +63,7 @@ class Render(People):
             raise Say("open_video_first")
         scan = self._scan_or_say(session)
         named = self.page.plan_values(values)
-        current = self._current(session, named)
+        current, told = self._current(session, named)
         assignments = [*session.kept, *current]
         if not assignments:
             raise Say("pick_first")
@@ -79,14 +85,16 @@ class Render(People):
             scan_settings=session.scan_settings,
         )
         plan.validate(scan, self.app.registry)
-        return plan
+        return plan, (*(n for kept in session.kept_notices for n in kept), *told)
 
     @explained("progress")
     def render(self, session: Session, *values: Any) -> Changes:
         """Start the render in a child process."""
         with starting(session) as mine:
             if mine and self._active(session, "render") is None:
-                job = self._start(session, "render", self._plan(session, values), {})
+                plan, told = self._plan(session, values)
+                how = {"notices": [n.to_json() for n in told]}
+                job = self._start(session, "render", plan, how)
                 session.watched["render"] = job.id
                 self.sessions.save(session)
         return self._started(session)
@@ -95,23 +103,32 @@ class Render(People):
         self, session: Session, kind: str, plan: RenderPlan, how: Mapping[str, Any]
     ) -> JobRecord:
         """A child process that renders the plan, or previews it as `how` says."""
+        told = as_notices(how.get("notices"))
+        stored = {"kind": kind, "plan": plan.to_json(), "notices": [n.to_json() for n in told]}
         if kind == "render":
-            with asking(kind=kind, plan=plan.to_json()):
+            with asking(**stored):
                 out = self._result_path(session, "")
-                return self.app.start_render(plan, out, owner=session.key)
+                return self.app.start_render(plan, out, owner=session.key, notices=told)
         at, seconds = how["at"], how["seconds"]
-        with asking(kind=kind, plan=plan.to_json(), at=at, seconds=seconds):
+        with asking(**stored, at=at, seconds=seconds):
             out = self._result_path(session, "preview")
-            return self.app.start_preview(plan, out, at=at, seconds=seconds, owner=session.key)
+            return self.app.start_preview(
+                plan, out, at=at, seconds=seconds, owner=session.key, notices=told
+            )
 
     @explained("progress")
     def preview(self, session: Session, hardest: bool, *values: Any) -> Changes:
         """Start a preview in a child process, at the chosen moment or at the hardest one."""
         with starting(session) as mine:
             if mine and self._active(session, "preview") is None:
+                plan, told = self._plan(session, values)
                 seconds = float(self.page.plan_values(values)["preview_seconds"] or 3.0)
-                how = {"at": None if hardest else session.at_seconds, "seconds": seconds}
-                job = self._start(session, "preview", self._plan(session, values), how)
+                how = {
+                    "at": None if hardest else session.at_seconds,
+                    "seconds": seconds,
+                    "notices": [n.to_json() for n in told],
+                }
+                job = self._start(session, "preview", plan, how)
                 session.watched["preview"] = job.id
                 self.sessions.save(session)
         return self._started(session)

@@ -73,10 +73,11 @@ class Results(Base):
     def _report(self, session: Session, record: JobRecord) -> str:
         from facepick.render.report import read_report
 
+        told = views.notices_view(record.notices, session.language)
         try:
             report = read_report(Path(record.out or ""))
         except UserInputError:
-            return ""
+            return told
         people = []
         for entry in report["people"]:
             spec = self.app.registry.get(entry["flow"], entry["engine"]).spec
@@ -94,10 +95,7 @@ class Results(Base):
         marked = bool(report["plan"]["output"].get("provenance", True)) and any(
             entry["synthetic"] for entry in report["people"]
         )
-        unheard = [(u["file"], u["seconds"]) for u in report["result"].get("unheard", ())]
-        return views.report_view(people, marked, session.language) + views.unheard_note(
-            unheard, session.language
-        )
+        return told + views.report_view(people, marked, session.language)
 
     def _buttons(self, session: Session) -> Changes:
         rendering = self._active(session, "render") is not None
@@ -132,7 +130,7 @@ class Results(Base):
                     "kind": record.kind,
                     "name": Path(record.subject).name,
                     "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created)),
-                    "note": record.error or "",
+                    "note": record.error or _notes(len(record.notices), session.language),
                     "percent": None
                     if fraction is None or record.state == "done"
                     else round(100 * fraction),
@@ -144,6 +142,12 @@ class Results(Base):
     @explained("jobs")
     def list_jobs(self, session: Session) -> Changes:
         return self._jobs(session)
+
+
+def _notes(count: int, language: str) -> str:
+    if not count:
+        return ""
+    return messages.text("notices_one" if count == 1 else "notices_count", language, n=count)
 
 
 def _files(record: JobRecord) -> list[str]:

@@ -10,17 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from facepick.engines.engine import SpeechLine
-from facepick.errors import UserInputError
-from facepick.people.identity import Scan
+from facepick.notices import Notice
 from facepick.people.selection import Selection
+from facepick.render.plan import Assignment, OutputSettings
 from facepick_ui import views
 from facepick_ui.compat import Changes, path_of, paths_of
+from facepick_ui.flow_panels import changed_values
 from facepick_ui.handlers.base import Base, Say, explained, shown
 from facepick_ui.session import Session
 from facepick_ui.uploads import plain_name
 
 __all__ = ["Speech"]
 
+Spoken = list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]]
+"""Ids of people and what they say."""
+
+SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sub")
 TIMES = (".textgrid", ".ctm", ".lab", ".pho", ".csv", ".txt", ".json")
 """Of a list's files those that are no sounds."""
 
@@ -30,21 +35,21 @@ class Speech(Base):
 
     def _lines(
         self, session: Session, values: Mapping[str, Any], people: Sequence[str]
-    ) -> list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]]:
+    ) -> tuple[Spoken, tuple[Notice, ...]]:
         """Who says what: one entry for all picked people, or one for each speaker of a list.
 
         Raises:
             Say: there is no speech.
-            UserInputError: the list is wrong, or names somebody who is not picked.
+            UserInputError: the list is wrong, or nobody who is picked speaks in it.
         """
         uploads = [Path(p) for p in paths_of(values["lines"])]
         if uploads:
-            return self._listed(session, uploads, people, path_of(values["output_soundtrack"]))
+            return self._listed(session, values, uploads, people)
         path = path_of(values["speech"]) or path_of(values["recording"])
         if path is None:
             if values["output_soundtrack"]:
                 # The lips follow the finished soundtrack.
-                return [(tuple(people), ())]
+                return [(tuple(people), ())], ()
             raise Say("speech_needed")
         kept = self._keep_upload(session, Path(path), "speech")
         duration = _seconds(values["speech_duration"])
@@ -59,52 +64,47 @@ class Speech(Base):
             text=str(values["speech_text"] or "").strip() or None,
             phones=None if phones is None else timings_of(Path(phones), kept),
         )
-        return [(tuple(people), (line,))]
+        return [(tuple(people), (line,))], ()
 
     def _listed(
         self,
         session: Session,
+        values: Mapping[str, Any],
         uploads: Sequence[Path],
         people: Sequence[str],
-        soundtrack: str | None,
-    ) -> list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]]:
-        from facepick.engines.lipsync.lines import read_lines
+    ) -> tuple[Spoken, tuple[Notice, ...]]:
+        from facepick.engines.lipsync.lines import read_script
+        from facepick.engines.lipsync.speakers import give_lines
+        from facepick.media.timeline import KEEPS_LENGTH
+        from facepick.render.sound import video_seconds
 
-        # Beside an SRT a JSON file can only hold times of phones.
-        lists = [p for p in uploads if p.suffix.lower() == ".srt"] or [
+        # Beside subtitles a JSON file can only hold times of phones.
+        lists = [p for p in uploads if p.suffix.lower() in SUBTITLES] or [
             p for p in uploads if p.suffix.lower() == ".json"
         ]
         sounds = [p for p in uploads if p not in lists and p.suffix.lower() not in TIMES]
+        if not lists and len(uploads) == 1:
+            # Whoever reads it says what it is.
+            lists = list(uploads)
         if len(lists) != 1:
             raise Say("lines_one_list")
         folder = self._side_by_side(session, uploads)
         audio = folder / plain_name(sounds[0].name, "speech") if len(sounds) == 1 else None
+        soundtrack = path_of(values["output_soundtrack"])
         if not sounds and soundtrack:
             # Lines without sounds of their own are cut from the finished mix.
             audio = self._keep_upload(session, Path(soundtrack), "speech")
         scan = self._scan_or_say(session)
-        speakers: dict[str, list[SpeechLine]] = {}
-        script = folder / plain_name(lists[0].name, "lines")
-        for item in read_lines(script, audio=audio, beside=True):
-            who = self._speaker(scan, item.person, people, item.line.start_seconds)
-            speakers.setdefault(who, []).append(item.line)
-        return [((who,), tuple(lines)) for who, lines in speakers.items()]
-
-    def _speaker(self, scan: Scan, name: str | None, people: Sequence[str], start: float) -> str:
-        if name is None:
-            if len(people) == 1:
-                return people[0]
-            raise UserInputError(
-                f"The line at {start:g} s does not say who speaks.",
-                hint='Add "person" to the line, or pick one person only.',
-            )
-        (person,) = Selection((name,), include_unsure=True).resolve(scan)
-        if person.id not in people:
-            raise UserInputError(
-                f"{person.label} speaks in the list and is not picked.",
-                hint="Pick everybody who speaks in it, or take those lines out.",
-            )
-        return person.id
+        script = read_script(folder / plain_name(lists[0].name, "lines"), audio=audio, beside=True)
+        cut = values["output_length"] in KEEPS_LENGTH
+        given = give_lines(
+            script,
+            scan,
+            people,
+            known=self.app.known_names(),
+            end=float(video_seconds(scan)) if cut else None,
+        )
+        return [((who,), lines) for who, lines in given.speakers], given.notices
 
     def _side_by_side(self, session: Session, uploads: Sequence[Path]) -> Path:
         """The uploads in one folder, since a list names its sounds by their place beside it."""
@@ -123,34 +123,60 @@ class Speech(Base):
 
     @explained("speech_note")
     def hear(self, session: Session, *values: Any) -> Changes:
-        """Who is heard when, as the panel stands, and what the video is too short for."""
+        """Who is heard when, as the panel stands, and what people should know of it."""
         from facepick.media.dub import line_seconds
-        from facepick.media.timeline import KEEPS_LENGTH
-        from facepick.render.sound import LEAST_UNHEARD_SECONDS, video_seconds
+        from facepick.render.notices import cut_notices, off_screen_notices, speech_notices
+        from facepick.render.sound import unheard_speech, video_seconds
 
         named = self.page.plan_values(values)
         given = named["speech"] or named["recording"] or named["lines"]
-        if session.scan is None or not session.picked or not given:
+        if session.scan is None or session.video is None or not session.picked or not given:
             return {"speech_note": shown("")}
-        end = float(video_seconds(session.scan))
+        panels = [
+            p for p in self.page.panels if p.spec.flow == named["flow"] and p.spec.needs_audio
+        ]
+        if not panels:
+            return {"speech_note": shown("")}
+        panel = next((p for p in panels if p.spec.id == named["style"]), panels[0])
+        spoken, told = self._lines(session, named, tuple(session.picked))
         rows: list[views.Row] = []
-        for who, lines in self._lines(session, named, tuple(session.picked)):
+        for who, lines in spoken:
             people = [session.scan.person(key) for key in who]
             for line in lines:
-                stop = line.start_seconds + float(line_seconds(line))
-                over = stop - end if named["output_length"] in KEEPS_LENGTH else 0.0
                 rows.append(
                     {
                         "people": [(p.label, views.color_of(p.id)) for p in people],
                         "start": line.start_seconds,
-                        "stop": stop,
+                        "stop": line.start_seconds + float(line_seconds(line)),
                         "file": Path(line.path).name,
                         "words": line.text or "",
-                        "over": over if over >= LEAST_UNHEARD_SECONDS else 0.0,
                     }
                 )
         rows.sort(key=lambda row: float(row["start"]))
-        return {"speech_note": shown(views.speech_view(rows, session.language))}
+        settings = changed_values(panel.widgets, [named[w.name] for w in panel.widgets])
+        length = str(named["output_length"])
+        plan = self.app.make_plan(
+            session.video,
+            [
+                Assignment(
+                    selection=Selection(who, include_unsure=True),
+                    flow=panel.spec.flow,
+                    engine=panel.spec.id,
+                    settings=settings,
+                    speech=lines,
+                )
+                for who, lines in spoken
+            ],
+            output=OutputSettings(length=length),
+        )
+        notices = (
+            *told,
+            *speech_notices(plan, self.app.registry),
+            *cut_notices(unheard_speech(plan, video_seconds(session.scan))),
+            *off_screen_notices(plan.assignments, session.scan),
+        )
+        note = views.speech_view(rows, session.language)
+        return {"speech_note": shown(note + views.notices_view(notices, session.language))}
 
     def _no_speech(self) -> Changes:
         """The panel as it was at first, for the next person's speech."""

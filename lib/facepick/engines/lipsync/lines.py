@@ -8,13 +8,18 @@ JSON: a list of objects (or an object with such a list under ``lines``)::
 A line may name a file with the times of its phones, too: ``"phones": "one.TextGrid"``, see
 `facepick.engines.lipsync.timings`.
 
-SRT: a cue's first line may begin with the person and a colon, and a line ``file: NAME`` names
-the sound, ``phones: NAME`` the times of its phones; what is left are the words::
+Subtitles (SRT, WebVTT, ASS, SSA, MicroDVD, MPL2; `facepick.engines.lipsync.subtitles`): a cue names
+who speaks by a voice tag (``<v Anna>``), the actor column, or in front of the words::
 
     1
     00:00:01,500 --> 00:00:03,000
     P1: Good morning.
     file: one.wav
+
+``Anna:``, ``Anna：``, ``[Anna]``, ``[Anna]:``, with a dash before it or none.  What stands in front
+of words is a name if a person is called so, or if most cues of the file begin that way: "At 10: go"
+is no person.  Rows ``file: NAME`` and ``phones: NAME`` name files.  Where several people speak in
+one cue, its time is shared in proportion to their words.
 
 Where no file is named, the stretch of the cue is taken from the one long sound file that came
 with the list, on the same clock.
@@ -22,31 +27,42 @@ with the list, on the same clock.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facepick.engines.engine import SpeechLine, Timings
+from facepick.engines.lipsync.file_kinds import kind_of_bytes, kind_of_text
+from facepick.engines.lipsync.subtitles import Cue, clock_seconds, read_cues
 from facepick.engines.lipsync.timings import decoded, timings_of, within
 from facepick.errors import UserInputError
-from facepick.files import read_plain
+from facepick.files import open_plain
+from facepick.notices import Notice
 
-__all__ = ["PersonLine", "read_lines"]
+__all__ = ["PersonLine", "Script", "plain_name", "read_script"]
 
 _MAX_BYTES = 5_000_000
 _MAX_LINES = 10_000
 _KEYS = ("start", "person", "file", "text", "phones", "offset", "duration", "end")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,6}))?")
-_CUE = re.compile(r"\s*(\S+)\s+-->\s+(\S+)")
-# A name before a colon: short, and no clock time or address.
-_WHO = re.compile(
-    r"([^\W\d][^:：/\\]{0,39}|\[[^\]:]{1,40}\])\s*(?:(?<!\d)[:：]|[:：](?!\d))\s*(.*)",
-    re.DOTALL,
+_READ = "Lists of lines are JSON, SRT, WebVTT, ASS or SSA."
+
+# Letters first; none of the marks that end a sentence, for a name is none.
+_NAME = r"[^\W\d_][^:：/\\\[\]【】{}<>,;!?…，。！？；\"“”]{0,39}"
+_COLON = re.compile(rf"({_NAME}?)\s*[:：](?!//)\s*(.*)", re.DOTALL)
+_BRACKET = re.compile(
+    r"(?:\[([^\[\]:：]{1,40})\]|【([^【】:：]{1,40})】)\s*([:：]?)\s*(.*)", re.DOTALL
 )
+_DASH = re.compile(r"[-–—‐]\s*(?![\d\s–—-])")
+_ID = re.compile(r"P\d{1,5}", re.IGNORECASE)
+MOST = 0.5
+"""A share of the cues above which what stands in front of their words is taken for names."""
 
 
 @dataclass(frozen=True)
@@ -62,41 +78,6 @@ class PersonLine:
     line: SpeechLine
 
 
-def read_lines(
-    path: Path, *, audio: Path | None = None, phones: Path | None = None, beside: bool = False
-) -> list[PersonLine]:
-    """The lines of a JSON or SRT file, in order of their start.
-
-    Args:
-        path: the list; relative files in it are relative to its folder.
-        audio: sound for lines that name no file.
-        phones: times of the phones in `audio`.
-        beside: whether sounds must lie in the list's own folder, as they must where the list
-            comes from somebody who may not name other files of this machine.
-
-    Raises:
-        UserInputError: not readable, not such a list, a file that is not there, a time that is
-            none, or a line without a file; it names the entry.
-        NoAudioError, VideoOpenError: phones were given for what has no sound.
-    """
-    try:
-        data = read_plain(path, max_bytes=_MAX_BYTES)
-    except OSError as error:
-        raise UserInputError(f"The list {path} cannot be read: {error.strerror}.") from error
-    text = decoded(path.name, data)
-    as_json = path.suffix.lower() == ".json" or text.lstrip()[:1] in ("[", "{")
-    entries = _from_json(path, text) if as_json else _from_srt(path, text)
-    if not entries:
-        raise UserInputError(
-            f"{path.name} holds no line.", hint="It must be a JSON list or an SRT file."
-        )
-    if len(entries) > _MAX_LINES:
-        raise UserInputError(f"{path.name} holds {len(entries)} lines; {_MAX_LINES} are allowed.")
-    spoken = None if phones is None or audio is None else timings_of(phones, audio)
-    lines = [_line(path, entry, audio, spoken, beside=beside) for entry in entries]
-    return sorted(lines, key=lambda item: item.line.start_seconds)
-
-
 @dataclass(frozen=True)
 class _Entry:
     """A line as the file has it; `where` names it in messages."""
@@ -110,6 +91,301 @@ class _Entry:
     offset: float
     duration: float | None
     stretch: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """A list of lines that was read; who is meant by what is known when the people are.
+
+    Attributes:
+        path: the list; relative files in it are relative to its folder.
+        audio: sound for lines that name no file.
+        spoken: times of the phones in `audio`.
+        beside: see `read_script`.
+        cues: of subtitles.
+        entries: of JSON.
+    """
+
+    path: Path
+    audio: Path | None = None
+    spoken: Timings | None = None
+    beside: bool = False
+    cues: tuple[Cue, ...] = ()
+    entries: tuple[_Entry, ...] = ()
+
+    def lines(self, known: Collection[str] = ()) -> tuple[PersonLine, ...]:
+        """The lines in order of their start.
+
+        Args:
+            known: what people are called; ids such as ``P1`` need not be among them.
+
+        Raises:
+            UserInputError: a file that is not there, or a line without one; it names the entry.
+            NoAudioError, VideoOpenError: phones were given for what has no sound.
+        """
+        entries = (*self.entries, *(e for e, _ in self._shared(known)))
+        lines = [self._line(entry) for entry in entries]
+        return tuple(sorted(lines, key=lambda item: item.line.start_seconds))
+
+    def notices(self, known: Collection[str] = ()) -> tuple[Notice, ...]:
+        """What was read in a way that its maker may not have meant."""
+        found = []
+        shared = {entry.where for entry, parts in self._shared(known) if parts > 1}
+        if shared:
+            facts: dict[str, Any] = {"file": self.path.name, "lines": len(shared)}
+            found.append(Notice(code="cues_shared", facts=facts))
+        taken = _Names(self.cues, known)
+        left = [
+            name
+            for cue in self.cues
+            for row in cue.rows[:1]
+            if row.voice is None and (name := _guess(row.words)[0]) and not taken.is_name(row.words)
+        ]
+        if left:
+            names = list(dict.fromkeys(left))
+            listed = ", ".join(names[:5]) + (" ..." if names[5:] else "")
+            facts = {
+                "file": self.path.name, "lines": len(left), "names": listed, "first": names[0],
+            }  # fmt: skip
+            found.append(Notice(code="names_as_words", facts=facts))
+        return tuple(found)
+
+    def _shared(self, known: Collection[str]) -> Iterator[tuple[_Entry, int]]:
+        """Entries of the cues, each with the number of people who share its cue."""
+        taken = _Names(self.cues, known)
+        for cue in self.cues:
+            parts = taken.parts(cue)
+            if len(parts) > 1 and (cue.file or cue.phones):
+                raise UserInputError(
+                    f"{cue.where}: {len(parts)} people speak in it, and it names one file.",
+                    hint="Make a cue of each person's words.",
+                )
+            weights = [max(1, _word_count(words)) for _, words in parts]
+            at, length = cue.start, cue.stop - cue.start
+            for (person, words), weight in zip(parts, weights, strict=True):
+                seconds = length * weight / sum(weights)
+                # With a file of its own the line is as long as that.
+                yield (
+                    _Entry(
+                        where=cue.where,
+                        start=round(at, 3),
+                        person=person,
+                        file=cue.file,
+                        text=words or None,
+                        phones=cue.phones,
+                        offset=0.0,
+                        duration=None,
+                        stretch=round(seconds, 3),
+                    ),
+                    len(parts),
+                )
+                at += seconds
+
+    def _line(self, entry: _Entry) -> PersonLine:
+        path, beside = self.path, self.beside
+        if entry.file is not None:
+            file = _named(path, entry.where, entry.file, beside=beside)
+            offset, duration = entry.offset, entry.duration
+        elif self.audio is not None:
+            file = self.audio
+            offset, duration = entry.start + entry.offset, entry.stretch
+        else:
+            raise UserInputError(
+                f"{entry.where}: names no sound file.",
+                hint='Add "file", or give one long sound file for the whole list.',
+            )
+        phones = None
+        if not file.is_file():
+            raise _missing(entry.where, file, beside=beside)
+        if entry.phones is not None:
+            times = _named(path, entry.where, entry.phones, beside=beside)
+            if not times.is_file():
+                raise _missing(entry.where, times, beside=beside)
+            phones = timings_of(times, file)
+        elif entry.file is None and self.spoken is not None:
+            phones = within(self.spoken, offset, None if duration is None else offset + duration)
+        return PersonLine(
+            entry.person,
+            SpeechLine(
+                path=str(file),
+                start_seconds=entry.start,
+                offset_seconds=offset,
+                duration_seconds=duration,
+                text=entry.text,
+                phones=phones,
+                cue_seconds=entry.stretch,
+            ),
+        )
+
+
+def read_script(
+    path: Path, *, audio: Path | None = None, phones: Path | None = None, beside: bool = False
+) -> Script:
+    """A list of lines: JSON or subtitles, told by what is in it.
+
+    Args:
+        path: the list.
+        audio: sound for lines that name no file.
+        phones: times of the phones in `audio`.
+        beside: whether sounds must lie in the list's own folder, as they must where the list
+            comes from somebody who may not name other files of this machine.
+
+    Raises:
+        UserInputError: not readable, not such a list (it says what it is), or a time that is
+            none; it names the entry.
+        NoAudioError, VideoOpenError: phones were given for what has no sound.
+    """
+    name = path.name
+    try:
+        with open_plain(path) as file:
+            data = file.read(_MAX_BYTES + 1) or b""
+    except OSError as error:
+        raise UserInputError(f"The list {path} cannot be read: {error.strerror}.") from error
+    kind = kind_of_bytes(data)
+    if kind is not None:
+        raise UserInputError(f"{name} is {kind}, no list of lines.", hint=_READ)
+    if len(data) > _MAX_BYTES:
+        raise UserInputError(f"{name} is larger than {_MAX_BYTES // 1_000_000} MB.", hint=_READ)
+    text = decoded(name, data)
+    kind = kind_of_text(text)
+    if kind is not None:
+        raise UserInputError(f"{name} is {kind}, no list of lines.", hint=_READ)
+    entries: tuple[_Entry, ...] = ()
+    cues: tuple[Cue, ...] = ()
+    if path.suffix.lower() == ".json" or _looks_like_json(text):
+        entries = tuple(_from_json(path, text))
+    elif "-->" not in text and re.match(r"\s*[^\W\d]", text):
+        raise UserInputError(f"{name} is a text without times, no list of lines.", hint=_READ)
+    else:
+        cues = tuple(read_cues(name, text))
+    if not entries and not cues:
+        raise UserInputError(f"{name} holds no line.", hint=_READ)
+    if len(entries) + len(cues) > _MAX_LINES:
+        count = len(entries) + len(cues)
+        raise UserInputError(f"{name} holds {count} lines; {_MAX_LINES} are allowed.")
+    spoken = None if phones is None or audio is None else timings_of(phones, audio)
+    return Script(path=path, audio=audio, spoken=spoken, beside=beside, cues=cues, entries=entries)
+
+
+# --- names -------------------------------------------------------------------------------
+
+
+def plain_name(name: str) -> str:
+    """A name as names are compared."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _guess(words: str) -> tuple[str | None, str, str]:
+    """What may be a name in front of words, the words after it, and how it is written.
+
+    The third is ``colon``, ``bracket``, ``both`` or empty.
+    """
+    words = _undashed(words)
+    found = _BRACKET.fullmatch(words)
+    if found:
+        name = (found[1] or found[2]).strip()
+        if re.match(r"[^\W_]", name):
+            return name, found[4].strip(), "both" if found[3] else "bracket"
+        return None, words, ""
+    found = _COLON.fullmatch(words)
+    # 10:30 is a time; a name of six words is a sentence.
+    if (
+        found
+        and not (found[1][-1].isdigit() and found[2][:1].isdigit())
+        and len(found[1].split()) <= 4
+    ):
+        return found[1].strip(), found[2].strip(), "colon"
+    return None, words, ""
+
+
+def _undashed(words: str) -> str:
+    dash = _DASH.match(words)
+    return words[dash.end() :] if dash else words
+
+
+class _Names:
+    """Decides what in front of words is a name.
+
+    Args:
+        cues: of one file.
+        known: what people are called.
+    """
+
+    def __init__(self, cues: Sequence[Cue], known: Collection[str]) -> None:
+        self._known = {plain_name(name) for name in known}
+        first = [_guess(cue.rows[0].words) for cue in cues if cue.rows]
+        plain = sum(1 for cue in cues if cue.rows and cue.rows[0].voice is None)
+        kinds = Counter("colon" if kind == "both" else kind for name, _, kind in first if name)
+        self._kinds = {kind for kind, count in kinds.items() if count > MOST * plain}
+        names = {plain_name(name) for name, _, _ in first if name}
+        self._often = Counter(plain_name(name) for name, _, _ in first if name)
+        self._stems = Counter(re.sub(r"\d+", "", name) for name in names)
+
+    def is_known(self, name: str) -> bool:
+        return plain_name(name) in self._known or _ID.fullmatch(name) is not None
+
+    def is_name(self, words: str, *, first: bool = True) -> bool:
+        """Whether what stands in front of these words is a name.
+
+        Args:
+            first: whether they begin a cue; in the middle of one a name must stand elsewhere, too.
+        """
+        name, _, kind = _guess(words)
+        if name is None:
+            return False
+        if self.is_known(name) or kind == "both":
+            return True
+        if kind not in self._kinds or (not first and not self._often[plain_name(name)]):
+            return False
+        # "Speaker 1" has a "Speaker 2"; "At 10" stands alone.
+        often, stem = self._often[plain_name(name)], re.sub(r"\d+", "", plain_name(name))
+        return stem == plain_name(name) or often > 1 or self._stems[stem] > 1
+
+    def parts(self, cue: Cue) -> list[tuple[str | None, str]]:
+        """Who says which words of a cue, in order."""
+        parts: list[tuple[str | None, list[str]]] = []
+        style = cue.style if cue.style and plain_name(cue.style) in self._known else None
+        dashed = bool(cue.rows) and _DASH.match(cue.rows[0].words) is not None
+        for number, row in enumerate(cue.rows):
+            words, name = row.words, row.voice
+            dash = _DASH.match(words)
+            opens = row.opens or (dash is not None and (dashed or words[0] == "-"))
+            if opens and dash:
+                words = words[dash.end() :]
+            if self.is_name(row.words, first=number == 0 or opens):
+                written, words, _ = _guess(row.words)
+                name, opens = name or written, True
+            if not parts or (opens and (parts[-1][1] or name != parts[-1][0])):
+                parts.append((name or style, []))
+            if words:
+                parts[-1][1].append(words)
+        told = [(name, " ".join(words)) for name, words in parts]
+        spoken = [part for part in told if part[1]] or told[:1]
+        merged: list[tuple[str | None, str]] = []
+        for name, words in spoken:
+            if merged and name is not None and merged[-1][0] == name:
+                merged[-1] = (name, f"{merged[-1][1]} {words}")
+            else:
+                merged.append((name, words))
+        return merged or [(style, "")]
+
+
+def _word_count(text: str) -> int:
+    """Words; of scripts without blanks between them every letter is one."""
+    single = sum(1 for c in text if _stands_alone(c))
+    return single + sum(1 for word in re.findall(r"\w+", text) if not _stands_alone(word[0]))
+
+
+def _stands_alone(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(("CJK", "HIRAGANA", "KATAKANA"))
+
+
+# --- JSON --------------------------------------------------------------------------------
+
+
+def _looks_like_json(text: str) -> bool:
+    """Whether it is meant to be: subtitles may begin with a bracket or a brace, too."""
+    return re.match(r"\s*(?:\[\s*[\]{\"]|\{\s*[}\"])", text) is not None or text.strip() == "["
 
 
 def _from_json(path: Path, text: str) -> list[_Entry]:
@@ -156,87 +432,6 @@ def _json_entry(where: str, item: Any) -> _Entry:
     )
 
 
-def _from_srt(path: Path, text: str) -> list[_Entry]:
-    entries: list[_Entry] = []
-    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
-        rows = [r.strip() for r in block.strip().split("\n") if r.strip()]
-        if not rows:
-            continue
-        if rows[0].isdigit() and len(rows) > 1:
-            number, rows = rows[0], rows[1:]
-        else:
-            number = str(len(entries) + 1)
-        where = f"{path.name}, cue {number}"
-        times = _CUE.match(rows[0])
-        if times is None:
-            raise UserInputError(
-                f"{where}: {rows[0]!r:.60} is no time line.",
-                hint="It should read like 00:00:01,500 --> 00:00:03,000.",
-            )
-        start, stop = (_seconds(where, "time", t) for t in times.groups())
-        if stop <= start:
-            raise UserInputError(f"{where}: ends at {stop:g} s, before it starts at {start:g} s.")
-        entries.append(_srt_entry(where, start, stop, rows[1:]))
-    return entries
-
-
-def _srt_entry(where: str, start: float, stop: float, rows: list[str]) -> _Entry:
-    file: str | None = None
-    phones: str | None = None
-    words = []
-    for row in rows:
-        if row.lower().startswith("file:"):
-            file = row[5:].strip()
-        elif row.lower().startswith("phones:"):
-            phones = row[7:].strip()
-        else:
-            words.append(row)
-    text = re.sub(r"</?[biu]>|</?font[^>]*>", "", " ".join(words)).strip()
-    person: str | None = None
-    named = _WHO.fullmatch(text)
-    if named:
-        person, text = named[1].strip("[] "), named[2].strip()
-    return _Entry(where, start, person, file, text or None, phones, 0.0, None, stop - start)
-
-
-def _line(
-    path: Path, entry: _Entry, audio: Path | None, spoken: Timings | None, *, beside: bool
-) -> PersonLine:
-    if entry.file is not None:
-        file = _named(path, entry.where, entry.file, beside=beside)
-        offset, duration = entry.offset, entry.duration
-    elif audio is not None:
-        file = audio
-        offset, duration = entry.start + entry.offset, entry.stretch
-    else:
-        raise UserInputError(
-            f"{entry.where}: names no sound file.",
-            hint='Add "file", or give one long sound file for the whole list.',
-        )
-    phones = None
-    if not file.is_file():
-        raise _missing(entry.where, file, beside=beside)
-    if entry.phones is not None:
-        times = _named(path, entry.where, entry.phones, beside=beside)
-        if not times.is_file():
-            raise _missing(entry.where, times, beside=beside)
-        phones = timings_of(times, file)
-    elif entry.file is None and spoken is not None:
-        phones = within(spoken, offset, None if duration is None else offset + duration)
-    return PersonLine(
-        entry.person,
-        SpeechLine(
-            path=str(file),
-            start_seconds=entry.start,
-            offset_seconds=offset,
-            duration_seconds=duration,
-            text=entry.text,
-            phones=phones,
-            cue_seconds=entry.stretch,
-        ),
-    )
-
-
 def _named(path: Path, where: str, name: str, *, beside: bool) -> Path:
     """The file that a list names."""
     if beside and (re.search(r"[/\\:]", name) or name == ".."):
@@ -262,18 +457,15 @@ def _seconds(where: str, key: str, value: Any) -> float:
     """A number of seconds, or a clock time such as 01:02:03,250 or 2:03.25."""
     seconds: float | None = None
     if isinstance(value, str):
-        clock = _CLOCK.fullmatch(value.strip())
-        if clock:
-            hours, minutes, whole, rest = clock.groups()
-            seconds = int(hours or 0) * 3600 + int(minutes) * 60 + int(whole)
-            seconds += float(f"0.{rest or 0}")
-        else:
+        seconds = clock_seconds(value)
+        if seconds is None:
             try:
                 seconds = float(value)
             except ValueError:
                 seconds = None
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        with contextlib.suppress(OverflowError):
+            seconds = float(value)
     if seconds is None or not math.isfinite(seconds) or not 0 <= seconds < 1e6:
         raise UserInputError(
             f'{where}: "{key}" is {value!r:.40}, which is no time.',

@@ -12,6 +12,7 @@ Times count from the first sample of the sound file.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -27,6 +28,7 @@ from facepick.engines.lipsync.symbols import UNHEARD, alphabet_of, is_known, pho
 from facepick.errors import UserInputError
 from facepick.files import read_plain
 from facepick.media.dub import lines_end_seconds
+from facepick.notices import Notice, as_notices, without_repeats
 
 __all__ = [
     "decoded",
@@ -116,9 +118,11 @@ def timings_from_json(data: Any, *, name: str = '"phones"') -> Timings:
         UserInputError: as of `read_timings`.
     """
     timings = _resolved(name, _from_json(name, data))
-    if isinstance(data, Mapping) and isinstance(data.get("notes"), list):
-        notes = tuple(str(note)[:500] for note in data["notes"][:20])
-        timings = replace(timings, notes=tuple(dict.fromkeys((*notes, *timings.notes))))
+    if isinstance(data, Mapping):
+        # "notes" are those of version 1, sentences.
+        told = as_notices(data.get("notices") or data.get("notes"))[:20]
+        notices = without_repeats((*told, *timings.notices))
+        timings = replace(timings, notices=notices)
     return timings
 
 
@@ -127,7 +131,7 @@ def timings_to_json(timings: Timings) -> dict[str, Any]:
     return {
         "phones": [[item.start, item.stop, item.label] for item in timings.phones],
         "words": [[item.start, item.stop, item.label] for item in timings.words],
-        "notes": list(timings.notes),
+        "notices": [notice.to_json() for notice in timings.notices],
     }
 
 
@@ -182,24 +186,70 @@ def fitted_to(timings: Timings, seconds: float, *, name: str) -> Timings:
             hint="Give the times of this very recording.",
         )
     kept = tuple(replace(i, stop=min(i.stop, seconds)) for i in items if i.start < seconds)
-    note = f"{name}: {len(items) - len(kept)} entries after the end of the sound are left out."
+    note = Notice(code="phones_after_end", facts={"file": name, "phones": len(items) - len(kept)})
     field = "phones" if timings.phones else "words"
-    return replace(timings, **{field: kept}, notes=(*timings.notes, note))
+    return replace(timings, **{field: kept}, notices=(*timings.notices, note))
 
 
 def decoded(name: str, data: bytes) -> str:
-    """The text of a file that users bring: UTF-8, or UTF-16 with its mark.
+    """The text of a file that users bring.
+
+    UTF-8, UTF-16, UTF-32, and GBK or Big5 where that is surely Chinese.  Other encodings differ in
+    what the same bytes mean, so they are refused rather than guessed.
 
     Raises:
-        UserInputError: it is neither.
+        UserInputError: it is none of these.
     """
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    for encoding in (_unicode_of(data), _chinese_of(data)):
+        if encoding:
+            with contextlib.suppress(UnicodeDecodeError):
+                return data.decode(encoding)
     try:
-        return data.decode(encoding)
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserInputError(
             f"{name} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8."
         ) from error
+
+
+def _unicode_of(data: bytes) -> str:
+    """By its mark, or by the zeros that Latin letters and line ends have in UTF-16."""
+    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    start = data[:400]
+    for encoding, zeros, letters in (
+        ("utf-16-le", start[1::2], start[::2]),
+        ("utf-16-be", start[::2], start[1::2]),
+    ):
+        latin = [letter for zero, letter in zip(zeros, letters, strict=False) if zero == 0]
+        # Times and line ends alone are a fifth of a Chinese list.
+        plain = all(32 <= letter < 127 or letter in b"\t\r\n" for letter in latin)
+        if len(data) % 2 == 0 and plain and len(latin) > max(3, 0.2 * len(zeros)):
+            return encoding
+    return "utf-8-sig"
+
+
+def _chinese_of(data: bytes) -> str:
+    """``gb18030``, ``big5`` or empty: by where the pairs of bytes above 127 lie.
+
+    The 3 755 common letters of GB 2312 have first bytes B0 to D7 and second ones from A1, and its
+    marks A1 to A3; Korean keeps below C9, where two in five of Chinese letters lie beyond.  The
+    5 401 common letters of Big5 have first bytes A4 to C6, and two in five second bytes below 7F,
+    which no other of these encodings has.
+    """
+    pairs = re.findall(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]", data[:200_000])
+    if len(pairs) < 2 or b"\0" in data:
+        return ""
+    gb = sum(b"\xb0" <= p[:1] <= b"\xd7" and p[1:] >= b"\xa1" for p in pairs)
+    gb += sum(b"\xa1" <= p[:1] <= b"\xa3" and p[1:] >= b"\xa1" for p in pairs)
+    late = sum(b"\xc9" <= p[:1] <= b"\xd7" for p in pairs)
+    if gb > 0.9 * len(pairs) and late > 0.1 * len(pairs):
+        return "gb18030"
+    big = sum(b"\xa1" <= p[:1] <= b"\xc6" for p in pairs)
+    low = sum(p[1:] < b"\x7f" for p in pairs)
+    return "big5" if big > 0.9 * len(pairs) and low > 0.15 * len(pairs) else ""
 
 
 def _parsed(name: str, text: str) -> _Found:
@@ -601,8 +651,8 @@ def _resolved(name: str, found: _Found) -> Timings:
     if found.either:
         kind = "phones" if _look_like_phones(found.either) else "words"
         found = _Found(**{kind: found.either})
-    notes: list[str] = []
-    phones = _named(name, _ordered(name, found.phones), notes)
+    notices: list[Notice] = []
+    phones = _named(name, _ordered(name, found.phones), notices)
     words: list[Timed] = []
     if not any(item.label != "SIL" for item in phones):
         phones = []
@@ -613,7 +663,7 @@ def _resolved(name: str, found: _Found) -> Timings:
         ]
         if not words:
             raise UserInputError(f"{name} holds no phone and no word.")
-    return Timings(phones=tuple(phones), words=tuple(words), notes=tuple(notes))
+    return Timings(phones=tuple(phones), words=tuple(words), notices=tuple(notices))
 
 
 _NO_WORDS = UNHEARD | {"sil", "silence", "sp", "pau", "<eps>", "eps"}
@@ -652,7 +702,7 @@ def _ordered(name: str, rows: Sequence[_Row]) -> list[_Row]:
     return ordered
 
 
-def _named(name: str, rows: Sequence[_Row], notes: list[str]) -> list[Timed]:
+def _named(name: str, rows: Sequence[_Row], notices: list[Notice]) -> list[Timed]:
     """The rows under the names of ARPAbet; a symbol of two phones is halved between them.
 
     Raises:
@@ -697,9 +747,15 @@ def _named(name: str, rows: Sequence[_Row], notes: list[str]) -> list[Timed]:
             hint="Known are ARPAbet, IPA, X-SAMPA and Pinyin.",
         )
     if unknown:
-        notes.append(
-            f"{name}: {', '.join(repr(s)[:20] for s in named[:6])} "
-            f"{'is' if len(named) == 1 else 'are'} not known and left to the sound "
-            f"({len(unknown)} of {len(rows)} phones)."
+        notices.append(
+            Notice(
+                code="phones_unknown",
+                facts={
+                    "file": name,
+                    "names": ", ".join(repr(s)[:20] for s in named[:6]),
+                    "phones": len(unknown),
+                    "all": len(rows),
+                },
+            )
         )
     return out

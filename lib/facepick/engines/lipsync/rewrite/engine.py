@@ -25,6 +25,8 @@ from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.rewrite import inventory as inventories
 from facepick.engines.lipsync.rewrite.adaptation import MIN_R, listen
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame
+from facepick.engines.lipsync.rewrite.languages import check_language
+from facepick.engines.lipsync.rewrite.phones import words_notices
 from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.engines.lipsync.rewrite.selection import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.selfcheck import SEEN, corrections
@@ -42,6 +44,7 @@ from facepick.engines.occlusion.masker import open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.errors import EngineError, NoAudioError
 from facepick.models.catalog import SILERO_VAD
+from facepick.notices import Notice
 from facepick.progress import CancelToken, ProgressMeter
 
 __all__ = ["RewriteEngine", "RewriteSession"]
@@ -53,7 +56,7 @@ PLAN = "plan.npz"
 SMOOTHING = (0.25, 0.5, 0.25)
 """Of the shown face over the frame before, the frame and the one after: takes the edge off jumps
 between runs; the opening is set afterwards, so closures keep their depth."""
-VERSION = 8
+VERSION = 9
 """Raised when plans made by an earlier version must not be used any more."""
 
 
@@ -105,6 +108,8 @@ class RewriteEngine:
         needs_mesh=True,
         needs_audio=True,
         margin=0.4,
+        check=lambda settings, _: check_language(settings.language),
+        notices=lambda settings, lines: words_notices(lines, settings.language),
         licence="MIT; acoustic model and dictionary BSD-2-Clause",
     )
 
@@ -132,7 +137,9 @@ class RewriteEngine:
                 cancel=context.cancel,
             )
         if inventory is None:
-            return RewriteSession(None, None, context.settings, {"mouths": 0}, context.cancel)
+            nothing = Notice(code="no_mouths", person=context.person.label)
+            facts = {"mouths": 0, "notices": [nothing.to_json()]}
+            return RewriteSession(None, None, context.settings, facts, context.cancel)
         plan, facts = _plan(context, inventory)
         session = RewriteSession(inventory, plan, context.settings, facts, context.cancel)
         return behind_occluders(session, context, part="mouth", masker=masker)
@@ -298,7 +305,7 @@ def _make_plan(
         "footage_frames": len(inventory.frames),
         "phones_from": curves.route,
         "pronunciation": curves.pronunciation,
-        "notes": list(curves.notes),
+        "notices": [n.to_json() for n in curves.notices],
         "planned_frames": int(moving.sum()),
         "jumps": int((fading >= 0).sum()),
         "own_voice": None

@@ -13,7 +13,9 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-__all__ = ["spoken_ipa"]
+__all__ = ["espeak_found", "spoken_ipa"]
+
+WHEEL = "espeakng_loader"
 
 SECONDS = 20.0
 """A sentence takes milliseconds; a program that needs longer hangs."""
@@ -42,13 +44,19 @@ while at.value:
 """
 
 
+def espeak_found() -> str:
+    """What is used: the path of the program, or the name of the wheel; empty without both."""
+    program = shutil.which("espeak-ng") or shutil.which("espeak")
+    return program or (WHEEL if find_spec(WHEEL) is not None else "")
+
+
 def spoken_ipa(text: str, language: str) -> str | None:
     """IPA of `text`, words parted by blanks, or None without espeak-ng or the language.
 
     Args:
         language: espeak-ng's name of it.
     """
-    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", language):
+    if not re.fullmatch(r"[A-Za-z]{2,4}(-[A-Za-z0-9]{1,8})*", language):
         return None
     base = language.lower().split("-")[0]
     for voice in _VOICES.get(base, (language,)):
@@ -63,13 +71,12 @@ def spoken_ipa(text: str, language: str) -> str | None:
 
 
 def _said(text: str, voice: str) -> str | None:
-    program = shutil.which("espeak-ng") or shutil.which("espeak")
-    if program is not None:
-        command = [program, "-q", "--ipa", "-v", voice, "--stdin"]
-    elif find_spec("espeakng_loader") is not None:
-        command = [sys.executable, "-c", _LIBRARY, voice]
-    else:
+    found = espeak_found()
+    if not found:
         return None
+    command = [found, "-q", "--ipa", "-v", voice, "--stdin"]
+    if found == WHEEL:
+        command = [sys.executable, "-c", _LIBRARY, voice]
     try:
         done = subprocess.run(
             command, input=text.encode("utf-8"), capture_output=True, timeout=SECONDS, check=True

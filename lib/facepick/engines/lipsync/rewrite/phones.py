@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,8 +18,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facepick.engines.engine import SpeechLine
 from facepick.engines.lipsync.rewrite.acoustic import PHONES, PhoneScores, phone_pairs
 from facepick.engines.lipsync.rewrite.espeak import spoken_ipa
+from facepick.engines.lipsync.rewrite.languages import language_of, name_of
+from facepick.notices import Notice
 
 __all__ = [
     "CLOSED",
@@ -32,6 +36,7 @@ __all__ = [
     "phones_of_ipa",
     "pronounce",
     "shut_stops",
+    "words_notices",
 ]
 
 Array = npt.NDArray[np.float32]
@@ -97,8 +102,10 @@ def pronounce(text: str, *, language: str = "en-us") -> Pronounced | None:
     """The phones of `text`, or None when nothing in it can be said.
 
     Args:
-        language: espeak-ng's name of the language, such as ``en-us``, ``de`` or ``cmn``.
+        language: espeak-ng's name of the language, such as ``en-us``, ``de`` or ``cmn``, or what
+            else `language_of` takes.
     """
+    language = language_of(text, language)
     english = language.lower().split("-")[0] == "en"
     words = [w for w in re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower()) if w]
     if not words:
@@ -119,6 +126,33 @@ def pronounce(text: str, *, language: str = "en-us") -> Pronounced | None:
         if phones:
             found.append(phones)
     return Pronounced(words=tuple(found), route=route) if found else None
+
+
+def words_notices(lines: Sequence[SpeechLine], language: str) -> tuple[Notice, ...]:
+    """Notices of words that cannot be said, or only roughly, for want of espeak-ng.
+
+    One a language, however many lines.
+    """
+    found: Counter[str] = Counter()
+    codes: dict[str, str] = {}
+    for line in lines:
+        text = " ".join(w.label for w in line.phones.words) if line.phones else line.text or ""
+        if not re.search(r"[^\W\d_]", text) or (line.phones and line.phones.phones):
+            continue
+        own = language_of(text, language)
+        if own.lower().split("-")[0] == "en":
+            continue  # The dictionary has it.
+        if own not in codes:
+            # A word is enough to see it, and a program is started for each of these.
+            said = pronounce(text[:200], language=own)
+            codes[own] = "words_unread" if said is None else said.route
+        found[own] += 1
+    codes = {own: "words_spelled" if code == "letters" else code for own, code in codes.items()}
+    return tuple(
+        Notice(code=codes[own], facts={"lines": count, "language": name_of(own)})
+        for own, count in found.items()
+        if codes[own].startswith("words_")
+    )
 
 
 def phones_of_ipa(word: str) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facepick.engines.lipsync.rewrite.languages import AUTO
 from facepick.engines.occlusion.settings import occlusion_setting
 from facepick.settings import setting
 
@@ -30,10 +31,11 @@ class RewriteSettings:
         choices=("close", "keep"),
     )
     language: str = setting(
-        "en-us",
+        AUTO,
         label="Language of the text",
         help="The language of the words given with the speech, as espeak-ng names it: en-us, de, "
-        "fr, cmn. Without words it changes nothing.",
+        "fr, zh. auto goes by their letters: Latin ones are English. Without words it changes "
+        "nothing.",
     )
     occlusion: str = occlusion_setting()
     offset_ms: int = setting(

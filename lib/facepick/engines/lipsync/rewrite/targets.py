@@ -34,6 +34,7 @@ from facepick.engines.lipsync.rewrite.phones import (
     shut_stops,
 )
 from facepick.engines.lipsync.rewrite.timings import given_phones, hold_closures
+from facepick.notices import Notice
 
 __all__ = ["Curves", "curves_of", "sampled"]
 
@@ -81,7 +82,7 @@ class Curves:
         route: what the phones of the lines come from: ``phones`` whose times were given,
             ``words`` that were aligned, ``sound``, or several of them: ``phones and sound``.
         pronunciation: where the phones of the words come from; empty without words.
-        notes: sentences for the report.
+        notices: on words that were not used.
     """
 
     opening: Array
@@ -90,7 +91,7 @@ class Curves:
     posteriors: Array
     route: str
     pronunciation: str = ""
-    notes: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
     def __len__(self) -> int:
         return len(self.opening)
@@ -121,14 +122,12 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
     posteriors = phone_posteriors(scores)
     route = ""
     routes: list[str] = []
-    notes: list[str] = []
+    notices: list[Notice] = []
     known = np.zeros(len(scores), bool)
     for line in speech.lines:
         first, last = _columns(line, speech.lines, len(scores))
         own = shut_stops(scores.part(first, last))
         given = given_phones(line, own, language=language)
-        if line.phones is not None:
-            notes += line.phones.notes
         if given is not None and given.known.any():
             posteriors[first:last][given.known] = given.posteriors[given.known]
             known[first:last] = given.known
@@ -143,11 +142,11 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
         found = align(own, said.words)
         backwards = align(own, [word[::-1] for word in said.words[::-1]])
         if found is None or (backwards is not None and found.score < backwards.score + 0.1):
-            notes.append(f"The words of the line at {line.start_seconds:g} s do not fit its sound.")
+            notices.append(Notice(code="words_unlike_sound", start=line.start_seconds))
             continue
         trusted = _trusted(found, backwards, own.states, posteriors[first:last])
         if trusted.mean() < TOO_FEW:
-            notes.append(f"The words of the line at {line.start_seconds:g} s do not fit its sound.")
+            notices.append(Notice(code="words_unlike_sound", start=line.start_seconds))
             continue
         for _ in range(VOICE_PASSES):
             heard = found.posteriors(last - first) * trusted[:, None]
@@ -157,9 +156,9 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
         posteriors[first:last][trusted] = rows[trusted]
         known[first:last] = trusted
         if trusted.mean() < 0.95:
-            notes.append(
-                f"The words of the line at {line.start_seconds:g} s leave "
-                f"{(~trusted).sum() * HOP_SECONDS:.1f} s of its sound unexplained."
+            left = round(float((~trusted).sum() * HOP_SECONDS), 2)
+            notices.append(
+                Notice(code="words_too_few", start=line.start_seconds, facts={"seconds": left})
             )
         routes.append("words")
         route = said.route
@@ -174,7 +173,7 @@ def curves_of(speech: Speech, *, language: str) -> Curves:
         posteriors=posteriors,
         route=" and ".join(used),
         pronunciation=route,
-        notes=tuple(notes),
+        notices=tuple(notices),
     )
 
 

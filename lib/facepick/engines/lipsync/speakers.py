@@ -1,0 +1,164 @@
+"""Whose lines are whose: names of a list become people of a video."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from facepick.engines.engine import SpeechLine
+from facepick.engines.lipsync.lines import PersonLine, Script, plain_name
+from facepick.errors import SelectionError, UserInputError
+from facepick.notices import Fact, Notice
+from facepick.people.identity import Identity, Scan
+
+__all__ = ["GivenLines", "give_lines"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenLines:
+    """Lines by who says them.
+
+    Attributes:
+        speakers: id of a person and that person's lines, in order of the first one.
+        notices: on lines that nobody was named for, and on those left out.
+    """
+
+    speakers: tuple[tuple[str, tuple[SpeechLine, ...]], ...]
+    notices: tuple[Notice, ...] = ()
+
+
+def give_lines(
+    script: Script,
+    scan: Scan,
+    picked: Sequence[str] = (),
+    *,
+    known: Collection[str] = (),
+    end: float | None = None,
+) -> GivenLines:
+    """Give every line to a person of the video.
+
+    A line that names nobody goes to the one who is picked, or to the only one there is.  Lines of
+    those who are not picked are left out; without a pick every name must be somebody's.
+
+    Args:
+        picked: ids or names; empty for whoever speaks.
+        known: further names that people have, such as those of the cast.
+        end: seconds after which no line may begin, or None.
+
+    Raises:
+        SelectionError: a name that nobody, or more than one person, has; it says what to do.
+        UserInputError: nobody is left to speak, or who is meant cannot be known.
+    """
+    file = script.path.name
+    people = [scan.person(key) for key in picked]
+    names = {name for person in scan.people for name in (person.id, person.name) if name}
+    lines = script.lines([*names, *known])
+    notices = list(script.notices([*names, *known]))
+    if end is not None:
+        lines = _before(lines, end, file, notices)
+    found: dict[str, list[SpeechLine]] = {}
+    others: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    unnamed = 0
+    for item in lines:
+        if item.person is None:
+            person = _only(people, scan)
+            if person is None:
+                raise UserInputError(
+                    f"A line at {item.line.start_seconds:g} s of {file} does not say who speaks.",
+                    hint="Write the name before its words (Anna: ...), or pick one person only.",
+                )
+            unnamed += 1
+        else:
+            person = _called(item.person, scan)
+            if person is None:
+                unknown[item.person] += 1
+                continue
+        if people and person.id not in {p.id for p in people}:
+            others[item.person or person.label] += 1
+            continue
+        found.setdefault(person.id, []).append(item.line)
+    if unknown and not people:
+        raise _nobody(unknown, file, scan)
+    if others or unknown:
+        left: dict[str, Fact] = {
+            "file": file,
+            "lines": others.total() + unknown.total(),
+            "names": _listed([*others, *unknown]),
+        }
+        notices.append(Notice(code="lines_of_others", facts=left))
+    if not found:
+        if unknown and not others:
+            raise _nobody(unknown, file, scan)
+        who = _listed([p.label for p in people])
+        raise UserInputError(
+            f"Nobody of {who} speaks in {file}.",
+            hint=f"It has lines of {_listed([*others, *unknown])}.",
+        )
+    # With one person on screen there is nobody else it could have been.
+    if unnamed and sum(1 for p in scan.people if not p.ignored) > 1:
+        whose = _only(people, scan)
+        assert whose is not None
+        facts: dict[str, Fact] = {"file": file, "lines": unnamed, "who": whose.label}
+        notices.append(Notice(code="lines_unnamed", person=whose.id, facts=facts))
+    return GivenLines(
+        speakers=tuple((key, tuple(own)) for key, own in found.items()), notices=tuple(notices)
+    )
+
+
+def _before(
+    lines: Sequence[PersonLine], end: float, file: str, notices: list[Notice]
+) -> tuple[PersonLine, ...]:
+    late = [item for item in lines if item.line.start_seconds >= end]
+    if len(late) == len(lines):
+        raise UserInputError(
+            f"Every line of {file} begins after the end of the video ({end:.2f} s).",
+            hint="Check its times, or make the video longer: --length freeze.",
+        )
+    if late:
+        notices.append(
+            Notice(
+                code="line_after_end",
+                start=late[0].line.start_seconds,
+                facts={"file": file, "lines": len(late), "end": round(end, 3)},
+            )
+        )
+    return tuple(lines[: len(lines) - len(late)])
+
+
+def _only(people: Sequence[Identity], scan: Scan) -> Identity | None:
+    if people:
+        return people[0] if len(people) == 1 else None
+    sure = [p for p in scan.people if not (p.ignored or p.unsure)]
+    return sure[0] if len(sure) == 1 else None
+
+
+def _called(name: str, scan: Scan) -> Identity | None:
+    """Raises: SelectionError, where several people are called so."""
+    wanted = plain_name(name)
+    found = [p for p in scan.people if wanted in (plain_name(p.id), plain_name(p.name or ""))]
+    if len(found) > 1:
+        return scan.person(name)
+    return found[0] if found else None
+
+
+def _nobody(unknown: Counter[str], file: str, scan: Scan) -> SelectionError:
+    names = list(unknown)
+    there = [p.label if p.label == p.id else f"{p.id} ({p.label})" for p in scan.people]
+    nameless = next((p.id for p in scan.people if not p.name), "P1")
+    near = difflib.get_close_matches(names[0], [p.label for p in scan.people], n=1)
+    return SelectionError(
+        f"{file}: nobody in {scan.video.path.name} is called {_listed(names)} "
+        f"({unknown.total()} of the lines).",
+        hint=(f"Is it {near[0]}? " if near else "")
+        + f"People found: {', '.join(there) or 'nobody'}. Write their ids in the list, give them "
+        f"these names (facepick people VIDEO --rename {nameless}={names[0]:.40}), or pick who "
+        "shall speak.",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(distinct[:6]) + (" ..." if distinct[6:] else "")

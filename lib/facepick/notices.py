@@ -1,0 +1,185 @@
+"""Notices: what a result is not as its maker may expect, told in words wherever people look.
+
+No error: the work goes on.  A notice is made where something is found out, and shown by the
+command line, ``inspect``, the list of jobs, HTTP and the tab.  Its English sentence stands here;
+the tab has the same sentences in Chinese by their code.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "ESPEAK_HOW",
+    "SENTENCES",
+    "Fact",
+    "Notice",
+    "as_notices",
+    "notices_of_result",
+    "sentence_from",
+    "without_repeats",
+]
+
+Fact = str | int | float
+
+ESPEAK_HOW = (
+    "apt install espeak-ng (Debian, Ubuntu), brew install espeak-ng (macOS), winget install "
+    "eSpeak-NG.eSpeak-NG (Windows), or pip install espeakng-loader"
+)
+
+SENTENCES: dict[str, str] = {
+    # Of lines and their people.
+    "lines_unnamed": "{file}: lines that name nobody ({lines}) are given to {who}.",
+    "lines_of_others": (
+        "{file}: lines of {names} ({lines}) are left out and not heard, for nobody who is picked "
+        "is called so. Pick them too, or give somebody that name."
+    ),
+    "names_as_words": (
+        "{file}: what stands before a colon or in brackets is taken for words where nobody is "
+        "called so ({names}; lines: {lines}). Give somebody that name, or write [{first}]: if it "
+        "is one."
+    ),
+    "cues_shared": (
+        "{file}: cues in which several people speak ({lines}) are shared in proportion to their "
+        "words."
+    ),
+    "line_after_end": (
+        "{file}: lines that begin after the end of the video, at {end:.1f} s, are left out "
+        "({lines}, the first at {start:.1f} s)."
+    ),
+    "line_off_screen": (
+        "{who} is not on screen during the line at {start:.1f} s ({seconds:.1f} s long): it is "
+        "heard, but no mouth says it."
+    ),
+    # Of speech and its words.
+    "speech_cut": (
+        "The last {seconds:.1f} s of {file} are left out: the video ends before. Make it longer "
+        "with --length freeze, loop or bounce."
+    ),
+    "no_voice": "{who}: no voice is heard in the speech while the person is seen.",
+    "no_mouths": (
+        "{who}: nothing was changed, for the clip shows this mouth too rarely or too small to "
+        "learn it. Take a longer part of the video, or another engine."
+    ),
+    "words_unread": (
+        "{who}: words are not used (lines: {lines}), for reading {language} needs espeak-ng, which "
+        "is not here. Get it with " + ESPEAK_HOW + "."
+    ),
+    "words_spelled": (
+        "{who}: words are read letter by letter (lines: {lines}), for saying {language} rightly "
+        "needs espeak-ng, which is not here. Get it with " + ESPEAK_HOW + "."
+    ),
+    "words_unlike_sound": (
+        "{who}: the words of the line at {start:.1f} s do not fit its sound and are not used; the "
+        "lips follow the sound. Check the words and their language."
+    ),
+    "words_too_few": (
+        "{who}: the words of the line at {start:.1f} s leave {seconds:.1f} s of its sound "
+        "unexplained; there the lips follow the sound."
+    ),
+    "phones_unknown": (
+        "{file}: not known and left to the sound are {names} ({phones} of {all} phones)."
+    ),
+    "phones_after_end": "{file}: {phones} entries after the end of the sound are left out.",
+    # Of the source.
+    "stream_left_out": "The result is without the source's {what}.",
+    "source_damaged": "{file}: damaged parts of the source ({parts}) were passed over.",
+    # Of another version, known by its words only.
+    "other": "{text}",
+}
+"""Sentence by code; a fact in braces is a value of `Notice.facts`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One thing that people should know.
+
+    Attributes:
+        code: a key of `SENTENCES`.
+        facts: the values that its sentence names.
+        person: id or name of whom it is about; empty where it is about nobody.
+        start: seconds into the video at which it matters, or None.
+    """
+
+    code: str
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    person: str = ""
+    start: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.code not in SENTENCES:
+            raise ValueError(f"There is no notice {self.code!r}.")
+        if not all(isinstance(value, str | int | float) for value in self.facts.values()):
+            raise ValueError(f"Facts of {self.code!r} must be texts or numbers.")
+        self.sentence()
+
+    def sentence(self) -> str:
+        """In English."""
+        return sentence_from(SENTENCES[self.code], self)
+
+    def to_json(self) -> dict[str, Any]:
+        """With the sentence, for readers that do not know the code."""
+        return {
+            "code": self.code,
+            "text": self.sentence(),
+            "person": self.person or None,
+            "start": self.start,
+            "facts": dict(self.facts),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Notice:
+        """As `to_json` gave it; one of another version keeps its words."""
+        entry: Mapping[str, Any] = data if isinstance(data, Mapping) else {"text": str(data)}
+        person, start = entry.get("person"), entry.get("start")
+        who = person if isinstance(person, str) else ""
+        when = float(start) if isinstance(start, int | float) else None
+        try:
+            facts = dict(entry.get("facts") or {})
+            return cls(code=entry["code"], facts=facts, person=who, start=when)
+        except (KeyError, TypeError, ValueError):
+            words = {"text": str(entry.get("text", ""))[:500]}
+            return cls(code="other", facts=words, person=who, start=when)
+
+
+def sentence_from(template: str, notice: Notice) -> str:
+    """A sentence with the facts of a notice in it.
+
+    Raises:
+        ValueError: it names a fact that the notice does not have, or of another kind.
+    """
+    values = {"who": notice.person, "start": notice.start or 0.0, **notice.facts}
+    try:
+        return string.Formatter().vformat(template, (), values)
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
+        raise ValueError(f"A notice {notice.code!r} lacks {error}.") from error
+
+
+def as_notices(data: Any) -> tuple[Notice, ...]:
+    """Notices of a report or a job."""
+    return tuple(Notice.from_json(item) for item in data) if isinstance(data, list | tuple) else ()
+
+
+def without_repeats(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Each once, in order."""
+    kept: list[Notice] = []
+    for item in notices:
+        if item not in kept:
+            kept.append(item)
+    return tuple(kept)
+
+
+def notices_of_result(result: Mapping[str, Any]) -> tuple[Notice, ...]:
+    """Of what a job has made, also of a job that was done before there were notices."""
+    if "notices" in result:
+        return as_notices(result["notices"])
+    found = []
+    for entry in result.get("unheard") or ():
+        facts = {"file": entry["file"], "seconds": float(entry["seconds"])}
+        found.append(Notice(code="speech_cut", start=float(entry["start"]), facts=facts))
+    for phrase in result.get("left_out") or ():
+        found.append(Notice(code="stream_left_out", facts={"what": str(phrase)}))
+    return tuple(found)

@@ -1,0 +1,65 @@
+"""Notices are typed: every one has a sentence in both languages, and comes back from JSON."""
+
+from __future__ import annotations
+
+import json
+import string
+
+import pytest
+
+from facepick.notices import SENTENCES, Notice, as_notices, notices_of_result
+from facepick_ui.messages import _NOTICES, notice_text
+
+
+def facts_of(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def example(code: str) -> Notice:
+    numbers = {"seconds": 1.25, "end": 9.0, "lines": 3, "phones": 2, "all": 30, "parts": 4}
+    facts = {name: numbers.get(name, f"<{name}>") for name in facts_of(SENTENCES[code]) - {"start"}}
+    return Notice(code=code, facts=facts, person="P1", start=1.5)
+
+
+@pytest.mark.parametrize("code", SENTENCES)
+def test_every_notice_has_its_words(code: str) -> None:
+    assert set(_NOTICES) == set(SENTENCES)
+    english, chinese = _NOTICES[code]
+    for words in filter(None, (english, chinese)):
+        assert facts_of(words) <= facts_of(SENTENCES[code]) | {"who", "start"}
+    notice = example(code)
+    assert "{" not in notice.sentence()
+    assert notice_text(notice, "zh")
+    assert Notice.from_json(json.loads(json.dumps(notice.to_json()))) == notice
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "words", 7, None, {"text": "words"}, {"code": "of a later version", "text": "words"},
+        {"code": "speech_cut", "text": "words"}, {"code": "other", "facts": {"text": []}},
+        {"code": "speech_cut", "facts": {"seconds": "x", "file": "a"}, "text": "words"},
+        {"code": "no_voice", "facts": 7, "text": "words", "person": 3, "start": "now"},
+    ],
+)  # fmt: skip
+def test_what_is_not_known_keeps_its_words(data: object) -> None:
+    (notice,) = as_notices([data])
+    assert notice.code == "other"
+    assert notice.sentence() in ("words", "7", "None", "")
+
+
+def test_a_notice_must_be_whole() -> None:
+    with pytest.raises(ValueError, match="no notice 'speech'"):
+        Notice(code="speech")
+    with pytest.raises(ValueError, match="lacks"):
+        Notice(code="speech_cut", facts={"file": "a.wav"})
+
+
+def test_results_of_before_there_were_notices() -> None:
+    old = {
+        "unheard": [{"file": "a.wav", "people": ["P1"], "start": 1.0, "seconds": 2.0}],
+        "left_out": ["subtitles (pgs)"],
+    }
+    assert [n.code for n in notices_of_result(old)] == ["speech_cut", "stream_left_out"]
+    assert notices_of_result({}) == ()
+    assert notices_of_result({**old, "notices": []}) == ()
