@@ -45,7 +45,7 @@ def here(desk: Path, shared_models: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ("arguments", "words"),
     [
         (("--audio", "speech.wav", "--phones", "missing.ctm"), "There is no file missing.ctm"),
-        (("--audio", "speech.wav", "--phones", "."), "There is no file ."),
+        (("--audio", "speech.wav", "--phones", "."), ". cannot be read: it is a folder"),
         (("--audio", "speech.wav", "--phones", "speech.wav"), "is not UTF-8 text"),
         (("--audio", "speech.wav", "--phones", "diary.txt"), "diary.txt is of no known form"),
         (("--audio", "speech.wav", "--phones", "empty.ctm"), "empty.ctm is empty"),
