@@ -126,15 +126,37 @@ def _ignored(frame: int, box: Any, truth: dict[str, Any]) -> bool:
     )
 
 
-def _whose(frame: int, box: Any, faces: list[dict[str, Any]], truth: dict[str, Any]) -> str | None:
-    """Id of the true face, "" for what is no face, None for what cannot be judged."""
-    best = max(faces, key=lambda f: overlap(box, f["box"]), default=None)
-    if best is not None and matches(box, best["box"]):
-        return str(best["id"])
+def _whose(
+    frame: int, box: Any, faces: list[dict[str, Any]], truth: dict[str, Any]
+) -> tuple[str, ...] | None:
+    """Ids of the true faces that it may be, the likeliest first, where two hide each other;
+    none for what is no face, None for what cannot be judged."""
+    near = sorted(
+        (f for f in faces if matches(box, f["box"])),
+        key=lambda f: (_vague(f), -overlap(box, f["box"])),
+    )
+    if near:
+        return tuple(str(f["id"]) for f in near)
     if _ignored(frame, box, truth):
         return None
-    vague = (f for f in faces if f.get("est") or f["visible"] < VISIBLE)
-    return None if any(overlap(box, f["box"]) > 0.1 for f in vague) else ""
+    return None if any(overlap(box, f["box"]) > 0.1 for f in faces if _vague(f)) else ()
+
+
+def _vague(face: dict[str, Any]) -> bool:
+    """Whether a true face is mostly hidden, or its place a guess."""
+    return bool(face.get("est")) or face["visible"] < VISIBLE
+
+
+def _named(
+    rows: list[tuple[int, Any, tuple[str, ...] | None]],
+) -> list[tuple[int, Any, str | None]]:
+    """The faces of an entry with one id each: whoever most of them are, where it may be him."""
+    count = Counter(ids[0] for _, _, ids in rows if ids)
+    first = count.most_common(1)[0][0] if count else ""
+    return [
+        (f, b, None if ids is None else first if first in ids else ids[0] if ids else "")
+        for f, b, ids in rows
+    ]
 
 
 def score_entries(result: dict[str, Any], truth: dict[str, Any]) -> Entries:
@@ -146,12 +168,13 @@ def score_entries(result: dict[str, Any], truth: dict[str, Any]) -> Entries:
     """
     faces = {f["i"]: f["faces"] for f in truth["frames"]}
     minor = {who for who, about in truth["identities"].items() if about.get("minor")}
-    rows: dict[str, list[tuple[int, Any, str | None]]] = defaultdict(list)
+    seen: dict[str, list[tuple[int, Any, tuple[str, ...] | None]]] = defaultdict(list)
     for track in result["tracks"]:
         if track["person"] is not None:
             for frame, *box in track["boxes"]:
                 whose = _whose(frame, box, faces.get(frame, []), truth)
-                rows[track["person"]].append((frame, box, whose))
+                seen[track["person"]].append((frame, box, whose))
+    rows = {person: _named(items) for person, items in seen.items()}
     score = Entries(people=len(truth["identities"]) - len(minor))
     entry = {p["id"]: p for p in result["people"]}
     held: dict[str, list[tuple[int, str]]] = defaultdict(list)

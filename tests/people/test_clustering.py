@@ -39,7 +39,7 @@ def made(
     start: int, stop: int, rows: npt.NDArray[np.float32], *, shot: int = 0, x: float = 100.0,
     value: float = 0.8, stillness: float | None = None,
     sharp: float = 1.0, mesh: float = 1.0, off_frontal: float = 10.0, eyes: float = 30.0,
-    inside: float = 1.0,
+    inside: float = 1.0, score: float = 0.9, strength: float | None = 1.5,
 ) -> tuple[FaceTrack, TrackEvidence]:  # fmt: skip
     n, k = stop - start, len(rows)
     track = FaceTrack(
@@ -48,7 +48,7 @@ def made(
         np.arange(start, stop, dtype=np.int32),
         np.tile(np.float32([x, 100, x + 80, 200]), (n, 1)),
         np.zeros((n, 5, 2), np.float32),
-        np.full(n, 0.9, np.float32),
+        np.full(n, score, np.float32),
         np.zeros(n, np.uint8),
         confidence=0.9,
     )
@@ -62,6 +62,7 @@ def made(
         inside=np.full(k, inside, np.float32),
         mesh_score=mesh,
         stillness=stillness,
+        strength=strength,
     )
     return track, evidence
 
@@ -142,14 +143,19 @@ def test_a_blurred_track_is_kept_apart_and_never_part_of_somebody() -> None:
     assert not groups[0,].unsure
 
 
-def test_a_blurred_thing_that_no_network_takes_for_a_face_is_nobody() -> None:
+def test_what_no_witness_takes_for_a_face_is_nobody() -> None:
+    """A sharp hand: a low score, a short vector, no mesh.  Each of them alone is no proof."""
     rng = np.random.default_rng(5)
     a, b = strangers(2, 5)
-    items = [
-        made(0, 50, views(a, 3, rng)),
-        made(120, 160, views(b, 2, rng), shot=2, value=0.1, sharp=0.0, mesh=0.02),
-    ]
-    assert [g.members for g in grouped(items)] == [(0,)]
+    person = made(0, 50, views(a, 3, rng))
+
+    def listed(**signs: float) -> list[tuple[tuple[int, ...], bool]]:
+        other = made(120, 160, views(b, 2, rng), shot=2, **signs)  # type: ignore[arg-type]
+        return [(g.members, g.unsure) for g in grouped([person, other])]
+
+    assert listed(score=0.55, strength=0.8, mesh=0.0) == [((0,), False)]
+    for sign in ({"score": 0.6}, {"strength": 0.9}, {"mesh": 0.0}):
+        assert listed(**sign) == [((0,), False), ((1,), False)]
 
 
 def test_a_picture_of_a_face_is_unsure_and_a_calm_person_is_not() -> None:

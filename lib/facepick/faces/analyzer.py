@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from facepick.faces.detection import FaceBatch, FloatArray
 
-__all__ = ["FaceDetector", "FaceEmbedder", "FaceMesher"]
+__all__ = ["FaceDetector", "FaceEmbedder", "FaceMesher", "MeasuringEmbedder"]
 
 Bgr = npt.NDArray[np.uint8]
 
@@ -60,6 +60,21 @@ class FaceEmbedder(Protocol):
         Returns:
             (n, dimension) float32, each of length 1.
         """
+        ...
+
+
+@runtime_checkable
+class MeasuringEmbedder(Protocol):
+    """An embedder whose vectors say by their length whether there is a face at all.
+
+    Attributes:
+        face_length: length of the raw vector of a chip that is as likely a face as not.
+    """
+
+    face_length: float
+
+    def raw(self, chips: Bgr) -> FloatArray:
+        """As `FaceEmbedder.embed`, but not brought to length 1."""
         ...
 
 

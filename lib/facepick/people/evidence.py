@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from facepick.errors import FacepickError
 from facepick.faces.alignment import align
-from facepick.faces.analyzer import FaceEmbedder, FaceMesher
+from facepick.faces.analyzer import FaceEmbedder, FaceMesher, MeasuringEmbedder
 from facepick.faces.detection import Box, FloatArray
 from facepick.faces.quality import (
     FaceQuality,
@@ -19,6 +19,7 @@ from facepick.faces.quality import (
     head_pose,
     patch_correlation,
 )
+from facepick.people.looks import Looks, look_at, mean_look
 from facepick.people.stillness import StillnessProbe
 from facepick.people.track import BRIDGED
 from facepick.people.tracker import Observation, RawTrack, ShotTracker
@@ -62,6 +63,10 @@ class TrackEvidence:
         mesh_score: how sure the mesh network is that the best picture shows a face.
         stillness: how rigid the face is, see `facepick.people.stillness`; None when the track
             is too short to tell.
+        strength: how much the embedder found to say of the best faces, where it tells: the mean
+            length of its vectors, over that of a chip which is as likely a face as not.
+        hair, clothes: (c,) float32, colours above the face and of the shoulders below it, see
+            `facepick.people.looks`; None where too little of it is inside the picture.
     """
 
     frames: npt.NDArray[np.int32]
@@ -74,6 +79,9 @@ class TrackEvidence:
     thumbnails: tuple[Thumbnail, ...] = ()
     mesh_score: float = 1.0
     stillness: float | None = None
+    strength: float | None = None
+    hair: FloatArray | None = None
+    clothes: FloatArray | None = None
 
     def __repr__(self) -> str:
         return f"TrackEvidence({len(self.frames)} exemplars, best {self.best:.2f})"
@@ -152,6 +160,7 @@ class _Sample:
     jpeg: bytes = field(repr=False)
     box: Box
     landmarks5: FloatArray
+    looks: Looks
 
 
 class _Samples:
@@ -228,6 +237,18 @@ def _spread(samples: list[_Sample]) -> list[_Sample]:
     return [max(part, key=lambda s: s.quality.value) for part in parts]
 
 
+def _embedded(embedder: FaceEmbedder, samples: list[_Sample]) -> tuple[FloatArray, float | None]:
+    """Embeddings of the samples, and `TrackEvidence.strength`."""
+    chips = np.stack([s.chip for s in samples])
+    if not isinstance(embedder, MeasuringEmbedder):
+        return embedder.embed(chips), None
+    rows = embedder.raw(chips)
+    lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-9)
+    weights = [max(s.quality.value, 0.02) for s in samples]
+    strength = float(np.average(lengths, weights=weights)) / embedder.face_length
+    return np.asarray(rows / lengths[:, None], np.float32), strength
+
+
 class Collector:
     """Cuts out good faces while the tracks of one shot grow.
 
@@ -267,7 +288,17 @@ class Collector:
         quality = assess(chip, seen.landmarks5, seen.score, pixel_aspect=aspect, inside=inside)
         jpeg = self._jpeg(seen)
         samples.put(
-            _Sample(seen.frame, samples.look, prior, quality, chip, jpeg, box, seen.landmarks5)
+            _Sample(
+                seen.frame,
+                samples.look,
+                prior,
+                quality,
+                chip,
+                jpeg,
+                box,
+                seen.landmarks5,
+                look_at(*self._source.small(seen.frame), box),
+            )
         )
 
     def evidence(
@@ -280,10 +311,10 @@ class Collector:
         # Embedding a face costs as much as decoding ten frames, and one head in one look gives
         # nearly one vector.  Only where the vectors disagree all the samples are asked.
         chosen = _spread(samples)
-        embeddings = embedder.embed(np.stack([s.chip for s in chosen]))
+        embeddings, strength = _embedded(embedder, chosen)
         if float((embeddings @ embeddings.T).min()) < embedder.same_person + self.AGREED:
             chosen = samples
-            embeddings = embedder.embed(np.stack([s.chip for s in chosen]))
+            embeddings, strength = _embedded(embedder, chosen)
         thumbnails, mesh_score = self._thumbnails(samples, mesher)
         return TrackEvidence(
             frames=np.array([s.frame for s in chosen], np.int32),
@@ -296,6 +327,9 @@ class Collector:
             thumbnails=thumbnails,
             mesh_score=mesh_score,
             stillness=held.probe.stillness(),
+            strength=strength,
+            hair=mean_look([s.looks.hair for s in samples]),
+            clothes=mean_look([s.looks.clothes for s in samples]),
         )
 
     def _thumbnails(

@@ -384,7 +384,10 @@ class _Scanner:
             )
             self._rate = max(1.0, min(120.0, float(rate)))
             self._cluster = ClusterOptions.for_embedder(
-                self._embedder, strictness=self._settings.strictness, rate=self._rate
+                self._embedder,
+                strictness=self._settings.strictness,
+                rate=self._rate,
+                picture_side=min(info.width, info.height),
             )
             cuts = ShotDetector()
             self._open_shot(footage, 0)
@@ -460,13 +463,7 @@ class _Scanner:
             )
             for number, (track, found) in enumerate(pieces, 1)
         ]
-        groups = group_tracks(tracks, evidence, self._cluster)
-        groups = [
-            replace(
-                g, unsure=g.unsure or self._damaged.issuperset(tracks[i].shot for i in g.members)
-            )
-            for g in groups
-        ]
+        groups = group_tracks(tracks, evidence, self._cluster, damaged=self._damaged)
         if not self._settings.keep_unsure:
             groups = [g for g in groups if not g.unsure]
         shown = np.append(np.diff(pts), duration)
@@ -481,7 +478,13 @@ class _Scanner:
             on = np.unique(np.concatenate([tracks[i].frames for i in group.members]))
             seconds = Fraction(int(shown[on].sum())) * info.time_base
             ranked.append((group.unsure, -seconds, int(on[0]), group, len(on)))
-        ranked.sort(key=lambda item: item[:3])
+        # The crowd comes last.
+        ranked.sort(key=lambda item: (item[0], item[3].crowd, *item[1:3]))
+        holder = {
+            i: f"P{number}"
+            for number, (*_, group, _) in enumerate(ranked, 1)
+            for i in group.members
+        }
         for number, (_, minus_seconds, _, group, count) in enumerate(ranked, 1):
             person = f"P{number}"
             names = []
@@ -499,6 +502,8 @@ class _Scanner:
                     confidence=group.confidence,
                     unsure=group.unsure,
                     thumbnails=tuple(names),
+                    may_be=tuple((holder[i], score) for i, score in group.may_be),
+                    group="bystanders" if group.crowd else None,
                 )
             )
         scan = Scan(

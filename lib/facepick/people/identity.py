@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,10 @@ class Identity:
             unless the user includes them.
         ignored: hidden from the gallery by the user.
         thumbnails: file names of the thumbnails, best first, relative to the scan's folder.
+        may_be: of an unsure entry, ``(id, score)``: people whom it may be, likeliest first, and
+            how likely that is, in [0, 1].
+        group: ``bystanders`` for the crowd - people of a few blurred frames, or far away - whom
+            displays fold together, else None.
     """
 
     id: str
@@ -48,6 +52,8 @@ class Identity:
     unsure: bool = False
     ignored: bool = False
     thumbnails: tuple[str, ...] = ()
+    may_be: tuple[tuple[str, float], ...] = ()
+    group: Literal["bystanders"] | None = None
 
     def __post_init__(self) -> None:
         if not self.track_ids:

@@ -86,6 +86,8 @@ def save_scan(folder: Path, scan: Scan, jpegs: Mapping[str, bytes]) -> None:
                 "confidence": p.confidence,
                 "unsure": p.unsure,
                 "thumbnails": list(p.thumbnails),
+                "may_be": [list(item) for item in p.may_be],
+                "group": p.group,
             }
             for p in scan.people
         ],
@@ -165,6 +167,8 @@ def _read(folder: Path, info: VideoInfo, content_hash: str) -> Scan:
                 confidence=float(entry["confidence"]),
                 unsure=bool(entry["unsure"]),
                 thumbnails=tuple(names),
+                may_be=tuple((str(key), float(score)) for key, score in entry["may_be"]),
+                group="bystanders" if entry["group"] == "bystanders" else None,
             )
         )
     scan = Scan(
