@@ -56,11 +56,12 @@ def read_plain(path: Path | str, *, max_bytes: int) -> bytes:
         # Told early where the size is known; files under /proc say 0 and hold something.
         if os.fstat(file.fileno()).st_size > max_bytes:
             raise large
-        data = file.read(max_bytes + 1)
+        # What stands under /proc and has nothing to say yet gives None instead of waiting.
+        data = file.read(max_bytes + 1) or b""
     if len(data) > max_bytes:
         raise large
-    # A file under /proc that has nothing to say yet gives None instead of waiting.
-    return data or b""
+
+    return data
 
 
 def _megabytes(count: int) -> str:

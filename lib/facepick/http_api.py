@@ -2,9 +2,10 @@
 
 Routes live below ``/facepick/v1``.  Bodies and answers are JSON; errors are
 ``{"error": sentence}`` with status 400 (the request is wrong), 403 (a page of another site, see
-`facepick.http_guard`), 404 (no such job), 409 (not possible now), 413 (too large), 415 (not JSON)
-or 500.  Files are named by path and must lie in a folder that the
-host allows (`facepick.host.host.allowed_path`); results are written below the host's outputs.
+`facepick.http_guard`), 404 (no such job or address), 405 (not with this method), 408 (broken off),
+409 (not possible now), 413 (too large), 415 (not JSON) or 500.  Files are named by path and must
+lie in a folder that the host allows (`facepick.host.host.allowed_path`); results are written below
+the host's outputs.
 What a missing model file stopped is answered with 409 and, in ``missing``, with every file's size,
 licence, folder and whether ``/models/fetch`` gets it; jobs say so in ``missing``, too.
 The source of a swap may also be the name of a saved one, ``cast:NAME`` or ``VIDEO:P2``; photos are
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 import tempfile
 import threading
@@ -33,6 +35,7 @@ from facepick.errors import (
 )
 from facepick.host.host import allowed_path
 from facepick.http_guard import guarded_route
+from facepick.jsonfile import parsed_json
 from facepick.models.catalog import all_specs, spec_by_id
 from facepick.settings import fields_of, from_mapping, json_schema, to_mapping
 
@@ -44,7 +47,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PREFIX", "add_routes", "is_plain_name", "status_of"]
 
+log = logging.getLogger("facepick.http")
+
 PREFIX = "/facepick/v1"
+
+MAX_VALUES = 1_000_000
+"""Of a JSON body; a plan of 10,000 lines with their phones has a tenth."""
 
 MAX_PHOTOS = 20
 """A texture hardly gains from more than five; base64 keeps them all in memory."""
@@ -97,12 +105,12 @@ def add_routes(server: Any, app: App) -> None:
     Call it again for every new application (a WebUI makes one at each 'Reload UI').
     """
     # Annotations of the handlers below are looked up in this module's globals by FastAPI.
-    from fastapi import APIRouter, Body, Request
+    from fastapi import APIRouter, Request
+    from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import FileResponse, JSONResponse
 
     router = APIRouter(prefix=PREFIX, tags=["facepick"], route_class=guarded_route())
 
-    body = Body(default={})
     naming = threading.Lock()
 
     def answer(call: Callable[[], Any]) -> Any:
@@ -117,6 +125,11 @@ def add_routes(server: Any, app: App) -> None:
         except OSError as error:
             # A full disk, a home folder that is gone.
             return JSONResponse({"error": f"The machine refused: {error}."}, status_code=500)
+        except Exception as error:
+            # A fault of ours: the log gets the trace, the caller a sentence.
+            log.exception("unexpected")
+            sentence = f"Unexpected {type(error).__name__}."
+            return JSONResponse({"error": sentence}, status_code=500)
 
     def how_to_get(ids: Sequence[str]) -> str:
         """What `ModelStore.how_to_get` says, in the words of this API."""
@@ -154,16 +167,26 @@ def add_routes(server: Any, app: App) -> None:
         return str(request.headers.get("content-type", "")).startswith("application/json")
 
     def post(path: str, work: Callable[[dict[str, Any]], Any]) -> None:
-        def handler(request, payload=body):  # type: ignore[no-untyped-def]
+        def from_body(data: bytes) -> Any:
+            try:
+                payload = parsed_json(data, max_values=MAX_VALUES) if data.strip() else {}
+            except ValueError as error:
+                raise UserInputError(f"This is no JSON that can be taken: {error}.") from error
+            if not isinstance(payload, dict):
+                raise UserInputError("Send a JSON object.")
+            return work(payload)
+
+        async def handler(request):  # type: ignore[no-untyped-def]
             if not is_json(request):
                 return JSONResponse({"error": "Send application/json."}, status_code=415)
-            if not isinstance(payload, dict):
-                return JSONResponse({"error": "Send a JSON object."}, status_code=400)
-            return answer(lambda: work(payload))
+            data = await request.body()
+            # In a thread: while it reads, everybody else is served.
+            return await run_in_threadpool(answer, lambda: from_body(data))
 
-        handler.__annotations__ = {"request": Request, "payload": Any}
+        handler.__annotations__ = {"request": Request}
         handler.__name__ = "post_" + path.strip("/").replace("/", "_")
-        router.add_api_route(path, handler, methods=["POST"])
+        schema = {"content": {"application/json": {"schema": {"type": "object"}}}}
+        router.add_api_route(path, handler, methods=["POST"], openapi_extra={"requestBody": schema})
 
     def video_of(payload: dict[str, Any]) -> Path:
         name = payload.get("video")
@@ -320,7 +343,7 @@ def add_routes(server: Any, app: App) -> None:
 
     @router.get("/jobs")
     def jobs() -> Any:
-        return [r.to_json() for r in app.jobs()]
+        return answer(lambda: [r.to_json() for r in app.jobs()])
 
     def by_job(path: str, work: Callable[[str], Any], method: str) -> None:
         def handler(job_id):  # type: ignore[no-untyped-def]
@@ -346,4 +369,19 @@ def add_routes(server: Any, app: App) -> None:
     by_job("/jobs/{job_id}/result", result, "GET")
     by_job("/jobs/{job_id}/cancel", lambda i: app.cancel_job(i).to_json(), "POST")
     by_job("/jobs/{job_id}/resume", lambda i: app.resume_job(i).to_json(), "POST")
+    known: list[Any] = list(router.routes)
+    every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+    def elsewhere(request):  # type: ignore[no-untyped-def]
+        path = request.url.path
+        allowed_here = {m for r in known if r.path_regex.fullmatch(path) for m in r.methods}
+        if allowed_here:
+            methods = ", ".join(sorted(allowed_here))
+            sentence = f"{request.method} is not possible here; use {methods}."
+            headers = {"allow": methods}
+            return JSONResponse({"error": sentence}, status_code=405, headers=headers)
+        return JSONResponse({"error": f"There is nothing at {path}."}, status_code=404)
+
+    elsewhere.__annotations__ = {"request": Request}
+    router.add_api_route("/{rest:path}", elsewhere, methods=every, include_in_schema=False)
     server.include_router(router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -14,11 +15,14 @@ fastapi = pytest.importorskip("fastapi", reason="FastAPI comes with gradio, the 
 pytest.importorskip("httpx", reason="the test client of FastAPI needs httpx")
 
 from fastapi.testclient import TestClient  # noqa: E402
+from starlette.websockets import WebSocketDisconnect  # noqa: E402
 from tests.host.support import no_network, wheelhouse  # noqa: E402
 
+from facepick import http_guard  # noqa: E402
 from facepick.app import App  # noqa: E402
 from facepick.host.standalone import StandaloneHost  # noqa: E402
 from facepick.http_api import PREFIX, add_routes  # noqa: E402
+from facepick.http_guard import Guard  # noqa: E402
 
 
 @pytest.fixture
@@ -379,3 +383,150 @@ def test_two_requests_for_one_name_get_two_files(client: TestClient, shared_medi
     for job in jobs:
         client.post(f"{PREFIX}/jobs/{job['id']}/cancel")
     assert len({job["out"] for job in jobs}) == 2
+
+
+# --- one form of errors, bodies that do not end, and the guard before a whole server -------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "status"),
+    [
+        ("GET", "/nowhere", None, 404),
+        ("DELETE", "/jobs", None, 405),
+        ("PUT", "/scans", "{}", 405),
+        ("POST", "/scans", "{bad", 400),
+        ("POST", "/scans", "[]", 400),
+        ("POST", "/scans", '{"a": ' + "[" * 100_000, 400),
+        ("POST", "/scans", '{"a": "\udcff"}'.encode("utf-8", "surrogateescape"), 400),
+        ("POST", "/scans", "[" + "[]," * 1_000_000 + "[]]", 400),
+        ("GET", "/jobs/..%2f..%2fetc", None, 404),
+    ],
+)
+def test_every_error_has_one_form(
+    client: TestClient, method: str, path: str, content: Any, status: int
+) -> None:
+    answer = client.request(
+        method, PREFIX + path, content=content, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"]
+
+
+@pytest.mark.parametrize("consent", ["", "  ", "\u200b\u2060", "\u3164", "\u00ad\u202e", "!?"])
+def test_an_invisible_consent_is_none(client: TestClient, shared_media: Path, consent: str) -> None:
+    photo = str(shared_media / "odd" / "base_640x360.mp4")
+    item = {"people": ["P1"], "flow": "swap", "engine": "mesh", "source": [photo]}
+    plan = {
+        "format": "facepick-plan/1",
+        "video": photo,
+        "assignments": [{**item, "consent": consent}],
+    }
+    answer = client.post(f"{PREFIX}/renders", json={"plan": plan})
+    assert answer.status_code == 400
+    assert "statement" in answer.json()["error"]
+
+
+async def _page(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RuntimeError("a framework complains")
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"page"})
+
+
+def _called(guard: Any, method: str = "GET", path: str = "/", **headers: str) -> Any:
+    base = {"host": "127.0.0.1:7870", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    return TestClient(guard, follow_redirects=False).request(method, path, headers=base)
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/upload", "/queue/join", "/file=x", "/any"])
+def test_the_guard_stands_before_everything(path: str) -> None:
+    guard = Guard(_page, names=["Box.lan"])
+    assert _called(guard, path=path).status_code == 200
+    assert _called(guard, path=path, host="box.lan:7870").status_code == 200
+    for wrong in (
+        {"host": "evil.example"},
+        {"host": "box.lan.evil.example"},
+        {"host": ""},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"sec_fetch_site": "cross-site"},
+    ):
+        answer = _called(guard, path=path, **wrong)
+        assert answer.status_code == 403, wrong
+        assert list(answer.json()) == ["error"]
+
+
+def test_a_link_to_the_page_may_be_followed_but_not_framed() -> None:
+    link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
+    assert _called(Guard(_page), sec_fetch_dest="document", **link).status_code == 200
+    assert _called(Guard(_page), sec_fetch_dest="iframe", **link).status_code == 403
+    assert _called(Guard(_page), "POST", sec_fetch_dest="document", **link).status_code == 403
+
+
+def test_the_guard_knows_who_has_the_token() -> None:
+    guard = Guard(_page, token="secret-token")
+    assert _called(guard).status_code == 401
+    assert "<form" in _called(guard, accept="text/html").text
+    assert _called(guard, path="/?token=wrong").status_code == 401
+    assert _called(guard, authorization="Bearer wrong").status_code == 401
+    assert _called(guard, authorization="Bearer secret-token").status_code == 200
+    answer = _called(guard, path="/?token=secret-token&lang=zh")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/?lang=zh"
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    assert _called(guard, cookie=cookie).status_code == 200
+    assert _called(guard, cookie=cookie, host="evil.example").status_code == 403
+
+
+def test_the_guard_stands_before_web_sockets() -> None:
+    caller = TestClient(Guard(_page))
+    for headers in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
+        with (
+            pytest.raises(WebSocketDisconnect) as caught,
+            caller.websocket_connect("/queue", headers={"host": "127.0.0.1", **headers}),
+        ):
+            pass
+        assert caught.value.code == 1008
+    with caller.websocket_connect("/queue", headers={"host": "127.0.0.1"}):
+        pass
+
+
+@pytest.mark.parametrize("ending", ["pause", "leave"])
+def test_a_body_that_stops_coming_ends_in_one_line(
+    ending: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http_guard, "BODY_PAUSE_SECONDS", 0.05)
+    said: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        if len(parts) == 1:
+            parts.clear()
+            return {"type": "http.request", "body": b"{", "more_body": True}
+        if ending == "pause":
+            await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    parts = [1]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/upload",
+        "headers": [(b"host", b"127.0.0.1")],
+        "query_string": b"",
+    }
+    with caplog.at_level("WARNING", logger="facepick.http"):
+        asyncio.run(Guard(_page)(scope, receive, send))
+    assert [r.getMessage() for r in caplog.records] == ["POST /upload was broken off."]
+    assert [m.get("status") for m in said[:1]] == ([408] if ending == "pause" else [])

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import ipaddress
+import logging
 import os
+import secrets
+import shutil
 import socket
 import sys
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facepick.errors import PackageMissing, ToolError
+from facepick.http_guard import Guard, is_loopback
 
 if TYPE_CHECKING:
     from facepick.app import App
 
 __all__ = ["asset", "launch"]
+
+MAX_UPLOAD_BYTES = 20 * 2**30
+"""Two hours at 20 Mbit/s; larger ones are opened where they lie (``--allow``)."""
+
+# Copies of what a page shows are looked through once an hour, and kept for a day.
+_TIDY_SECONDS, _SHOWN_SECONDS = 3600, 86_400
 
 FIRST_PORT, LAST_PORT = 7870, 7899
 """Beside the WebUI's 7860, so that both can run."""
@@ -43,6 +55,8 @@ def launch(
     port: int | None = None,
     open_browser: bool = True,
     block: bool = True,
+    allow_hosts: Sequence[str] = (),
+    token: str | None = None,
 ) -> str:
     """Serve the tab and, if `block`, keep serving until the process is stopped.
 
@@ -52,6 +66,9 @@ def launch(
         port: None for the first free one from `FIRST_PORT` on.
         open_browser: whether to show it.
         block: whether to wait.
+        allow_hosts: names by which the page may be called, besides addresses and ``localhost``.
+        token: what browsers must know; None for a new one where others can reach the page, and
+            none elsewhere; "" for none.
 
     Returns:
         The address of the page.
@@ -63,6 +80,19 @@ def launch(
     # Read when gradio is imported: no calls home, and no Node server beside this one.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if app is None:
+        from facepick.app import App
+        from facepick.host.standalone import StandaloneHost
+
+        app = App(StandaloneHost(page=True))
+    outputs = app.host.outputs()
+    own = app.host.home() / "ui"
+    outputs.mkdir(parents=True, exist_ok=True)
+    _make_private(own)
+    # What is uploaded and shown would else lie in the system's temporary folder, for everybody.
+    _make_private(own / "shown")
+    _sweep(own / "shown")
+    os.environ["GRADIO_TEMP_DIR"] = str(own / "shown")
     try:
         from facepick_ui import compat
         from facepick_ui.tab import build_tab
@@ -74,23 +104,20 @@ def launch(
 
     from facepick.http_api import add_routes
 
-    if app is None:
-        from facepick.app import App
-        from facepick.host.standalone import StandaloneHost
-
-        app = App(StandaloneHost(page=True))
-    outputs = app.host.outputs()
-    own = app.host.home() / "ui"
-    for folder in (outputs, own):
-        folder.mkdir(parents=True, exist_ok=True)
     look = {
         "css": asset("style.css").read_text(encoding="utf-8"),
         "head": f"<script>{asset('facepick.js').read_text(encoding='utf-8')}</script>",
         "theme": theme(),
     }
-    demo = build_tab(app, standalone=True, **look).blocks
+    keep = (_TIDY_SECONDS, _SHOWN_SECONDS)
+    # The command line shows errors only; who broke off what belongs into a server's log, too.
+    logging.getLogger("facepick.http").setLevel(logging.WARNING)
+    demo = build_tab(app, standalone=True, delete_cache=keep, **look).blocks
     compat.set_queue(demo)
     chosen = _free_port(host, port)
+    if token is None and not is_loopback(host):
+        token = secrets.token_urlsafe(16)
+    names = {host.lower(), *(name.lower() for name in allow_hosts)}
     options = compat.launch_options(
         server_name=host,
         server_port=chosen,
@@ -103,25 +130,53 @@ def launch(
         ssr_mode=False,
         favicon_path=str(asset("icon.png")),
         allowed_paths=[str(outputs), str(own)],
+        max_file_size=MAX_UPLOAD_BYTES,
+        app_kwargs={"middleware": [_guard(names, token or None)]},
         **look,
     )
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}"
     server = demo.launch(**options)[0]
-    if _is_loopback(host):
+    if is_loopback(host):
         # The API knows no users, so it is only there when nobody else can reach the page.
         add_routes(server, app)
     sys.stdout.write(f"facepick is at {address} (Ctrl-C stops it)\n")
+    if token:
+        sys.stdout.write(f"To open it: {address}/?token={token}\n")
+    if not is_loopback(host):
+        who = "who knows the token" if token else "who can reach it"
+        sys.stdout.write(
+            f"Everybody {who} can use this machine through it; what is sent is not encrypted.\n"
+        )
     sys.stdout.flush()
     if block:
         demo.block_thread()
     return address
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _make_private(folder: Path) -> None:
+    """A folder that only this user may look into."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Not every file system knows who may do what.
+    with suppress(OSError):
+        folder.chmod(0o700)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what an earlier server left behind, such as uploads that were broken off."""
+    limit = time.time() - _SHOWN_SECONDS
+    for item in folder.iterdir():
+        with suppress(OSError):
+            if item.lstat().st_mtime < limit:
+                if item.is_dir() and not item.is_symlink():
+                    shutil.rmtree(item)
+                else:
+                    item.unlink()
+
+
+def _guard(names: Collection[str], token: str | None) -> Any:
+    from starlette.middleware import Middleware
+
+    return Middleware(Guard, names=names, token=token)
 
 
 def _free_port(host: str, port: int | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -41,6 +42,23 @@ def build_ui(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="folder whose files may be picked",
     )
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="name by which the page may be called, besides addresses and localhost",
+    )
+    lock = parser.add_mutually_exclusive_group()
+    lock.add_argument(
+        "--token",
+        metavar="TEXT",
+        type=_token,
+        help="what opens the page (default: a new one where --host lets others reach it)",
+    )
+    lock.add_argument(
+        "--no-token", action="store_true", help="let everybody in who can reach --host"
+    )
     parser.add_argument("--language", choices=("en", "zh"), help="default: the browser's")
     parser.set_defaults(handler=_ui)
 
@@ -50,6 +68,14 @@ def _port(text: str) -> int:
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
     return number
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]{8,128}", text):
+        raise argparse.ArgumentTypeError(
+            "a token has 8 to 128 letters of A-Z, a-z, 0-9, '-', '_', '.' and '~'"
+        )
+    return text
 
 
 def _check_host(name: str) -> None:
@@ -83,5 +109,12 @@ def _ui(options: argparse.Namespace) -> int:
         language_name=options.language,
         page=True,
     )
-    launch(App(host), host=options.host, port=options.port, open_browser=not options.no_browser)
+    launch(
+        App(host),
+        host=options.host,
+        port=options.port,
+        open_browser=not options.no_browser,
+        allow_hosts=options.allow_host,
+        token="" if options.no_token else options.token,
+    )
     return 0

@@ -77,7 +77,8 @@ def check_file(path: Path | str) -> Path:
     path = Path(os.path.abspath(path))
     try:
         with open_plain(path) as file:
-            first = file.read(1)
+            # What the system makes up under /proc has no size, and may never end.
+            first = os.fstat(file.fileno()).st_size and file.read(1)
     except IsADirectoryError as error:
         raise file_problem(path, "this is a folder.", hint="Choose one video file.") from error
     except FileNotFoundError as error:

@@ -432,11 +432,20 @@ def _validate_inputs(item: Assignment, spec: EngineSpec, *, speaks: bool) -> Non
     for path in item.files():
         if not Path(path).is_file():
             raise UserInputError(f"There is no file {path}.", hint="Check the path.")
-    if item.flow == "swap" and not (item.consent or "").strip():
+    if item.flow == "swap" and not _says_something(item.consent or ""):
         raise ConsentRequired(
             "A face swap needs your statement that you have the right to use both faces.",
             hint=f'Add: --i-have-the-right "{CONSENT_SENTENCE}"',
         )
+
+
+# Letters by their category that show nothing: the fillers of Hangul.
+_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
+
+
+def _says_something(text: str) -> bool:
+    """Whether a person can read a letter or digit in it; spaces of zero width are no statement."""
+    return any(c.isalnum() and c not in _BLANK_LETTERS for c in text)
 
 
 def _line_to_json(line: SpeechLine) -> dict[str, Any]:
