@@ -20,6 +20,7 @@ from facepick.progress import CancelToken, ProgressSink, never, no_progress
 if TYPE_CHECKING:
     from facepick.doctor import Check
     from facepick.engines.swap.saved import SavedSources
+    from facepick.media.proxies import ProxyStore
     from facepick.media.video import VideoInfo
     from facepick.media.writer import EncodeSettings
     from facepick.models.spec import ModelSpec
@@ -433,6 +434,18 @@ class App:
             owner=owner,
         )
 
+    @property
+    def proxies(self) -> ProxyStore:
+        """What players are given instead of users' own files."""
+        from facepick.media.proxies import PROXIES, ProxyStore
+
+        return ProxyStore(self.cache / PROXIES)
+
+    def new_proxy_job(self, video: str | Path, *, owner: str = "") -> Workspace:
+        """A job that makes the proxy of a video, which nobody works on yet."""
+        path = str(Path(video).absolute())
+        return self.jobs_folder.new("proxy", video=path, out=None, request={}, owner=owner)
+
     def new_render_job(
         self,
         plan: RenderPlan,
@@ -566,6 +579,9 @@ class App:
     ) -> JobRecord:
         return self.start(self.new_scan_job(video, settings=settings, owner=owner))
 
+    def start_proxy(self, video: str | Path, *, owner: str = "") -> JobRecord:
+        return self.start(self.new_proxy_job(video, owner=owner))
+
     def start_render(
         self,
         plan: RenderPlan,
@@ -589,6 +605,16 @@ class App:
         return self.start(
             self.new_preview_job(plan, out, at=at, seconds=seconds, owner=owner, notices=notices)
         )
+
+    def forget_job(self, job_id: str) -> None:
+        """Remove a job that has ended; its result stays.
+
+        Raises:
+            JobNotFound.
+        """
+        workspace = self.jobs_folder.get(job_id)
+        if not workspace.record().is_active:
+            workspace.remove()
 
     def jobs(self, *, owner: str | None = None) -> list[JobRecord]:
         """All jobs, newest first; with `owner` only that user's."""

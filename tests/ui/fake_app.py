@@ -21,14 +21,20 @@ import numpy as np
 
 from facepick.app import App
 from facepick.engines.registry import EngineRegistry, default_registry
-from facepick.errors import JobNotFound, MissingModelError, UserInputError
+from facepick.errors import (
+    Cancelled,
+    FacepickError,
+    JobNotFound,
+    MissingModelError,
+    UserInputError,
+)
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs.job import JobRecord
 from facepick.models.store import sha256_of
 from facepick.people.edits import add_edit, apply_edits, load_edits
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import FaceTrack
-from facepick.progress import Progress
+from facepick.progress import CancelToken, Progress
 from facepick.shots.shot import Shot
 
 __all__ = ["FakeApp", "FolderHost", "ground_truth_scan"]
@@ -80,7 +86,7 @@ class FakeApp:
     roots: tuple[Path, ...] = ()
     registry: EngineRegistry = field(default_factory=default_registry)
     starts: dict[str, int] = field(
-        default_factory=lambda: {"scan": 0, "render": 0, "preview": 0, "fetch": 0}
+        default_factory=lambda: dict.fromkeys(("scan", "render", "preview", "fetch", "proxy"), 0)
     )
     lacking: set[str] = field(default_factory=set)
 
@@ -89,6 +95,7 @@ class FakeApp:
         self.models = _NoModels()
         self._jobs: dict[str, JobRecord] = {}
         self._cancelled: set[str] = set()
+        self._tokens: dict[str, CancelToken] = {}
         self._lock = threading.Lock()
 
     # --- model files ---
@@ -131,6 +138,12 @@ class FakeApp:
             plain = json.loads(file.read_text())
             file.write_text(json.dumps({**plain, "edits": plain["edits"][:-1]}))
         return self._scan(scan.video.path)
+
+    proxies = App.proxies
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
 
     # --- known people: the core's own, in the host's folder ---
     cast_file = App.cast_file
@@ -202,6 +215,9 @@ class FakeApp:
     def start_scan(self, video: Any, *, settings: Any = None, owner: str = "") -> JobRecord:
         return self._start("scan", str(video), None, {"settings": dict(settings or {})}, owner)
 
+    def start_proxy(self, video: Any, *, owner: str = "") -> JobRecord:
+        return self._start("proxy", str(video), None, {}, owner)
+
     def start_render(self, plan: Any, out: Any, *, owner: str = "", notices: Any = ()) -> JobRecord:
         if "gfpgan" in self.lacking:
             raise MissingModelError("No gfpgan.", models=("gfpgan",))
@@ -226,7 +242,7 @@ class FakeApp:
         self, kind: Any, video: str, out: str | None, request: Mapping[str, Any], owner: str
     ) -> JobRecord:
         with self._lock:
-            number = len(self._jobs) + 1
+            number = sum(self.starts.values()) + 1
             record = JobRecord(
                 id=f"20260101-000000-{number:04x}", kind=kind, state="queued", video=video,
                 out=out, request=request, created=time.time(), owner=owner,
@@ -238,7 +254,34 @@ class FakeApp:
         threading.Thread(target=self._work, args=(record.id,), daemon=True).start()
         return record
 
+    def _make_proxy(self, job_id: str) -> None:
+        token = self._tokens.setdefault(job_id, CancelToken())
+
+        def tell(progress: Progress) -> None:
+            self._jobs[job_id] = replace(self._jobs[job_id], state="running", progress=progress)
+
+        record = self._jobs[job_id]
+        try:
+            made = self.proxies.make(Path(record.video), progress=tell, cancel=token)
+        except Cancelled:
+            self._jobs[job_id] = replace(record, state="stopped", exit_code=4)
+        except FacepickError as error:
+            self._jobs[job_id] = replace(
+                record, state="failed", exit_code=error.exit_code, error=error.sentence()
+            )
+        else:
+            self._jobs[job_id] = replace(
+                record, state="done", exit_code=0, result={"out": str(made)}
+            )
+
+    def forget_job(self, job_id: str) -> None:
+        if not self.job(job_id).is_active:
+            del self._jobs[job_id]
+
     def _work(self, job_id: str) -> None:
+        if self._jobs[job_id].kind == "proxy":
+            self._make_proxy(job_id)
+            return
         steps = 20
         for step in range(steps + 1):
             record = self._jobs[job_id]
@@ -277,6 +320,7 @@ class FakeApp:
 
     def cancel_job(self, job_id: str, *, wait_seconds: float = 0.0) -> JobRecord:
         self._cancelled.add(self.job(job_id).id)
+        self._tokens.setdefault(job_id, CancelToken()).cancel()
         return self.job(job_id)
 
     def resume_job(self, job_id: str) -> JobRecord:

@@ -88,7 +88,9 @@ def launch(
     outputs = app.host.outputs()
     own = app.host.home() / "ui"
     outputs.mkdir(parents=True, exist_ok=True)
+    players = app.proxies.folder
     _make_private(own)
+    _make_private(players)
     # What is uploaded and shown would else lie in the system's temporary folder, for everybody.
     _make_private(own / "shown")
     _sweep(own / "shown")
@@ -129,7 +131,7 @@ def launch(
         footer_links=[],
         ssr_mode=False,
         favicon_path=str(asset("icon.png")),
-        allowed_paths=[str(outputs), str(own)],
+        allowed_paths=[str(outputs), str(own), str(players)],
         max_file_size=MAX_UPLOAD_BYTES,
         app_kwargs={"middleware": [_guard(names, token or None)]},
         **look,

@@ -58,6 +58,23 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Upload the video on the left. It stays on this machine.",
         "请在左侧上传视频。视频只保存在本机。",
     ),
+    "proxy_making": (
+        "Browsers cannot play this file, or it is too large to be copied, so a small copy is made "
+        "to look at. You can go on meanwhile: all work is done on the file itself.",
+        "浏览器无法播放此文件，或文件过大不便复制，因此正在生成一个便于观看的小副本。"
+        "期间可以继续操作：所有处理都在原文件上进行。",
+    ),
+    "proxy_shown": (
+        "What plays here is a small copy; the file itself ({codec}) is as it was, and all work is "
+        "done on it.",
+        "这里播放的是小副本；原文件（{codec}）保持不变，所有处理都在原文件上进行。",
+    ),
+    "proxy_none": ("Nothing to play here", "此处无法播放"),
+    "proxy_none_help": (
+        "The small copy was not finished. Everything else works without it.",
+        "小副本未完成，其他功能不受影响。",
+    ),
+    "proxy_make": ("Make a small copy to play", "生成便于播放的小副本"),
     "fact_size": ("Picture", "画面"),
     "fact_length": ("Length", "时长"),
     "fact_rate": ("Frames", "帧"),
@@ -390,6 +407,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "stage_render": ("Rendering", "正在生成"),
     "stage_publish": ("Writing the file", "正在写入文件"),
     "stage_fetch": ("Fetching a model", "正在下载模型"),
+    "stage_read": ("Reading the file", "正在读取文件"),
+    "stage_proxy": ("Making a small copy to play", "正在生成便于播放的小副本"),
     "frames_of": ("{done} of {total} frames", "{done} / {total} 帧"),
     "frames_done": ("{done} frames", "{done} 帧"),
     "eta": ("{time} left", "剩余 {time}"),

@@ -176,7 +176,6 @@ class Session:
         key: hash of the browser's secret; names the user's folders and owns the user's jobs.
         language: ``en`` or ``zh``.
         video: path of the open video, or None.
-        served: the same video where the browser may fetch it, or None.
         scan_settings: values that differ from the defaults.
         scan: the people of the open video; not stored, found again in the cache.
         picked: ids of the picked people, in the order of picking.
@@ -190,7 +189,8 @@ class Session:
         shown: the flow and engine that the page shows; not stored.
         errand: work of some seconds that runs now, or None; not stored.
         at_seconds: the moment that is looked at.
-        watched: newest job of each kind, ``scan``, ``render``, ``preview`` and ``fetch``.
+        watched: newest job of each kind, ``scan``, ``render``, ``preview`` and ``fetch``, and of
+            each player that waits for a proxy.
         finished: jobs whose end this page has shown.
         watcher: number of the newest loop that watches jobs; older ones end.
         lock: held while a job is being started, so that a double click starts one.
@@ -199,7 +199,6 @@ class Session:
     key: str
     language: str = "en"
     video: str | None = None
-    served: str | None = None
     scan_settings: dict[str, Any] = field(default_factory=dict)
     scan: Scan | None = None
     picked: list[str] = field(default_factory=list)
@@ -217,9 +216,9 @@ class Session:
     watcher: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self, video: str, served: str | None) -> None:
-        """Start anew with another video; finished work stays in the list of jobs."""
-        self.video, self.served = video, served
+    def open(self, video: str | None) -> None:
+        """Start anew with another video, or none; finished work stays in the list of jobs."""
+        self.video = video
         self.scan = None
         self.picked, self.marked, self.kept, self.kept_notices = [], [], [], []
         self.at_seconds = 0.0
@@ -231,7 +230,6 @@ class Session:
         return {
             "language": self.language,
             "video": self.video,
-            "served": self.served,
             "scan_settings": self.scan_settings,
             "picked": self.picked,
             "kept": [item.to_json() for item in self.kept],
@@ -246,7 +244,6 @@ class Session:
         """Take back what `to_json` gave."""
         self.language = str(data.get("language", "en"))
         self.video = data.get("video")
-        self.served = data.get("served")
         self.scan_settings = dict(data.get("scan_settings", {}))
         self.picked = [str(v) for v in data.get("picked", ())]
         self.kept = [Assignment.from_json(v) for v in data.get("kept", ())]

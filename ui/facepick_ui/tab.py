@@ -21,6 +21,7 @@ from facepick_ui import compat, messages, views
 from facepick_ui.compat import Changes, build
 from facepick_ui.flow_panels import Panel, Widget, engine_panel, settings_widgets
 from facepick_ui.handlers import Handlers
+from facepick_ui.handlers.players import PLAYERS
 from facepick_ui.messages import text
 
 if TYPE_CHECKING:
@@ -300,6 +301,7 @@ class _Layout:
                     interactive=True,
                     include_audio=True,
                 )
+                self.html("video_player")
             with self.add("video_side", "Column", scale=2, min_width=280):
                 self.html("facts", views.empty("no_video", self.language))
                 self.add("demo", "Button", words="demo", visible=self.page.demo is not None)
@@ -533,6 +535,7 @@ class _Layout:
             "preview_video", "Video", words="preview_video", interactive=False, visible=False,
             height=360,
         )  # fmt: skip
+        self.html("preview_player")
         with self.add("result_row", "Column", visible=False):
             with self.add("result_videos", "Row"):
                 self.add(
@@ -542,6 +545,7 @@ class _Layout:
                 self.add(
                     "result", "Video", words="result", interactive=False, height=VIDEO_HEIGHT_PX
                 )
+            self.html("result_player")
             self.html("report", visible=False)
             self.add(
                 "download", "File", words="download", interactive=False, visible=False,
@@ -619,12 +623,12 @@ class _Wiring:
         on(c["get_models"].click, h.get_models, watch=True)
         on(c["models_later"].click, h.put_off_models)
         # Video: `upload` and `clear`, not `change`, which answers our own updates as well.
-        on(c["video"].upload, h.upload, ["video"])
+        on(c["video"].upload, h.upload, ["video"], watch=True)
         on(c["video"].clear, h.upload, ["video"])
-        on(c["demo"].click, h.open_demo)
+        on(c["demo"].click, h.open_demo, watch=True)
         if "open" in c:
-            on(c["open"].click, h.open_path, ["path"])
-            on(c["path"].submit, h.open_path, ["path"])
+            on(c["open"].click, h.open_path, ["path"], watch=True)
+            on(c["path"].submit, h.open_path, ["path"], watch=True)
         on(c["scan"].click, h.scan, [w.name for w in self.page.scan_widgets], watch=True)
         on(c["scan_stop"].click, h.stop_scan)
         self.select(c["people"].select, lambda key, i: h.pick_index(key, i, False))
@@ -749,6 +753,11 @@ class _Wiring:
 
     def updates(self, changes: Changes) -> dict[Any, Any]:
         components = self.page.components
+        for name in ("original", *PLAYERS.values()):
+            value = changes.get(name, {}).get("value")
+            if value is not None and not self.page.app.proxies.holds(value):
+                # gradio would re-encode it where it lies.
+                raise ValueError(f"{name} may not be given {value}")
         return {
             components[name]: compat.as_update(components[name], what)
             for name, what in changes.items()

@@ -1,8 +1,9 @@
 """Removes files of users that nobody needs any more.
 
-Ours to remove are, in each session's folder, uploads, links to opened videos and faces cut out of
-photos.  A link is removed and not what it leads to; results, saved sources, the cast and the
-cache of scans are never touched.
+Ours to remove are, in each session's folder, uploads, faces cut out of photos, and the links to
+opened videos that older versions made.  A link is removed and not what it leads to; results,
+saved sources, the cast and the cache of scans are never touched.  What players are given has a
+broom of its own, `facepick.media.proxies.ProxyStore.trim`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files of a user's own folder: what was uploaded, and links to what was opened by its path."""
+"""Files of a user's own folder: what was uploaded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import re
 import shutil
 from pathlib import Path
 
-__all__ = ["keep_upload", "plain_name", "servable"]
+from facepick.media.proxies import clone
+
+__all__ = ["keep_upload", "plain_name"]
 
 
 def keep_upload(folder: Path, path: Path, kind: str) -> Path:
     """The upload in the user's own folder, where no clean-up of the host removes it.
 
-    A hard link where the file system allows it, so that large videos are not copied.
+    A copy that shares its blocks, or a hard link, where the file system allows it, so that large
+    videos are not copied.  gradio only reads the upload from here on: it re-encodes nothing but
+    what it is told to show, and it is never told to show an upload.
 
     Args:
         folder: of the user.
@@ -28,6 +32,8 @@ def keep_upload(folder: Path, path: Path, kind: str) -> Path:
     if not kept.is_file() or kept.stat().st_size != size.st_size:
         place.mkdir(parents=True, exist_ok=True)
         kept.unlink(missing_ok=True)
+        if clone(path, kept):
+            return kept
         try:
             os.link(path.resolve(), kept)
         except OSError:
@@ -35,26 +41,6 @@ def keep_upload(folder: Path, path: Path, kind: str) -> Path:
             shutil.copyfile(path, part)
             os.replace(part, kept)
     return kept
-
-
-def servable(folder: Path, path: Path) -> Path | None:
-    """The same video where the browser may fetch it; None when that needs a copy.
-
-    Folders of the machine are never opened to browsers as a whole: one link per file.
-    """
-    name = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-    place = folder / "opened" / name
-    link = place / plain_name(path.name, "video")
-    if link.exists():
-        return link
-    place.mkdir(parents=True, exist_ok=True)
-    for make in (os.link, os.symlink):
-        try:
-            make(path, link)
-            return link
-        except OSError:
-            continue
-    return None
 
 
 def plain_name(name: str, fallback: str) -> str:

@@ -621,6 +621,10 @@ def debug_view(sheets: Sequence[str], language: str) -> str:
     return f'<details class="facepick-more" open><summary>{label}</summary>{images}</details>'
 
 
+_NOT_FRAMES = ("fetch", "read", "proxy")
+"""Stages whose units are bytes or milliseconds."""
+
+
 def progress_view(
     progress: Progress | None,
     language: str,
@@ -639,7 +643,7 @@ def progress_view(
     name = text(f"stage_{stage}", language) if has(f"stage_{stage}") else stage
     fraction = progress.fraction if progress else None
     details = []
-    if progress and progress.stage != "fetch" and (progress.done or progress.total):
+    if progress and progress.stage not in _NOT_FRAMES and (progress.done or progress.total):
         details.append(
             text("frames_of", language, done=progress.done, total=progress.total)
             if progress.total

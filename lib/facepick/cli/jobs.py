@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, tell, watched
@@ -116,7 +117,11 @@ def _jobs_show(options: argparse.Namespace) -> int:
 
 def _jobs_run(options: argparse.Namespace) -> int:
     app = make_app()
-    return do_job(app, app.jobs_folder.get(options.id), options.progress)
+    workspace = app.jobs_folder.get(options.id)
+    if workspace.record().kind == "proxy" and hasattr(os, "nice"):
+        # A picture to look at must not hold up a scan or a render.
+        os.nice(10)
+    return do_job(app, workspace, options.progress)
 
 
 def _jobs_resume(options: argparse.Namespace) -> int:

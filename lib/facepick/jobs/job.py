@@ -1,4 +1,5 @@
-"""A job: a scan, render, preview or download of models that outlives whoever asked for it."""
+"""A job: a scan, render, preview, proxy or download of models that outlives whoever asked for
+it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from facepick.progress import Progress
 
 __all__ = ["JobKind", "JobRecord", "JobState"]
 
-JobKind = Literal["scan", "render", "preview", "fetch"]
+JobKind = Literal["scan", "render", "preview", "fetch", "proxy"]
 JobState = Literal["queued", "running", "done", "failed", "stopped", "interrupted"]
 
 

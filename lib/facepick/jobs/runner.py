@@ -116,6 +116,7 @@ def _work_of(kind: str) -> Work:
         "render": work.render,
         "preview": work.preview,
         "fetch": work.fetch,
+        "proxy": work.proxy,
     }[kind]
 
 

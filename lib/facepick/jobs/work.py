@@ -12,6 +12,7 @@ from facepick.errors import NoFacesFound, UserInputError
 from facepick.jobs.runner import Toolbox
 from facepick.jobs.workspace import Workspace
 from facepick.media.probe import probe
+from facepick.media.proxies import PROXIES, ProxyStore
 from facepick.models.catalog import spec_by_id
 from facepick.notices import as_notices
 from facepick.people.edits import apply_edits, load_edits
@@ -28,7 +29,7 @@ from facepick.render.separation import without_voices
 from facepick.render.sound import original_of, video_seconds
 from facepick.settings import from_mapping
 
-__all__ = ["fetch", "preview", "render", "scan", "scan_video"]
+__all__ = ["fetch", "preview", "proxy", "render", "scan", "scan_video"]
 
 log = logging.getLogger("facepick.jobs")
 
@@ -225,3 +226,12 @@ def fetch(
         paths[spec.id] = str(toolbox.models.fetch(spec, progress=report, cancel=cancel))
         before += spec.size
     return {"models": paths}
+
+
+def proxy(
+    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+) -> Mapping[str, Any]:
+    """Make the small copy that players show of a video."""
+    store = ProxyStore(toolbox.cache / PROXIES)
+    made = store.make(Path(workspace.record().video), progress=progress, cancel=cancel)
+    return {"out": str(made)}

@@ -60,6 +60,7 @@ class Handlers(Video, KnownPeople):
     def _tidy(self) -> None:
         try:
             tidy(self.sessions, self.app.jobs(), self.app.host.outputs())
+            self.app.proxies.trim()
         except OSError as error:
             log.warning("old uploads could not be removed: %s", error)
 
@@ -113,8 +114,7 @@ class Handlers(Video, KnownPeople):
             title = views.card_title(number, f"step_{key}", session.language)
             changes[f"{key}_title"] = {"value": title}
         if session.video and not Path(session.video).is_file():
-            session.open("", None)
-            session.video = None
+            session.open(None)
         if session.video and session.scan is None:
             self._recall_scan(session)
         changes.update(self._video(session, with_player=True))
@@ -155,6 +155,10 @@ class Handlers(Video, KnownPeople):
             elif record.id not in session.finished:
                 session.finished.add(record.id)
                 changes.update(self._ended(session, record))
+        # After the jobs: one that has just ended may have asked for a proxy.
+        proxies, waiting = self._proxies(session)
+        changes.update(proxies)
+        active = active or waiting
         errand = session.errand
         if errand is not None and errand.runs:
             active = True
@@ -248,6 +252,8 @@ class Handlers(Video, KnownPeople):
             "face": self._take_face,
             "unsave": self._unsave,
             "get": self._get_model,
+            "proxy": self._make_proxy,
+            "noproxy": self._cancel_proxy,
         }
         handler = known.get(verb)
         return {} if handler is None else handler(session, argument)

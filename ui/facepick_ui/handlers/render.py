@@ -175,7 +175,7 @@ class Render(People):
         if not is_file(record.out):
             raise JobNotFound(f"The result of {argument} is no longer there.")
         if record.kind == "preview":
-            return {"preview_video": {"visible": True, "value": record.out}}
+            return self._show_preview(session, record)
         return {
             **self._result(session, record),
             "progress": shown(self._end_note(record, session.language)),

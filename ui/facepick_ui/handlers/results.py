@@ -10,7 +10,8 @@ from facepick.jobs.job import JobRecord
 from facepick.render.report import sidecar_of
 from facepick_ui import messages, pictures, views
 from facepick_ui.compat import Changes
-from facepick_ui.handlers.base import Base, explained, is_file, shown
+from facepick_ui.handlers.base import explained, is_file, shown
+from facepick_ui.handlers.players import Players
 from facepick_ui.session import Session
 
 __all__ = ["Results"]
@@ -19,7 +20,7 @@ DEBUG_SHEETS = 12
 """Shown at most, 60 kB each."""
 
 
-class Results(Base):
+class Results(Players):
     """The lower part of the page."""
 
     def _results(self, session: Session) -> Changes:
@@ -30,8 +31,10 @@ class Results(Base):
         changes: Changes = {
             "progress": shown(""),
             "preview_video": {"visible": False, "value": None},
+            "preview_player": shown(""),
             "result_row": {"visible": False},
             "result": {"value": None},
+            "result_player": shown(""),
             "original": {"value": None},
             "report": shown(""),
             "debug_sheets": shown(""),
@@ -46,19 +49,27 @@ class Results(Base):
             session.finished.add(newest.id)
             changes["progress"] = shown(self._end_note(newest, language))
         if preview is not None and preview.state == "done" and is_file(preview.out):
-            changes["preview_video"] = {"visible": True, "value": preview.out}
+            changes.update(self._show_preview(session, preview))
             changes["debug_sheets"] = shown(self._debug_sheets(session, preview))
         if render is not None and render.state == "done" and is_file(render.out):
             changes.update(self._result(session, render))
         changes.update(self._buttons(session))
         return changes
 
+    def _show_preview(self, session: Session, record: JobRecord) -> Changes:
+        changes = self._player(session, "preview", record.out or "")
+        changes["preview_video"]["visible"] = True
+        return changes
+
     def _result(self, session: Session, record: JobRecord) -> Changes:
-        same = session.video == record.video
+        if session.video == record.video:
+            original = self._original(session)
+        else:
+            original = {"original": {"value": None, "visible": False}}
         return {
             "result_row": {"visible": True},
-            "result": {"value": record.out},
-            "original": {"value": session.served if same else None, "visible": same},
+            **self._player(session, "result", record.out or ""),
+            **original,
             "report": shown(self._report(session, record)),
             "debug_sheets": shown(self._debug_sheets(session, record)),
             "download": {"visible": True, "value": _files(record)},
@@ -115,7 +126,8 @@ class Results(Base):
 
     def _jobs(self, session: Session) -> Changes:
         rows = []
-        for record in self.app.jobs(owner=session.key)[:50]:
+        mine = [r for r in self.app.jobs(owner=session.key) if r.kind != "proxy"]
+        for record in mine[:50]:
             acts: list[tuple[str, str]] = []
             if record.is_active:
                 acts.append((f"stop:{record.id}", "job_stop"))

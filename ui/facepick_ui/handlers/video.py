@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from facepick.host.host import allowed_path
+from facepick.media.proxy import playable_suffix
 from facepick_ui import messages, views
 from facepick_ui.compat import Changes, path_of
 from facepick_ui.flow_panels import changed_values
 from facepick_ui.handlers.base import Say, explained, shown, starting
 from facepick_ui.handlers.models import Models
+from facepick_ui.handlers.players import PLAYERS
 from facepick_ui.session import Session
-from facepick_ui.uploads import servable
 
 __all__ = ["Video"]
 
@@ -25,20 +26,31 @@ class Video(Models):
         """A video was uploaded, or the player was cleared."""
         path = path_of(value)
         if path is None:
-            session.open("", None)
-            session.video = None
+            self._leave(session)
+            session.open(None)
             self.sessions.save(session)
-            return {**self._video(session), **self._people(session), **self._results(session)}
+            return {
+                **self._video(session),
+                **self._people(session),
+                **self._results(session),
+                "video_player": shown(""),
+            }
         kept = self._keep_upload(session, Path(path), "video")
-        return self._open(session, kept, kept)
+        changes = self._open(session, kept)
+        if playable_suffix(kept) is not None:
+            # The browser plays what it has just sent; a page that is opened later gets a copy.
+            return {**changes, "video_player": shown("")}
+        played = self._player(session, "video", str(kept))
+        if played["video"]["value"] is None:
+            # An empty player would look as if nothing had been uploaded.
+            del played["video"]
+        return {**changes, **played}
 
     @explained("facts")
     def open_path(self, session: Session, name: Any) -> Changes:
         """The user named a file of this machine."""
         path = allowed_path(self.app.host, str(name or ""))
-        return self._open(
-            session, path, servable(self.sessions.folder_of(session), path), with_player=True
-        )
+        return self._open(session, path, with_player=True)
 
     @explained("facts")
     def open_demo(self, session: Session) -> Changes:
@@ -46,15 +58,17 @@ class Video(Models):
         path = self.page.demo
         if path is None:
             raise Say("no_video")
-        return self._open(
-            session, path, servable(self.sessions.folder_of(session), path), with_player=True
-        )
+        return self._open(session, path, with_player=True)
 
-    def _open(
-        self, session: Session, path: Path, served: Path | None, *, with_player: bool = False
-    ) -> Changes:
+    def _leave(self, session: Session) -> None:
+        """Nobody waits for the proxies of the video that was open."""
+        for name in PLAYERS:
+            self._stop_proxy(session, name)
+
+    def _open(self, session: Session, path: Path, *, with_player: bool = False) -> Changes:
         self.app.facts(path)
-        session.open(str(path), None if served is None else str(served))
+        self._leave(session)
+        session.open(str(path))
         self.sessions.save(session)
         return {
             **self._video(session, with_player=with_player),
@@ -65,8 +79,10 @@ class Video(Models):
     def _video(self, session: Session, *, with_player: bool = False) -> Changes:
         changes: Changes = {}
         language = session.language
-        if with_player:
-            changes["video"] = {"value": session.served}
+        if with_player and session.video is not None:
+            changes.update(self._player(session, "video", session.video))
+        elif with_player:
+            changes.update(self._no_player(session, "video"))
         if session.video is None:
             changes["facts"] = shown(views.empty("no_video", language))
             changes["scan"] = {"interactive": False, "value": messages.text("scan", language)}
