@@ -132,7 +132,7 @@ def test_a_proxy_is_upright_and_keeps_the_shape(
 
 
 def test_a_large_video_becomes_small(tmp_path: Path) -> None:
-    video = write_video(tmp_path / "big.mp4", size=(1280, 960), times=range(2))
+    video = write_video(tmp_path / "big.mp4", codec="libx264", size=(1280, 960), times=range(2))
     make_proxy(video, tmp_path / "proxy.mp4")
     assert (probe(tmp_path / "proxy.mp4").width, probe(tmp_path / "proxy.mp4").height) == (640, 480)
 

@@ -53,7 +53,7 @@ def test_the_scan_goes_on_when_the_model_has_come(tab: Any, bare: str) -> None:
     assert len(page["people"]["value"]) == 2
     assert not page["models_block"]["visible"]
     # One download, and the failed scan was resumed instead of a second one.
-    assert tab.page.app.starts == {"scan": 1, "render": 0, "preview": 0, "fetch": 1}
+    assert {k: n for k, n in tab.page.app.starts.items() if n} == {"scan": 1, "fetch": 1}
 
 
 def test_the_render_goes_on_with_the_plan_that_was_asked_for(tab: Any, scanned: str) -> None:

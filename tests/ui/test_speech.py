@@ -86,3 +86,11 @@ def test_the_report_says_what_was_not_heard_and_what_was_only_closed(language: s
     assert "2.3" in note
     assert "a&lt;b&gt;.wav" in note
     assert views.notices_view([], language) == ""
+
+
+def test_the_recorder_is_there_when_it_is_asked_for(tab: Any, scanned: str) -> None:
+    recorder = tab.page.components["recording"]
+    assert recorder.interactive is False
+    assert recorder.visible is False
+    assert "recording" not in tab.handlers.restore(scanned)
+    assert tab.handlers.record(scanned)["recording"] == {"visible": True, "interactive": True}

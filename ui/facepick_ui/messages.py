@@ -201,7 +201,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "所选的人会说同样的话。要做对话，请先选一个人并添加语音，点击“加入列表，再选另一人”后继续下一个人；"
         "也可以提供台词列表。",
     ),
-    "record": ("Or record it here", "或在此录音"),
+    "record": ("Or record it here (needs the microphone)", "或在此录音（需要麦克风）"),
     "recording": ("Recording", "录音"),
     "speech_text": ("What is said (optional)", "语音内容（可选）"),
     "speech_text_help": (

@@ -451,12 +451,14 @@ class _Layout:
                         "speech", "Audio", words="speech", sources=["upload"],
                         type="filepath", interactive=True, **NO_BUTTONS,
                     )  # fmt: skip
-                    with self.add("record", "Accordion", words="record", open=False):
-                        # A component of its own: gradio 3 knows one source for each.
-                        self.add(
-                            "recording", "Audio", words="recording", sources=["microphone"],
-                            type="filepath", interactive=True, **NO_BUTTONS,
-                        )  # fmt: skip
+                    self.add("record", "Button", words="record", size="sm")
+                    # A component of its own: gradio 3 knows one source for each.  Not yet
+                    # interactive: the recorder of gradio 4 asks for the microphone as soon as it
+                    # is on the page, seen or not.
+                    self.add(
+                        "recording", "Audio", words="recording", sources=["microphone"],
+                        type="filepath", interactive=False, visible=False, **NO_BUTTONS,
+                    )  # fmt: skip
                 with build("Column", scale=2, min_width=260):
                     self.add(
                         "speech_text", "Textbox", words="speech_text",
@@ -656,6 +658,7 @@ class _Wiring:
             on(c[name].change, h.hear, plan, outputs=[c["speech_note"]])
         for name in ("speech_text", "lipsync_rewrite_language"):
             on(c[name].blur, h.hear, plan, outputs=[c["speech_note"]])
+        on(c["record"].click, h.record)
         on(c["keep"].click, h.keep, plan)
         on(c["render"].click, h.render, plan, watch=True)
         on(c["preview"].click, lambda key, *v: h.preview(key, False, *v), plan, watch=True)
@@ -768,8 +771,8 @@ _LIVE_LABELLED = {
     "video", "demo", "scan", "scan_stop", "people", "unsure_people", "tracks", "split", "edit",
     "unignore", "known",
     "time", "name", "flow", "style", "source", "source_faces", "source_save", "source_name",
-    "speech", "recording", "speech_text", "speech_start", "speech_offset", "speech_duration",
-    "phones", "lines", "preview", "preview_hard", "render", "stop",
+    "speech", "record", "recording", "speech_text", "speech_start", "speech_offset",
+    "speech_duration", "phones", "lines", "preview", "preview_hard", "render", "stop",
     "preview_video", "original", "result", "download", "get_models", "models_later",
 }  # fmt: skip
 """Widgets with words of the catalogue that change otherwise, too."""

@@ -178,6 +178,14 @@ class Speech(Base):
         note = views.speech_view(rows, session.language)
         return {"speech_note": shown(note + views.notices_view(notices, session.language))}
 
+    @explained("speech_note")
+    def record(self, session: Session) -> Changes:
+        """The user wants to record: only now may the page ask for the microphone."""
+        return {
+            "recording": {"visible": True, "interactive": True},
+            "record": {"visible": False},
+        }
+
     def _no_speech(self) -> Changes:
         """The panel as it was at first, for the next person's speech."""
         return {
