@@ -6,7 +6,7 @@ __all__ = ["CHOICES", "ENGINES", "ERRORS", "EXIT_CODES", "HELPS", "NAMES", "SETT
 
 SETTINGS: dict[str, tuple[str, str]] = {
     # Hide.
-    "Shape": ("形状", "遮挡范围：包住头部正面的椭圆、人脸矩形，或人脸轮廓（找不到轮廓时用椭圆）。"),
+    "Shape": ("形状", "遮挡范围：包住头部正面的椭圆、包括耳朵和头发的整个头部、人脸矩形，或人脸轮廓（找不到轮廓时用椭圆）。"),
     "Margin": ("边距", "遮挡范围向人脸四周多出的部分，占人脸大小的比例。"),
     "Soft edge": ("柔和边缘", "遮挡范围外柔和边缘的宽度，占人脸宽度的比例。"),
     "Blocks": ("马赛克格数", "人脸宽度上的格数，越少遮得越彻底。"),
@@ -117,6 +117,7 @@ HELPS: dict[str, str] = {
 
 CHOICES: dict[str, str] = {
     "ellipse": "椭圆",
+    "head": "整个头部",
     "rectangle": "矩形",
     "outline": "轮廓",
     "pixelate": "马赛克",

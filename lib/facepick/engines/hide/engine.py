@@ -19,14 +19,15 @@ from facepick.engines.hide.settings import (
     HideSettings,
     PixelateSettings,
 )
-from facepick.engines.hide.shape import hidden_mask, oval_of
+from facepick.engines.hide.shape import head_of, hidden_mask, oval_of
 from facepick.errors import EngineError
 from facepick.faces.detection import FloatArray
 
 __all__ = ["BlurEngine", "CoverEngine", "HideSession", "PixelateEngine"]
 
-# Reach of the largest shape past the box: margin 0.6 + 0.15 for a guess + soft edge 0.3.
-_CROP_MARGIN = 1.05
+# Reach of the largest shape past the box: margin 0.6 + 0.15 for a guess + soft edge 0.3 + 0.4,
+# which the back of a head in profile reaches further than its face.
+_CROP_MARGIN = 1.45
 # Below this the mesh network itself doubts that it sees a face.
 _MIN_MESH_SCORE = 0.5
 
@@ -193,8 +194,11 @@ class _CoverPainter:
         self, request: FaceRequest, area: Area, alpha: FloatArray, crop: Area, sticker: Sticker
     ) -> tuple[Area, BgrImage, FloatArray] | None:
         settings = self._settings
-        degrees = masks.roll_degrees(request.landmarks5)
-        oval = oval_of(request.box, degrees, settings.margin)
+        if settings.shape == "head":
+            oval = head_of(request.landmarks5, request.box, settings.margin / 2)
+        else:
+            degrees = masks.roll_degrees(request.landmarks5)
+            oval = oval_of(request.box, degrees, settings.margin)
         place = sticker.area(oval, settings.picture_size)
         bounds = (crop.x0, crop.y0, crop.x0 + crop.width, crop.y0 + crop.height)
         whole = masks.area_around(place.points(), pad=2).clipped(*bounds)

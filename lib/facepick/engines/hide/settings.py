@@ -17,12 +17,13 @@ class HideSettings:
     Lengths are shares of the face box's width, so that they fit a small and a large face alike.
     """
 
-    shape: Literal["ellipse", "rectangle", "outline"] = setting(
+    shape: Literal["ellipse", "head", "rectangle", "outline"] = setting(
         "ellipse",
         label="Shape",
-        help="What is hidden: an ellipse around the whole head's front, the face's rectangle, "
-        "or the outline of the face (an ellipse where no outline is found).",
-        choices=("ellipse", "rectangle", "outline"),
+        help="What is hidden: an ellipse around the head's front, the whole head with ears and "
+        "hair, the face's rectangle, or the outline of the face (an ellipse where no outline is "
+        "found).",
+        choices=("ellipse", "head", "rectangle", "outline"),
     )
     # An ellipse through the corners of a box is sqrt(2) times as wide: (sqrt(2) - 1) / 2 = 0.21.
     margin: float = setting(

@@ -14,12 +14,23 @@ from facepick.engines.hide.settings import HideSettings
 from facepick.faces.detection import Box, FloatArray
 from facepick.people.track import BRIDGED
 
-__all__ = ["Oval", "hidden_mask", "oval_of"]
+__all__ = ["Oval", "head_of", "hidden_mask", "oval_of"]
 
 # A bridged place is a guess: 15 % more on each side covers the face when the guess is off by that.
 _GUESS_MARGIN = 0.15
 # Detectors end a box at the brows' upper part; the forehead above is about 12 % of its height.
 _FOREHEAD_LIFT = 0.06
+# A head in units of the way from the eyes down to the mouth, 7 cm on a grown face.  Its crown is
+# 13.5 cm above the eyes with hair and its chin 12 cm below them; it is 21 cm wide with ears and
+# hair and 22.5 cm long, and its middle lies 8.5 cm behind the eyes.  (Heads of grown people are
+# 15.5 cm wide without ears and 19.5 cm long: ISO 7250.)
+_CROWN, _CHIN = 1.93, 1.71
+_HALF_WIDTH, _HALF_LENGTH = 1.5, 1.6
+_EYES_TO_MIDDLE = 1.2
+# The tip of the nose is 2.5 to 3 cm in front of the eyes.
+_NOSE = 0.38
+# A nod shortens the way from eyes to mouth, but a box is never 2.8 times as high as that way.
+_LEAST_OF_BOX = 1 / 2.8
 # Share of the outline's height that is added above it, up to the hair line.
 _OUTLINE_FOREHEAD = 0.25
 
@@ -55,6 +66,39 @@ def oval_of(box: Box, degrees: float, margin: float) -> Oval:
     return Oval(center, (rx, ry + lift), degrees)
 
 
+def head_of(landmarks5: FloatArray, box: Box, margin: float) -> Oval:
+    """The ellipse that covers a whole head with ears and hair, however it is turned.
+
+    A head is an ellipsoid behind the eyes: turned away by an angle, its middle moves to the side
+    by its sine, away from where the nose points, and its width becomes that of its length.
+
+    Args:
+        landmarks5: (5, 2) display pixels: eyes, nose, corners of the mouth.
+        box: of the face, display pixels.
+        margin: how far it reaches past the head on each side, as a share of the face's size.
+    """
+    points = np.asarray(landmarks5, np.float64)
+    eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
+    down = mouth - eyes
+    length = float(np.hypot(*down))
+    if length < 1e-3:
+        return oval_of(box, 0.0, margin)
+    down /= length
+    across = np.array([down[1], -down[0]])  # to the right on the screen, for an upright head
+    unit = max(length, box.height * _LEAST_OF_BOX)
+    # Along the face the nose lies between eyes and mouth; what it leaves that line by is its turn.
+    sine = float(np.clip((points[2] - eyes) @ across / (_NOSE * unit), -1, 1))
+    wide = math.sqrt((1 - sine**2) * _HALF_WIDTH**2 + sine**2 * _HALF_LENGTH**2)
+    middle = eyes - across * (sine * _EYES_TO_MIDDLE * unit)
+    middle = middle + down * ((_CHIN - _CROWN) / 2 * unit)
+    radii = (
+        wide * unit + margin * box.width,
+        (_CROWN + _CHIN) / 2 * unit + margin * box.height,
+    )
+    degrees = math.degrees(math.atan2(-down[0], down[1]))
+    return Oval((float(middle[0]), float(middle[1])), radii, degrees)
+
+
 def hidden_mask(
     request: FaceRequest, settings: HideSettings, mesh: FloatArray | None, bounds: Area
 ) -> tuple[Area, FloatArray]:
@@ -85,11 +129,17 @@ def hidden_mask(
             return area, np.zeros((area.height, area.width), np.float32)
         mask = masks.rectangle(area, hidden)
     else:
-        oval = oval_of(box, degrees, margin)
-        area = masks.area_around(oval.points(), pad=pad).clipped(*_ends(bounds))
+        ovals = [oval_of(box, degrees, margin)]
+        if settings.shape == "head":
+            # The margin is meant for a face, and half of it is for hair: the head has that already.
+            ovals.append(head_of(request.landmarks5, box, margin - settings.margin / 2))
+        corners = np.concatenate([oval.points() for oval in ovals])
+        area = masks.area_around(corners, pad=pad).clipped(*_ends(bounds))
         if not area.width or not area.height:
             return area, np.zeros((area.height, area.width), np.float32)
-        mask = oval.draw(area)
+        mask = ovals[0].draw(area)
+        for oval in ovals[1:]:
+            np.maximum(mask, oval.draw(area), out=mask)
     mask = masks.feather_out(mask, feather)
     return area, _spare_others(request, area, mask, degrees)
 
