@@ -569,9 +569,26 @@ class App:
     # --- jobs in child processes -----------------------------------------------------------
 
     def start(self, workspace: Workspace) -> JobRecord:
-        """Hand a job to a child process."""
+        """Hand a job to a child process, which begins when enough of those before it have ended.
+
+        Raises:
+            ToolError: too many wait.
+        """
         workspace.mark_queued()
-        workspace.mark_child(spawn(workspace, self.host.child_environment()))
+        waits = workspace.record().kind != "fetch"
+        try:
+            if waits:
+                # In this process' name first, so that jobs wait in the order in which they are
+                # handed over, and not in that in which their processes come up.
+                workspace.line.enter(workspace.id, os.getpid())
+            child = spawn(workspace, self.host.child_environment())
+        except BaseException:
+            workspace.line.leave(workspace.id)
+            workspace.mark_stopped()
+            raise
+        workspace.mark_child(child)
+        if waits:
+            workspace.line.hand_over(workspace.id, child)
         return workspace.record()
 
     def start_scan(
@@ -638,6 +655,7 @@ class App:
         if record.state in ("queued", "interrupted"):
             workspace.ask_to_cancel()
             workspace.mark_stopped()
+            workspace.line.leave(workspace.id)
         elif record.is_active:
             workspace.ask_to_cancel()
             until = time.monotonic() + wait_seconds

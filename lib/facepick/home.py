@@ -1,11 +1,18 @@
-"""Where facepick keeps what it makes: cache, jobs, cast and fetched models."""
+"""Where facepick keeps what it makes (cache, jobs, cast, fetched models), and how many jobs of one
+such place work at once."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-__all__ = ["home_dir"]
+__all__ = ["DEFAULT_JOBS", "JOBS_VARIABLE", "home_dir", "jobs_at_once"]
+
+JOBS_VARIABLE = "FACEPICK_JOBS"
+
+DEFAULT_JOBS = 2
+"""A long render leaves room for somebody's scan; more would only share the same cores and card."""
 
 
 def home_dir() -> Path:
@@ -21,3 +28,9 @@ def home_dir() -> Path:
 
     # No author folder: on Windows that would be AppData\Local\facepick\facepick.
     return Path(platformdirs.user_data_dir("facepick", appauthor=False))
+
+
+def jobs_at_once() -> int:
+    """How many jobs of one home work at once: ``FACEPICK_JOBS``, else `DEFAULT_JOBS`."""
+    text = os.environ.get(JOBS_VARIABLE, "").strip()
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,3}", text) else DEFAULT_JOBS

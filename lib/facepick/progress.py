@@ -21,7 +21,8 @@ class Progress:
     """One report of where the work stands.
 
     Attributes:
-        stage: what is being done: ``scan``, ``prepare``, ``render``, ``publish``, ``fetch``.
+        stage: what is being done: ``wait`` (`done` others wait before it), ``scan``, ``prepare``,
+            ``render``, ``publish``, ``fetch``.
         done: units finished (frames or bytes), never negative.
         total: units in all, or None while unknown.
         eta_seconds: seconds left in this stage, or None while unknown.

@@ -401,6 +401,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "state_stopped": ("stopped", "已停止"),
     "state_interrupted": ("interrupted", "已中断"),
     "stage_queued": ("Starting", "正在启动"),
+    "stage_wait": ("Waiting for other jobs", "正在等待其他任务"),
+    "jobs_before": ("{n} wait before it", "前面还有 {n} 个在等待"),
     "stage_scan": ("Looking for people", "正在查找人物"),
     "stage_separate": ("Taking the voices out", "正在去除人声"),
     "stage_prepare": ("Preparing", "准备中"),

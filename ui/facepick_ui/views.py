@@ -643,7 +643,10 @@ def progress_view(
     name = text(f"stage_{stage}", language) if has(f"stage_{stage}") else stage
     fraction = progress.fraction if progress else None
     details = []
-    if progress and progress.stage not in _NOT_FRAMES and (progress.done or progress.total):
+    if progress and progress.stage == "wait":
+        if progress.done:
+            details.append(text("jobs_before", language, n=progress.done))
+    elif progress and progress.stage not in _NOT_FRAMES and (progress.done or progress.total):
         details.append(
             text("frames_of", language, done=progress.done, total=progress.total)
             if progress.total

@@ -33,6 +33,7 @@ def tell(notices: Iterable[Notice], progress: str = "none") -> None:
 
 
 _STAGES = {
+    "wait": "Waiting",
     "scan": "Finding people",
     "check": "Checking frames",
     "separate": "Taking the voices out",

@@ -84,6 +84,8 @@ def _job_line(record: JobRecord) -> str:
     percent = f" {share:.0%}" if share is not None and record.state != "done" else ""
     told = len(record.notices)
     notices = f"\t{told} notice{'s' if told > 1 else ''}" if told else ""
+    if record.place is not None:
+        percent = f" (place {record.place})"
     return f"{record.id}\t{record.kind}\t{record.state}{percent}\t{record.subject}{notices}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from facepick.cli.console import make_app, watched
 from facepick.cli.options import add_progress
 from facepick.errors import UserInputError
+from facepick.home import DEFAULT_JOBS, JOBS_VARIABLE
 
 __all__ = ["build_demo", "build_ui"]
 
@@ -59,6 +61,13 @@ def build_ui(parser: argparse.ArgumentParser) -> None:
     lock.add_argument(
         "--no-token", action="store_true", help="let everybody in who can reach --host"
     )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_jobs,
+        help=f"jobs that work at once; the others wait in order (default: {JOBS_VARIABLE} or "
+        f"{DEFAULT_JOBS})",
+    )
     parser.add_argument("--language", choices=("en", "zh"), help="default: the browser's")
     parser.set_defaults(handler=_ui)
 
@@ -67,6 +76,13 @@ def _port(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return number
+
+
+def _jobs(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= 9999:
+        raise argparse.ArgumentTypeError("a number from 1 to 9999")
     return number
 
 
@@ -103,6 +119,9 @@ def _ui(options: argparse.Namespace) -> int:
     if importlib.util.find_spec("gradio") is None:
         raise PackageMissing("gradio", needed_for="the app", extra="ui")
     from facepick_ui.app import launch
+
+    if options.jobs:
+        os.environ[JOBS_VARIABLE] = str(options.jobs)
 
     host = StandaloneHost(
         roots=tuple(Path(p).absolute() for p in options.allow),

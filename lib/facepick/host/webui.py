@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facepick.home import home_dir
+from facepick.home import DEFAULT_JOBS, JOBS_VARIABLE, home_dir
 from facepick.host.host import existing, model_environment, python_path
 from facepick.models.device import DEVICES
 
@@ -30,7 +30,7 @@ __all__ = [
 
 _log = logging.getLogger("facepick.host.webui")
 
-OPTIONS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+OPTIONS: tuple[tuple[str, Any, str, str, dict[str, Any]], ...] = (
     (
         "facepick_language",
         "auto",
@@ -51,6 +51,13 @@ OPTIONS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
         "More folders with model files, separated by ;",
         "Textbox",
         {},
+    ),
+    (
+        "facepick_jobs",
+        DEFAULT_JOBS,
+        "Jobs that work at once; the others wait in order",
+        "Slider",
+        {"minimum": 1, "maximum": 16, "step": 1},
     ),
     (
         "facepick_device",
@@ -171,6 +178,7 @@ class WebuiHost:
             "FACEPICK_HOME": str(self.home()),
             "FACEPICK_DEVICE": self.device(),
             "PYTHONPATH": python_path(),
+            JOBS_VARIABLE: str(self.option("facepick_jobs", DEFAULT_JOBS)),
         }
         kind, _, number = self._device_name().partition(":")
         if kind == "cuda" and number.isdigit() and "CUDA_VISIBLE_DEVICES" not in os.environ:

@@ -26,6 +26,7 @@ class JobRecord:
         kind: what it does.
         state: ``queued`` (made, not started), ``running``, ``done``, ``failed`` (see `error`),
             ``stopped`` (by the user), ``interrupted`` (its process died; it can be resumed).
+        place: of a queued job among those that wait, from 1; None when it is in no line.
         video: path of the source; empty when models are fetched.
         out: path of the result, for a render or preview.
         request: what was asked, plain JSON.
@@ -50,6 +51,7 @@ class JobRecord:
     missing: tuple[str, ...] = ()
     exit_code: int | None = None
     created: float
+    place: int | None = None
     owner: str = ""
     folder: Path
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class JobRecord:
             "id": self.id,
             "kind": self.kind,
             "state": self.state,
+            "place": self.place,
             "video": self.video,
             "out": self.out,
             "created": self.created,

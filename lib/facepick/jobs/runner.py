@@ -58,15 +58,31 @@ def run_job(
     progress: ProgressSink = no_progress,
     cancel: CancelToken | None = None,
 ) -> JobRecord:
-    """Do the work of a job in this process and note how it ended.
+    """Do the work of a job in this process, when it is its turn, and note how it ended.
 
-    The job is stopped when `cancel` is set or somebody calls `Workspace.ask_to_cancel`.
+    At most `facepick.home.jobs_at_once` jobs of one home work at once.  The job is stopped when
+    `cancel` is set or somebody calls `Workspace.ask_to_cancel`.
 
     Raises:
         Cancelled: it was stopped; state ``stopped``, finished segments are kept.
         FacepickError: it failed; state ``failed`` with the sentence.
+        ToolError: too many jobs wait; the state is as it was.
     """
     token = cancel or CancelToken()
+    # Fetching a model waits for the network and not for the machine.
+    if workspace.record().kind == "fetch":
+        return _run(workspace, toolbox, progress, token)
+    try:
+        with _watching(workspace, token):
+            workspace.wait_for_turn(token, progress)
+        return _run(workspace, toolbox, progress, token)
+    finally:
+        workspace.line.leave(workspace.id)
+
+
+def _run(
+    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, token: CancelToken
+) -> JobRecord:
     workspace.claim()
     record = workspace.record()
     work = _work_of(record.kind)

@@ -16,9 +16,10 @@ from typing import Any
 
 from facepick.errors import Cancelled, JobNotFound, UserInputError
 from facepick.jobs.job import JobKind, JobRecord, JobState
+from facepick.jobs.line import JobLine
 from facepick.jsonfile import read_json, write_json
 from facepick.locks import FileLock
-from facepick.progress import Progress
+from facepick.progress import CancelToken, Progress, ProgressSink
 
 __all__ = ["Workspace", "Workspaces"]
 
@@ -37,6 +38,7 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = FileLock(folder / "lock")
+        self.line = JobLine(folder.parent / ".line", is_alive=_is_alive, started=_started)
 
     @property
     def id(self) -> str:
@@ -60,10 +62,14 @@ class Workspace:
                 # The child process ended before it could claim the job.
                 name = "interrupted"
         progress = state.get("progress")
+        place = self._place() if name == "queued" else None
+        if place is not None:
+            progress = {"stage": "wait", "done": place - 1}
         return JobRecord(
             id=self.id,
             kind=job["kind"],
             state=name,
+            place=place,
             video=job["video"],
             out=job.get("out"),
             request=job["request"],
@@ -76,6 +82,39 @@ class Workspace:
             folder=self.folder,
             result=state.get("result") or {},
         )
+
+    def _place(self) -> int | None:
+        """Its place among the jobs that wait, from 1; None when it is in no line."""
+        before = self.line.before(self.id)
+        if before is None:
+            return None
+        folders = (self.folder.with_name(name) for name in before)
+        states = (_read(folder / "state.json").get("state") for folder in folders)
+        return 1 + len([state for state in states if state == "queued"])
+
+    def wait_for_turn(self, cancel: CancelToken, progress: ProgressSink) -> None:
+        """Stand in line until this process may work on the job; whoever returns from here must
+        `leave` the line.
+
+        Raises:
+            Cancelled: the user stopped it before it began.
+            UserInputError: another process has done it, or does it.
+            ToolError: too many jobs wait.
+        """
+        was = self.record().state
+        self.line.enter(self.id, os.getpid())
+
+        def report(left: int) -> None:
+            progress(Progress(stage="wait", done=left))
+
+        try:
+            self.line.wait(self.id, cancel, report=report)
+        except Cancelled:
+            self.mark_stopped()
+            raise
+        now = self.record().state
+        if now != was and now in ("running", "done"):
+            raise UserInputError(f"Job {self.id} is {now}.", hint="See: facepick jobs list")
 
     def claim(self) -> None:
         """Become the worker of this job.
