@@ -58,7 +58,9 @@ STATE = Path(sys.prefix) / "facepick-install.json"
 
 def say(text):
     """A line for the host, which shows it when this program has ended, and for the terminal."""
-    print(f"facepick: {text}")
+    coding = sys.stdout.encoding or "ascii"
+    # Paths and messages may hold what this console has no letters for.
+    print(f"facepick: {text}".encode(coding, "replace").decode(coding))
     if not sys.stdout.isatty():
         tell_terminal(f"facepick: {text}\n")
 
@@ -67,7 +69,7 @@ def tell_terminal(text):
     """Write to the terminal, if there is one, past the host that collects the output."""
     with (
         contextlib.suppress(OSError),
-        open("CONOUT$" if os.name == "nt" else "/dev/tty", "w") as out,
+        open("CONOUT$" if os.name == "nt" else "/dev/tty", "w", errors="replace") as out,
     ):
         out.write(text)
 
@@ -254,7 +256,7 @@ def get_models():
         try:
             store.fetch(spec, progress=show_progress)
         except FacepickError as error:
-            say(f"{error.message} The tab offers it again: “Get the models”.")
+            say(f"{error.message} The tab offers it again: 'Get the models'.")
             remember_try(note, spec.id)
 
 

@@ -169,7 +169,7 @@ class FfmpegFailed(ToolError):
         last = log_tail.strip().splitlines()[-1:] or ["no message"]
         super().__init__(
             f"ffmpeg ended with code {returncode}: {last[0]}",
-            hint="Check the input file with `facepick doctor` and try another format.",
+            hint="Check the input file, or try another format.",
         )
         self.argv = list(argv)
         self.returncode = returncode

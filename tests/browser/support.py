@@ -158,6 +158,13 @@ class TabPage:
         self.wait_text("scan_progress", "A model file is missing")
         self.wait_text("models_note", "face_recognition_sface_2021dec.onnx")
         self.wait_text("models_note", "goes on with what you asked for")
+        # Whoever pressed something far below must see it, too.
+        self.page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+        self.page.wait_for_function(
+            "() => { const box = document.querySelector('#facepick_get_models')"
+            ".getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight; }"
+        )
+        self.page.evaluate("window.scrollTo(0, 0)")
         self.shot("missing")
         self.press("get_models")
         self.page.wait_for_selector("#facepick_people .thumbnail-item")

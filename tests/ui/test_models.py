@@ -172,3 +172,15 @@ def test_a_download_that_failed_says_why_in_both_languages() -> None:
         box = messages.failure_html(said, 3, language, fetch=True)
         assert words in box
         assert "github.com" in box
+
+
+def test_sentences_that_name_a_command_are_left_out_of_the_page() -> None:
+    from facepick.errors import JobNotFound
+
+    error = JobNotFound("There is no job 1.2.", hint="See: facepick jobs list")
+    box = messages.error_html(error, "en")
+    assert "There is no job 1.2." in box
+    assert "jobs list" not in box
+    box = messages.failure_html("It is gone. Stop it first: facepick jobs cancel 7", 2, "en")
+    assert "It is gone." in box
+    assert "cancel 7" not in box

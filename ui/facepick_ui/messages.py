@@ -8,6 +8,7 @@ a headline, a sentence and a hint by their class stand above it.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -626,6 +627,17 @@ def engine_help(label: str, english: str, language: str) -> str:
     return english
 
 
+_COMMAND = re.compile(
+    r"\b(facepick (cast|doctor|evaluate|jobs|models|sources|ui)|standalone\.py)\b"
+)
+
+
+def without_commands(words: str) -> str:
+    """The sentences of the core but for those that name a command: a page has none."""
+    kept = [s for s in re.split(r"(?<=[.!?])\s+", words) if not _COMMAND.search(s)]
+    return " ".join(kept)
+
+
 def error_html(error: BaseException, language: str) -> str:
     """What went wrong and what to do next, as a box.
 
@@ -639,7 +651,7 @@ def error_html(error: BaseException, language: str) -> str:
         for cls in type(error).__mro__
         if has(f"error_{cls.__name__}")
     )
-    said = (error.message, error.hint)
+    said = (error.message, without_commands(error.hint))
     if language != "zh":
         return problem_html(headline, said)
     words = next(
@@ -657,6 +669,7 @@ def failure_html(error: str, exit_code: int | None, language: str, *, fetch: boo
         fetch: whether it was to fetch models.
     """
     headline = text("models_failed" if fetch else "failed", language)
+    error = without_commands(error)
     if language != "zh":
         return problem_html(headline, (error,))
     words = chinese.ERRORS[chinese.EXIT_CODES.get(exit_code or 5, "FacepickError")]

@@ -1,0 +1,47 @@
+"""`facepick ui` on a machine without any model file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests.browser.support import ROOT, TabPage, browser, free_port, serving
+from tests.host.support import no_network, wheelhouse
+
+from facepick.models.catalog import SFACE
+from facepick.models.store import sha256_of
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_button_fetches_what_is_missing_and_the_scan_goes_on(
+    tmp_path: Path, shared_models: Path
+) -> None:
+    port = free_port()
+    environment = {
+        **no_network(tmp_path / "nobody"),
+        **wheelhouse(tmp_path / "wheels", shared_models / SFACE.file),
+        "FACEPICK_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}",
+    }
+    argv = [sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port)]
+    with (
+        serving(argv, port, tmp_path / "server.log", environment, tmp_path) as address,
+        browser() as chrome,
+    ):
+        context = chrome.new_context(
+            viewport={"width": 390, "height": 844}, color_scheme="dark", locale="en-US"
+        )
+        tab = TabPage(context, f"{address}/?__theme=dark", "models")
+        tab.page.wait_for_selector("#facepick_get_models")
+        tab.press("models_later")
+        tab.page.wait_for_selector("#facepick_get_models", state="hidden")
+        tab.press("demo")
+        tab.wait_text("facts", "1280 x 720")
+        tab.get_models()
+        assert len(tab.captions()) == 2
+        assert tab.overflow_px() <= 0
+        assert tab.faults == []
+        context.close()
+    assert sha256_of(tmp_path / "home" / "models" / SFACE.file) == SFACE.sha256
