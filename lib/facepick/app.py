@@ -477,7 +477,7 @@ class App:
             request={
                 "plan": plan.to_json(),
                 "separator": self.separator,
-                "notices": [n.to_json() for n in notices],
+                "notices": self._known(plan, notices),
             },
             owner=owner,
         )
@@ -516,10 +516,19 @@ class App:
                 "at": at,
                 "seconds": seconds,
                 "separator": self.separator,
-                "notices": [n.to_json() for n in notices],
+                "notices": self._known(plan, notices),
             },
             owner=owner,
         )
+
+    def _known(self, plan: RenderPlan, notices: Sequence[Notice]) -> list[dict[str, Any]]:
+        """What a job can tell from its start: what was found out before, and what can be seen
+        without a look into the files."""
+        from facepick.notices import without_repeats
+        from facepick.render.notices import speech_notices
+
+        found = without_repeats((*notices, *speech_notices(plan, self.registry)))
+        return [notice.to_json() for notice in found]
 
     def check(self, plan: RenderPlan) -> None:
         """Raises what a job would fail with, as far as it is known before the scan."""

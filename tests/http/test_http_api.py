@@ -530,3 +530,20 @@ def test_a_body_that_stops_coming_ends_in_one_line(
         asyncio.run(Guard(_page)(scope, receive, send))
     assert [r.getMessage() for r in caplog.records] == ["POST /upload was broken off."]
     assert [m.get("status") for m in said[:1]] == ([408] if ending == "pause" else [])
+
+
+def test_notices_come_with_the_job(client: TestClient, shared_media: Path) -> None:
+    """What is left out of the phones is told when the job is made, and by every later look."""
+    video = str(shared_media / "odd" / "base_640x360.mp4")
+    phones = [{"start": k / 10, "duration": 0.1, "phone": "AA1" if k else "XQ"} for k in range(20)]
+    item = {
+        "people": ["P1"], "flow": "lipsync", "engine": "rewrite",
+        "speech": [{"file": video, "phones": phones}],
+    }  # fmt: skip
+    plan = {"format": "facepick-plan/1", "video": video, "assignments": [item]}
+    job = client.post(f"{PREFIX}/renders", json={"plan": plan}).json()
+    client.post(f"{PREFIX}/jobs/{job['id']}/cancel")
+    for answer in (job, client.get(f"{PREFIX}/jobs/{job['id']}").json()):
+        (notice,) = answer["notices"]
+        assert (notice["code"], notice["facts"]["phones"]) == ("phones_unknown", 1)
+        assert "'XQ'" in notice["text"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.sounds import silent_wav
-from tests.ui.support import pick, plan_values
+from tests.ui.support import pick, plan_values, run
 
 from facepick.notices import Notice
 from facepick_ui import views
@@ -94,3 +94,72 @@ def test_the_recorder_is_there_when_it_is_asked_for(tab: Any, scanned: str) -> N
     assert recorder.visible is False
     assert "recording" not in tab.handlers.restore(scanned)
     assert tab.handlers.record(scanned)["recording"] == {"visible": True, "interactive": True}
+
+
+def test_subtitles_of_several_people(tab: Any, scanned: str, tmp_path: Path) -> None:
+    """Lines of people who are not picked are left out and told, never given to whoever is."""
+    pick(tab, scanned, 0)
+    (first,) = tab.handlers.session(scanned).picked
+    sound = str(silent_wav(tmp_path / "dub.wav", 20.0))
+    script = tmp_path / "lines.vtt"
+    script.write_text(
+        "WEBVTT\n\n00:00.100 --> 00:01.000\n<v Narrator>Once</v>\n\n"
+        f"00:01.000 --> 00:02.000\n{first}: Good evening.\n\n"
+        "00:02.000 --> 00:03.000\nNobody is named.\n",
+        encoding="utf-8",
+    )
+    note = heard(tab, scanned, lines=[str(script), sound])
+    assert note.count("<tr><td>") == 2
+    assert "Once" not in note
+    assert "lines of Narrator (1) are left out and not heard" in note
+    assert f"lines that name nobody (1) are given to {first}" in note
+    script.write_text("a diary", encoding="utf-8")
+    assert "is a text without times" in heard(tab, scanned, lines=[str(script), sound])
+    # A file alone is named as what it is.
+    assert "is a sound (WAV)" in heard(tab, scanned, lines=[sound])
+
+
+def test_words_that_cannot_be_read_and_lines_nobody_is_there_for(
+    tab: Any, scanned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facepick.engines.lipsync.rewrite.espeak.espeak_found", lambda: "")
+    pick(tab, scanned, 0)
+    session = tab.handlers.session(scanned)
+    scan, (who,) = session.scan, session.picked
+    shown = {int(f) for t in scan.tracks_of(who) for f in t.frames}
+    times = views.seconds_of(scan)
+    gone = next(i for i in range(scan.frames) if not shown & set(range(i, i + 10)))
+    speech = str(silent_wav(tmp_path / "a.wav", 0.2))
+    note = heard(
+        tab, scanned, speech=speech, speech_text="早上好", speech_start=float(times[gone + 1])
+    )
+    assert "reading Chinese (Mandarin) needs espeak-ng" in note
+    assert f"{who} is not on screen during the line" in note
+    session.language = "zh"
+    assert "需要 espeak-ng" in heard(tab, scanned, speech=speech, speech_text="早上好")
+
+
+def test_what_was_found_out_goes_with_the_job(tab: Any, scanned: str, tmp_path: Path) -> None:
+    pick(tab, scanned, 0)
+    sound = str(silent_wav(tmp_path / "dub.wav", 20.0))
+    script = tmp_path / "lines.srt"
+    script.write_text("1\n00:00:00,100 --> 00:00:01,000\nhello\n", encoding="utf-8")
+    values = plan_values(tab, flow="lipsync", style="rewrite", lines=[str(script), sound])
+    tab.handlers.keep(scanned, *values)
+    session = tab.handlers.session(scanned)
+    assert [n.code for told in session.kept_notices for n in told] == ["lines_unnamed"]
+    # Kept with the session, and gone with the line of the list that it was about.
+    restored = type(session)(key=session.key)
+    restored.restore(json.loads(json.dumps(session.to_json())))
+    assert restored.kept_notices == session.kept_notices
+    changes = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    assert "lines that name nobody (1) are given to" in changes["report"]["value"]
+    jobs = tab.handlers.list_jobs(scanned)["jobs"]["value"]
+    assert "1 note" in jobs
+    tab.handlers.act(scanned, "drop:0")
+    assert session.kept_notices == []
+
+
+def test_the_language_of_a_chinese_page_is_chinese(tab: Any) -> None:
+    assert tab.page.words("zh")["lipsync_rewrite_language"]["value"] == "zh"
+    assert tab.page.words("en")["lipsync_rewrite_language"]["value"] == "auto"
