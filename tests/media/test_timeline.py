@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
-from facepick.media.timeline import LENGTH_MODES, frames_needed, output_pts, source_frames
+from facepick.media.timeline import (
+    LENGTH_MODES,
+    constant_rate,
+    frames_needed,
+    output_pts,
+    source_frames,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +89,37 @@ def test_repeated_frames_last_as_long_as_in_the_source() -> None:
     # 0 for 10, 1 for 30, 2 for 5, 1 for 30, 0 for 10, 1 for 30, 2 for 5
     assert times == [0, 10, 40, 45, 75, 85, 115]
     assert last == 5
+
+
+MILLISECOND = Fraction(1, 1000)
+
+
+@pytest.mark.parametrize(
+    ("pts", "base", "likely", "rate"),
+    [
+        ([512 * n for n in range(30)], Fraction(1, 12800), None, Fraction(25)),
+        # Rounded to milliseconds, as Matroska does.
+        ([round(n * 1001 / 60) for n in range(90)], MILLISECOND, None, Fraction(60000, 1001)),
+        ([round(n * 1001 / 24) for n in range(90)], MILLISECOND, None, Fraction(24000, 1001)),
+        ([round(n * 1000 / 24) for n in range(600)], MILLISECOND, None, Fraction(24)),
+        ([n * 80 for n in range(9)], MILLISECOND, None, Fraction(25, 2)),
+        # How Matroska's rate comes back.
+        ([n * 1001 for n in range(9)], Fraction(1, 60000), Fraction(19001, 317),
+         Fraction(60000, 1001)),
+        # Two frames of thirty are missing.
+        ([n * 512 for n in range(30) if n not in (9, 20)], Fraction(1, 12800), None, Fraction(25)),
+        # Every third picture stands for two; one second at 25, one at 30; jitter.
+        ([n * 512 for n in range(60) if n % 4 != 3], Fraction(1, 12800), Fraction(25), None),
+        ([*range(0, 1000, 40), *(1000 + round(n * 100 / 3) for n in range(30))], MILLISECOND,
+         Fraction(27), None),
+        ([n * 40 + (n * 7 % 11) for n in range(50)], MILLISECOND, Fraction(25), None),
+        ([7], MILLISECOND, Fraction(25), Fraction(25)),
+        ([7], MILLISECOND, None, None),
+        ([0, 40], MILLISECOND, None, Fraction(25)),
+    ],
+)  # fmt: skip
+def test_rate_of_a_table_of_times(
+    pts: list[int], base: Fraction, likely: Fraction | None, rate: Fraction | None
+) -> None:
+    assert constant_rate(pts, base, likely) == rate
+    assert constant_rate([p + 12345 for p in pts], base, likely) == rate

@@ -14,6 +14,7 @@ import pytest
 from facepick.media.audio import read_mono
 from facepick.media.encode import EncodeSettings
 from facepick.media.reader import VideoReader
+from facepick.media.timeline import constant_rate
 from facepick.media.video import VideoInfo
 from facepick.media.writer import AudioOut, SegmentWriter, join_segments
 
@@ -47,17 +48,20 @@ def copy_video(tmp_path: Path) -> Callable[..., Copy]:
         with VideoReader(source) as reader:
             table = [(frame.time.pts, frame.duration) for frame in reader.frames()]
             cuts = sorted({round(n * len(table) / segments) for n in range(segments + 1)})
+            pts = [time for time, _ in table]
+            rate = constant_rate(pts, reader.info.time_base, reader.info.average_rate)
             frames = reader.frames()
             paths = []
             for start, stop in pairwise(cuts):
                 path = tmp_path / f"{start}.nut"
-                with SegmentWriter(path, info=reader.info, encode=encode, threads=1) as writer:
+                with SegmentWriter(
+                    path, info=reader.info, encode=encode, threads=1, rate=rate
+                ) as writer:
                     for _ in range(start, stop):
                         frame = next(frames)
                         writer.write(frame.picture, frame.time.pts)
                 paths.append(path)
             assert next(frames, None) is None
-        pts = [time for time, _ in table]
         left_out = join_segments(
             paths,
             out=out,

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from facepick.media.container import orientation_of
-from facepick.media.picture import FORMATS, Picture, assumed_matrix, working_format
+from facepick.media.picture import FORMATS, Picture, assumed_matrix, recoded, working_format
 from facepick.media.reader import VideoReader
+from facepick.media.video import ColorInfo
 
 Odd = Callable[[str], Path]
 
@@ -109,6 +111,96 @@ def test_other_formats_keep_their_colours(name: str) -> None:
     # The outer columns are free of the edge, over which subsampled chroma bleeds.
     assert np.abs(seen[:, :24] - image[:, :24]).max() <= 6
     assert np.abs(seen[:, 40:] - image[:, 40:]).max() <= 6
+
+
+# Red, lime, blue, white, black, skin: B'G'R'.
+SQUARES = ((0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255), (0, 0, 0), (120, 150, 200))
+FORMATS_TO_CONVERT = (
+    "nv12", "nv21", "nv16", "p010le", "uyvy422", "yuyv422", "yuv411p", "yuv410p", "yuv440p",
+    "yuva420p", "yuva444p10le", "yuv420p12le", "yuv444p12le", "yuv422p16le", "yuv420p9le",
+)  # fmt: skip
+
+
+def _squares(name: str, color: ColorInfo) -> av.VideoFrame:
+    """A frame of six squares, 96x64, with its tags."""
+    image = np.zeros((64, 96, 3), np.uint8)
+    for n, square in enumerate(SQUARES):
+        y, x = divmod(n, 3)
+        image[y * 32 : y * 32 + 32, x * 32 : x * 32 + 32] = square
+    plain = Picture.from_bgr(
+        image, format="yuv444p10le", matrix=color.matrix, full_range=color.full_range
+    ).to_av()
+    span = 2 if color.full_range else 1
+    frame = plain.reformat(
+        format=name, src_colorspace=5, dst_colorspace=5, src_color_range=span, dst_color_range=span
+    )
+    frame.colorspace, frame.color_range = color.matrix, span
+    frame.color_primaries, frame.color_trc = color.primaries, color.transfer
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    return frame
+
+
+@pytest.mark.skipif(
+    not hasattr(av.VideoFrame, "color_primaries"), reason="this PyAV tells no primaries of frames"
+)
+@pytest.mark.parametrize("name", FORMATS_TO_CONVERT)
+@pytest.mark.parametrize(
+    "color",
+    [
+        ColorInfo(primaries=1, transfer=1, matrix=1),
+        ColorInfo(primaries=5, transfer=5, matrix=5, full_range=True),
+        ColorInfo(primaries=9, transfer=16, matrix=9),
+        ColorInfo(),
+    ],
+    ids=["bt709", "pal-full", "pq", "none"],
+)
+def test_what_is_converted_keeps_tags_and_colours(name: str, color: ColorInfo) -> None:
+    """Other samples, turned, scaled, in the encoder's format: always under the source's tags."""
+    source = _squares(name, color)
+    ways: list[dict[str, Any]] = [
+        {}, {"rotation": 90}, {"size": (192, 128)}, {"rotation": 180, "size": (48, 32)}
+    ]  # fmt: skip
+    for way in ways:
+        picture = Picture.from_av(source, **way)
+        assert picture.color == color
+        for form in ("yuv444p", "yuv444p10le", picture.format):
+            frame = recoded(picture, form)
+            again = Picture(frame, matrix=picture.matrix, full_range=picture.full_range)
+            assert again.color == color
+            shown = np.rot90(again.bgr(), k=way.get("rotation", 0) // 90).astype(int)
+            high, wide = shown.shape[:2]
+            for n, square in enumerate(SQUARES):
+                y, x = divmod(n, 3)
+                middle = shown[y * high // 2 + high // 4, x * wide // 3 + wide // 6]
+                # 8-bit chroma codes are 1.8 levels of blue apart, and are rounded thrice.
+                assert np.abs(middle - square).max() <= 5, (way, form, square, middle)
+
+
+def test_rgb_of_few_bits_keeps_its_white() -> None:
+    image = np.full((32, 32, 3), 255, np.uint8)
+    image[:, 16:] = (255, 0, 0)
+    for name in ("rgb555le", "rgb565le", "bgr24", "gbrp"):
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=name)
+        picture = Picture.from_av(frame)
+        assert picture.color.matrix == picture.matrix == 6
+        shown = picture.bgr().astype(int)
+        assert np.abs(shown[:, :12] - 255).max() <= 1, name
+        assert np.abs(shown[:, 20:] - (255, 0, 0)).max() <= 3, name
+
+
+@pytest.mark.parametrize("later", [ColorInfo(matrix=1), ColorInfo(matrix=6, full_range=True)])
+def test_colours_that_change_their_code_midway_are_converted(later: ColorInfo) -> None:
+    first = ColorInfo(primaries=6, transfer=6, matrix=6)
+    picture = Picture.from_av(_squares("yuv444p", later), color=first)
+    assert (picture.matrix, picture.full_range) == (6, False)
+    assert (picture.color.matrix, picture.color.full_range) == (6, False)
+    before = Picture.from_av(_squares("yuv444p", first), color=first)
+    for plane, other in zip(picture.planes(), before.planes(), strict=True):
+        assert np.abs(plane[8:24, 8:].astype(int) - other[8:24, 8:]).max() <= 2
+    # A frame that says nothing is like the first.
+    silent = _squares("yuv444p", first)
+    silent.colorspace, silent.color_range = 2, 0
+    assert np.array_equal(Picture.from_av(silent, color=first).bgr(), before.bgr())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,6 +27,7 @@ class Encoder:
     Attributes:
         id: the name in `EncodeSettings.encoder`.
         codec: FFmpeg's name.
+        makes: FFmpeg's name of what comes out.
         formats: pixel formats of ours that it takes; all it can do is not listed, only what
             players show.
         odd_420: whether it takes 4:2:0 with an odd width or height.
@@ -34,6 +35,7 @@ class Encoder:
 
     id: str
     codec: str
+    makes: str
     formats: tuple[str, ...]
     odd_420: bool = False
 
@@ -70,15 +72,17 @@ class Encoder:
 
 
 ENCODERS = (
-    Encoder(id="x264", codec="libx264", formats=(*_SHALLOW, *_DEEP)),
-    Encoder(id="x265", codec="libx265", formats=(*_SHALLOW, *_DEEP)),
-    Encoder(id="av1", codec="libsvtav1", formats=("yuv420p", "yuv420p10le"), odd_420=True),
-    Encoder(id="vp9", codec="libvpx-vp9", formats=_SHALLOW, odd_420=True),
-    Encoder(id="h264_nvenc", codec="h264_nvenc", formats=("yuv420p", "yuv444p")),
-    Encoder(id="hevc_nvenc", codec="hevc_nvenc", formats=("yuv420p", "yuv444p")),
-    Encoder(id="h264_qsv", codec="h264_qsv", formats=("yuv420p",)),
-    Encoder(id="h264_videotoolbox", codec="h264_videotoolbox", formats=("yuv420p",)),
-    Encoder(id="h264_amf", codec="h264_amf", formats=("yuv420p",)),
+    Encoder(id="x264", codec="libx264", makes="h264", formats=(*_SHALLOW, *_DEEP)),
+    Encoder(id="x265", codec="libx265", makes="hevc", formats=(*_SHALLOW, *_DEEP)),
+    Encoder(
+        id="av1", codec="libsvtav1", makes="av1", formats=("yuv420p", "yuv420p10le"), odd_420=True
+    ),
+    Encoder(id="vp9", codec="libvpx-vp9", makes="vp9", formats=_SHALLOW, odd_420=True),
+    Encoder(id="h264_nvenc", codec="h264_nvenc", makes="h264", formats=("yuv420p", "yuv444p")),
+    Encoder(id="hevc_nvenc", codec="hevc_nvenc", makes="hevc", formats=("yuv420p", "yuv444p")),
+    Encoder(id="h264_qsv", codec="h264_qsv", makes="h264", formats=("yuv420p",)),
+    Encoder(id="h264_videotoolbox", codec="h264_videotoolbox", makes="h264", formats=("yuv420p",)),
+    Encoder(id="h264_amf", codec="h264_amf", makes="h264", formats=("yuv420p",)),
 )
 
 # Tried in this order for `hardware`.
@@ -163,7 +167,8 @@ class EncodeSettings:
         the first hardware encoder that works on this machine, or x264.
 
         Raises:
-            SettingsError: facepick does not write files with this suffix.
+            SettingsError: facepick does not write files with this suffix, or they cannot hold what
+                the encoder makes.
         """
         container = container_of(out)
         name = self.encoder
@@ -172,10 +177,23 @@ class EncodeSettings:
         if name == "hardware":
             working = next((e for e in _HARDWARE if encoder_works(e)), "x264")
             return replace(self, encoder=working)
+        made = encoder_named(name).makes
+        if made not in container.video:
+            others = [s for s, c in CONTAINERS.items() if made in c.video]
+            raise SettingsError(
+                f"A {container.name} file cannot hold {made} video.",
+                hint=f"Choose another encoder, or name the result {' or '.join(others)}.",
+            )
         return self
 
-    def options(self, info: VideoInfo, threads: int) -> dict[str, str]:
-        """FFmpeg's options for the encoder, with the colour tags of the source."""
+    def options(self, info: VideoInfo, threads: int, *, steady: bool = False) -> dict[str, str]:
+        """FFmpeg's options for the encoder, with the colour tags of the source.
+
+        Args:
+            info: of the source.
+            threads: encoder threads; 0 lets the encoder choose.
+            steady: whether frames come at one rate.
+        """
         made = dict(_OPTIONS[self.encoder](self, threads))
         color = info.color
         tags = {
@@ -188,6 +206,9 @@ class EncodeSettings:
         made["color_range"] = "2" if color.full_range else "1"
         if info.interlaced and self.encoder == "x264":
             made["flags"] = "+ildct+ilme"
+        if steady and self.encoder == "x264":
+            # Otherwise the stream tells the unit of the clock for its rate: "12800 a second".
+            made["x264-params"] = "force-cfr=1"
         if info.hdr is not None and self.encoder in _HDR:
             option, words = _HDR[self.encoder]
             made[option] = ":".join([*filter(None, [made.get(option)]), *words(info.hdr)])
@@ -377,7 +398,7 @@ CONTAINERS = {
     ".m4v": _MP4,
     ".mov": Container(
         name="mov",
-        video=("h264", "hevc", "av1"),
+        video=("h264", "hevc"),
         audio=("aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"),
         encoder="aac",
         lossless="pcm_s24le",

@@ -176,6 +176,7 @@ class Picture:
         rotation: int | None = None,
         mirrored: bool = False,
         size: tuple[int, int] | None = None,
+        color: ColorInfo | None = None,
     ) -> Picture:
         """Take over a decoded frame.
 
@@ -190,39 +191,38 @@ class Picture:
         if rotation is None:
             rotation, mirrored = orientation_of(frame)
         name = frame.format.name
-        full_range = name in _FULL_RANGE_NAMES or int(frame.color_range) == _FULL
+        span = int(frame.color_range) or (_FULL if color is not None and color.full_range else 0)
+        full_range = name in _FULL_RANGE_NAMES or span == _FULL
         if rotation in (90, 270):
             shown = (frame.height, frame.width)
         else:
             shown = (frame.width, frame.height)
         size = size or shown
         target = working_format(name, *size)
-        matrix = assumed_matrix(int(frame.colorspace), *size)
+        tag = int(frame.colorspace)
+        if color is not None and tag not in _LUMA_WEIGHTS:
+            tag = color.matrix
+        matrix = assumed_matrix(tag, *size)
         if name in _FULL_RANGE_NAMES:
             frame = _relabelled(frame, target)
         elif name != target:
-            # RGB has no range of its own, and becomes limited like nearly every video.
-            was_rgb = frame.format.is_rgb or frame.format.has_palette
-            full_range = full_range and not was_rgb
-            range_tag = _FULL if full_range else _LIMITED
-            # Between two Y'CbCr formats of one matrix it does not matter which one it is.
-            table = _SWSCALE_MATRIX[matrix] if was_rgb else _ANY_MATRIX
-            frame = _scalers.get("format", table, was_rgb, range_tag).reformat(
-                frame,
-                format=target,
-                src_colorspace=table,
-                dst_colorspace=table,
-                src_color_range=_FULL if was_rgb else range_tag,
-                dst_color_range=range_tag,
-            )
-            if was_rgb:
-                frame.colorspace = matrix
+            if frame.format.is_rgb or frame.format.has_palette:
+                # It has no range of its own, and becomes limited like nearly every video.
+                full_range = False
+                frame = _from_rgb(frame, target, matrix)
+            else:
+                frame = _converted("format", frame, full_range, format=target)
         elif any(plane.line_size < 0 for plane in frame.planes):
             frame = _relabelled(frame, target)
         if rotation or mirrored:
-            frame = _turned(frame, rotation, mirrored)
+            frame = _turned(frame, rotation, mirrored, full_range)
         if (frame.width, frame.height) != size:
-            frame = _scalers.get("size").reformat(frame, width=size[0], height=size[1])
+            frame = _converted("size", frame, full_range, width=size[0], height=size[1])
+        if color is not None:
+            wanted = assumed_matrix(color.matrix, *size)
+            if (matrix, full_range) != (wanted, color.full_range):
+                frame = _recoloured(frame, matrix, full_range, wanted, color.full_range)
+                matrix, full_range = wanted, color.full_range
         return cls(frame, matrix=matrix, full_range=full_range)
 
     @classmethod
@@ -509,9 +509,7 @@ def _like(frame: av.VideoFrame, width: int, height: int, name: str) -> av.VideoF
     import av
 
     fresh = av.VideoFrame(width, height, name)
-    for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
-        if hasattr(frame, tag):
-            setattr(fresh, tag, getattr(frame, tag))
+    _copy_tags(frame, fresh)
     fresh.pts = frame.pts
     fresh.time_base = frame.time_base
     return fresh
@@ -527,22 +525,83 @@ def _relabelled(frame: av.VideoFrame, name: str) -> av.VideoFrame:
 
 def recoded(picture: Picture, name: str) -> av.VideoFrame:
     """The picture's frame in another of our formats, same matrix and range, for an encoder."""
-    frame = picture.to_av()
     if picture.format == name:
-        return frame
-    span = _FULL if picture.full_range else _LIMITED
-    fresh: av.VideoFrame = _scalers.get("encode", name, span).reformat(
+        return picture.to_av()
+    return _converted("encode", picture.to_av(), picture.full_range, format=name)
+
+
+def _converted(use: str, frame: av.VideoFrame, full_range: bool, **wanted: Any) -> av.VideoFrame:
+    """The frame in another Y'CbCr format or size: same matrix, same range, same tags."""
+    span = _FULL if full_range else _LIMITED
+    fresh: av.VideoFrame = _scalers.get(use, span, *wanted.values()).reformat(
         frame,
-        format=name,
+        # Between two formats of one matrix it does not matter which one it is.
         src_colorspace=_ANY_MATRIX,
         dst_colorspace=_ANY_MATRIX,
         src_color_range=span,
         dst_color_range=span,
+        **wanted,
     )
+    if fresh is not frame:
+        # swscale's matrix and range were written over them.
+        _copy_tags(frame, fresh)
     return fresh
 
 
-def _turned(frame: av.VideoFrame, rotation: int, mirrored: bool) -> av.VideoFrame:
+def _recoloured(
+    frame: av.VideoFrame, matrix: int, full_range: bool, wanted: int, wanted_full: bool
+) -> av.VideoFrame:
+    """The frame with samples of another matrix and range, for a stream that changes them."""
+    source, target = _SWSCALE_MATRIX[matrix], _SWSCALE_MATRIX[wanted]
+    fresh: av.VideoFrame = _scalers.get("matrix", source, full_range, target, wanted_full).reformat(
+        frame,
+        # Of the same format swscale would only copy.
+        format="gbrp10le" if _is_deep(frame.format.name) else "gbrp",
+        src_colorspace=source,
+        dst_colorspace=source,
+        src_color_range=_FULL if full_range else _LIMITED,
+        dst_color_range=_FULL,
+    )
+    made: av.VideoFrame = _scalers.get("matrix back", target, wanted_full).reformat(
+        fresh,
+        format=frame.format.name,
+        src_colorspace=target,
+        dst_colorspace=target,
+        src_color_range=_FULL,
+        dst_color_range=_FULL if wanted_full else _LIMITED,
+    )
+    _copy_tags(frame, made)
+    made.colorspace, made.color_range = wanted, _FULL if wanted_full else _LIMITED
+    return made
+
+
+def _from_rgb(frame: av.VideoFrame, name: str, matrix: int) -> av.VideoFrame:
+    """An RGB or palette frame in a Y'CbCr format of limited range; tagged with the matrix."""
+    table = _SWSCALE_MATRIX[matrix]
+    plain = frame
+    if frame.format.name == "bgr24" or min(c.bits for c in frame.format.components) < 8:
+        # swscale's short ways from these are a level too low (white of five bits becomes 248).
+        plain = _scalers.get("plain").reformat(frame, format="rgb24")
+    fresh: av.VideoFrame = _scalers.get("rgb", table, name).reformat(
+        plain,
+        format=name,
+        src_colorspace=table,
+        dst_colorspace=table,
+        src_color_range=_FULL,
+        dst_color_range=_LIMITED,
+    )
+    _copy_tags(frame, fresh)
+    fresh.colorspace, fresh.color_range = matrix, _LIMITED
+    return fresh
+
+
+def _copy_tags(frame: av.VideoFrame, fresh: av.VideoFrame) -> None:
+    for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
+        if hasattr(frame, tag):
+            setattr(fresh, tag, getattr(frame, tag))
+
+
+def _turned(frame: av.VideoFrame, rotation: int, mirrored: bool, full_range: bool) -> av.VideoFrame:
     """A copy, flipped left to right if `mirrored`, then turned clockwise.
 
     Chroma keeps its place relative to luma where both can be turned.
@@ -555,7 +614,8 @@ def _turned(frame: av.VideoFrame, rotation: int, mirrored: bool) -> av.VideoFram
     odd = (across == 2 and frame.width % 2) or (down == 2 and frame.height % 2)
     if lopsided or odd:
         deep = _is_deep(frame.format.name)
-        frame = _scalers.get("turn").reformat(frame, format="yuv444p10le" if deep else "yuv444p")
+        whole = "yuv444p10le" if deep else "yuv444p"
+        frame = _converted("turn", frame, full_range, format=whole)
     if rotation % 180 == 0:
         fresh = _like(frame, frame.width, frame.height, frame.format.name)
     else:

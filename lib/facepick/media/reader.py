@@ -264,12 +264,13 @@ class VideoReader:
         yield self._frame(index, *held, last if last > 0 else clock.step)
 
     def _frame(self, index: int, pts: int, raw: Any, duration: int) -> Frame:
-        # The turn of the first frame holds for all: a display matrix belongs to the stream.
+        # The turn, size and colours of the first frame hold for all: the result has one of each.
         picture = Picture.from_av(
             raw,
             rotation=self.info.rotation,
             mirrored=self.info.mirrored,
             size=(self.info.width, self.info.height),
+            color=self.info.color,
         )
         return Frame(index, Timecode(pts, self.info.time_base), picture, duration)
 

@@ -31,6 +31,8 @@ class SegmentWriter:
         encode: encoder, quality, preset.  An encoder that depends on the output file must have
             been chosen by `EncodeSettings.for_output`.
         threads: encoder threads; 0 lets the encoder choose.
+        rate: frames per second of the whole, or None where they come irregularly; encoders write
+            it into the stream.
 
     Attributes:
         frames: how many were written.
@@ -47,6 +49,7 @@ class SegmentWriter:
         info: VideoInfo,
         encode: EncodeSettings | None = None,
         threads: int = 0,
+        rate: Fraction | None = None,
     ) -> None:
         self.path = path
         self.frames = 0
@@ -54,6 +57,7 @@ class SegmentWriter:
         self._info = info
         self._settings = encode or EncodeSettings()
         self._threads = threads
+        self._rate = rate
         self._container: Any = None
         self._stream: Any = None
         self._format = ""
@@ -81,7 +85,7 @@ class SegmentWriter:
         self._format = encoder.format_for(picture.format, picture.width, picture.height)
         if picture.interlaced and settings.encoder != "x264":
             log.warning("%s cannot mark frames as interlaced; x264 can", settings.encoder)
-        rate = info.average_rate or Fraction(25)
+        rate = self._rate or info.average_rate or Fraction(25)
         try:
             self._container = av.open(str(self._part), "w", format="nut")
             stream: Any = self._container.add_stream(encoder.codec, rate=rate)
@@ -90,7 +94,7 @@ class SegmentWriter:
             context = stream.codec_context
             context.time_base = info.time_base
             context.sample_aspect_ratio = info.sample_aspect_ratio
-            stream.options = settings.options(info, self._threads)
+            stream.options = settings.options(info, self._threads, steady=self._rate is not None)
             context.open()
         except (av.error.FFmpegError, ValueError) as error:
             self.abort()

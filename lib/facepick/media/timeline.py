@@ -1,6 +1,6 @@
-"""Which source frame an output frame shows, when the new speech is longer than the video.
+"""Tables of frame times: their rate, and which source frame an output frame shows.
 
-Pure functions of numbers.  Six modes:
+Pure functions of numbers.  Six modes for speech that is longer than the video:
 
 ======== =====================================================================================
 cut      the video's length; longer speech is cut off with it
@@ -30,6 +30,7 @@ __all__ = [
     "LENGTH_MODES",
     "REMAP_LIMITS",
     "LengthMode",
+    "constant_rate",
     "frames_needed",
     "output_pts",
     "remapped_pts",
@@ -47,6 +48,48 @@ _FINEST = 90_000
 broadcasts."""
 
 Frames = npt.NDArray[np.int64]
+
+# Rates of film, television and screens, which times rounded to 1 ms do not tell exactly.
+_USUAL_RATES = (
+    *(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)),
+    *(Fraction(n) for n in (24, 25, 30, 50, 60, 12, 15, 48, 100, 120)),
+)
+
+# Matroska, and all that ever went through it, has times of whole milliseconds.
+_ROUNDING_SECONDS = 1.01e-3
+
+# A recording that lost a frame now and then still has a rate; one that shows every fifth picture
+# longer than the others has none.
+_LEAST_STEADY = 0.9
+
+
+def constant_rate(
+    pts: Sequence[int], time_base: Fraction, likely: Fraction | None = None
+) -> Fraction | None:
+    """Frames per second of a video whose frames come at one distance; None when they do not.
+
+    Args:
+        pts: times of all frames, strictly rising, in units of `time_base` seconds.
+        likely: the rate that the container names; of several that fit it is taken.
+    """
+    if likely:
+        # Matroska's rate is a whole number of nanoseconds, and comes back as 19001/317.
+        likely = next((r for r in _USUAL_RATES if abs(r / likely - 1) < 1e-5), likely)
+    if len(pts) < 2:
+        return likely
+    ticks = np.asarray(pts, np.int64)
+    times = (ticks - ticks[0]) * float(time_base)
+    # So many frames would have been shown, had none been lost.
+    places = np.rint(times / np.median(np.diff(times)))
+    measured = Fraction(int(places[-1]), int(ticks[-1] - ticks[0])) / time_base
+    for rate in (*((likely,) if likely else ()), *_USUAL_RATES, measured.limit_denominator(1001)):
+        places = np.rint(times * float(rate))
+        off = np.abs(times - places / float(rate)).max()
+        slack = min(max(_ROUNDING_SECONDS, float(time_base)), 0.25 / float(rate))
+        steps = np.diff(places)
+        if off <= slack and steps.min() >= 1 and (steps == 1).mean() >= _LEAST_STEADY:
+            return rate
+    return None
 
 
 def source_frames(n_source: int, n_output: int, mode: LengthMode) -> Frames:

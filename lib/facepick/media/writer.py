@@ -35,6 +35,7 @@ from facepick.errors import RenderError, UserInputError
 from facepick.media.container import codec_name, open_media
 from facepick.media.encode import Container, EncodeSettings, container_of
 from facepick.media.segment import SegmentWriter, publish, reason
+from facepick.media.timeline import constant_rate
 from facepick.media.tracks import AudioOut, AudioTrack, OutputClock, copy_of, sounds, subtitles
 from facepick.media.video import VideoInfo
 from facepick.progress import CancelToken, never
@@ -126,7 +127,8 @@ def join_segments(
                 )
             )
             made.metadata.update(_tags(info.path, metadata or {}))
-            video = _VideoCopy(made, target, parts, clock, stack)
+            rate = constant_rate(pts, info.time_base, info.average_rate)
+            video = _VideoCopy(made, target, parts, clock, rate, stack)
             others = sounds(made, target, info, audio, clock, stop, cancel)
             texts, lost = subtitles(made, target, info.path, clock, stop, cancel)
             if not _copy_chapters(made, info.path, clock, stop):
@@ -288,6 +290,7 @@ class _VideoCopy:
         target: Container,
         parts: Sequence[_Segment],
         clock: OutputClock,
+        rate: Fraction | None,
         stack: ExitStack,
     ) -> None:
         self._parts = parts
@@ -305,6 +308,8 @@ class _VideoCopy:
             # PyAV 12 warns of its own doing: it passes the value on to the codec context.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.stream.time_base = clock.time_base
+        # Matroska's DefaultDuration.  The segment's would be a unit of the clock.
+        self.stream.codec_context.framerate = rate or Fraction(0)
         if codec == "hevc" and target.tag_hevc:
             self.stream.codec_context.codec_tag = target.tag_hevc
         self._delay = max(int((np.arange(len(p.shown)) - p.shown).max()) for p in parts)

@@ -11,6 +11,7 @@ import numpy as np
 from facepick.errors import UserInputError
 from facepick.media.probe import probe
 from facepick.media.reader import VideoReader
+from facepick.media.timeline import constant_rate
 from facepick.media.writer import (
     AudioOut,
     AudioTrack,
@@ -86,7 +87,8 @@ def side_by_side(
     width = (2 * video.width + GAP_PX + 1) // 2 * 2
     info = replace(video, width=width, rotation=0)
     segment = folder / "preview.nut"
-    writer = SegmentWriter(segment, info=info, encode=encode.for_output(out))
+    rate = constant_rate(scan.pts[slice(*part)].tolist(), video.time_base, video.average_rate)
+    writer = SegmentWriter(segment, info=info, encode=encode.for_output(out), rate=rate)
     pts: list[int] = []
     try:
         with VideoReader(video.path, cancel=cancel) as before, VideoReader(after) as changed:

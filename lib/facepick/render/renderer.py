@@ -35,6 +35,7 @@ from facepick.faces.detection import Box, FloatArray
 from facepick.jsonfile import read_json, write_json, write_json_rows
 from facepick.media.encode import container_of
 from facepick.media.reader import VideoReader
+from facepick.media.timeline import constant_rate
 from facepick.media.writer import SegmentWriter, join_segments
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of
@@ -208,6 +209,8 @@ class Renderer:
         self._next_thumbnail = 0
         self._encode = plan.encode
         self._nudity: NudityCheck | None = None
+        base, likely = self.sound.info.time_base, scan.video.average_rate
+        self._rate = constant_rate(self.sound.pts, base, likely)
 
     @property
     def frames(self) -> int:
@@ -369,7 +372,12 @@ class Renderer:
         self, segment: Segment, work: Sequence[_Work], meter: ProgressMeter
     ) -> None:
         notes: list[dict[str, Any]] = []
-        writer = SegmentWriter(self._video_file(segment), info=self.sound.info, encode=self._encode)
+        writer = SegmentWriter(
+            self._video_file(segment),
+            info=self.sound.info,
+            encode=self._encode,
+            rate=self._rate,
+        )
         try:
             encoding: BackgroundConsumer[tuple[Picture, int]] = BackgroundConsumer(
                 lambda item: writer.write(*item), depth=self._batch_size
@@ -687,9 +695,10 @@ def check_target(out: Path, plan: RenderPlan) -> None:
 
     Raises:
         UserInputError: no folder, a name that cannot be, or one of the files it is made of.
-        SettingsError: facepick does not write files with this suffix, or they cannot hold the
-            audio codec that is asked for.
+        SettingsError: facepick does not write files with this suffix, or they cannot hold what
+            the encoder makes, or the audio codec that is asked for.
     """
+    plan.encode.for_output(out)
     plan.encode.audio_encoder(container_of(out), lossless=False)
     try:
         if out.is_dir():
