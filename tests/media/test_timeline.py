@@ -115,6 +115,7 @@ MILLISECOND = Fraction(1, 1000)
         ([n * 40 + (n * 7 % 11) for n in range(50)], MILLISECOND, Fraction(25), None),
         ([7], MILLISECOND, Fraction(25), Fraction(25)),
         ([7], MILLISECOND, None, None),
+        ([7], MILLISECOND, Fraction(12800), None),
         ([0, 40], MILLISECOND, None, Fraction(25)),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ import pytest
 
 from facepick.media.audio import read_mono
 from facepick.media.encode import EncodeSettings
+from facepick.media.probe import probe
 from facepick.media.reader import VideoReader
 from facepick.media.timeline import constant_rate
 from facepick.media.video import VideoInfo
@@ -44,7 +45,8 @@ def copy_video(tmp_path: Path) -> Callable[..., Copy]:
         metadata: dict[str, str] | None = None,
     ) -> Copy:
         out = tmp_path / f"out{suffix}"
-        encode = (encode or EncodeSettings(preset="ultrafast")).for_output(out)
+        encode = encode or EncodeSettings(preset="ultrafast")
+        encode = encode.for_output(out, probe(source))
         with VideoReader(source) as reader:
             table = [(frame.time.pts, frame.duration) for frame in reader.frames()]
             cuts = sorted({round(n * len(table) / segments) for n in range(segments + 1)})

@@ -21,7 +21,7 @@ from facepick.errors import Cancelled, RenderError, SettingsError, UserInputErro
 from facepick.media.audio import read_audio, read_mono
 from facepick.media.encode import CONTAINERS, ENCODERS, EncodeSettings, encoder_named, encoder_works
 from facepick.media.ffmpeg import ffmpeg_binary
-from facepick.media.picture import Picture
+from facepick.media.picture import Picture, recoded
 from facepick.media.probe import probe
 from facepick.media.reader import VideoReader
 from facepick.media.video import ColorInfo, HdrInfo, VideoInfo
@@ -476,10 +476,26 @@ def test_settings_choose_an_encoder_that_the_container_holds() -> None:
     assert encoder_works(named)
     with pytest.raises(SettingsError):
         EncodeSettings().for_output("a.gif")
-    with pytest.raises(SettingsError, match=r"mov file cannot hold av1 .*\.mp4 or \.m4v or \.mkv"):
+    with pytest.raises(SettingsError, match="mov file cannot hold av1") as raised:
         EncodeSettings(encoder="av1").for_output("a.mov")
+    assert raised.value.hint.endswith("name the result *.mp4, *.m4v, *.mkv, *.webm.")
     with pytest.raises(SettingsError, match="mov file cannot hold vp9"):
         EncodeSettings(encoder="vp9").for_output("a.mov")
+
+
+@pytest.mark.parametrize("encoder", ["x264", "x265", "vp9", "av1"])
+def test_encoders_print_nothing(
+    encoder: str, odd: Odd, copy_video: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not even their own libraries, which know nothing of our console; nor is the variable left."""
+    encoder_works.cache_clear()
+    before = dict(os.environ)
+    if not encoder_works(encoder):
+        pytest.skip(f"this build of FFmpeg has no {encoder}")
+    settings = EncodeSettings(encoder=encoder, preset="ultrafast")
+    copy_video(odd("one_frame.mp4"), suffix=".mkv", encode=settings, segments=1)
+    assert capfd.readouterr() == ("", "")
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize("suffix", list(CONTAINERS))
@@ -654,36 +670,80 @@ _SCREEN = HdrInfo(
 )
 
 
-@pytest.mark.parametrize("encoder", ["x264", "x265", "av1"])
-def test_static_hdr_metadata_survive(
-    tmp_path: Path, odd: Callable[[str], Path], copy_video: Callable[..., Any], encoder: str
-) -> None:
-    if not encoder_works(encoder):
-        pytest.skip(f"this PyAV has no {encoder}")
-    info = replace(
-        probe(odd("hevc_10bit.mp4")),
-        color=ColorInfo(primaries=9, transfer=16, matrix=9),
-        hdr=_SCREEN,
-    )
-    graded = tmp_path / "graded.mp4"
-    segment = tmp_path / "graded.nut"
+def _tagged(
+    tmp_path: Path, source: Path, color: ColorInfo, hdr: HdrInfo | None, encoder: str = "x265"
+) -> Path:
+    """The first three pictures of a video in 10 bits under these tags."""
+    info = replace(probe(source), color=color, hdr=hdr)
+    graded, segment = tmp_path / "graded.mp4", tmp_path / "graded.nut"
     with VideoReader(info.path) as reader:
         frames = [(f.picture, f.time.pts) for f in islice(reader.frames(), 3)]
     settings = EncodeSettings(encoder=encoder, preset="ultrafast")
     with SegmentWriter(segment, info=info, encode=settings) as writer:
         for picture, pts in frames:
-            writer.write(picture, pts)
+            writer.write(
+                Picture(
+                    recoded(picture, "yuv420p10le"),
+                    matrix=color.matrix,
+                    full_range=color.full_range,
+                ),
+                pts,
+            )
     join_segments(
         [segment], out=graded, info=info, pts=[p for _, p in frames], duration_pts=1,
         audio=AudioOut.none(),
     )  # fmt: skip
-    found = probe(graded)
-    assert found.color == info.color
+    return graded
+
+
+@pytest.mark.parametrize("encoder", ["x264", "x265", "av1"])
+def test_static_hdr_metadata_survive(
+    tmp_path: Path, odd: Callable[[str], Path], encoder: str
+) -> None:
+    if not encoder_works(encoder):
+        pytest.skip(f"this PyAV has no {encoder}")
+    color = ColorInfo(primaries=9, transfer=16, matrix=9)
+    found = probe(_tagged(tmp_path, odd("hevc_10bit.mp4"), color, _SCREEN, encoder))
+    assert found.color == color
     assert found.hdr is not None
     assert found.hdr.light == _SCREEN.light
     for mine, theirs in zip(found.hdr.primaries or (), _SCREEN.primaries or (), strict=True):
         assert [float(v) for v in mine] == pytest.approx([float(v) for v in theirs], abs=1e-4)
     assert [float(v) for v in found.hdr.luminance or ()] == pytest.approx([0.005, 1000], rel=0.02)
+
+
+@pytest.mark.parametrize("transfer", [1, 16, 18])
+@pytest.mark.parametrize("encoder", ["x264", "vp9", "x265", "av1"])
+@pytest.mark.parametrize("suffix", [".webm", ".mkv", ".mp4"])
+def test_colours_of_ten_bits_are_kept_or_it_is_told(
+    transfer: int,
+    encoder: str,
+    suffix: str,
+    tmp_path: Path,
+    odd: Odd,
+    copy_video: Callable[..., Any],
+) -> None:
+    if not (encoder_works(encoder) and encoder_works("av1")):
+        pytest.skip(f"this PyAV has no {encoder} or no av1")
+    matrix = 1 if transfer == 1 else 9
+    color = ColorInfo(primaries=matrix, transfer=transfer, matrix=matrix)
+    source = _tagged(tmp_path, odd("one_frame.mp4"), color, _SCREEN if transfer == 16 else None)
+    # What the encoder stands for where the container decides is chosen with the source in mind.
+    settings = EncodeSettings(encoder=encoder, preset="ultrafast").for_output(
+        tmp_path / f"a{suffix}", probe(source)
+    )
+    copy = copy_video(source, suffix=suffix, encode=settings, segments=1)
+    found = probe(copy.path)
+    assert found.color == color
+    if settings.encoder == "vp9" and found.pixel_format == "yuv420p":
+        assert "10 bits a sample (x264, x265 and av1 keep them)" in copy.left_out
+    else:
+        assert found.pixel_format == "yuv420p10le"
+    told = any(phrase.startswith("HDR metadata of the grading screen") for phrase in copy.left_out)
+    assert told == (transfer == 16 and found.hdr is None)
+    if suffix == ".webm" and encoder in ("x264", "x265"):
+        assert settings.encoder == "av1"
+        assert copy.left_out == ()
 
 
 def test_what_is_lost_is_told(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -10,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from facepick.errors import SettingsError
-from facepick.media.picture import FORMATS
-from facepick.media.video import HdrInfo, VideoInfo
+from facepick.media.picture import FORMATS, working_format
+from facepick.media.video import ColorInfo, HdrInfo, VideoInfo
 from facepick.settings import setting
 
 __all__ = ["CONTAINERS", "Container", "EncodeSettings", "Encoder", "container_of", "encoder_named"]
@@ -160,11 +163,12 @@ class EncodeSettings:
             )
         return encoder
 
-    def for_output(self, out: Path | str) -> EncodeSettings:
+    def for_output(self, out: Path | str, info: VideoInfo | None = None) -> EncodeSettings:
         """These settings with an encoder that the container of `out` can hold.
 
-        WebM holds VP9 and AV1 only; any other encoder becomes VP9 there.  `hardware` becomes
-        the first hardware encoder that works on this machine, or x264.
+        WebM holds VP9 and AV1 only; any other encoder becomes VP9 there, or AV1 where VP9 would
+        lose of the source `info` what AV1 keeps: more than 8 bits, the metadata of HDR.
+        `hardware` becomes the first hardware encoder that works on this machine, or x264.
 
         Raises:
             SettingsError: facepick does not write files with this suffix, or they cannot hold what
@@ -173,16 +177,19 @@ class EncodeSettings:
         container = container_of(out)
         name = self.encoder
         if container.name == "webm":
-            return self if name in ("vp9", "av1") else replace(self, encoder="vp9")
+            if name in ("vp9", "av1"):
+                return self
+            deep = info is not None and _is_deep(info)
+            return replace(self, encoder="av1" if deep and encoder_works("av1") else "vp9")
         if name == "hardware":
             working = next((e for e in _HARDWARE if encoder_works(e)), "x264")
             return replace(self, encoder=working)
         made = encoder_named(name).makes
         if made not in container.video:
-            others = [s for s, c in CONTAINERS.items() if made in c.video]
+            others = ", ".join(f"*{s}" for s, c in CONTAINERS.items() if made in c.video)
             raise SettingsError(
                 f"A {container.name} file cannot hold {made} video.",
-                hint=f"Choose another encoder, or name the result {' or '.join(others)}.",
+                hint=f"Choose another encoder, or name the result {others}.",
             )
         return self
 
@@ -195,15 +202,7 @@ class EncodeSettings:
             steady: whether frames come at one rate.
         """
         made = dict(_OPTIONS[self.encoder](self, threads))
-        color = info.color
-        tags = {
-            "color_primaries": color.primaries,
-            "color_trc": color.transfer,
-            "colorspace": color.matrix,
-        }
-        # 2 is 'unspecified'; 0 is RGB for the matrix and reserved for the others.
-        made.update({name: str(tag) for name, tag in tags.items() if tag not in (0, 2)})
-        made["color_range"] = "2" if color.full_range else "1"
+        made.update(colour_options(info.color))
         if info.interlaced and self.encoder == "x264":
             made["flags"] = "+ildct+ilme"
         if steady and self.encoder == "x264":
@@ -219,6 +218,23 @@ _AUDIO_CODECS = {
     "aac": ("aac", "aac"), "flac": ("flac", "flac"), "pcm": ("pcm_s24le", "pcm_s24le"),
 }  # fmt: skip
 """FFmpeg's names of codec and encoder."""
+
+
+def _is_deep(info: VideoInfo) -> bool:
+    name = working_format(info.pixel_format, info.width, info.height)
+    return FORMATS[name][2] > 8 or info.hdr is not None
+
+
+def colour_options(color: ColorInfo) -> dict[str, str]:
+    """The colour tags as options of an encoder, FFmpeg's names and numbers."""
+    tags = {
+        "color_primaries": color.primaries,
+        "color_trc": color.transfer,
+        "colorspace": color.matrix,
+    }
+    # 2 is 'unspecified'; 0 is RGB for the matrix and reserved for the others.
+    made = {name: str(tag) for name, tag in tags.items() if tag not in (0, 2)}
+    return {**made, "color_range": "2" if color.full_range else "1"}
 
 
 def _preset_number(settings: EncodeSettings, fastest: int, slowest: int) -> int:
@@ -329,6 +345,26 @@ def native_format(encoder: Encoder, name: str) -> str:
     return _NATIVE.get(encoder.id, name)
 
 
+_SILENCE = threading.Lock()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """While an encoder is opened: SVT-AV1 prints its settings unless its variable forbids it.
+
+    One line is for errors (1); whoever has set the variable is obeyed.
+    """
+    if "SVT_LOG" in os.environ:
+        yield
+        return
+    with _SILENCE:
+        os.environ["SVT_LOG"] = "1"
+        try:
+            yield
+        finally:
+            os.environ.pop("SVT_LOG", None)
+
+
 @lru_cache(maxsize=len(ENCODERS))
 def encoder_works(name: str) -> bool:
     """Whether this machine can encode with it, found out by encoding one grey frame."""
@@ -342,12 +378,14 @@ def encoder_works(name: str) -> bool:
     context.width, context.height = 256, 256  # NVENC wants at least 145x49
     context.pix_fmt = native_format(encoder, "yuv420p")
     context.time_base = Fraction(1, 25)
+    context.options = _OPTIONS[name](EncodeSettings(encoder=name), 1)
     frame = av.VideoFrame(256, 256, context.pix_fmt)
     for plane in frame.planes:
         plane.update(b"\x80" * plane.buffer_size)
     frame.pts = 0
     try:
-        packets = [*context.encode(frame), *context.encode(None)]
+        with quietly():
+            packets = [*context.encode(frame), *context.encode(None)]
     except av.error.FFmpegError:
         return False
     return bool(packets)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from facepick.errors import RenderError
-from facepick.media.encode import EncodeSettings, encoder_named, native_format
+from facepick.media.encode import EncodeSettings, encoder_named, native_format, quietly
 from facepick.media.picture import Picture, recoded
 from facepick.media.video import VideoInfo
 
@@ -86,6 +86,9 @@ class SegmentWriter:
         if picture.interlaced and settings.encoder != "x264":
             log.warning("%s cannot mark frames as interlaced; x264 can", settings.encoder)
         rate = self._rate or info.average_rate or Fraction(25)
+        if settings.encoder == "av1":
+            # SVT-AV1 takes no more.  It only plans its bits by it: times come with the frames.
+            rate = min(rate, Fraction(240))
         try:
             self._container = av.open(str(self._part), "w", format="nut")
             stream: Any = self._container.add_stream(encoder.codec, rate=rate)
@@ -95,7 +98,8 @@ class SegmentWriter:
             context.time_base = info.time_base
             context.sample_aspect_ratio = info.sample_aspect_ratio
             stream.options = settings.options(info, self._threads, steady=self._rate is not None)
-            context.open()
+            with quietly():
+                context.open()
         except (av.error.FFmpegError, ValueError) as error:
             self.abort()
             raise RenderError(

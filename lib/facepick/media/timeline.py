@@ -55,6 +55,9 @@ _USUAL_RATES = (
     *(Fraction(n) for n in (24, 25, 30, 50, 60, 12, 15, 48, 100, 120)),
 )
 
+# A container that claims more tells the unit of its clock.
+_HIGHEST_RATE = 1000
+
 # Matroska, and all that ever went through it, has times of whole milliseconds.
 _ROUNDING_SECONDS = 1.01e-3
 
@@ -76,7 +79,7 @@ def constant_rate(
         # Matroska's rate is a whole number of nanoseconds, and comes back as 19001/317.
         likely = next((r for r in _USUAL_RATES if abs(r / likely - 1) < 1e-5), likely)
     if len(pts) < 2:
-        return likely
+        return likely if likely and likely <= _HIGHEST_RATE else None
     ticks = np.asarray(pts, np.int64)
     times = (ticks - ticks[0]) * float(time_base)
     # So many frames would have been shown, had none been lost.

@@ -31,13 +31,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.errors import RenderError, UserInputError
+from facepick.errors import RenderError, UserInputError, VideoOpenError
 from facepick.media.container import codec_name, open_media
-from facepick.media.encode import Container, EncodeSettings, container_of
+from facepick.media.encode import Container, EncodeSettings, colour_options, container_of
+from facepick.media.picture import FORMATS, working_format
+from facepick.media.probe import probe
 from facepick.media.segment import SegmentWriter, publish, reason
 from facepick.media.timeline import constant_rate
 from facepick.media.tracks import AudioOut, AudioTrack, OutputClock, copy_of, sounds, subtitles
-from facepick.media.video import VideoInfo
+from facepick.media.video import ColorInfo, HdrInfo, VideoInfo
 from facepick.progress import CancelToken, never
 
 __all__ = ["AudioOut", "AudioTrack", "EncodeSettings", "SegmentWriter", "join_segments"]
@@ -128,7 +130,7 @@ def join_segments(
             )
             made.metadata.update(_tags(info.path, metadata or {}))
             rate = constant_rate(pts, info.time_base, info.average_rate)
-            video = _VideoCopy(made, target, parts, clock, rate, stack)
+            video = _VideoCopy(made, target, parts, clock, rate, info.color, stack)
             others = sounds(made, target, info, audio, clock, stop, cancel)
             texts, lost = subtitles(made, target, info.path, clock, stop, cancel)
             if not _copy_chapters(made, info.path, clock, stop):
@@ -141,8 +143,7 @@ def join_segments(
             ):
                 cancel.raise_if_cancelled()
                 made.mux(stream_packets)
-        if _loses_aspect(target, info, video.codec):
-            lost.append(f"sample aspect ratio {info.sample_aspect_ratio} (.mp4 keeps it)")
+        lost += _unkept(info, part)
         publish(part, out)
     except (av.error.FFmpegError, OSError) as error:
         raise RenderError(
@@ -178,9 +179,50 @@ def _keyed(
         yield moment, order, packet
 
 
-def _loses_aspect(target: Container, info: VideoInfo, codec: str) -> bool:
-    """VP9 and AV1 leave it to the container how wide a pixel is, and PyAV cannot write it there."""
-    return not target.exact_times and info.sample_aspect_ratio != 1 and codec in ("vp9", "av1")
+def _unkept(info: VideoInfo, part: Path) -> list[str]:
+    """What a finished file says otherwise of its picture than the source, a phrase each.
+
+    Some codecs have no place for it, and some releases of PyAV cannot write where a container has.
+    """
+    try:
+        found = probe(part)
+    except VideoOpenError as error:
+        # A build of FFmpeg may write what it cannot read (AV1).
+        log.debug("%s cannot be looked at: %s", part, error)
+        return []
+    lost = []
+    if found.sample_aspect_ratio != info.sample_aspect_ratio:
+        lost.append(f"sample aspect ratio {info.sample_aspect_ratio} (.mp4 keeps it)")
+    pairs = ((t, getattr(info.color, t), getattr(found.color, t)) for t in _COLOUR_TAGS)
+    # 2 is 'unspecified'; 0 is RGB for the matrix and reserved for the others.
+    other = [tag for tag, old, new in pairs if old not in (0, 2) and new != old]
+    if other:
+        lost.append(f"colour tags ({', '.join(other)})")
+    if info.hdr is not None and not _holds(found.hdr, info.hdr):
+        lost.append("HDR metadata of the grading screen (x265 and av1 keep them)")
+    old, new = FORMATS.get(_planes(info)), FORMATS.get(_planes(found))
+    if old is not None and new is not None:
+        if new[2] < old[2]:
+            lost.append(f"{old[2]} bits a sample (x264, x265 and av1 keep them)")
+        if new[0] * new[1] > old[0] * old[1]:
+            lost.append("colours of every pixel (x264 and x265 keep them)")
+    if info.interlaced and not found.interlaced:
+        lost.append("interlacing (x264 keeps it)")
+    return lost
+
+
+_COLOUR_TAGS = ("primaries", "transfer", "matrix")
+
+
+def _planes(info: VideoInfo) -> str:
+    return working_format(info.pixel_format, info.width, info.height)
+
+
+def _holds(found: HdrInfo | None, wanted: HdrInfo) -> bool:
+    return found is not None and all(
+        getattr(wanted, part) is None or getattr(found, part) is not None
+        for part in ("primaries", "luminance", "light")
+    )
 
 
 def _copy_chapters(made: Any, source: Path, clock: OutputClock, stop: Fraction | None) -> bool:
@@ -291,6 +333,7 @@ class _VideoCopy:
         parts: Sequence[_Segment],
         clock: OutputClock,
         rate: Fraction | None,
+        color: ColorInfo,
         stack: ExitStack,
     ) -> None:
         self._parts = parts
@@ -309,7 +352,12 @@ class _VideoCopy:
             warnings.simplefilter("ignore", DeprecationWarning)
             self.stream.time_base = clock.time_base
         # Matroska's DefaultDuration.  The segment's would be a unit of the clock.
-        self.stream.codec_context.framerate = rate or Fraction(0)
+        context = self.stream.codec_context
+        context.framerate = rate or Fraction(0)
+        # VP9 has no place for most of them, the container has.
+        for name, value in colour_options(color).items():
+            if hasattr(context, name):
+                setattr(context, name, int(value))
         if codec == "hevc" and target.tag_hevc:
             self.stream.codec_context.codec_tag = target.tag_hevc
         self._delay = max(int((np.arange(len(p.shown)) - p.shown).max()) for p in parts)

@@ -88,7 +88,7 @@ def side_by_side(
     info = replace(video, width=width, rotation=0)
     segment = folder / "preview.nut"
     rate = constant_rate(scan.pts[slice(*part)].tolist(), video.time_base, video.average_rate)
-    writer = SegmentWriter(segment, info=info, encode=encode.for_output(out), rate=rate)
+    writer = SegmentWriter(segment, info=info, encode=encode.for_output(out, video), rate=rate)
     pts: list[int] = []
     try:
         with VideoReader(video.path, cancel=cancel) as before, VideoReader(after) as changed:

@@ -225,7 +225,7 @@ class Renderer:
             FacepickError: one sentence; `out` is untouched.
         """
         check_target(out, self.plan)
-        self._encode = self.plan.encode.for_output(out)
+        self._encode = self.plan.encode.for_output(out, self.scan.video)
         self._drop_other_work()
         (self.workspace / "segments").mkdir(parents=True, exist_ok=True)
         self._nudity = check_before_swap(
