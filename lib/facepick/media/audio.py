@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from facepick.errors import NoAudioError
 from facepick.media.container import disposition_of, open_media, stream_time_base
+from facepick.media.splices import continuous
 from facepick.progress import CancelToken, never
 
 if TYPE_CHECKING:
@@ -116,9 +117,11 @@ def decode_audio(
     with open_media(path) as container:
         source = audio_stream(container, path, stream)
         track = _Track(source, rate, channels)
+        jumped = False
         if skip >= _LEAST_JUMP_SECONDS and container.format.name in _SEEKS_EXACTLY:
             yield from _jump(container, source, skip, channels)
-        for packet in container.demux(source):
+            jumped = True
+        for packet in container.demux(source) if jumped else continuous(container, source, path):
             cancel.raise_if_cancelled()
             try:
                 frames = packet.decode()

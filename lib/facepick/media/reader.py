@@ -20,6 +20,7 @@ from facepick.media.container import (
 )
 from facepick.media.picture import Picture
 from facepick.media.probe import probe
+from facepick.media.splices import continuous, has_splices
 from facepick.media.timecode import Timecode
 from facepick.media.video import VideoInfo
 from facepick.progress import CancelToken, never
@@ -145,6 +146,8 @@ class VideoReader:
         together, times come twice, and a search may end in the wrong one; FFmpeg's duration, the
         last time less the first, is then shorter than what the frames fill.
         """
+        if has_splices(self.path):
+            return False
         duration = self.info.duration_seconds
         if self.info.container not in _SOUGHT_BY_TIME or duration is None:
             return True
@@ -178,7 +181,11 @@ class VideoReader:
             stream.codec_context.thread_count = 1 if careful else threads
             if seek is not None:
                 container.seek(seek, stream=stream, backward=True)
-            packets = container.demux(stream)
+            # A place that was sought has no number; what has splices is not sought.
+            if seek is None:
+                packets = continuous(container, stream, self.path)
+            else:
+                packets = iter(container.demux(stream))
             sent = given = run = 0
             while True:
                 self._cancel.raise_if_cancelled()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from facepick.media.audio import AudioBlock, decode_audio, fitted
 from facepick.media.container import codec_name, disposition_of, open_media, stream_time_base
 from facepick.media.encode import Container
+from facepick.media.splices import continuous
 from facepick.media.video import AudioInfo, VideoInfo
 from facepick.progress import CancelToken
 
@@ -271,7 +272,7 @@ class _SubtitleCopy:
             stream: Any = container.streams[self._index]
             base = stream_time_base(stream)
             shift = round(origin / base)
-            for packet in container.demux(stream):
+            for packet in continuous(container, stream, self._source):
                 self._cancel.raise_if_cancelled()
                 if not packet.size or packet.pts is None:
                     continue
@@ -340,7 +341,7 @@ class _AudioCopy:
             samples = stream.codec_context.frame_size or 0
             base = Fraction(1, rate)
             expected: int | None = None
-            for packet in container.demux(stream):
+            for packet in continuous(container, stream, self._source):
                 self._cancel.raise_if_cancelled()
                 if not packet.size:
                     continue
