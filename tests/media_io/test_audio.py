@@ -310,3 +310,59 @@ def test_a_jump_gives_the_samples_of_the_whole(suffix: str, codec: str, tmp_path
     first = next(decode_audio(path, skip=Fraction(9)))
     assert first.start == start
     assert (len(first.samples) == 0) is (suffix != "mka")
+
+
+def _spoken(seconds: float, rate: int = 48000) -> Samples:
+    """Syllables: bursts of noise, four a second, with a pause in the middle."""
+    t = np.arange(int(seconds * rate)) / rate
+    rng = np.random.default_rng(3)
+    loud = (np.sin(2 * np.pi * 4 * t) > 0) & (np.abs(t - seconds / 2) > 0.4)
+    return (0.3 * rng.standard_normal(len(t)) * loud).astype(np.float32)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("wide", [2, 3, 4, 6, 8])
+def test_an_inverted_channel_does_not_silence_the_voice(
+    wide: int, noise: float, tmp_path: Path
+) -> None:
+    voice = _spoken(4.0)
+    rng = np.random.default_rng(4)
+    samples = noise * rng.standard_normal((len(voice), wide)).astype(np.float32)
+    samples[:, 0] += voice
+    samples[:, 1] -= 0.9 * voice
+    path = tmp_path / "inverted.wav"
+    _wav(path, samples.clip(-1, 1), 48000)
+    heard = read_mono(path, rate=48000)
+    # The louder channel, and it only: a constant weight, never a sum that comes and goes.
+    fit = float(heard @ voice / (voice @ voice))
+    assert 0.9 < fit < 1.1
+    assert np.corrcoef(heard, voice)[0, 1] > 0.95
+    assert np.corrcoef(heard[: len(voice) // 4], voice[: len(voice) // 4])[0, 1] > 0.95
+
+
+def test_channels_that_do_not_cancel_are_added(tmp_path: Path) -> None:
+    voice = _spoken(2.0)
+    other = _spoken(2.0)[::-1]
+    for left, right in (
+        (voice, voice), (voice, other), (voice, 0 * voice), (voice, -0.5 * voice),
+        # Music beside a voice in the middle.
+        (voice + other, voice - other),
+    ):  # fmt: skip
+        path = tmp_path / "stereo.wav"
+        _wav(path, np.stack([left, right], axis=1).clip(-1, 1), 48000)
+        stereo, _ = read_audio(path)
+        assert np.abs(read_mono(path, rate=48000) - stereo.mean(axis=1)).max() < 1e-4
+
+
+def test_a_channel_that_is_inverted_for_a_while(tmp_path: Path) -> None:
+    """From the first syllable on, and back again: nothing clicks, nothing is lost."""
+    voice = _spoken(6.0)
+    sign = np.ones(len(voice), np.float32)
+    sign[2 * 48000 : 4 * 48000] = -1
+    path = tmp_path / "partly.wav"
+    _wav(path, np.stack([voice, sign * voice], axis=1).clip(-1, 1), 48000)
+    heard = read_mono(path, rate=48000)
+    for start in range(6):
+        part = slice(start * 48000, (start + 1) * 48000)
+        share = np.square(heard[part]).sum() / np.square(voice[part]).sum()
+        assert share > 0.5, start

@@ -571,7 +571,8 @@ def test_recordings_strung_together_keep_every_frame_and_go_on_in_time(
         assert reader.time_repairs == 0
         steps = np.diff(table) * float(reader.info.time_base)
         assert steps.min() > 0.03
-        assert steps.max() < 0.06
+        # The second part begins where the first one's sound ends, a little after its picture.
+        assert steps.max() < 0.1
         for start in (30, 70):
             found = next(reader.frames(start=start, pts=table))
             assert found.time.pts == table[start]

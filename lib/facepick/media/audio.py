@@ -101,6 +101,7 @@ def decode_audio(
         rate: samples per second wanted; None keeps the stream's.
         channels: 1, 2, 6 or 8; None keeps the stream's.  Surround is mixed down after ITU-R
             BS.775, scaled so that it cannot clip; a mono stream becomes the same on both sides.
+            Channels that cancel each other in one (inverted) are not added: the louder is taken.
         stream: index among the file's streams; None takes the default audio stream.
         skip: seconds after the first sample before which nothing is wanted: where the format
             allows it, an empty block at the first sample is followed by one shortly before that.
@@ -214,6 +215,8 @@ class _Track:
         self._in_rate = frame.sample_rate
         layout, given = frame.layout.name, len(frame.layout.channels)
         self._mixing = mixing_of(layout, given, self._channels)
+        if self._mixing is not None:
+            self._mono = _Mono(self._mixing)
         if self._mixing is None and self._channels != given:
             layout, given = self._layout, self._channels
         self._resampled_channels = given
@@ -251,10 +254,69 @@ class _Track:
             np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
             np.clip(samples, -1.0, 1.0, out=samples)
             if self._mixing is not None:
-                samples = samples @ self._mixing
+                samples = self._mixed(samples)
             assert self.start is not None
             yield AudioBlock(self.start + Fraction(self._given, self._rate), samples)
             self._given += len(samples)
+
+    def _mixed(self, samples: FloatSamples) -> FloatSamples:
+        assert self._mixing is not None
+        mixed = samples @ self._mixing
+        if self._mixing.shape[1] > 1 or not len(samples):
+            return mixed
+        assert self._rate is not None
+        return self._mono.push(samples, mixed, self._rate)
+
+
+class _Mono:
+    """One channel of several, in which nothing is lost that every loudspeaker plays.
+
+    A channel wired the wrong way round cancels in a sum what is loud in each: then the louder one
+    is listened to.  With w the weights and P the powers, r = P(sum) / sum(w^2 P) is 1 for channels
+    that have nothing in common, 2 for equal ones, and 0 for opposite ones.
+    """
+
+    # Opposite but for noise 7.5 dB below.  Wide music around a voice in the middle comes to this
+    # where it is 11 dB louder than the voice.
+    _CANCELS = 0.15
+    # How long the powers are remembered: a vowel.  The turn is noticed within two.
+    _MEMORY_SECONDS = 0.1
+    # The chosen channel is kept until another one is 6 dB louder.
+    _LOUDER = 4.0
+
+    def __init__(self, weights: FloatSamples) -> None:
+        self._weights = weights[:, 0]
+        self._powers = np.zeros(len(weights))
+        self._sum = 0.0
+        self._chosen: int | None = None
+
+    def push(self, samples: FloatSamples, mixed: FloatSamples, rate: int) -> FloatSamples:
+        """What is heard: `mixed`, or (n, 1) of one channel of `samples` (n, channels)."""
+        kept = float(np.exp(-len(samples) / (self._MEMORY_SECONDS * rate)))
+        powers = np.einsum("ij,ij->j", samples, samples, dtype=np.float64)
+        # The weight 0 is that of the low effects.
+        self._powers = kept * self._powers + np.where(self._weights > 0, powers, 0.0)
+        self._sum = kept * self._sum + float(np.einsum("ij,ij->", mixed, mixed, dtype=np.float64))
+        before, self._chosen = self._chosen, self._choice()
+        if before is None and self._chosen is None:
+            return mixed
+        ways = [mixed[:, 0] if n is None else samples[:, n] for n in (before, self._chosen)]
+        if before == self._chosen:
+            return ways[1][:, None]
+        slope = np.linspace(0, 1, len(samples), dtype=np.float32)
+        return np.asarray(ways[0] * (1 - slope) + ways[1] * slope, np.float32)[:, None]
+
+    def _choice(self) -> int | None:
+        alone = float(self._weights**2 @ self._powers)
+        # 1e-12 of full scale is the noise of arithmetic.
+        if alone <= 1e-12 or self._sum >= self._CANCELS * alone:
+            return None
+        loudest = int(self._powers.argmax())
+        if self._chosen is None or self._powers[loudest] > (
+            self._LOUDER * self._powers[self._chosen]
+        ):
+            return loudest
+        return self._chosen
 
 
 def mixing_of(layout: str, given: int, wanted: int) -> FloatSamples | None:
@@ -268,12 +330,17 @@ def mixing_of(layout: str, given: int, wanted: int) -> FloatSamples | None:
         weights = np.array([[1.0, 1.0]])
     elif given == 2 and wanted == 1:
         weights = np.array([[1.0], [1.0]])
-    elif wanted in (1, 2) and layout.startswith("5.1") and given == 6:
+    elif wanted in (1, 2) and layout.startswith(("5.1", "6 channels")) and given == 6:
         # FL FR FC LFE and two surrounds; the LFE is left out.
         weights = np.array([[1, 0], [0, 1], [side, side], [0, 0], [side, 0], [0, side]])
-    elif wanted in (1, 2) and layout.startswith("7.1") and given == 8:
+    elif wanted in (1, 2) and layout.startswith(("7.1", "8 channels")) and given == 8:
         pairs = [[1, 0], [0, 1], [side, side], [0, 0], [side, 0], [0, side], [side, 0], [0, side]]
         weights = np.array(pairs)
+    elif wanted == 1 and given > 2:
+        # Rarer ones: all alike but for the LFE, the last of 2.1 and the fourth of 3.1, 4.1, 6.1.
+        weights = np.full((given, 1), 1.0 / given)
+        if layout.split("(")[0].endswith(".1"):
+            weights[2 if layout.startswith("2") else 3] = 0
     else:
         return None
     if wanted == 1 and weights.shape[1] == 2:

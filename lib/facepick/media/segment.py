@@ -181,8 +181,10 @@ class SegmentWriter:
 
 
 def reason(error: Exception) -> str:
-    """The words of an error without the call that failed."""
-    return str(getattr(error, "strerror", None) or error)
+    """The words of an error without the call that failed, and what FFmpeg logged about it."""
+    words = str(getattr(error, "strerror", None) or error)
+    logged = getattr(error, "log", None)
+    return f"{words}: {logged[2].strip()}" if logged else words
 
 
 def publish(part: Path, path: Path) -> None:

@@ -85,7 +85,8 @@ def constant_rate(
     # So many frames would have been shown, had none been lost.
     places = np.rint(times / np.median(np.diff(times)))
     measured = Fraction(int(places[-1]), int(ticks[-1] - ticks[0])) / time_base
-    for rate in (*((likely,) if likely else ()), *_USUAL_RATES, measured.limit_denominator(1001)):
+    rates: list[Fraction] = [*_USUAL_RATES, measured.limit_denominator(1001)]
+    for rate in [likely, *rates] if likely else rates:
         places = np.rint(times * float(rate))
         off = np.abs(times - places / float(rate)).max()
         slack = min(max(_ROUNDING_SECONDS, float(time_base)), 0.25 / float(rate))
