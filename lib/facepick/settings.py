@@ -143,6 +143,8 @@ class SettingField:
             number = float(value)
         except (TypeError, ValueError):
             raise self._error(value, "a number") from None
+        except OverflowError:
+            raise self._error("so large", "a finite number") from None
         if not math.isfinite(number):
             raise self._error(value, "a finite number")
         if self.kind == "int":

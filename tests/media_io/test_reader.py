@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from facepick.errors import Cancelled, VideoOpenError
+from facepick.media.audio import read_audio
 from facepick.media.container import open_media, video_stream
 from facepick.media.ffmpeg import ffmpeg_binary
 from facepick.media.picture import Picture
@@ -155,6 +156,57 @@ def test_refuses_missing_folder_and_unreadable(tmp_path: Path) -> None:
         # Opening a pipe that nobody writes to would wait for ever.
         with pytest.raises(VideoOpenError, match=r"not a plain file"):
             probe(fifo)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("a.jpg", [], "a picture (JPEG)"),
+        ("a.png", [], "a picture (PNG)"),
+        ("a.bmp", [], "a picture (BMP)"),
+        ("a.tiff", [], "a picture (TIFF)"),
+        ("a.webp", ["-c:v", "libwebp"], "a picture (WebP)"),
+        ("anim.webp", ["-c:v", "libwebp_anim"], "an animated picture (WebP)"),
+        ("anim.png", ["-f", "apng"], "an animated picture (PNG)"),
+    ],
+)
+def test_pictures_are_called_pictures(
+    name: str, options: list[str], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    count = "3" if "anim" in name else "1"
+    subprocess.run(
+        [str(ffmpeg_binary()), "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48",
+         "-frames:v", count, *options, str(path)],
+        check=True,
+    )  # fmt: skip
+    with pytest.raises(VideoOpenError) as raised:
+        probe(path)
+    assert said in raised.value.message
+    # Also under the name of a video; and where sound is wanted, sound is asked for.
+    video = path.rename(tmp_path / "v.mp4")
+    with pytest.raises(VideoOpenError) as raised:
+        probe(video)
+    assert said in raised.value.message
+    with pytest.raises(VideoOpenError, match="not a sound file") as raised:
+        read_audio(video)
+    assert "WAV" in raised.value.hint
+    assert "AVI" not in raised.value.hint
+
+
+def test_the_hint_names_what_is_wanted(tmp_path: Path) -> None:
+    text = tmp_path / "text.wav"
+    text.write_text("hello")
+    for path, sound, video in (
+        (text, "Choose a sound file such as WAV", "Choose a video file such as MP4"),
+        (tmp_path, "Choose one sound file", "Choose one video file"),
+    ):
+        with pytest.raises(VideoOpenError) as raised:
+            read_audio(path)
+        assert raised.value.hint.startswith(sound)
+        with pytest.raises(VideoOpenError) as raised:
+            probe(path)
+        assert raised.value.hint.startswith(video)
 
 
 def test_refuses_lists_of_other_files(tmp_path: Path, odd: Odd) -> None:

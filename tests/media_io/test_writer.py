@@ -747,6 +747,44 @@ def test_colours_of_ten_bits_are_kept_or_it_is_told(
         assert copy.left_out == ()
 
 
+@pytest.mark.parametrize(
+    ("suffix", "rate", "timecode", "kept"),
+    [
+        (".mov", "25", "01:02:03:04", True),
+        (".mp4", "30000/1001", "01:02:03;04", True),
+        (".mkv", "24", "10:00:00:00", True),
+        # FFmpeg writes timecodes of common rates only, and fails with others.
+        (".mov", "12", "00:00:01:00", False),
+    ],
+)
+def test_a_timecode_is_kept_or_named(
+    suffix: str, rate: str, timecode: str, kept: bool, tmp_path: Path,
+    copy_video: Callable[..., Any],
+) -> None:  # fmt: skip
+    source = tmp_path / "taken.mov"
+    subprocess.run(
+        [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", f"testsrc=s=64x48:r={rate}",
+         "-frames:v", "6", "-timecode", timecode, source],
+        check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    if not kept:
+        # Nor does the program: as another tool would have written it, in the tags of all.
+        subprocess.run(
+            [ffmpeg_binary(), "-v", "error", "-y", "-f", "lavfi", "-i", f"testsrc=s=64x48:r={rate}",
+             "-frames:v", "6", "-metadata", f"timecode={timecode}",
+             source := tmp_path / "taken.mkv"],
+            check=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    copy = copy_video(source, suffix=suffix)
+    assert copy.left_out == (() if kept else (f"timecode {timecode}",))
+    if kept:
+        with av.open(str(copy.path)) as found:
+            tags = {k.lower(): v for k, v in found.streams.video[0].metadata.items()}
+        assert tags["timecode"] == timecode
+        again = copy_video(copy.path.rename(tmp_path / f"b{suffix}"), suffix=suffix)
+        assert again.left_out == ()
+
+
 def test_what_is_lost_is_told(tmp_path: Path) -> None:
     """A picture that one can see through has no place in the formats that players show."""
     path = tmp_path / "clear.mov"

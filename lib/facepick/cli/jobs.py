@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, tell, watched
-from facepick.cli.options import add_progress
-from facepick.errors import Cancelled, UserInputError
+from facepick.cli.options import add_progress, number
+from facepick.errors import Cancelled
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -39,7 +39,7 @@ def build_jobs(parser: argparse.ArgumentParser) -> None:
     cancel.add_argument("id", metavar="ID")
     cancel.set_defaults(handler=_jobs_cancel)
     prune = actions.add_parser("prune", help="remove finished jobs")
-    prune.add_argument("--days", type=float, default=30.0, help="older than so many days")
+    prune.add_argument("--days", type=number, default=30.0, help="older than so many days")
     prune.set_defaults(handler=_jobs_prune)
 
 
@@ -138,7 +138,5 @@ def _jobs_cancel(options: argparse.Namespace) -> int:
 
 
 def _jobs_prune(options: argparse.Namespace) -> int:
-    if not options.days >= 0:
-        raise UserInputError(f"--days is {options.days:g} but must be 0 or more.")
     print(f"{make_app().jobs_folder.prune(keep_days=options.days)} jobs removed.")
     return 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facepick.settings import SettingField
 
-__all__ = ["add_progress", "add_scan_options", "add_settings", "given", "ids"]
+__all__ = ["add_progress", "add_scan_options", "add_settings", "given", "ids", "number"]
 
 
 def add_progress(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +61,21 @@ def add_scan_options(parser: argparse.ArgumentParser, taken: set[str]) -> None:
     from facepick.settings import fields_of
 
     add_settings(parser, fields_of(ScanSettings), "how people are found", taken)
+
+
+def number(text: str) -> float:
+    """The value of an option that is a time or a length.
+
+    Raises:
+        argparse.ArgumentTypeError: no number, NaN, infinite or negative.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"it is {text!r} but must be a number, 0 or more")
+    return value
 
 
 def ids(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import make_app, tell, watched
 from facepick.cli.jobs import do_job
-from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids
+from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids, number
 from facepick.errors import SettingsError, UserInputError
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
     who.add_argument(
         "--audio", metavar="SPEECH", action="append", default=[], help="new speech (lip sync)"
     )
-    who.add_argument("--audio-start", type=float, default=0.0, metavar="S", help="when it starts")
+    who.add_argument("--audio-start", type=number, default=0.0, metavar="S", help="when it starts")
     who.add_argument(
-        "--audio-offset", type=float, default=0.0, metavar="S", help="skip so much of the speech"
+        "--audio-offset", type=number, default=0.0, metavar="S", help="skip so much of the speech"
     )
     who.add_argument("--text", metavar="WORDS", help="the words of the speech, if known")
     who.add_argument(
@@ -102,9 +102,11 @@ def build_render(parser: argparse.ArgumentParser) -> None:
 def build_preview(parser: argparse.ArgumentParser) -> None:
     _assignment_parser(parser)
     parser.add_argument(
-        "--at", type=float, metavar="S", help="where it starts (default: the hardest frames)"
+        "--at", type=number, metavar="S", help="where it starts (default: the hardest frames)"
     )
-    parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="how long it lasts")
+    parser.add_argument(
+        "--seconds", type=number, default=3.0, metavar="S", help="how long it lasts"
+    )
     parser.set_defaults(handler=_preview)
 
 

@@ -115,7 +115,7 @@ def decode_audio(
 
     if channels is not None and channels not in _LAYOUTS:
         raise ValueError(f"channels must be one of {sorted(_LAYOUTS)}, got {channels}")
-    with open_media(path) as container:
+    with open_media(path, wanted="sound") as container:
         source = audio_stream(container, path, stream)
         track = _Track(source, rate, channels)
         jumped = False
@@ -420,7 +420,7 @@ def read_audio(
         VideoOpenError, NoAudioError: as `decode_audio`.
     """
     if rate is None:
-        with open_media(path) as container:
+        with open_media(path, wanted="sound") as container:
             rate = int(audio_stream(container, path, stream).codec_context.sample_rate)
     blocks = decode_audio(path, rate=rate, channels=channels, stream=stream, cancel=cancel)
     first = next(blocks, None)

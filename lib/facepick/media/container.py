@@ -14,7 +14,7 @@ import struct
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from facepick.errors import VideoOpenError, file_problem
 from facepick.files import open_plain
@@ -36,6 +36,7 @@ __all__ = [
     "is_attached_picture",
     "open_media",
     "orientation_of",
+    "picture_format",
     "stream_time_base",
     "video_stream",
 ]
@@ -63,13 +64,53 @@ FORMATS = (
 # Also for the frames that FFmpeg decodes while it looks into a file.
 _DECODER_LIMITS = {"max_pixels": str(MAX_FRAME_PIXELS)}
 
-_NOT_A_VIDEO = (
-    "Choose a video file such as MP4, MOV, MKV, WebM or AVI; if it plays elsewhere, re-export it."
+Kind = Literal["video", "sound"]
+
+_CHOOSE: dict[Kind, str] = {
+    "video": "Choose a video file such as MP4, MOV, MKV, WebM or AVI; if it plays elsewhere, "
+    "re-export it.",
+    "sound": "Choose a sound file such as WAV, MP3, FLAC or M4A, or a video with sound; if it "
+    "plays elsewhere, convert it to WAV.",
+}
+
+# How pictures begin, and where; the name of the format.
+_PICTURES = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"8BPS", "PSD"),
+    (0, b"\0\0\1\0", "ICO"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL \r\n", "JPEG XL"),
+    (4, b"jP  \r\n", "JPEG 2000"),
+    (4, b"ftypavi", "AVIF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
 )
 
 
-def check_file(path: Path | str) -> Path:
+def picture_format(path: Path) -> tuple[str, bool] | None:
+    """What kind of picture a file is by its first bytes, and whether it moves; None if none."""
+    with open_plain(path) as file:
+        head = file.read(4096)
+    name = next((n for at, mark, n in _PICTURES if head.startswith(mark, at)), None)
+    if name is None:
+        return None
+    # An animated PNG tells so before its pixels (acTL), WebP by a flag of its first chunk.
+    moves = (name == "PNG" and b"acTL" in head.split(b"IDAT")[0]) or (
+        name == "WebP" and head[12:16] == b"VP8X" and bool(head[20:21] and head[20] & 2)
+    )
+    return name, moves
+
+
+def check_file(path: Path | str, *, wanted: Kind = "video") -> Path:
     """The absolute path of a readable, non-empty file.
+
+    Args:
+        wanted: what the user is told to choose instead.
 
     Raises:
         VideoOpenError: missing, a folder, not allowed to be read, or empty.
@@ -80,7 +121,7 @@ def check_file(path: Path | str) -> Path:
             # What the system makes up under /proc has no size, and may never end.
             first = os.fstat(file.fileno()).st_size and file.read(1)
     except IsADirectoryError as error:
-        raise file_problem(path, "this is a folder.", hint="Choose one video file.") from error
+        raise file_problem(path, "this is a folder.", hint=f"Choose one {wanted} file.") from error
     except FileNotFoundError as error:
         raise file_problem(path, "there is no such file.", hint=f"Looked for {path}.") from error
     except OSError as error:
@@ -96,15 +137,18 @@ def check_file(path: Path | str) -> Path:
     return path
 
 
-def open_media(path: Path | str) -> InputContainer:
+def open_media(path: Path | str, *, wanted: Kind = "video") -> InputContainer:
     """Open a file for reading.
+
+    Args:
+        wanted: what the user is told to choose instead.
 
     Raises:
         VideoOpenError: the file is missing or no media file that facepick reads.
     """
     import av
 
-    path = check_file(path)
+    path = check_file(path, wanted=wanted)
     # Metadata need not be UTF-8.  From version 19 on PyAV copes without being told.
     coping: dict[str, Any] = {}
     if int(av.__version__.split(".")[0]) < 19:
@@ -119,11 +163,7 @@ def open_media(path: Path | str) -> InputContainer:
             **coping,
         )
     except (av.error.FFmpegError, ValueError) as error:
-        raise VideoOpenError(
-            f"{path.name}: this is not a media file, or its index is missing "
-            f"(an upload or recording that was cut off).",
-            hint=_NOT_A_VIDEO,
-        ) from error
+        raise _not_media(path, wanted) from error
     if len(container.streams) > MAX_STREAMS:
         count = len(container.streams)
         container.close()
@@ -133,6 +173,29 @@ def open_media(path: Path | str) -> InputContainer:
             hint="Re-export it with one video stream.",
         )
     return container
+
+
+def _not_media(path: Path, wanted: Kind) -> VideoOpenError:
+    picture = picture_format(path)
+    if picture is None:
+        return file_problem(
+            path,
+            "this is not a media file, or its index is missing "
+            "(an upload or recording that was cut off).",
+            hint=_CHOOSE[wanted],
+        )
+    name, moves = picture
+    if moves and wanted == "video":
+        return file_problem(
+            path,
+            f"this is an animated picture ({name}), which is not read.",
+            hint="Convert it to MP4 or GIF.",
+        )
+    return file_problem(
+        path,
+        f"this is a picture ({name}), not a {wanted} file.",
+        hint=_CHOOSE[wanted].split(";")[0].rstrip(".") + ".",
+    )
 
 
 def disposition_of(stream: Any) -> int | None:

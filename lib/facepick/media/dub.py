@@ -278,7 +278,7 @@ def format_of(path: Path, stream: int | None = None) -> SoundFormat:
     Raises:
         NoAudioError, VideoOpenError.
     """
-    with open_media(path) as container:
+    with open_media(path, wanted="sound") as container:
         source = audio_stream(container, path, stream)
         context = source.codec_context
         channels = len(context.layout.channels) if context.layout is not None else 2
@@ -612,7 +612,7 @@ def _decoded(
     Resamplers spread mono over two channels with 3 dB less in each; then a mono file would come
     out softer than the same recording in stereo.
     """
-    with open_media(path) as container:
+    with open_media(path, wanted="sound") as container:
         layout = audio_stream(container, path, stream).codec_context.layout
         own = len(layout.channels) if layout is not None else channels
     wide = own if own in (1, 2, channels) else min(channels, 2)
@@ -714,7 +714,7 @@ def _measured(
 
     A recording whose loudness is unknown is taken as loud as it is: no reason to fail.
     """
-    with open_media(path) as container:
+    with open_media(path, wanted="sound") as container:
         source = audio_stream(container, path, stream)
         layout = source.codec_context.layout
         own = 2 if layout is None else len(layout.channels)

@@ -140,6 +140,9 @@ def _left_out(container: Any, video: Any, frame: Any) -> tuple[str, ...]:
     for stream in container.streams:
         if stream.type == "video" and stream.index != video.index:
             found.append("cover picture" if is_attached_picture(stream) else "second video stream")
+        elif stream.type == "data" and "timecode" in stream.metadata:
+            # Carried over by its text, which is the picture's as well.
+            continue
         elif stream.type == "data" and names:
             names = False
         elif stream.type in ("data", "attachment"):

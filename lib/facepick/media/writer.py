@@ -18,6 +18,7 @@ import hashlib
 import heapq
 import logging
 import os
+import re
 import time
 import uuid
 import warnings
@@ -133,6 +134,12 @@ def join_segments(
             video = _VideoCopy(made, target, parts, clock, rate, info.color, stack)
             others = sounds(made, target, info, audio, clock, stop, cancel)
             texts, lost = subtitles(made, target, info.path, clock, stop, cancel)
+            timecode = None if stop is not None else _timecode(info.path)
+            if timecode is not None:
+                if _holds_timecode(timecode, rate):
+                    video.stream.metadata["timecode"] = timecode
+                else:
+                    lost.append(f"timecode {timecode}")
             if not _copy_chapters(made, info.path, clock, stop):
                 lost.append("chapters")
             # Interleaved by time, so that the muxer has to hold back little.
@@ -177,6 +184,30 @@ def _keyed(
 ) -> Iterator[tuple[Fraction, int, Any]]:
     for moment, packet in packets:
         yield moment, order, packet
+
+
+# FFmpeg writes timecodes of these rates only (av_timecode), and fails with any other.
+_TIMECODE_RATES = (24, 25, 30, 48, 50, 60, 100, 120)
+
+
+def _timecode(source: Path) -> str | None:
+    """The time of day, or of the tape, at which the first frame was taken, in words."""
+    with open_media(source) as container:
+        tags = [s.metadata for s in (*container.streams.video, *container.streams)]
+        tags.append(container.metadata)
+    # Matroska's names of tags are in capitals.
+    texts = (v for group in tags for k, v in group.items() if k.lower() == "timecode")
+    return next((text for text in texts if text), None)
+
+
+def _holds_timecode(timecode: str, rate: Fraction | None) -> bool:
+    if rate is None or not re.fullmatch(r"\d\d:\d\d:\d\d[:;.]\d\d", timecode):
+        return False
+    frames = int(timecode[-2:])
+    # Numbers are dropped (;) only at rates next to 30 and 60.
+    drops = timecode[-3] != ":"
+    whole = round(rate)
+    return whole in _TIMECODE_RATES and frames < whole and not (drops and whole not in (30, 60))
 
 
 def _unkept(info: VideoInfo, part: Path) -> list[str]:
@@ -317,7 +348,7 @@ def _tags(source: Path, added: Mapping[str, str]) -> dict[str, str]:
         kept = {
             key: value
             for key, value in container.metadata.items()
-            if key.lower() not in _TECHNICAL_TAGS
+            if key.lower() not in _TECHNICAL_TAGS and key.lower() != "timecode"
         }
     kept.update(added)
     return {key: value for key, value in kept.items() if value}
