@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,9 @@ from facepick.media.video import VideoInfo
 __all__ = ["SegmentWriter", "publish", "reason"]
 
 log = logging.getLogger(__name__)
+
+# Packets by which decoding runs ahead of showing; 16 in H.264, HEVC and AV1.
+_MOST_REORDERED = 16
 
 
 class SegmentWriter:
@@ -61,7 +65,9 @@ class SegmentWriter:
         self._container: Any = None
         self._stream: Any = None
         self._format = ""
+        self._first_pts = 0
         self._last_pts: int | None = None
+        self._packets = 0
 
     def __enter__(self) -> SegmentWriter:
         return self
@@ -124,6 +130,7 @@ class SegmentWriter:
             raise ValueError(f"pts must rise, got {pts} after {self._last_pts}")
         if self._stream is None:
             self._open(picture)
+            self._first_pts = pts
         if (picture.width, picture.height) != (self._stream.width, self._stream.height):
             raise ValueError(
                 f"every picture must be {self._stream.width}x{self._stream.height}, "
@@ -136,7 +143,7 @@ class SegmentWriter:
         # order.
         frame.pict_type = 0
         try:
-            self._container.mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame))
         except (av.error.FFmpegError, OSError) as error:
             raise RenderError(
                 f"Encoding failed at frame {self.frames} of a segment ({reason(error)}).",
@@ -144,6 +151,19 @@ class SegmentWriter:
             ) from error
         self._last_pts = pts
         self.frames += 1
+
+    def _mux(self, packets: Sequence[Any]) -> None:
+        """Write packets, with decoding times of our own.
+
+        Only their order counts (`join_segments`), and x265 leaves random ones where there are
+        fewer frames than it looks ahead.  The k-th packet shows a frame that is at most 16 places
+        earlier, as no codec reorders by more, and times rise by one at least: these times rise
+        and come after no frame's own.
+        """
+        for packet in packets:
+            packet.dts = self._first_pts + self._packets - _MOST_REORDERED
+            self._packets += 1
+            self._container.mux(packet)
 
     def close(self) -> None:
         """Finish the file and give it its name.
@@ -156,7 +176,7 @@ class SegmentWriter:
         if self._stream is None:
             raise RenderError(f"The segment {self.path.name} has no frames.")
         try:
-            self._container.mux(self._stream.encode(None))
+            self._mux(self._stream.encode(None))
             self._container.close()
         except (av.error.FFmpegError, OSError) as error:
             self.abort()
