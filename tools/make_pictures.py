@@ -32,13 +32,13 @@ from facepick.engines.lipsync.engine import Wav2LipSession
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.settings import Wav2LipSettings
-from facepick.engines.lipsync.sync_report import SyncMeter
 from facepick.engines.lipsync.vad import Stretch
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import open_restorer
 from facepick.engines.swap.mesh import MeshSwapEngine
 from facepick.engines.swap.settings import MeshSettings
 from facepick.faces.mesh import FaceMesh
+from facepick.measure.sync_report import SyncMeter
 from facepick.media.audio import read_mono
 from facepick.media.reader import VideoReader
 from facepick.models.store import default_store

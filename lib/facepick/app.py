@@ -746,7 +746,7 @@ class App:
             VideoOpenError, NoAudioError: source, result or speech cannot be read.
             Cancelled.
         """
-        from facepick.render.sync import measure_sync
+        from facepick.measure.lip_sync import measure_sync
 
         report, scan = self._rendered(result, progress, cancel)
         return measure_sync(
@@ -757,6 +757,29 @@ class App:
             plots=plots,
             progress=progress,
             cancel=cancel,
+        )
+
+    def measure_hidden(
+        self,
+        result: str | Path,
+        *,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> list[dict[str, Any]]:
+        """Where a face like a hidden one is still seen in a result, person by person.
+
+        The source must still lie where it was.  See `facepick.measure.hidden.measure_hidden`.
+
+        Raises:
+            UserInputError: there is no report.
+            VideoOpenError: source or result cannot be read.
+            MissingModelError, Cancelled.
+        """
+        from facepick.measure.hidden import measure_hidden
+
+        report, scan = self._rendered(result, progress, cancel)
+        return measure_hidden(
+            Path(result), report, scan, models=self.models, progress=progress, cancel=cancel
         )
 
     def measure_swap(
@@ -779,7 +802,7 @@ class App:
             VideoOpenError: source or result cannot be read.
             MissingModelError, Cancelled.
         """
-        from facepick.render.swap_report import measure_swap
+        from facepick.measure.swap import measure_swap
 
         report, scan = self._rendered(result, progress, cancel)
         return measure_swap(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress
 
-__all__ = ["build_inspect"]
+__all__ = ["build_inspect", "ranges_text"]
+
+# The documented code of what failed.
+EXIT_SEEN = 5
 
 
 def build_inspect(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +24,11 @@ def build_inspect(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--swap", action="store_true", help="measure whose face a swap shows and how well it sits"
+    )
+    parser.add_argument(
+        "--hidden",
+        action="store_true",
+        help="search every frame again for a face like the hidden one; exit code 5 where it is",
     )
     parser.add_argument(
         "--plots",
@@ -47,9 +55,12 @@ def _inspect(options: argparse.Namespace) -> int:
             report["swap"] = app.measure_swap(
                 options.result, plots=plots, progress=sink, cancel=token
             )
+        if options.hidden:
+            report["hidden"] = app.measure_hidden(options.result, progress=sink, cancel=token)
+    seen = any(entry["seen"] for entry in report.get("hidden", ()))
     if options.json:
         print_json(report)
-        return 0
+        return EXIT_SEEN if seen else 0
     same = {True: "unchanged since", False: "CHANGED since", None: "not beside its report"}
     print(f"{report['result']['path']}: {same[report['unchanged_since']]} it was rendered.")
     print(f"made {report['created']} by {report['tool']['name']} {report['tool']['version']}")
@@ -68,7 +79,41 @@ def _inspect(options: argparse.Namespace) -> int:
         for entry in report.get(what, ()):
             print(f"{entry['person']}\t{what}")
             _print_figures({k: v for k, v in entry.items() if k != "person"})
-    return 0
+    if options.hidden:
+        _print_hidden(report["hidden"])
+    return EXIT_SEEN if seen else 0
+
+
+def _print_hidden(entries: Sequence[Mapping[str, Any]]) -> None:
+    if not entries:
+        print("Nobody was to be hidden in this result.")
+    for entry in entries:
+        frames = [face["frame"] for face in entry["seen"]]
+        if frames:
+            print(
+                f"{entry['person']}	hidden	a face like it is seen in {len(frames)} of "
+                f"{entry['frames_searched']} frames: {ranges_text(frames)}"
+            )
+        elif entry["most_alike"] is None:
+            print(f"{entry['person']}	hidden	no face that can be compared was found")
+        else:
+            print(
+                f"{entry['person']}	hidden	not seen in {entry['frames_searched']} frames "
+                f"(the most alike face: {entry['most_alike']:.2f}; one person from "
+                f"{entry['same_person']:.2f})"
+            )
+
+
+def ranges_text(frames: Sequence[int]) -> str:
+    """Frames as words: ``3, 7-12``; at most ten stretches, then how many more."""
+    runs: list[list[int]] = []
+    for frame in sorted(set(frames)):
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs[:10])
+    return shown + (f" and {len(runs) - 10} stretches more" if len(runs) > 10 else "")
 
 
 def _print_figures(figures: Mapping[str, Any], prefix: str = "") -> None:

@@ -18,7 +18,7 @@ from facepick.faces.detection import FloatArray
 from facepick.models.catalog import FACE_MESH
 from facepick.models.store import ModelStore
 
-__all__ = ["MESH_POINTS", "FaceMesh", "turned_square"]
+__all__ = ["MESH_POINTS", "FaceMesh", "mouth_opening", "turned_square"]
 
 MESH_POINTS = 468
 
@@ -206,3 +206,14 @@ def _upright_box(
     low, high = turned.min(axis=0), turned.max(axis=0)
     centre = ((low + high) / 2) @ turn
     return centre, float(np.max(high - low))
+
+
+def mouth_opening(mesh: FloatArray) -> float:
+    """How far the lips are apart, in distances of the outer eye corners.
+
+    Mean of three pairs of points on the inner lips (13-14, 82-87, 312-317), in three dimensions,
+    so that a nod changes it little.
+    """
+    eyes = float(np.linalg.norm(mesh[33] - mesh[263]))
+    gaps = [float(np.linalg.norm(mesh[a] - mesh[b])) for a, b in ((13, 14), (82, 87), (312, 317))]
+    return sum(gaps) / 3 / max(eyes, 1e-6)

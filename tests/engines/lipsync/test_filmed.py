@@ -16,7 +16,7 @@ from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext
 from facepick.engines.lipsync.engine import Wav2LipEngine
 from facepick.engines.lipsync.filmed import FilmedMouth, filmed_mouth
-from facepick.engines.lipsync.sync_report import mouth_opening
+from facepick.faces.mesh import mouth_opening
 from facepick.progress import CancelToken
 
 

@@ -15,7 +15,7 @@ from facepick.engines.lipsync.rewrite.acoustic import PHONES, phone_scores
 from facepick.engines.lipsync.rewrite.phones import INDEX, SILENCE, align, pronounce
 from facepick.engines.lipsync.rewrite.targets import Curves, curves_of
 from facepick.engines.lipsync.rewrite.timings import given_phones
-from facepick.engines.lipsync.sync_report import SyncMeter
+from facepick.measure.sync_report import SyncMeter
 
 # A pause, "baba", a stretch that nobody knows, "ma".
 BABA = Timings(

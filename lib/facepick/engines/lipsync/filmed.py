@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.engines.engine import EngineContext
-from facepick.engines.lipsync.sync_report import mouth_opening
 from facepick.engines.lipsync.vad import Stretch
+from facepick.faces.mesh import mouth_opening
 from facepick.progress import ProgressMeter
 
 __all__ = [
@@ -45,7 +45,7 @@ class FilmedMouth:
 
     Attributes:
         times: (n,) float64, seconds on the output's clock, rising.
-        opening: (n,) float32, `facepick.engines.lipsync.sync_report.mouth_opening`; NaN where
+        opening: (n,) float32, `facepick.measure.sync_report.mouth_opening`; NaN where
             the mouth was not seen.
         shot: (n,) int64, of the frame; only the frames of one shot are compared.
     """

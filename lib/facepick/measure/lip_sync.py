@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 
 from facepick.engines.engine import Speech
-from facepick.engines.lipsync.sync_report import SyncMeter
-from facepick.engines.lipsync.syncnet import SyncNet, SyncNetMeter
 from facepick.errors import ModelMismatchError, PackageMissing
+from facepick.measure.result_reader import picture_pairs, reasons_of, request_at
+from facepick.measure.sync_report import SyncMeter
+from facepick.measure.syncnet import SyncNet, SyncNetMeter
 from facepick.models.catalog import SYNCNET
 from facepick.models.store import ModelStore
 from facepick.people.identity import Identity, Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.geometry import FacePath, paths_of
 from facepick.render.plan import RenderPlan
-from facepick.render.readback import picture_pairs, reasons_of, request_at
 from facepick.render.sound import prepare_sound
 
 __all__ = ["measure_sync"]
 
-log = logging.getLogger("facepick.render.sync")
+log = logging.getLogger("facepick.measure.lip_sync")
 
 
 def measure_sync(
@@ -53,7 +53,7 @@ def measure_sync(
 
     Returns:
         One entry per person in the order of the plan: ``person`` and what
-        `facepick.engines.lipsync.sync_report.SyncMeter.report` gives; empty without lip sync.
+        `facepick.measure.sync_report.SyncMeter.report` gives; empty without lip sync.
         ``syncnet`` too where the user has the weights of SyncNet: LSE-C, LSE-D and the shift.
 
     Raises:

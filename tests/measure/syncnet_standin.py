@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepick.engines.lipsync.syncnet import expected_shapes
+from facepick.measure.syncnet import expected_shapes
 
 
 def write_weights(path: Path) -> Path:

@@ -17,13 +17,13 @@ from tests.engines.swap.standins import store_in
 from facepick.app import App
 from facepick.cli import main
 from facepick.engines.registry import default_registry
+from facepick.measure.swap import measure_swap
 from facepick.models.catalog import SFACE
 from facepick.models.store import default_store
 from facepick.people.identity import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment
 from facepick.render.report import read_report
-from facepick.render.swap_report import measure_swap
 
 FRAMES = 12
 

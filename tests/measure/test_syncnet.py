@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.contracts.face_footage import face_requests
-from tests.engines.lipsync.syncnet_standin import write_weights
+from tests.measure.syncnet_standin import write_weights
 
-from facepick.engines.lipsync.syncnet import (
+from facepick.errors import ModelMismatchError
+from facepick.faces.detection import Box
+from facepick.measure.syncnet import (
     SHIFTS,
     SIDE,
     SyncNet,
@@ -21,8 +23,6 @@ from facepick.engines.lipsync.syncnet import (
     face_picture,
     mfcc,
 )
-from facepick.errors import ModelMismatchError
-from facepick.faces.detection import Box
 
 torch = pytest.importorskip("torch", reason="SyncNet runs on PyTorch")
 

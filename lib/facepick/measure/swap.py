@@ -17,6 +17,7 @@ from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.errors import MissingModelError, ModelMismatchError, PackageMissing
 from facepick.faces.analyzer import FaceEmbedder
 from facepick.faces.detection import FloatArray
+from facepick.measure.result_reader import picture_pairs, reasons_of, request_at
 from facepick.models.catalog import W600K_R50
 from facepick.models.store import ModelStore
 from facepick.people.identity import Identity, Scan
@@ -26,7 +27,6 @@ from facepick.recognition.plots import put_text, write_picture
 from facepick.recognition.toolbox import embedder_info
 from facepick.render.geometry import FacePath, paths_of
 from facepick.render.plan import RenderPlan
-from facepick.render.readback import picture_pairs, reasons_of, request_at
 
 __all__ = ["measure_swap"]
 

@@ -27,9 +27,10 @@ import numpy.typing as npt
 from facepick.compositing.masks import LIPS_OUTER, Area, area_around
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import Speech
-from facepick.engines.lipsync.sync_plot import SyncCurves, draw_sync
 from facepick.engines.lipsync.uhq import lower_face
 from facepick.faces.detection import FloatArray
+from facepick.faces.mesh import mouth_opening
+from facepick.measure.lip_sync_plot import SyncCurves, draw_sync
 from facepick.media.dub import line_seconds
 
 __all__ = ["SyncMeter", "mouth_opening", "write_report"]
@@ -53,17 +54,6 @@ _WRONG_SHIFTS = (0.83, 1.37, 1.91, 2.53, 3.07, -0.71, -1.27, -1.93, -2.41, -3.11
 # By how much the best lag's r must surpass that of all wrong sound: speech played backwards
 # surpasses it by 0.15, lips that follow the phones by 0.5.
 _CLEARLY = 0.2
-
-
-def mouth_opening(mesh: FloatArray) -> float:
-    """How far the lips are apart, in distances of the outer eye corners.
-
-    Mean of three pairs of points on the inner lips (13-14, 82-87, 312-317), in three dimensions,
-    so that a nod changes it little.
-    """
-    eyes = float(np.linalg.norm(mesh[33] - mesh[263]))
-    gaps = [float(np.linalg.norm(mesh[a] - mesh[b])) for a, b in ((13, 14), (82, 87), (312, 317))]
-    return sum(gaps) / 3 / max(eyes, 1e-6)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.engines.lipsync.syncnet_standin import write_weights
+from tests.measure.syncnet_standin import write_weights
 
 from facepick.engines.engine import SpeechLine
+from facepick.measure.lip_sync import measure_sync
 from facepick.media.writer import EncodeSettings
 from facepick.models.store import ModelStore, default_store
 from facepick.people.finder import find_people
 from facepick.people.identity import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, RenderPlan
-from facepick.render.sync import measure_sync
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import Speech, SpeechLine
-from facepick.engines.lipsync.sync_report import SyncMeter, mouth_opening, write_report
+from facepick.faces.mesh import mouth_opening
+from facepick.measure.sync_report import SyncMeter, write_report
 
 
 @pytest.fixture(scope="module")
