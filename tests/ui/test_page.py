@@ -239,3 +239,10 @@ def test_settings_of_the_same_name_have_their_own_chinese_help(tab: Any) -> None
         helps.setdefault(widget.field.ui.label, set()).add(widget.field.ui.help)
     known = {help_text for texts in helps.values() for help_text in texts}
     assert set(chinese.HELPS) <= known
+
+
+def test_every_quiet_line_speaks_the_browsers_language(tab: Any) -> None:
+    _, changes = tab.handlers.hello("zh-user-0123456789abcdef|zh-CN")
+    drawn = {name: changes[name]["value"] for name in tab.page.hints}
+    assert {"phones_help", "people_hint", "speech_hint"} <= set(drawn)
+    assert [n for n, words in drawn.items() if not re.search("[\u4e00-\u9fff]", words)] == []

@@ -130,6 +130,9 @@ def launch(
         show_api=False,
         footer_links=[],
         ssr_mode=False,
+        # Gradio asks for its own page within 3 s and gives up: on a busy machine, or behind a proxy
+        # that is set for everything, it would not start at all.
+        _frontend=False,
         favicon_path=str(asset("icon.png")),
         allowed_paths=[str(outputs), str(own), str(players)],
         max_file_size=MAX_UPLOAD_BYTES,

@@ -64,6 +64,7 @@ class Page:
         scan_widgets, encode_widgets, output_widgets: settings of scan, encoder and output.
         groups: widgets that stand together, by name, for `only_when`.
         labelled: component, property and word key, for all words that are not settings.
+        hints: quiet lines, component and word key.
         tick_ms: after how long without a change the page asks for progress by itself.
     """
 
@@ -77,6 +78,7 @@ class Page:
     output_widgets: list[Widget] = field(default_factory=list)
     groups: dict[str, list[Widget]] = field(default_factory=dict)
     labelled: list[tuple[str, str, str]] = field(default_factory=list)
+    hints: dict[str, str] = field(default_factory=dict)
     tick_ms: int = 4000
 
     def specs(self, flow: str) -> list[EngineSpec]:
@@ -377,6 +379,7 @@ class _Layout:
 
     def hint(self, name: str, key: str, *, visible: bool = True) -> None:
         self.html(name, views.hint(key, self.language), visible=visible)
+        self.page.hints[name] = key
 
     def gallery(self, name: str, words: str, *, columns: int) -> None:
         self.add(
@@ -656,7 +659,7 @@ class _Wiring:
         # `change`: a recording, and a file taken away, have no event of their own in gradio 3.
         for name in (*SPEECH_PARTS, "phones", "style", "output_length", "output_soundtrack"):
             on(c[name].change, h.hear, plan, outputs=[c["speech_note"]])
-        for name in ("speech_text", "lipsync_rewrite_language"):
+        for name in {"speech_text", "lipsync_rewrite_language"} & set(c):
             on(c[name].blur, h.hear, plan, outputs=[c["speech_note"]])
         on(c["record"].click, h.record)
         on(c["keep"].click, h.keep, plan)

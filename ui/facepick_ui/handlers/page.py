@@ -121,8 +121,8 @@ class Handlers(Video, KnownPeople):
         changes.update(self._people(session))
         changes.update(self._known(session))
         changes.update(self._models(session))
-        for name in ("explain_hint", "speech_hint", "lines_hint"):
-            changes[name] = shown(views.hint(name, session.language))
+        for name, key in self.page.hints.items():
+            changes.setdefault(name, {})["value"] = views.hint(key, session.language)
         changes.update(self._results(session))
         changes.update(self._jobs(session))
         return changes
