@@ -6,6 +6,7 @@ and looks at ``cancel`` at least once per batch of frames.
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,15 @@ from dataclasses import dataclass
 
 from facepick.errors import Cancelled
 
-__all__ = ["CancelToken", "Progress", "ProgressMeter", "ProgressSink", "never", "no_progress"]
+__all__ = [
+    "STOPPING",
+    "CancelToken",
+    "Progress",
+    "ProgressMeter",
+    "ProgressSink",
+    "never",
+    "no_progress",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +63,12 @@ ProgressSink = Callable[[Progress], None]
 
 def no_progress(_: Progress) -> None:
     """A sink that drops every report."""
+
+
+STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals that ask a program to stop: Ctrl-C, the system, a terminal that is closed."""
 
 
 class CancelToken:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from facepick.errors import UserInputError
 from facepick.jsonfile import write_json, write_json_rows
-from facepick.render.report import FrameNote, tallied
+from facepick.render.report import FrameNote, read_report, tallied
 
 
 def note(frame: int, *, person: str = "P1", done: bool = True, guessed: bool = False) -> FrameNote:
@@ -77,3 +80,44 @@ def test_a_failure_among_the_rows_leaves_the_old_file(tmp_path: Path) -> None:
         write_json_rows(file, {"a": 1}, "rows", failing())
     assert json.loads(file.read_text()) == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "named"),
+    [
+        (("people", 0, "measured"), [], "people.0.measured"),
+        (("people", 0), None, "people.0"),
+        (("people", 0, "frames_left"), {"absent": "x"}, "people.0.frames_left.absent"),
+        (("source", "path"), None, "source.path"),
+        (("result", "unheard"), [1], "result.unheard.0"),
+        (("frames", 0, "changes"), [{"person": 1}], "frames.0.changes.0.person"),
+        (("tool",), {}, "tool.name"),
+    ],
+)
+def test_a_damaged_report_is_told_with_the_place(
+    place: tuple[Any, ...], value: Any, named: str, tmp_path: Path
+) -> None:
+    person = {
+        "id": "P1", "flow": "hide", "engine": "blur", "frames_changed": 1,
+        "frames_left": {}, "measured": {},
+    }  # fmt: skip
+    report: dict[str, Any] = {
+        "format": "facepick-report/1",
+        "tool": {"name": "facepick", "version": "0"},
+        "created": "",
+        "plan": {},
+        "source": {"path": "a.mp4", "frames": 1},
+        "result": {"path": "b.mp4"},
+        "people": [person],
+        "frames": [{"frame": 0, "changes": [{"person": "P1", "flow": "hide"}]}],
+    }
+    path = tmp_path / "b.mp4.facepick.json"
+    path.write_text(json.dumps(report))
+    assert read_report(path) == report
+    part: Any = report
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    path.write_text(json.dumps(report))
+    with pytest.raises(UserInputError, match=re.escape(f'"{named}"')):
+        read_report(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.jsonfile import as_json
 from facepick.progress import CancelToken, Progress, ProgressSink
+from facepick.text import printable, say
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -21,7 +23,16 @@ __all__ = ["make_app", "print_json", "tell", "watched"]
 def print_json(data: Any) -> None:
     """One line of JSON; where the reader may not take UTF-8, in plain ASCII."""
     coded = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
-    print(as_json(data) if coded == "utf8" else json.dumps(data), flush=True)
+    print(_inert(as_json(data)) if coded == "utf8" else json.dumps(data), flush=True)
+
+
+# What a terminal would obey: C1 controls, and marks that turn the order of words round.  Such
+# letters stand inside strings of JSON only, where an escape means the same.
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def _inert(text: str) -> str:
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def tell(notices: Iterable[Notice], progress: str = "none") -> None:
@@ -29,7 +40,7 @@ def tell(notices: Iterable[Notice], progress: str = "none") -> None:
     for notice in notices:
         if progress == "jsonl":
             print_json({"event": "notice", **notice.to_json()})
-        print(f"facepick: {notice.sentence()}", file=sys.stderr)
+        say(f"facepick: {notice.sentence()}", file=sys.stderr)
 
 
 _STAGES = {
@@ -72,7 +83,7 @@ class _Show:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[message]}"),
+                TextColumn("{task.fields[message]}", markup=False),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -105,7 +116,7 @@ class _Show:
             self._tasks[report.stage],
             completed=report.done,
             total=report.total,
-            message=report.message,
+            message=printable(report.message),
         )
 
 

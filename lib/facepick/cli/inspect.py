@@ -9,6 +9,8 @@ from typing import Any
 
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress
+from facepick.errors import UserInputError
+from facepick.text import say
 
 __all__ = ["build_inspect", "ranges_text"]
 
@@ -40,7 +42,6 @@ def build_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from facepick.render.notices import notices_of_report
 
     app = make_app()
     report = app.inspect(options.result)
@@ -61,43 +62,55 @@ def _inspect(options: argparse.Namespace) -> int:
     if options.json:
         print_json(report)
         return EXIT_SEEN if seen else 0
+    try:
+        _tell_report(report)
+    except (TypeError, KeyError, AttributeError, ValueError, ArithmeticError, RecursionError) as e:
+        # Reports come from strangers; what was measured has a form of each engine's own.
+        raise UserInputError(
+            f"The report of {options.result} is damaged ({type(e).__name__}: {e})."
+        ) from e
+    return EXIT_SEEN if seen else 0
+
+
+def _tell_report(report: Mapping[str, Any]) -> None:
+    from facepick.render.notices import notices_of_report
+
     same = {True: "unchanged since", False: "CHANGED since", None: "not beside its report"}
-    print(f"{report['result']['path']}: {same[report['unchanged_since']]} it was rendered.")
-    print(f"made {report['created']} by {report['tool']['name']} {report['tool']['version']}")
-    print(f"source {report['source']['path']} ({report['source']['frames']} frames)")
+    say(f"{report['result']['path']}: {same[report['unchanged_since']]} it was rendered.")
+    say(f"made {report['created']} by {report['tool']['name']} {report['tool']['version']}")
+    say(f"source {report['source']['path']} ({report['source']['frames']} frames)")
     tell(notices_of_report(report))
     for person in report["people"]:
         left = ", ".join(f"{k} {v}" for k, v in person["frames_left"].items()) or "none"
         closed = person.get("frames_closed")
         shut = f", {closed} of them to close the mouth" if closed else ""
-        print(
+        say(
             f"{person['id']}\t{person['flow']} {person['engine']}\t"
             f"{person['frames_changed']} frames changed{shut}\tleft alone: {left}"
         )
         _print_figures(person["measured"])
     for what in ("sync", "swap"):
         for entry in report.get(what, ()):
-            print(f"{entry['person']}\t{what}")
+            say(f"{entry['person']}\t{what}")
             _print_figures({k: v for k, v in entry.items() if k != "person"})
-    if options.hidden:
-        _print_hidden(report["hidden"])
-    return EXIT_SEEN if seen else 0
+    if "hidden" in report:
+        _say_hidden(report["hidden"])
 
 
-def _print_hidden(entries: Sequence[Mapping[str, Any]]) -> None:
+def _say_hidden(entries: Sequence[Mapping[str, Any]]) -> None:
     if not entries:
-        print("Nobody was to be hidden in this result.")
+        say("Nobody was to be hidden in this result.")
     for entry in entries:
         frames = [face["frame"] for face in entry["seen"]]
         if frames:
-            print(
+            say(
                 f"{entry['person']}	hidden	a face like it is seen in {len(frames)} of "
                 f"{entry['frames_searched']} frames: {ranges_text(frames)}"
             )
         elif entry["most_alike"] is None:
-            print(f"{entry['person']}	hidden	no face that can be compared was found")
+            say(f"{entry['person']}	hidden	no face that can be compared was found")
         else:
-            print(
+            say(
                 f"{entry['person']}	hidden	not seen in {entry['frames_searched']} frames "
                 f"(the most alike face: {entry['most_alike']:.2f}; one person from "
                 f"{entry['same_person']:.2f})"
@@ -122,6 +135,6 @@ def _print_figures(figures: Mapping[str, Any], prefix: str = "") -> None:
         if isinstance(value, Mapping):
             _print_figures(value, f"{prefix}{key}.")
         elif isinstance(value, float):
-            print(f"\t{prefix}{key}: {value:.3g}")
+            say(f"\t{prefix}{key}: {value:.3g}")
         elif isinstance(value, str | int):
-            print(f"\t{prefix}{key}: {value}")
+            say(f"\t{prefix}{key}: {value}")

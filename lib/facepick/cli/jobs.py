@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress, number
 from facepick.errors import Cancelled
+from facepick.text import say
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -46,6 +47,8 @@ def build_jobs(parser: argparse.ArgumentParser) -> None:
 def do_job(app: App, workspace: Workspace, progress: str) -> int:
     if progress == "jsonl":
         print_json({"event": "started", "job": workspace.id})
+    # If this process is killed before it is its turn, the job does not count as waiting.
+    workspace.mark_child(os.getpid())
     with watched(progress) as (sink, token):
         try:
             record = app.run(workspace, progress=sink, cancel=token)
@@ -62,17 +65,17 @@ def tell_result(record: JobRecord, progress: str) -> None:
         print_json({"event": "done", "job": record.id, **record.result})
         return
     if record.kind == "scan":
-        print(f"{record.result.get('people', 0)} people found.")
+        say(f"{record.result.get('people', 0)} people found.")
         return
     if record.kind == "fetch":
         for name, path in record.result.get("models", {}).items():
-            print(f"{name}\t{path}")
+            say(f"{name}\t{path}")
         return
-    print(record.result.get("out", ""))
+    say(record.result.get("out", ""))
     for what, frames in sorted(record.result.get("changed", {}).items()):
         closed = record.result.get("closed", {}).get(what, 0)
         left = record.result.get("left", {}).get(what, {})
-        print(
+        say(
             f"{what}: {frames} of {record.result.get('frames')} frames changed"
             + (f", {closed} of them to close the mouth" if closed else "")
             + (f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else "")
@@ -95,7 +98,7 @@ def _jobs_list(options: argparse.Namespace) -> int:
         print_json([r.to_json() for r in records])
         return 0
     for record in records:
-        print(_job_line(record))
+        say(_job_line(record))
     return 0
 
 
@@ -104,16 +107,16 @@ def _jobs_show(options: argparse.Namespace) -> int:
     if options.json:
         print_json(record.to_json())
         return 0
-    print(_job_line(record))
+    say(_job_line(record))
     if record.progress:
-        print(f"stage: {record.progress.stage} {record.progress.done}/{record.progress.total}")
+        say(f"stage: {record.progress.stage} {record.progress.done}/{record.progress.total}")
     if record.error:
-        print(f"error: {record.error}")
+        say(f"error: {record.error}")
     for notice in record.notices:
-        print(f"notice: {notice.sentence()}")
+        say(f"notice: {notice.sentence()}")
     for key, value in record.result.items():
         if key != "notices":
-            print(f"{key}: {value}")
+            say(f"{key}: {value}")
     return 0
 
 
@@ -133,10 +136,10 @@ def _jobs_resume(options: argparse.Namespace) -> int:
 
 def _jobs_cancel(options: argparse.Namespace) -> int:
     record = make_app().cancel_job(options.id, wait_seconds=30.0)
-    print(_job_line(record))
+    say(_job_line(record))
     return 0
 
 
 def _jobs_prune(options: argparse.Namespace) -> int:
-    print(f"{make_app().jobs_folder.prune(keep_days=options.days)} jobs removed.")
+    say(f"{make_app().jobs_folder.prune(keep_days=options.days)} jobs removed.")
     return 0

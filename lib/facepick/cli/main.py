@@ -11,7 +11,9 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -25,6 +27,8 @@ from facepick.cli.programs import build_demo, build_ui
 from facepick.cli.render import build_preview, build_render
 from facepick.cli.sources import build_sources
 from facepick.errors import Cancelled, FacepickError, UserInputError
+from facepick.progress import STOPPING
+from facepick.text import printable, say
 
 __all__ = ["main"]
 
@@ -38,12 +42,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A name that the terminal cannot show must not end a command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if argv is None:
+        _interruptible()
+    code = _run(arguments)
     try:
-        return _run(arguments)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) went away: nothing is wrong.
+        sys.stdout.flush()
+    except OSError as error:
+        # What was printed is the result of many commands: on a full disk it is not there.
+        code = code or _refused(error, arguments)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return code
+
+
+_asked_to_stop = threading.Event()
+
+
+def _interruptible() -> None:
+    """SIGINT, SIGTERM and SIGHUP end a command as Ctrl-C does, unless they are ignored."""
+
+    def handle(number: int, frame: object) -> None:
+        _asked_to_stop.set()
+        raise KeyboardInterrupt
+
+    for number in STOPPING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handle)
 
 
 def _run(arguments: list[str]) -> int:
@@ -72,6 +95,10 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         return _refused(error, arguments)
     except Exception as error:
+        if _asked_to_stop.is_set():
+            # Some modules make another error of an interrupt that comes while they are imported.
+            _complain("Stopped.", Cancelled.exit_code, arguments)
+            return Cancelled.exit_code
         if "--verbose" in arguments:
             logging.getLogger("facepick").exception("unexpected")
         _complain(
@@ -97,19 +124,25 @@ def _refused(error: OSError, arguments: Sequence[str]) -> int:
 
 def _complain(sentence: str, code: int, arguments: Sequence[str]) -> None:
     line = " ".join(sentence.split())
-    print(f"facepick: {line}", file=sys.stderr)
+    say(f"facepick: {line}", file=sys.stderr)
     if "jsonl" in arguments or "--progress=jsonl" in arguments:
         print_json({"event": "error", "exit_code": code, "message": line})
 
 
 def _set_up_logging(verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.ERROR,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR, handlers=[handler])
     if verbose:
         for noisy in ("PIL", "matplotlib", "httpx", "asyncio"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class _OneLine(logging.Formatter):
+    """What is logged may hold names of files and words of foreign programs."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record), keep="\t\n")
 
 
 class _Parser(argparse.ArgumentParser):

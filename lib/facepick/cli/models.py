@@ -9,6 +9,7 @@ import sys
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress
 from facepick.errors import UserInputError
+from facepick.text import say
 
 __all__ = ["build_doctor", "build_models"]
 
@@ -50,7 +51,7 @@ def _models_list(options: argparse.Namespace) -> int:
         return 0
     for row in rows:
         state = "here" if row["path"] else ("can be fetched" if row["can_fetch"] else "bring it")
-        print(f"{row['id']}\t{state}\t{row['licence']}\t{row['purpose']}")
+        say(f"{row['id']}\t{state}\t{row['licence']}\t{row['purpose']}")
     return 0
 
 
@@ -65,13 +66,13 @@ def _models_fetch(options: argparse.Namespace) -> int:
         raise UserInputError("No model is named.", hint="See: facepick models list")
     for spec in specs:
         if not spec.commercial_use:
-            print(f"{spec.id}: licence {spec.licence} (no commercial use).", file=sys.stderr)
+            say(f"{spec.id}: licence {spec.licence} (no commercial use).", file=sys.stderr)
         with watched(options.progress) as (sink, token):
             path = app.models.fetch(spec, progress=sink, cancel=token)
         if options.progress == "jsonl":
             print_json({"event": "done", "model": spec.id, "path": str(path)})
         else:
-            print(f"{spec.id}\t{path}")
+            say(f"{spec.id}\t{path}")
     return 0
 
 
@@ -82,7 +83,7 @@ def _models_verify(options: argparse.Namespace) -> int:
     for spec in all_specs():
         if app.models.find(spec) is not None:
             path = app.models.verify(spec)
-            print(f"{spec.id}\tgood\t{path}")
+            say(f"{spec.id}\tgood\t{path}")
     return 0
 
 
@@ -99,12 +100,12 @@ def _doctor(options: argparse.Namespace) -> int:
         return 0
     for check in checks:
         state = "ok  " if check.ok else "MISS" if check.required else "-   "
-        print(f"{state} {check.name}: {check.detail}")
+        say(f"{state} {check.name}: {check.detail}")
         if not check.ok and check.fix:
-            print(f"     -> {check.fix}")
+            say(f"     -> {check.fix}")
     missing = [check.name for check in checks if check.required and not check.ok]
     if missing:
-        print(f"Needed and not as it should be: {', '.join(missing)}.")
+        say(f"Needed and not as it should be: {', '.join(missing)}.")
     else:
-        print("Everything that is needed is here; what is marked - only some flows use.")
+        say("Everything that is needed is here; what is marked - only some flows use.")
     return 0

@@ -13,6 +13,7 @@ from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress, add_scan_options, given, ids
 from facepick.errors import UserInputError
 from facepick.jsonfile import as_json, write_json
+from facepick.text import say
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -108,7 +109,7 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
             if len(scans) > 1:
                 folder = folder / scan.video.path.stem
             write_gallery(scan, folder)
-            print(f"Pictures of them: {folder / 'gallery.jpg'}", file=sys.stderr)
+            say(f"Pictures of them: {folder / 'gallery.jpg'}", file=sys.stderr)
     data = [people_json(scan) for scan in scans]
     if options.json:
         plain = data[0] if len(data) == 1 else data
@@ -127,7 +128,7 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
         return
     for scan in scans:
         if len(scans) > 1:
-            print(f"# {scan.video.path}")
+            say(f"# {scan.video.path}")
         for person in scan.people:
             marks = [m for m, on in (("unsure", person.unsure), ("ignored", person.ignored)) if on]
             fields = (
@@ -138,11 +139,11 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
                 person.name or "-",
                 " ".join(marks),
             )
-            print("\t".join(fields).rstrip())
+            say("\t".join(fields).rstrip())
         if not scan.people:
-            print(f"Nobody was found in {scan.video.path.name}.", file=sys.stderr)
+            say(f"Nobody was found in {scan.video.path.name}.", file=sys.stderr)
         if scan.decode_failures:
-            print(
+            say(
                 f"{scan.video.path.name}: {scan.decode_failures} damaged parts were passed over.",
                 file=sys.stderr,
             )

@@ -12,6 +12,7 @@ from facepick.cli.console import make_app, watched
 from facepick.cli.options import add_progress
 from facepick.errors import UserInputError
 from facepick.home import DEFAULT_JOBS, JOBS_VARIABLE
+from facepick.text import say
 
 __all__ = ["build_demo", "build_ui"]
 
@@ -28,8 +29,8 @@ def _demo(options: argparse.Namespace) -> int:
     with watched(options.progress) as (sink, token):
         made = run_demo(make_app(), Path(options.out), progress=sink, cancel=token)
     for name, path in made.items():
-        print(f"{name}: {path}")
-    print("Next, with a video of yours: facepick people VIDEO --gallery people", file=sys.stderr)
+        say(f"{name}: {path}")
+    say("Next, with a video of yours: facepick people VIDEO --gallery people", file=sys.stderr)
     return 0
 
 

@@ -7,6 +7,7 @@ import argparse
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress, add_scan_options, given
 from facepick.errors import UserInputError
+from facepick.text import say
 
 __all__ = ["build_sources"]
 
@@ -75,7 +76,7 @@ def _sources_add(options: argparse.Namespace) -> int:
     if options.json:
         print_json(source.to_json())
         return 0
-    print(f"{source.name}\t{len(source.photos)} photos\t{source.photos[0].parent}")
+    say(f"{source.name}\t{len(source.photos)} photos\t{source.photos[0].parent}")
     return 0
 
 
@@ -101,10 +102,10 @@ def _sources_faces(options: argparse.Namespace) -> int:
     for photo in found:
         name = Path(photo["file"]).name
         if not photo["faces"]:
-            print(f"{name}\t-\t{photo['problem'] or 'no face'}")
+            say(f"{name}\t-\t{photo['problem'] or 'no face'}")
         for face in photo["faces"]:
             said = f"{face['problem']} {face['hint']}" if face["problem"] else "good"
-            print(f"{name}\t{face['number']}\t{face['height']} px\t{said}")
+            say(f"{name}\t{face['number']}\t{face['height']} px\t{said}")
     return 0
 
 
@@ -115,7 +116,7 @@ def _sources_list(options: argparse.Namespace) -> int:
         return 0
     for source in sources:
         described = f"{source.model} {source.version}" if source.model else "-"
-        print(f"{source.name}\t{len(source.photos)} photos\t{described}\t{source.origins[0]}")
+        say(f"{source.name}\t{len(source.photos)} photos\t{described}\t{source.origins[0]}")
     return 0
 
 

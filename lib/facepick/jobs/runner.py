@@ -20,7 +20,7 @@ from facepick.errors import Cancelled, FacepickError, MissingModelError, OutOfMe
 from facepick.jobs.job import JobRecord, JobState
 from facepick.jobs.workspace import Workspace
 from facepick.models.store import ModelStore
-from facepick.progress import CancelToken, Progress, ProgressSink, no_progress
+from facepick.progress import STOPPING, CancelToken, Progress, ProgressSink, no_progress
 
 __all__ = ["Toolbox", "cancel_on_signals", "run_job", "spawn"]
 
@@ -175,14 +175,16 @@ def _watching(workspace: Workspace, token: CancelToken) -> Iterator[None]:
 
 @contextmanager
 def cancel_on_signals(token: CancelToken) -> Iterator[None]:
-    """SIGINT and SIGTERM set `token`; a second SIGINT ends at once.  Main thread only."""
+    """SIGINT, SIGTERM and SIGHUP set `token`, unless they are ignored; a second SIGINT ends at
+    once.  Main thread only."""
 
     def handle(number: int, frame: object) -> None:
         if token.is_cancelled and number == signal.SIGINT:
             raise KeyboardInterrupt
         token.cancel()
 
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [s for s in STOPPING if signal.getsignal(s) != signal.SIG_IGN]
+    before = {s: signal.signal(s, handle) for s in heeded}
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.errors import SettingsError, UserInputError
 from facepick.progress import CancelToken, ProgressSink
+from facepick.text import say
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -53,8 +54,10 @@ class Tools:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    say(text)
+    # Without a standard output there is nothing to flush.
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _say_json(data: Any) -> None:
@@ -127,9 +130,10 @@ def _verify(options: argparse.Namespace, tools: Tools) -> int:
         f"confidence {verdict.confidence:.2f}"
     )
     if not line.calibrated:
-        sys.stderr.write(
+        say(
             "The threshold is the authors' own, not measured with this alignment; "
-            "see: facepick evaluate\n"
+            "see: facepick evaluate",
+            file=sys.stderr,
         )
     return 0
 
@@ -236,7 +240,7 @@ def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
     if options.save_thresholds is not None:
         table = Path(options.save_thresholds) if options.save_thresholds else user_table()
         save_thresholds(result, table)
-        sys.stderr.write(f"Thresholds kept in {table}\n")
+        say(f"Thresholds kept in {table}", file=sys.stderr)
     if options.json == "-":
         _say_json(result.to_json())
         return 0
@@ -257,7 +261,7 @@ def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
             f"{report.eer:.4f}\t" + "\t".join(rates)
         )
     for name in result.missed:
-        sys.stderr.write(f"no face found: {name}\n")
+        say(f"no face found: {name}", file=sys.stderr)
     return 0
 
 
@@ -392,7 +396,7 @@ def _cast_list(options: argparse.Namespace, tools: Tools) -> int:
     for member in members:
         _say(f"{member.name}\t{member.faces} faces\tquality {member.quality:.2f}")
     if not members:
-        sys.stderr.write("Nobody is known yet. Add somebody: facepick cast add NAME PHOTO\n")
+        say("Nobody is known yet. Add somebody: facepick cast add NAME PHOTO", file=sys.stderr)
     return 0
 
 

@@ -31,16 +31,27 @@ __all__ = [
 
 FORMAT = "facepick-report/1"
 
-_PARTS = {
-    "tool": dict,
+_COUNTS = {"*": int}
+_FORM: dict[str, Any] = {
+    "tool": {"name": str, "version": str},
     "created": str,
     "plan": dict,
-    "source": dict,
-    "result": dict,
-    "people": list,
-    "frames": list,
+    "source": {"path": str, "frames": int, "left_out?": [str]},
+    "result": {"path": str, "sha256?": str, "unheard?": [{"*": object}]},
+    "people": [
+        {
+            "id": str,
+            "flow": str,
+            "engine": str,
+            "frames_changed": int,
+            "frames_closed?": int,
+            "frames_left": _COUNTS,
+            "measured": dict,
+        }
+    ],
+    "frames": [{"frame": int, "changes?": [{"person": str, "flow?": str}]}],
 }
-"""What every report has."""
+"""What every report has, and of which kind; "?" marks what older ones may lack."""
 
 DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -272,7 +283,32 @@ def read_report(result: Path) -> dict[str, Any]:
         raise UserInputError(f"{path.name} is not a facepick report: {error}.") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise UserInputError(f"{path.name} is not a facepick report.")
-    wrong = next((k for k, kind in _PARTS.items() if not isinstance(data.get(k), kind)), None)
+    wrong = _wrong(data, _FORM)
     if wrong is not None:
         raise UserInputError(f'{path.name} is damaged: its "{wrong}" is missing or wrong.')
     return data
+
+
+def _wrong(data: Any, form: Any) -> str | None:
+    """Where JSON is not of a form, such as ``people.2.measured``, or None."""
+    if isinstance(form, type):
+        # JSON has numbers with and without a point; true is no number.
+        good = isinstance(data, form) and not (form is int and isinstance(data, bool))
+        return None if good else ""
+    if isinstance(form, list):
+        if not isinstance(data, list):
+            return ""
+        parts: Iterable[tuple[str, Any, Any]] = ((str(i), d, form[0]) for i, d in enumerate(data))
+    elif not isinstance(data, dict):
+        return ""
+    elif "*" in form:
+        parts = ((key, value, form["*"]) for key, value in data.items())
+    else:
+        names = ((key.rstrip("?"), key, kind) for key, kind in form.items())
+        parts = ((name, data.get(name), kind) for name, key, kind in names
+                 if name in data or not key.endswith("?"))  # fmt: skip
+    for name, part, kind in parts:
+        deeper = _wrong(part, kind)
+        if deeper is not None:
+            return f"{name}.{deeper}" if deeper else name
+    return None

@@ -1,0 +1,44 @@
+"""What is printed: a line stays a line, and nothing in it moves a cursor or turns words round."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TextIO
+
+__all__ = ["printable", "say"]
+
+# Controls (C0, DEL, C1), ends of line and paragraph, lone surrogates, the marks, overrides and
+# isolates of direction, the byte order mark, interlinear annotations and tags.  Joiners stay:
+# Persian, Hindi and emoji are written with them.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """The text with everything escaped that a terminal would obey instead of showing.
+
+    Names of files and people, words of reports and of foreign programs may hold such letters.
+
+    Args:
+        keep: letters that are left as they are.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        letter = match[0]
+        if letter in keep:
+            return letter
+        return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+    return _UNPRINTABLE.sub(escaped, text)
+
+
+def say(line: str, *, file: TextIO | None = None) -> None:
+    """Print one line; tabs part its columns.
+
+    Args:
+        file: None for standard output.
+    """
+    print(printable(line, keep="\t"), file=sys.stdout if file is None else file)
