@@ -7,6 +7,7 @@ import string
 
 import pytest
 
+from facepick.cli.console import tell
 from facepick.notices import SENTENCES, Notice, as_notices, notices_of_result
 from facepick_ui.messages import _NOTICES, notice_text
 
@@ -63,3 +64,18 @@ def test_results_of_before_there_were_notices() -> None:
     assert [n.code for n in notices_of_result(old)] == ["speech_cut", "stream_left_out"]
     assert notices_of_result({}) == ()
     assert notices_of_result({**old, "notices": []}) == ()
+
+
+def test_many_alike_do_not_hide_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two hundred lines of somebody who is off screen the terminal names the first."""
+    away = [
+        Notice(code="line_off_screen", start=float(k), facts={"who": "P1", "seconds": 1.0})
+        for k in range(200)
+    ]
+    tell([*away, example("no_voice")])
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 10
+    assert told[8] == "facepick: ... and 192 more like that, in the report."
+    assert "no voice" in told[9]
+    tell(away, "jsonl")
+    assert len(capsys.readouterr().out.splitlines()) == 200

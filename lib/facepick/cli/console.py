@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -35,12 +36,26 @@ def _inert(text: str) -> str:
     return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+ALIKE = 8
+"""Notices of one kind on stderr: more of them, of a long list of lines, would hide the others."""
+
+
 def tell(notices: Iterable[Notice], progress: str = "none") -> None:
     """Say on stderr what people should know; with ``jsonl`` also as lines of their own kind."""
-    for notice in notices:
+    told: Counter[str] = Counter()
+    listed = list(notices)
+    kinds = Counter(notice.code for notice in listed)
+    for notice in listed:
         if progress == "jsonl":
             print_json({"event": "notice", **notice.to_json()})
-        say(f"facepick: {notice.sentence()}", file=sys.stderr)
+        told[notice.code] += 1
+        if told[notice.code] <= ALIKE:
+            say(f"facepick: {notice.sentence()}", file=sys.stderr)
+        elif told[notice.code] == kinds[notice.code]:
+            say(
+                f"facepick: ... and {kinds[notice.code] - ALIKE} more like that, in the report.",
+                file=sys.stderr,
+            )
 
 
 _STAGES = {
