@@ -136,6 +136,42 @@ def test_who_is_on_screen_together_cannot_be_merged(scan: Scan, tmp_path: Path) 
     assert load_edits(tmp_path, HASH) == ()
 
 
+def test_where_a_merged_person_is_in_two_places_the_weaker_face_is_cut_off(
+    tmp_path: Path,
+) -> None:
+    """T2 had slid onto a hand for its last twenty frames, where T1 begins with the face."""
+    slid = track("T2", 40, 120, 300)
+    score = slid.score.copy()
+    score[60:] = 0.5
+    scan = scan_of(
+        (track("T1", 100, 200, 100), replace(slid, score=score)),
+        (replace(person("P1", "T1"), frames=100), replace(person("P2", "T2"), frames=80)),
+    )
+    after = edited(scan, tmp_path, Merge(people=("P1", "P2")))
+    (both,) = after.people
+    assert {t.id: (t.start, t.stop) for t in after.tracks} == {
+        "T1": (100, 200),
+        "T2": (40, 100),
+        "T3": (100, 120),
+    }
+    assert (both.track_ids, both.frames) == (("T1", "T2"), 160)
+    assert owner_at(after, 110, 300) is None
+    again = apply_edits(scan, load_edits(tmp_path, HASH))
+    assert [(t.id, t.start, t.stop) for t in again.tracks] == [
+        (t.id, t.start, t.stop) for t in after.tracks
+    ]
+
+
+def test_who_may_be_somebody_follows_the_corrections(scan: Scan, tmp_path: Path) -> None:
+    *rest, last = scan.people
+    doubtful = replace(last, may_be=(("P3", 0.4), ("P1", 0.3)), group="bystanders")
+    scan = replace(scan, people=(*rest, doubtful))
+    after = edited(scan, tmp_path, Merge(people=("P2", "P3")))
+    assert after.person("P4").may_be == (("P2", 0.4), ("P1", 0.3))
+    sure = edited(after, tmp_path, Include(person="P4")).person("P4")
+    assert (sure.may_be, sure.group) == ((), None)
+
+
 def test_split_gives_a_new_person_the_next_id(scan: Scan, tmp_path: Path) -> None:
     after = edited(scan, tmp_path, Split(person="P1", tracks=("T4",)))
     assert after.person("P1").track_ids == ("T1",)

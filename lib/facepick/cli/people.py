@@ -33,7 +33,12 @@ def build_people(parser: argparse.ArgumentParser) -> None:
     edits = parser.add_argument_group(
         "correcting the result (kept, and applied again after a re-scan)"
     )
-    edits.add_argument("--merge", metavar="P1,P3", action="append", help="these are one person")
+    edits.add_argument(
+        "--merge",
+        metavar="P1,P3",
+        action="append",
+        help="these are one person; where both are on screen the worse face is cut off",
+    )
     edits.add_argument(
         "--split", metavar="P2:T5,T7", action="append", help="these tracks are somebody else"
     )
@@ -129,17 +134,7 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
     for scan in scans:
         if len(scans) > 1:
             say(f"# {scan.video.path}")
-        for person in scan.people:
-            marks = [m for m, on in (("unsure", person.unsure), ("ignored", person.ignored)) if on]
-            fields = (
-                person.id,
-                f"{float(person.screen_time):.1f} s",
-                f"{person.frames} frames",
-                f"confidence {person.confidence:.2f}",
-                person.name or "-",
-                " ".join(marks),
-            )
-            say("\t".join(fields).rstrip())
+        _print_people(scan)
         if not scan.people:
             say(f"Nobody was found in {scan.video.path.name}.", file=sys.stderr)
         if scan.decode_failures:
@@ -147,3 +142,29 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
                 f"{scan.video.path.name}: {scan.decode_failures} damaged parts were passed over.",
                 file=sys.stderr,
             )
+
+
+def _print_people(scan: Scan) -> None:
+    """One line for everybody, and one for the crowd."""
+    for person in scan.people:
+        if person.group:
+            continue
+        marks = [m for m, on in (("unsure", person.unsure), ("ignored", person.ignored)) if on]
+        if person.may_be:
+            marks.append("may be " + ", ".join(f"{key} ({s:.2f})" for key, s in person.may_be))
+        fields = (
+            person.id,
+            f"{float(person.screen_time):.1f} s",
+            f"{person.frames} frames",
+            f"confidence {person.confidence:.2f}",
+            person.name or "-",
+            " ".join(marks),
+        )
+        say("\t".join(fields).rstrip())
+    crowd = [p for p in scan.people if p.group]
+    if crowd:
+        few = len(crowd) == 1
+        say(
+            f"{','.join(p.id for p in crowd)}\t{len(crowd)} {'bystander' if few else 'bystanders'}"
+            "\tunsure: a few blurred frames, or far away"
+        )

@@ -10,7 +10,7 @@ Whoever cannot be told for certain is kept apart, with the people whom he may be
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -57,6 +57,7 @@ class ClusterOptions:
             than crosswise.
         couple_margin: see `couple`.
         near: what a group must agree with somebody to be shown as one whom it may be.
+        glimpse_seconds: who is unsure and seen less long is one of the crowd.
         crowd_seconds, crowd_height: who is seen less long, or lower than this share of the
             picture, and never clearly, is one of the crowd.
         min_frames: somebody seen in fewer frames is kept apart.
@@ -77,6 +78,7 @@ class ClusterOptions:
     couple: float = 0.31
     couple_margin: float = 0.35
     near: float = 0.27
+    glimpse_seconds: float = 0.5
     crowd_seconds: float = 1.5
     crowd_height: float = 0.08
     picture_side: float = 0.0
@@ -482,10 +484,12 @@ def _of_the_crowd(
     evidence: Sequence[TrackEvidence],
     options: ClusterOptions,
 ) -> bool:
-    """Whether somebody is only seen for a few blurred frames, or small."""
+    """Whether somebody is only seen for a glimpse, for a few blurred frames, or small."""
+    frames = sum(len(tracks[i]) for i in members)
+    if frames < options.glimpse_seconds * options.rate:
+        return True
     if any(evidence[i].clear for i in members):
         return False
-    frames = sum(len(tracks[i]) for i in members)
     heights = np.concatenate([tracks[i].boxes[:, 3] - tracks[i].boxes[:, 1] for i in members])
     small = float(np.median(heights)) < options.crowd_height * options.picture_side
     return small or frames < options.crowd_seconds * options.rate
@@ -605,14 +609,7 @@ def split_changed(
     ):
         # A guess that leads over to somebody else is nobody's face.
         rows_of &= _from_first_to_last(rows_of & (track.origin != BRIDGED))
-        part = replace(
-            track,
-            frames=track.frames[rows_of],
-            boxes=track.boxes[rows_of],
-            landmarks5=track.landmarks5[rows_of],
-            score=track.score[rows_of],
-            origin=track.origin[rows_of],
-        )
+        part = track.only(rows_of)
         pieces.extend(split_changed(part, evidence.part(*span), link=link, patches=patches))
     return pieces
 

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.faces.detection import Box
 from facepick.locks import locked
 from facepick.people.identity import Identity, Scan
 from facepick.people.store import load_scan
-from facepick.people.track import FaceTrack
+from facepick.people.track import BRIDGED, FaceTrack
 
 __all__ = [
     "Correction",
@@ -96,7 +97,10 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """These are one person; the first keeps id and name."""
+    """These are one person; the first keeps id and name.
+
+    Where they share frames the face that was seen less well is cut off, and is nobody's.
+    """
 
     people: tuple[str, ...]
 
@@ -184,8 +188,9 @@ def add_edit(cache: Path, scan: Scan, edit: Edit) -> Scan:
         edit: names people and tracks of `scan`.
 
     Raises:
-        SelectionError: the edit names somebody who is not there, would make two people of the
-            same frame one, or gives a name that cannot be; nothing is stored.
+        SelectionError: the edit names somebody who is not there, would make two people one who
+            are on screen together most of the time, or gives a name that cannot be; nothing is
+            stored.
     """
     correction = _recorded(scan, edit)
     with _alone(cache, scan.content_hash):
@@ -235,10 +240,11 @@ def _merge(scan: Scan, people: Sequence[str]) -> Correction:
         raise SelectionError("Two different people are needed to make one of.")
     for i, a in enumerate(found):
         for b in found[i + 1 :]:
-            frame = _together(scan, a, b)
-            if frame is not None:
+            shared = np.intersect1d(_frames_of(scan, a), _frames_of(scan, b))
+            if 2 * len(shared) > min(a.frames, b.frames):
                 raise SelectionError(
-                    f"{a.label} and {b.label} are both on screen in frame {frame}.",
+                    f"{a.label} and {b.label} are both on screen in frame {int(shared[0])}, and in "
+                    f"{len(shared)} in all.",
                     hint="Nobody is in two places: split the wrong appearance off first.",
                 )
     return Correction(action="merge", people=tuple(_marks(scan, p) for p in found))
@@ -335,17 +341,39 @@ def apply_edits(scan: Scan, edits: Sequence[Correction]) -> Scan:
     """
     people = list(scan.people)
     for edit in edits:
-        people = _applied(scan, people, edit)
-    people = [_counted(scan, p) for p in people]
+        scan, people = _applied(scan, people, edit)
+    people = _near([_counted(scan, p) for p in people])
     sure = [p for p in people if not p.unsure]
     return replace(scan, people=(*sure, *(p for p in people if p.unsure)))
 
 
-def _applied(scan: Scan, people: list[Identity], edit: Correction) -> list[Identity]:
+def _near(people: list[Identity]) -> list[Identity]:
+    """With nobody in `may_be` who is not there or unsure, and nothing there of who is sure."""
+    sure = {p.id for p in people if not p.unsure}
+    return [
+        replace(
+            p,
+            may_be=tuple(item for item in p.may_be if item[0] in sure) if p.unsure else (),
+            group=p.group if p.unsure else None,
+        )
+        for p in people
+    ]
+
+
+def _renamed(person: Identity, merged: Sequence[str]) -> Identity:
+    """With the first of the merged ids for the others in `may_be`."""
+    scores: dict[str, float] = {}
+    for key, score in person.may_be:
+        name = merged[0] if key in merged else key
+        scores[name] = max(score, scores.get(name, 0.0))
+    return replace(person, may_be=tuple(scores.items()))
+
+
+def _applied(scan: Scan, people: list[Identity], edit: Correction) -> tuple[Scan, list[Identity]]:
     found = [_owner(scan, people, marks) for marks in edit.people]
     if not found or found[0] is None:
         log.info("A correction (%s) is about nobody in this scan.", edit.action)
-        return people
+        return scan, people
     first = found[0]
     if edit.action == "merge":
         rest = [p for p in found[1:] if p is not None and p.id != first.id]
@@ -359,15 +387,15 @@ def _applied(scan: Scan, people: list[Identity], edit: Correction) -> list[Ident
             unsure=all(p.unsure for p in (first, *rest)),
             confidence=1.0 if rest else first.confidence,
         )
-        return [
-            joined if p.id == first.id else p for p in people if p.id == first.id or p.id not in ids
-        ]
+        scan, joined = _in_one_place(scan, joined)
+        left = [p for p in people if p.id == first.id or p.id not in ids]
+        return scan, [joined if p.id == first.id else _renamed(p, ids) for p in left]
     if edit.action in ("split", "move"):
         chosen = {t.id for t in scan.tracks if any(m.fits(t) > 0.5 for m in edit.tracks)}
         if edit.action == "split":
             chosen &= set(first.track_ids)
             if not chosen or chosen == set(first.track_ids):
-                return people
+                return scan, people
         kept = []
         for person in people:
             rest_ids = tuple(t for t in person.track_ids if t not in chosen)
@@ -388,7 +416,7 @@ def _applied(scan: Scan, people: list[Identity], edit: Correction) -> list[Ident
                     unsure=False,
                 )
             )
-        return kept
+        return scan, kept
     every: dict[str, dict[str, Any]] = {
         "rename": {"name": edit.name},
         "ignore": {"ignored": True},
@@ -397,7 +425,7 @@ def _applied(scan: Scan, people: list[Identity], edit: Correction) -> list[Ident
         "exclude": {"unsure": True},
     }
     changes = every[edit.action]
-    return [replace(p, **changes) if p.id == first.id else p for p in people]
+    return scan, [replace(p, **changes) if p.id == first.id else p for p in people]
 
 
 def _thumbnails_of(scan: Scan, tracks: set[str]) -> tuple[str, ...]:
@@ -439,13 +467,45 @@ def _marks(scan: Scan, person: Identity) -> tuple[Mark, ...]:
     return tuple(Mark.of(t) for t in scan.tracks if t.id in set(person.track_ids))
 
 
-def _together(scan: Scan, a: Identity, b: Identity) -> int | None:
-    for first in scan.tracks_of(a.id):
-        for second in scan.tracks_of(b.id):
-            shared = np.intersect1d(first.frames, second.frames)
-            if len(shared):
-                return int(shared[0])
-    return None
+def _frames_of(scan: Scan, person: Identity) -> npt.NDArray[np.int32]:
+    """The frames with a person, rising."""
+    tracks = [t.frames for t in scan.tracks if t.id in set(person.track_ids)]
+    return np.asarray(np.unique(np.concatenate(tracks)), np.int32)
+
+
+def _in_one_place(scan: Scan, person: Identity) -> tuple[Scan, Identity]:
+    """A person with one face a frame: of two tracks that share frames the weaker loses them.
+
+    What is cut off becomes a track of nobody.  Where a face was seen is stronger than where its
+    place is a guess, a higher score of the detector is stronger than a lower one.
+    """
+    tracks = {t.id: t for t in scan.tracks}
+    mine = sorted((t for t in scan.tracks if t.id in set(person.track_ids)), key=lambda t: -len(t))
+    number = max((_number(key) for key in tracks), default=0)
+    for i, first in enumerate(mine):
+        for second in mine[i + 1 :]:
+            a, b = tracks.get(first.id), tracks.get(second.id)
+            if a is None or b is None:
+                continue
+            shared, in_a, in_b = np.intersect1d(a.frames, b.frames, return_indices=True)
+            if not len(shared):
+                continue
+            weak, rows = (b, in_b) if _seen(a, in_a) >= _seen(b, in_b) else (a, in_a)
+            number += 1
+            off = np.zeros(len(weak), bool)
+            off[rows] = True
+            tracks[f"T{number}"] = replace(weak.only(off), id=f"T{number}")
+            del tracks[weak.id]
+            if not off.all():
+                tracks[weak.id] = weak.only(~off)
+    kept = tuple(key for key in person.track_ids if key in tracks)
+    ordered = tuple(tracks[key] for key in sorted(tracks, key=_number))
+    return replace(scan, tracks=ordered), replace(person, track_ids=kept)
+
+
+def _seen(track: FaceTrack, rows: npt.NDArray[np.integer]) -> float:
+    """How well a face was seen in some rows of a track."""
+    return float(np.mean(np.where(track.origin[rows] == BRIDGED, 0.0, track.score[rows])))
 
 
 def _number(identifier: str) -> int:

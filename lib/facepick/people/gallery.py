@@ -36,14 +36,16 @@ _MAX_ROWS = 60
 
 
 def draw_gallery(scan: Scan) -> Bgr:
-    """One row per person, sure ones first.
+    """One row per person, sure ones first; the crowd is a number in the heading.
 
     Returns:
         (h, 1280, 3) uint8 BGR.
     """
     import cv2
 
-    people = [p for p in scan.people if not p.ignored][:_MAX_ROWS]
+    listed = [p for p in scan.people if not p.ignored]
+    people = [p for p in listed if not p.group][:_MAX_ROWS]
+    crowd = sum(p.group is not None for p in listed)
     unsure_from = next((i for i, p in enumerate(people) if p.unsure), len(people))
     heading = 30 if unsure_from < len(people) else 0
     height = _TITLE + _ROW * max(1, len(people)) + heading + _MARGIN
@@ -54,6 +56,8 @@ def draw_gallery(scan: Scan) -> Bgr:
     summary = f"{sure} {'person' if sure == 1 else 'people'}"
     if unsure_from < len(people):
         summary += f" and {len(people) - unsure_from} unsure"
+    if crowd:
+        summary += f" and {crowd} {'bystander' if crowd == 1 else 'bystanders'}"
     summary += f"   {len(scan.shots)} {'shot' if len(scan.shots) == 1 else 'shots'}"
     _write(canvas, f"{summary}   {seconds:.1f} s", (_MARGIN, 54), 0.45, _FAINT)
     if not people:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,17 @@ class FaceTrack:
     def stop(self) -> int:
         """One past the last frame."""
         return int(self.frames[-1]) + 1
+
+    def only(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> FaceTrack:
+        """The same track with some of its rows (mask or indices, at least one)."""
+        return replace(
+            self,
+            frames=self.frames[rows],
+            boxes=self.boxes[rows],
+            landmarks5=self.landmarks5[rows],
+            score=self.score[rows],
+            origin=self.origin[rows],
+        )
 
     def position(self, frame: int) -> int | None:
         """Row of `frame` in the arrays, or None when the face is not there."""
