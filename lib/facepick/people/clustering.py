@@ -445,16 +445,16 @@ def _take_home(
     while left and groups:
         best: tuple[float, int, int] | None = None
         for i, members in enumerate(left):
-            ranked = sorted(((affinity.of(members, g), -k) for k, g in enumerate(groups)))[::-1]
-            value, k = ranked[0]
+            values = [affinity.of(members, g) for g in groups]
+            home = int(np.argmax(values))
             # Nearly as much like somebody else: nobody can tell.  0.15 is what strangers reach
             # on average when they are the only ones there.
-            rival = max(0.15, ranked[1][0]) if len(ranked) > 1 else 0.15
-            if value >= options.home and value - rival >= options.margin:
-                best = max(best or (value, -k, i), (value, -k, i))
+            rival = max([0.15, *values[:home], *values[home + 1 :]])
+            if values[home] >= options.home and values[home] - rival >= options.margin:
+                best = max(best or (values[home], home, i), (values[home], home, i))
         if best is None:
             break
-        groups[-best[1]].extend(left.pop(best[2]))
+        groups[best[1]].extend(left.pop(best[2]))
     return left
 
 
