@@ -62,7 +62,7 @@ def made(
         inside=np.full(k, inside, np.float32),
         mesh_score=mesh,
         stillness=stillness,
-        strength=strength,
+        strengths=None if strength is None else np.full(k, strength, np.float32),
     )
     return track, evidence
 

@@ -74,7 +74,7 @@ class ClusterOptions:
     home: float = 0.36
     doubt: float = 0.36
     doubt_seconds: float = 2.0
-    doubt_quality: float = 0.45
+    doubt_quality: float = 0.5
     couple: float = 0.31
     couple_margin: float = 0.35
     near: float = 0.27
@@ -207,7 +207,8 @@ def group_tracks(
         doubtful = frames < min_frames or _is_picture(members, tracks, evidence, options)
         poorly = max(evidence[i].best for i in members) < options.doubt_quality
         if not doubtful and poorly and frames < options.doubt_seconds * options.rate:
-            doubtful = any(affinity.of(members, other) >= options.doubt for other in sure)
+            # Two tracks of one face may share frames: a face found twice.
+            doubtful = any(affinity.faces(members, other) >= options.doubt for other in sure)
         (unsure if doubtful else sure).append(members)
     made = [
         Group(tuple(members), _confidence(members, sure, tracks, affinity, options), unsure=False)
@@ -304,6 +305,10 @@ class _Affinity:
         """Affinity of two groups; minus infinity when they share a frame."""
         if self.apart[np.ix_(a, b)].any():
             return float("-inf")
+        return self.faces(a, b)
+
+    def faces(self, a: Sequence[int], b: Sequence[int]) -> float:
+        """Affinity of two groups, whether or not they share a frame."""
         # Views of quality 0.5 and better count as good ones.
         worse = min(max(self._best[i] for i in a), max(self._best[i] for i in b))
         penalty = self._poor_penalty * max(0.0, 1.0 - worse / 0.5)

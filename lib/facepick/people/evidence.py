@@ -40,11 +40,13 @@ class Thumbnail:
         frame: where it was taken.
         value: how good it is, in [0, 1].
         jpeg: the encoded picture.
+        mesh: how sure the mesh network is that it shows a face.
     """
 
     frame: int
     value: float
     jpeg: bytes = field(repr=False)
+    mesh: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +65,8 @@ class TrackEvidence:
         mesh_score: how sure the mesh network is that the best picture shows a face.
         stillness: how rigid the face is, see `facepick.people.stillness`; None when the track
             is too short to tell.
-        strength: how much the embedder found to say of the best faces, where it tells: the mean
-            length of its vectors, over that of a chip which is as likely a face as not.
+        strengths: (k,) float32, how much the embedder found to say of each, where it tells: the
+            length of its vector, over that of a chip which is as likely a face as not.
         hair, clothes: (c,) float32, colours above the face and of the shoulders below it, see
             `facepick.people.looks`; None where too little of it is inside the picture.
     """
@@ -79,7 +81,7 @@ class TrackEvidence:
     thumbnails: tuple[Thumbnail, ...] = ()
     mesh_score: float = 1.0
     stillness: float | None = None
-    strength: float | None = None
+    strengths: FloatArray | None = None
     hair: FloatArray | None = None
     clothes: FloatArray | None = None
 
@@ -90,6 +92,13 @@ class TrackEvidence:
     def best(self) -> float:
         """Quality of the best exemplar."""
         return float(self.value.max()) if len(self.value) else 0.0
+
+    @property
+    def strength(self) -> float | None:
+        """The mean of `strengths`, weighted by quality; None where there are none."""
+        if self.strengths is None or not len(self.strengths):
+            return None
+        return float(np.average(self.strengths, weights=np.maximum(self.value, 0.02)))
 
     @property
     def clear(self) -> bool:
@@ -112,8 +121,14 @@ class TrackEvidence:
     def part(self, start: int, stop: int) -> TrackEvidence:
         """What of it was taken in frames ``start <= i < stop``."""
         rows = (self.frames >= start) & (self.frames < stop)
+        thumbnails = tuple(t for t in self.thumbnails if start <= t.frame < stop)
+        mesh = self.mesh_score
+        if self.thumbnails:
+            mesh = max((t.mesh for t in thumbnails), default=0.0)
         return replace(
             self,
+            mesh_score=mesh,
+            strengths=None if self.strengths is None else self.strengths[rows],
             frames=self.frames[rows],
             embeddings=self.embeddings[rows],
             value=self.value[rows],
@@ -121,7 +136,7 @@ class TrackEvidence:
             off_frontal=self.off_frontal[rows],
             sharpness=self.sharpness[rows],
             inside=self.inside[rows],
-            thumbnails=tuple(t for t in self.thumbnails if start <= t.frame < stop),
+            thumbnails=thumbnails,
         )
 
 
@@ -237,16 +252,17 @@ def _spread(samples: list[_Sample]) -> list[_Sample]:
     return [max(part, key=lambda s: s.quality.value) for part in parts]
 
 
-def _embedded(embedder: FaceEmbedder, samples: list[_Sample]) -> tuple[FloatArray, float | None]:
-    """Embeddings of the samples, and `TrackEvidence.strength`."""
+def _embedded(
+    embedder: FaceEmbedder, samples: list[_Sample]
+) -> tuple[FloatArray, FloatArray | None]:
+    """Embeddings of the samples, and `TrackEvidence.strengths`."""
     chips = np.stack([s.chip for s in samples])
     if not isinstance(embedder, MeasuringEmbedder):
         return embedder.embed(chips), None
     rows = embedder.raw(chips)
     lengths = np.maximum(np.linalg.norm(rows, axis=1), 1e-9)
-    weights = [max(s.quality.value, 0.02) for s in samples]
-    strength = float(np.average(lengths, weights=weights)) / embedder.face_length
-    return np.asarray(rows / lengths[:, None], np.float32), strength
+    unit = np.asarray(rows / lengths[:, None], np.float32)
+    return unit, np.asarray(lengths / embedder.face_length, np.float32)
 
 
 class Collector:
@@ -311,10 +327,10 @@ class Collector:
         # Embedding a face costs as much as decoding ten frames, and one head in one look gives
         # nearly one vector.  Only where the vectors disagree all the samples are asked.
         chosen = _spread(samples)
-        embeddings, strength = _embedded(embedder, chosen)
+        embeddings, strengths = _embedded(embedder, chosen)
         if float((embeddings @ embeddings.T).min()) < embedder.same_person + self.AGREED:
             chosen = samples
-            embeddings, strength = _embedded(embedder, chosen)
+            embeddings, strengths = _embedded(embedder, chosen)
         thumbnails, mesh_score = self._thumbnails(samples, mesher)
         return TrackEvidence(
             frames=np.array([s.frame for s in chosen], np.int32),
@@ -327,7 +343,7 @@ class Collector:
             thumbnails=thumbnails,
             mesh_score=mesh_score,
             stillness=held.probe.stillness(),
-            strength=strength,
+            strengths=strengths,
             hair=mean_look([s.looks.hair for s in samples]),
             clothes=mean_look([s.looks.clothes for s in samples]),
         )
@@ -352,7 +368,7 @@ class Collector:
             # Eyes count as open from a lid distance of 0.2 eye widths on.
             opened = float(np.clip((eye_openness(mesh) - 0.1) / 0.12, 0.0, 1.0))
             value = sample.quality.value * (0.5 + 0.5 * opened * score)
-            made.append(Thumbnail(sample.frame, value, sample.jpeg))
+            made.append(Thumbnail(sample.frame, value, sample.jpeg, score))
         made.sort(key=lambda t: -t.value)
         return tuple(made), mesh_score
 

@@ -24,6 +24,7 @@ from facepick.people.clustering import ClusterOptions, Group, group_tracks, spli
 from facepick.people.evidence import Collector, TrackEvidence, track_confidence
 from facepick.people.held import HeldPicture
 from facepick.people.identity import Identity, Scan
+from facepick.people.purity import kept_to_one_face
 from facepick.people.store import load_scan, save_scan, scan_folder
 from facepick.people.track import FaceTrack
 from facepick.people.tracker import ShotTracker, TrackerOptions
@@ -435,12 +436,14 @@ class _Scanner:
         self._tracker = ShotTracker(footage, start, self._options, on_seen=self._collector.seen)
 
     def _close_shot(self) -> None:
+        pieces: list[tuple[FaceTrack, TrackEvidence]] = []
         for raw in self._tracker.finish():
             found = self._collector.evidence(raw, self._embedder, self._mesher)
             track = FaceTrack("T0", self._shot, *raw.arrays())
             patches = {o.frame: o.patch for o in raw.observations}
             link = self._cluster.link
-            self._pieces.extend(split_changed(track, found, link=link, patches=patches))
+            pieces.extend(split_changed(track, found, link=link, patches=patches))
+        self._pieces.extend(kept_to_one_face(pieces, rate=self._rate))
 
     def result(
         self,
