@@ -318,3 +318,76 @@ def test_half_a_face_at_the_edge_is_nobody_of_its_own() -> None:
 
 def test_nobody() -> None:
     assert grouped([]) == []
+
+
+def lean(to: npt.NDArray[np.float32], share: float, seed: int) -> npt.NDArray[np.float32]:
+    """Somebody whose cosine with `to` is `share`, and with everybody else about 0."""
+    (other,) = strangers(1, seed)
+    return unit(share * to + np.sqrt(1 - share**2) * unit(other - (other @ to) * to))
+
+
+def test_a_poor_view_joins_the_one_person_it_is_like() -> None:
+    rng = np.random.default_rng(20)
+    people = strangers(4, 20)
+    items = [made(60 * k, 60 * k + 50, views(p, 3, rng), shot=k) for k, p in enumerate(people)]
+    poor = {"value": 0.15, "sharp": 0.1, "eyes": 10.0}
+    items.append(made(300, 350, lean(people[2], 0.6, 21)[None], shot=5, **poor))
+    assert [g.members for g in grouped(items)] == [(0,), (1,), (2, 4), (3,)]
+
+
+def test_who_cannot_be_told_is_unsure_and_says_whom_he_may_be() -> None:
+    rng = np.random.default_rng(22)
+    a, b = strangers(2, 22)
+    items = [made(0, 100, views(a, 3, rng)), made(120, 220, views(b, 3, rng), shot=1)]
+    between = unit(a + b)
+    items.append(made(240, 290, between[None], shot=2, value=0.2, sharp=0.1, eyes=10.0))
+    (_, _, third) = grouped(items)
+    assert third.unsure
+    assert {first for first, _ in third.may_be} == {0, 1}
+    assert all(0 < score < 1 for _, score in third.may_be)
+
+
+def test_two_together_are_the_two_who_are_together_elsewhere() -> None:
+    """Each agrees too little with his own to be joined alone; crosswise they do not agree."""
+    a, b = strangers(2, 23)
+    near = [made(0, 100, a[None], x=100), made(0, 100, b[None], x=600)]
+    far_a, far_b = (
+        made(200, 300, lean(p, 0.36, 24 + k)[None], shot=1, x=100 + 500 * k)
+        for k, p in enumerate((a, b))
+    )
+    assert sorted(g.members for g in grouped([*near, far_a, far_b])) == [(0, 2), (1, 3)]
+    assert len(grouped([*near, far_a])) == 3
+
+
+def test_a_look_alike_in_another_place_with_other_hair_is_somebody_else() -> None:
+    (a,) = strangers(1, 25)
+    fair, dark = np.float32([1, 0]), np.float32([0.05, 0.95])
+
+    def people(hair: npt.NDArray[np.float32]) -> int:
+        first, second = made(0, 50, a[None]), made(60, 110, lean(a, 0.5, 26)[None], shot=1)
+        return len(
+            grouped(
+                [
+                    (first[0], replace(first[1], hair=fair)),
+                    (second[0], replace(second[1], hair=hair)),
+                ]
+            )
+        )
+
+    assert (people(fair), people(dark)) == (1, 2)
+
+
+def test_somebody_of_a_few_blurred_frames_is_one_of_the_crowd() -> None:
+    rng = np.random.default_rng(27)
+    a, b, c = strangers(3, 27)
+    blurred = {"value": 0.1, "sharp": 0.1, "eyes": 8.0}
+    items = [
+        made(0, 200, views(a, 3, rng)),
+        made(0, 20, views(b, 2, rng), x=600, **blurred),
+        made(30, 130, views(c, 2, rng), x=600, **blurred),
+    ]
+    assert [(g.unsure, g.crowd) for g in grouped(items)] == [
+        (False, False),
+        (True, True),
+        (True, False),
+    ]

@@ -207,8 +207,10 @@ def group_tracks(
         doubtful = frames < min_frames or _is_picture(members, tracks, evidence, options)
         poorly = max(evidence[i].best for i in members) < options.doubt_quality
         if not doubtful and poorly and frames < options.doubt_seconds * options.rate:
-            # Two tracks of one face may share frames: a face found twice.
-            doubtful = any(affinity.faces(members, other) >= options.doubt for other in sure)
+            # A face found twice for a moment shares frames with itself.
+            glimpse = frames < options.glimpse_seconds * options.rate
+            near = affinity.faces if glimpse else affinity.of
+            doubtful = any(near(members, other) >= options.doubt for other in sure)
         (unsure if doubtful else sure).append(members)
     made = [
         Group(tuple(members), _confidence(members, sure, tracks, affinity, options), unsure=False)

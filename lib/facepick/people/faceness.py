@@ -42,7 +42,11 @@ def face_evidence(track: FaceTrack, evidence: TrackEvidence) -> float:
     else:
         said += _witness((evidence.strength - _STRENGTH) / _STRENGTH_STEP)
     mesh = evidence.mesh_score
-    return said + (_MOST * (mesh - 0.2) / 0.8 if mesh > 0.2 else 1.5 * (mesh - 0.2))
+    if mesh > 0.2:
+        return said + _MOST * (mesh - 0.2) / 0.8
+    # Profiles and small faces it does not know; a large one that looks this way it would.
+    large = bool(np.any((evidence.eye_distance >= 35.0) & (evidence.off_frontal <= 45.0)))
+    return said + (4.5 if large else 1.5) * (mesh - 0.2)
 
 
 def _witness(value: float) -> float:

@@ -29,7 +29,7 @@ __all__ = ["VERSION", "load_scan", "save_scan", "scan_folder"]
 
 log = logging.getLogger("facepick.people.store")
 
-VERSION = 6
+VERSION = 7
 """Of the stored format and of what the scan computes; raised with every change of either."""
 
 _JSON, _ARRAYS = "scan.json", "scan.npz"
