@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser.players import keeps_the_users_files, spies
 from tests.browser.support import (
     PATIENCE_MS,
     ROOT,
@@ -264,3 +265,22 @@ def test_dark_and_chinese_on_a_phone(chrome: Any, address: str) -> None:
     assert tab.overflow_px() <= 0
     assert tab.faults == []
     context.close()
+
+
+def test_the_users_videos_stay_as_they_are(chrome: Any, tmp_path: Path) -> None:
+    inputs, home = tmp_path / "inputs", tmp_path / "home"
+    inputs.mkdir()
+    environment, calls = spies(tmp_path)
+    port = free_port()
+    argv = [
+        sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port),
+        "--allow", str(inputs),
+    ]  # fmt: skip
+    environment |= {
+        "FACEPICK_HOME": str(home),
+        "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}",
+    }
+    with serving(argv, port, tmp_path / "server.log", environment, tmp_path) as found:
+        context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+        keeps_the_users_files(context, found, "standalone", inputs, home, calls)
+        context.close()

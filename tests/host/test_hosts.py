@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser.players import keeps_the_users_files, spies
 from tests.browser.support import ROOT, TabPage, browser, click_through
 from tests.host.support import (
     CLASH,
@@ -150,4 +151,14 @@ def test_what_is_missing_is_told_in_the_tab(
         text = page.wait_for_selector("#facepick_failed").inner_text()
         assert "a_package_nobody_has" in text
         assert "install.py" in text
+        context.close()
+
+
+def test_the_users_videos_stay_as_they_are(kind: str, chrome: Any, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "inputs").mkdir(parents=True)
+    environment, calls = spies(tmp_path)
+    with stand_in(kind, data, extensions=(ROOT,), environment=environment) as (address, _):
+        context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+        keeps_the_users_files(context, address, kind, data / "inputs", data / "facepick", calls)
         context.close()
