@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facepick.media.proxies import ProxyStore
     from facepick.media.video import VideoInfo
     from facepick.media.writer import EncodeSettings
+    from facepick.models.memory import CardMemory
     from facepick.models.spec import ModelSpec
     from facepick.notices import Notice
     from facepick.people.edits import Edit
@@ -631,6 +632,29 @@ class App:
         return self.start(
             self.new_preview_job(plan, out, at=at, seconds=seconds, owner=owner, notices=notices)
         )
+
+    def card(self) -> CardMemory | None:
+        """The memory of the graphics card that jobs run on; None where there is none."""
+        from facepick.models.memory import card_memory
+
+        if self.host.device() not in ("auto", "cuda"):
+            return None
+        return card_memory(environment={**os.environ, **self.host.child_environment()})
+
+    def card_need(self, plan: RenderPlan) -> int:
+        """About how many bytes of a card the networks of a plan take; 0 when it has none."""
+        from facepick.engines.restore.restorer import spec_in_use
+        from facepick.models.memory import estimated_need
+
+        specs = {}
+        for item in plan.assignments:
+            for spec in self.registry.get(item.flow, item.engine).spec.models:
+                specs[spec.id] = spec
+            restorer = spec_in_use(item.settings.get("restorer"), self.models)
+            if restorer is not None:
+                specs[restorer.id] = restorer
+        files = [path for spec in specs.values() if (path := self.models.find(spec)) is not None]
+        return estimated_need(path.stat().st_size for path in files) if files else 0
 
     def forget_job(self, job_id: str) -> None:
         """Remove a job that has ended; its result stays.

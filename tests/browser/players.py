@@ -19,6 +19,17 @@ __all__ = ["keeps_the_users_files", "spies"]
 
 CLIP = ROOT / "lib" / "facepick" / "data" / "demo" / "two_people.mp4"
 
+COUNT_MICROPHONES = """
+  window.facepickAsked = 0;
+  const devices = navigator.mediaDevices;
+  const ask = devices && devices.getUserMedia;
+  if (ask)
+    devices.getUserMedia = (...options) => {
+      window.facepickAsked += 1;
+      return ask.apply(devices, options);
+    };
+"""
+
 FFPROBE = """#!{python}
 import json, sys
 import av
@@ -109,6 +120,7 @@ def keeps_the_users_files(
         home: facepick's folder.
         calls: see `spies`.
     """
+    context.add_init_script(COUNT_MICROPHONES)
     tab = TabPage(context, address, name)
     for file, codec in (("phone.mp4", "libx265"), ("screen.mkv", "libx264")):
         own = cut(inputs / file, codec)
@@ -140,6 +152,8 @@ def keeps_the_users_files(
         tab.wait_text("facts", f"mine_{file}")
         kept = [p for p in home.glob(f"ui/*/uploads/*/*{file}") if p.stem.startswith("mine")]
         assert [digest(p) for p in kept] == [digest(mine)]
+    # Nobody has asked to record.
+    assert tab.page.evaluate("window.facepickAsked") == 0
     asked = [json.loads(line) for line in calls.read_text().splitlines()]
     # gradio has looked at what it was given, found it playable, and re-encoded nothing.
     assert {tool for tool, *_ in asked} == {"ffprobe"}

@@ -48,9 +48,60 @@ def test_both_hosts_answer_every_question(modules: Any) -> None:
         for question in (
             host.home, host.outputs, host.model_folders, host.fetch_dir, host.has_page,
             host.input_roots, host.device, host.language, host.child_environment,
+            host.can_unload, host.can_load_back,
         ):  # fmt: skip
             question()
         assert host.name
+
+
+@pytest.fixture
+def sd_models(modules: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The host's module of checkpoints, with one loaded, and what was called in it."""
+    from types import ModuleType, SimpleNamespace
+
+    from facepick.host import webui
+
+    module: Any = ModuleType("modules.sd_models")
+    module.model_data = SimpleNamespace(sd_model="a checkpoint")
+    module.calls = []
+    module.unload_model_weights = lambda *a: module.calls.append(("unload", *a))
+    module.send_model_to_device = lambda *a: module.calls.append(("back", *a))
+    monkeypatch.setitem(sys.modules, "modules.sd_models", module)
+    yield module
+    webui._unloaded.clear()
+
+
+def test_the_hosts_model_is_unloaded_and_put_back(modules: Any, sd_models: Any) -> None:
+    host = WebuiHost()
+    assert (host.can_unload(), host.can_load_back()) == (True, False)
+    assert host.unload()
+    assert (host.can_unload(), host.can_load_back()) == (False, True)
+    assert host.load_back()
+    assert sd_models.calls == [("unload",), ("back", "a checkpoint")]
+    assert (host.can_unload(), host.can_load_back()) == (True, False)
+
+
+def test_forge_puts_its_models_back_by_itself(
+    modules: Any, sd_models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facepick.host.webui._is_forge", lambda: True)
+    host = WebuiHost()
+    assert host.unload()
+    assert not host.can_load_back()
+
+
+def test_a_host_that_makes_a_picture_keeps_its_model(modules: Any, sd_models: Any) -> None:
+    modules.state = argparse.Namespace(job="txt2img", job_count=1)
+    assert not WebuiHost().unload()
+    assert sd_models.calls == []
+
+
+def test_a_host_without_a_model_or_the_function_is_not_asked(modules: Any, sd_models: Any) -> None:
+    sd_models.model_data.sd_model = None
+    assert not WebuiHost().can_unload()
+    sd_models.model_data.sd_model = "a checkpoint"
+    del sd_models.unload_model_weights
+    assert not WebuiHost().can_unload()
 
 
 def test_data_lie_in_the_webuis_folders(modules: Any, tmp_path: Path) -> None:

@@ -49,8 +49,30 @@ class FolderHost(StandaloneHost):
     def home(self) -> Path:
         return self.folder
 
+    held: list[str] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)
+
     def model_folders(self) -> tuple[Path, ...]:
         return ()
+
+    def can_unload(self) -> bool:
+        return bool(self.held)
+
+    def unload(self) -> bool:
+        if self.busy:
+            return False
+        self.taken.append(self.held.pop())
+        return True
+
+    def can_load_back(self) -> bool:
+        return bool(self.taken)
+
+    def load_back(self) -> bool:
+        if self.busy:
+            return False
+        self.held.append(self.taken.pop())
+        return True
 
 
 class _NoModels:
@@ -89,6 +111,8 @@ class FakeApp:
         default_factory=lambda: dict.fromkeys(("scan", "render", "preview", "fetch", "proxy"), 0)
     )
     lacking: set[str] = field(default_factory=set)
+    card_memory: Any = None
+    need: int = 0
 
     def __post_init__(self) -> None:
         self.host = FolderHost(folder=self.folder, roots=self.roots)
@@ -214,6 +238,12 @@ class FakeApp:
 
     def start_scan(self, video: Any, *, settings: Any = None, owner: str = "") -> JobRecord:
         return self._start("scan", str(video), None, {"settings": dict(settings or {})}, owner)
+
+    def card(self) -> Any:
+        return self.card_memory
+
+    def card_need(self, plan: Any) -> int:
+        return self.need
 
     def start_proxy(self, video: Any, *, owner: str = "") -> JobRecord:
         return self._start("proxy", str(video), None, {}, owner)

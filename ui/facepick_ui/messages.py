@@ -442,6 +442,34 @@ _WORDS: dict[str, tuple[str, str]] = {
         "The result says in its metadata that it was edited.",
         "结果的元数据注明了内容经过编辑。",
     ),
+    # The graphics card.
+    "card_amounts": (
+        "This needs about {need} GB of the graphics card; {free} of {total} GB are free.",
+        "此任务约需 {need} GB 显存，当前空闲 {free} / {total} GB。",
+    ),
+    "card_fits": ("That is enough.", "显存足够。"),
+    "card_short": (
+        "It goes on in smaller steps; what does not fit runs on the processor, which is slower.",
+        "将以更小的批次进行，放不下的部分在处理器上运行，速度较慢。",
+    ),
+    "card_crowded": (
+        "There is little room on the graphics card",
+        "显存不足",
+    ),
+    "card_unload": (
+        "Unload the Stable Diffusion model, then start",
+        "卸载 Stable Diffusion 模型后开始",
+    ),
+    "card_go": ("Start as it is (slower)", "直接开始（较慢）"),
+    "card_unloaded": (
+        "The Stable Diffusion model is off the card. Put it back before you make pictures.",
+        "Stable Diffusion 模型已移出显存。生成图片前请先放回。",
+    ),
+    "card_back": ("Put the Stable Diffusion model back", "放回 Stable Diffusion 模型"),
+    "card_busy": (
+        "The WebUI is making pictures. Try again when it is done.",
+        "WebUI 正在生成图片，请稍后再试。",
+    ),
     # Errors.
     "open_video_first": ("Open a video first.", "请先打开视频。"),
     "scan_first": ("Find the people of this video first.", "请先查找视频中的人物。"),

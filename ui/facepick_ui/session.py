@@ -191,6 +191,8 @@ class Session:
         at_seconds: the moment that is looked at.
         watched: newest job of each kind, ``scan``, ``render``, ``preview`` and ``fetch``, and of
             each player that waits for a proxy.
+        asked_room: the render or preview that waits for room on the graphics card; not stored.
+        card_note: what the newest of them takes of the card, as HTML; not stored.
         finished: jobs whose end this page has shown.
         watcher: number of the newest loop that watches jobs; older ones end.
         lock: held while a job is being started, so that a double click starts one.
@@ -212,6 +214,8 @@ class Session:
     errand: Errand | None = None
     at_seconds: float = 0.0
     watched: dict[str, str] = field(default_factory=dict)
+    asked_room: dict[str, Any] | None = None
+    card_note: str = ""
     finished: set[str] = field(default_factory=set)
     watcher: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -535,6 +535,7 @@ class _Layout:
             self.add(
                 "stop", "Button", words="stop", variant="stop", interactive=False, min_width=150
             )
+        self.html("card_note", visible=False)
         self.html("progress", visible=False)
         self.add(
             "preview_video", "Video", words="preview_video", interactive=False, visible=False,

@@ -65,6 +65,22 @@ class Host(Protocol):
         """One of `facepick.models.device.DEVICES`."""
         ...
 
+    def can_unload(self) -> bool:
+        """Whether the host has models of its own on the device that `unload` would take off it."""
+        ...
+
+    def unload(self) -> bool:
+        """Take the host's own models off the device; False when it is working with them."""
+        ...
+
+    def can_load_back(self) -> bool:
+        """Whether `unload` was called and the host does not load its models again by itself."""
+        ...
+
+    def load_back(self) -> bool:
+        """Put them back; False when the host is working."""
+        ...
+
     def language(self) -> str | None:
         """``en`` or ``zh``, or None to follow the browser."""
         ...

@@ -57,6 +57,18 @@ class StandaloneHost:
     def device(self) -> str:
         return os.environ.get("FACEPICK_DEVICE") or self.device_name
 
+    def can_unload(self) -> bool:
+        return False
+
+    def unload(self) -> bool:
+        return True
+
+    def can_load_back(self) -> bool:
+        return False
+
+    def load_back(self) -> bool:
+        return True
+
     def language(self) -> str | None:
         return self.language_name
 

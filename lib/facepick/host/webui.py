@@ -11,6 +11,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,27 @@ class WebuiHost:
         find = getattr(host_module("devices"), "get_optimal_device_name", None)
         return str(find()) if callable(find) else "auto"
 
+    def can_unload(self) -> bool:
+        return not _unloaded and _sd_model() is not None and _sd_function("unload_model_weights")
+
+    def unload(self) -> bool:
+        """Called in the server's own process, after a click of the user; see `Host.unload`."""
+        if not _while_idle("unload_model_weights"):
+            return False
+        # Forge loads what it needs by itself, and says so by a function that does nothing.
+        if not _is_forge():
+            _unloaded.append(_sd_model())
+        return True
+
+    def can_load_back(self) -> bool:
+        return bool(_unloaded) and _sd_function("send_model_to_device")
+
+    def load_back(self) -> bool:
+        if not _while_idle("send_model_to_device", *_unloaded):
+            return False
+        _unloaded.clear()
+        return True
+
     def language(self) -> str | None:
         chosen = str(self.option("facepick_language", "auto"))
         if chosen in ("en", "zh"):
@@ -252,6 +274,37 @@ def may_write(folder: Path) -> bool:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK)
+
+
+_unloaded: list[Any] = []
+"""The model that was taken off the card, where the host will not put it back by itself: A1111 fails
+at the next picture until somebody does."""
+
+
+def _sd_model() -> Any:
+    """The host's checkpoint in memory; None when it has none.
+
+    Not ``shared.sd_model``, which would load one.
+    """
+    return getattr(getattr(host_module("sd_models"), "model_data", None), "sd_model", None)
+
+
+def _sd_function(name: str) -> bool:
+    return callable(getattr(host_module("sd_models"), name, None))
+
+
+def _while_idle(name: str, *arguments: Any) -> bool:
+    """Call a function of the host's ``sd_models`` unless the host makes a picture just now."""
+    state = getattr(host_module("shared"), "state", None)
+    if getattr(state, "job", "") or getattr(state, "job_count", 0) > 0:
+        return False
+    lock = getattr(host_module("call_queue"), "queue_lock", None) or nullcontext()
+    with lock:
+        getattr(host_module("sd_models"), name)(*arguments)
+        collect = getattr(host_module("devices"), "torch_gc", None)
+        if callable(collect):
+            collect()
+    return True
 
 
 def _is_forge() -> bool:

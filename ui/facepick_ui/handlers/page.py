@@ -124,6 +124,7 @@ class Handlers(Video, KnownPeople):
         for name, key in self.page.hints.items():
             changes.setdefault(name, {})["value"] = views.hint(key, session.language)
         changes.update(self._results(session))
+        changes.update(self._card(session))
         changes.update(self._jobs(session))
         return changes
 
@@ -254,6 +255,7 @@ class Handlers(Video, KnownPeople):
             "get": self._get_model,
             "proxy": self._make_proxy,
             "noproxy": self._cancel_proxy,
+            "card": self._make_room,
         }
         handler = known.get(verb)
         return {} if handler is None else handler(session, argument)

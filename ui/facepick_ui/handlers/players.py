@@ -56,7 +56,8 @@ class Players(Base):
     def _shown_note(self, session: Session, path: str) -> str:
         info = self.app.facts(path)
         words = messages.text("proxy_shown", session.language, codec=info.codec)
-        return views.paragraph(words)
+        # style.css takes gradio's scissors away: they would cut the copy, not the file.
+        return f'<div class="facepick-small-copy">{views.paragraph(words)}</div>'
 
     def _start_proxy(self, session: Session, name: str, path: str) -> JobRecord:
         self._stop_proxy(session, name)

@@ -14,6 +14,7 @@ from facepick_ui import views
 from facepick_ui.compat import Changes
 from facepick_ui.flow_panels import changed_values
 from facepick_ui.handlers.base import Say, asking, explained, is_file, shown, starting
+from facepick_ui.handlers.card import Card
 from facepick_ui.handlers.people import People
 from facepick_ui.session import Session
 from facepick_ui.uploads import plain_name
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Render"]
 
 
-class Render(People):
+class Render(People, Card):
     """The fourth card of the page."""
 
     @explained("what_problem")
@@ -103,6 +104,7 @@ class Render(People):
         self, session: Session, kind: str, plan: RenderPlan, how: Mapping[str, Any]
     ) -> JobRecord:
         """A child process that renders the plan, or previews it as `how` says."""
+        self._ask_for_room(session, kind, plan, how)
         told = as_notices(how.get("notices"))
         stored = {"kind": kind, "plan": plan.to_json(), "notices": [n.to_json() for n in told]}
         if kind == "render":
@@ -137,6 +139,7 @@ class Render(People):
         return {
             **self._models(session),
             **self._buttons(session),
+            **self._card(session),
             "render_note": shown(""),
             "progress": shown(views.progress_view(None, session.language)),
         }
