@@ -119,7 +119,7 @@ def sounds(media: Path, work: Path) -> None:
             sound_late=sound_late,
         )  # fmt: skip
         scan = scan_of_film(film)
-        for suffix in (".mkv", ".mov"):
+        for suffix, codec in ((".mkv", "flac"), (".mov", "pcm")):
             for what, output in jobs:
                 number += 1
                 registry, _ = still_registry()
@@ -133,7 +133,7 @@ def sounds(media: Path, work: Path) -> None:
                             speech=lines,
                         ),
                     ),
-                    encode=EncodeSettings(preset="ultrafast"),
+                    encode=EncodeSettings(preset="ultrafast", audio_codec=codec),
                     output=OutputSettings(**output),
                 )
                 folder = work / f"job{number}"

@@ -161,6 +161,30 @@ def test_a_plan_with_two_flows_in_one_encode(known: Path, clip: Path) -> None:
     assert all(p["frames_changed"] > 50 for p in report["people"])
 
 
+def test_what_was_asked_for_is_kept_as_a_plan(
+    known: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = known / "saved.json"
+    job = ("render", clip, "--person", "P1", "--flow", "hide", "--style", "pixelate")
+    assert run(*job, "-o", known / "one.mp4", "--save-plan", saved, "--original", "duck") == 0
+    plan = json.loads(saved.read_text())
+    assert (plan["format"], plan["output"]["original"]) == ("facepick-plan/2", "duck")
+    assert run("render", "--plan", saved, "-o", known / "two.mp4") == 0
+    first, second = (
+        json.loads((known / f"{n}.mp4.facepick.json").read_text())["frames"] for n in ("one", "two")
+    )
+    assert first == second
+    # Neither another plan nor what the result is made of is overwritten.
+    before = saved.read_text()
+    capsys.readouterr()
+    assert run(*job, "-o", known / "three.mp4", "--save-plan", saved) == 2
+    assert "there already" in capsys.readouterr().err
+    assert run(*job, "-o", known / "three.mp4", "--save-plan", clip, "--force") == 2
+    assert "overwrite" in capsys.readouterr().err
+    assert saved.read_text() == before
+    assert not (known / "three.mp4").exists()
+
+
 def test_corrections_are_kept(known: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("people", clip, "--rename", "P1=Anna") == 0
     assert "Anna" in capsys.readouterr().out

@@ -311,6 +311,10 @@ def test_what_is_no_json_object_is_refused(client: TestClient, content: bytes) -
         ("/renders", {"engine": "cover", "settings": {"margin": 1e300}}),
         ("/renders", {"flow": "lipsync", "engine": "rewrite"}),
         ("/renders", {"flow": "swap", "engine": "mesh"}),
+        ("/renders", {"output": {"soundtrack": "/etc/passwd"}}),
+        ("/renders", {"output": {"background": "/etc/passwd"}}),
+        ("/renders", {"output": {"original": "loud"}}),
+        ("/renders", {"output": {"separator": "touch {in}"}}),
         ("/previews", {"at": float("nan")}),
         ("/previews", {"seconds": float("inf")}),
         ("/previews", {"seconds": 10**400}),
@@ -334,6 +338,7 @@ def test_hostile_requests_get_a_sentence_and_start_nothing(
         "video": video,
         "assignments": [entry],
         "scan_settings": more.get("scan_settings", {}),
+        "output": more.get("output", {}),
     }
     # The standard library's JSON says what httpx would refuse to send.
     content = json.dumps({"plan": plan, "video": video, **more})

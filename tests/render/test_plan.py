@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.films import written_film
 from tests.render.test_geometry import scan_of, track
+from tests.sounds import silent_wav
 
 from facepick.engines.engine import SpeechLine
 from facepick.engines.registry import default_registry
@@ -113,3 +115,25 @@ def test_a_swap_needs_a_statement(tmp_path: Path) -> None:
         plan("  ").validate(scan, registry)
     assert "--i-have-the-right" in caught.value.sentence()
     plan("I have the right to use both faces.").validate(scan, registry)
+
+
+def test_the_plan_of_the_documentation_works(tmp_path: Path) -> None:
+    guide = Path(__file__).resolve().parents[2] / "docs" / "plans.md"
+    text = guide.read_text(encoding="utf-8")
+    (tmp_path / "plan.json").write_text(text.split("```json")[1].split("```")[0])
+    written_film(tmp_path / "clip.mp4", None, frames=5)
+    for name in ("one.wav", "two.wav", "stem.wav"):
+        silent_wav(tmp_path / name, 2.0)
+    plan = RenderPlan.load(tmp_path / "plan.json")
+    plan.validate_inputs(default_registry())
+    assert {Path(name).parent for name in (plan.video, *plan.files())} == {tmp_path}
+    assert plan.assignments[0].speech[1].cue_seconds == 1.4
+    # What is said of its keys is all that there is.
+    told = {
+        name.strip(" `")
+        for row in text.splitlines()
+        if row.startswith("| `")
+        for name in row.split("|")[1].split(",")
+    }
+    told = {name.rpartition(".")[2].removesuffix("[]") for name in told}
+    assert set(plan.to_json()) - told == {"content_hash"}

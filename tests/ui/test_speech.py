@@ -163,3 +163,32 @@ def test_what_was_found_out_goes_with_the_job(tab: Any, scanned: str, tmp_path: 
 def test_the_language_of_a_chinese_page_is_chinese(tab: Any) -> None:
     assert tab.page.words("zh")["lipsync_rewrite_language"]["value"] == "zh"
     assert tab.page.words("en")["lipsync_rewrite_language"]["value"] == "auto"
+
+
+def test_the_choices_of_the_original_are_words(tab: Any) -> None:
+    (widget,) = [w for w in tab.page.output_widgets if w.field.name == "original"]
+    assert dict(widget.words("en")["choices"])["replaced where there is new speech"] == "replace"
+    assert dict(widget.words("zh")["choices"])["全程静音"] == "mute"
+
+
+def test_a_finished_soundtrack_needs_no_speech(tab: Any, scanned: str, tmp_path: Path) -> None:
+    pick(tab, scanned, 0)
+    mix = str(silent_wav(tmp_path / "final mix.wav", 3.0))
+    session = tab.handlers.session(scanned)
+    values = plan_values(tab, flow="lipsync", style="rewrite", output_soundtrack=mix)
+    plan = tab.handlers._plan(session, values)
+    (item,) = plan.assignments
+    assert item.speech == ()
+    (line,) = plan.lines_of(item)
+    # The user's own copy, which no clean-up of the host removes.
+    assert Path(line.path).name == "final mix.wav"
+    assert line.path == plan.output.soundtrack != mix
+    # Lines without sounds are cut from it.
+    script = tmp_path / "lines.srt"
+    script.write_text("1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n")
+    values = plan_values(
+        tab, flow="lipsync", style="rewrite", output_soundtrack=mix, lines=[str(script)]
+    )
+    ((line,),) = [a.speech for a in tab.handlers._plan(session, values).assignments]
+    assert (line.start_seconds, line.offset_seconds, line.cue_seconds) == (1.0, 1.0, 1.0)
+    assert line.path == plan.output.soundtrack

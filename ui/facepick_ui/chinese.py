@@ -19,7 +19,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "Picture size": ("图片大小", "图片的大小，1 表示与遮挡范围一样大。"),
     "Under the picture": ("图片下方", "图片透明处用什么遮住人脸。"),
     # Lip sync.
-    "When silent": ("静音时", "新语音静音时：闭上嘴，或保留原画面。"),
+    "When silent": ("静音时", "新语音静音时：原声在说话但结果中已听不到处闭上嘴，或保留原画面。"),
     "Language of the text": (
         "文本的语言",
         "随语音给出的文字的语言，按 espeak-ng 的名称：en-us、de、fr、zh。auto 按文字判断："
@@ -30,7 +30,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "Smallest face": ("最小人脸", "比这更小的人脸不处理。"),
     "Face restoration model": ("人脸修复模型", "为重新生成的嘴部恢复细节；较慢，但只处理此人。"),
     "Code Former fidelity": ("CodeFormer 保真度", "1 贴近网络的结果，0 让 CodeFormer 自由发挥。"),
-    "When the speech is silent": ("语音静音时", "闭嘴：原视频在说话时合上嘴；保留：画面保持原样。"),
+    "When the speech is silent": (
+        "语音静音时",
+        "闭嘴：原声在说话但结果中已听不到时合上嘴；保留：画面保持原样。",
+    ),
     "Lip weight": ("口型权重", "嘴唇跟随声音的程度，即网络自身的权重。"),
     "Only mouth": ("仅嘴部", "只改变嘴唇及其周围，不动下巴和脸颊。"),
     "Mouth mask dilate": (

@@ -35,7 +35,8 @@ class MouthSettings:
     when_silent: str = setting(
         "close",
         label="When the speech is silent",
-        help="close: shut the mouth where the original talks; keep: leave the frame as it is.",
+        help="close: shut the mouth where the original talked and is no longer heard; keep: leave "
+        "the frame as it is.",
         choices=("close", "keep"),
     )
     only_mouth: bool = setting(

@@ -27,7 +27,8 @@ class RewriteSettings:
     when_silent: str = setting(
         "close",
         label="When silent",
-        help="While the new speech is silent: close the mouth, or keep the frame as it was filmed.",
+        help="While the new speech is silent: close the mouth where the original talked and is no "
+        "longer heard, or keep the frame as it was filmed.",
         choices=("close", "keep"),
     )
     language: str = setting(
