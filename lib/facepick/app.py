@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,21 +159,30 @@ class App:
             self._facts[key] = found
         return self._facts[key]
 
-    def notices(self, plan: RenderPlan) -> tuple[Notice, ...]:
+    def notices(self, plan: RenderPlan, *, given: Collection[str] = ()) -> tuple[Notice, ...]:
         """What can be said of a plan before the video is looked through.
 
         Of speech that the video is too short for this goes by the length that the file declares;
         a render says it exactly.
 
+        Args:
+            given: names of output settings that were asked for, whatever their value.
+
         Raises:
             VideoOpenError, NoAudioError, UserInputError: as `facepick.render.sound`.
         """
-        from facepick.render.notices import cut_notices, speech_notices
+        from facepick.render.notices import cut_notices, sound_notices, speech_notices
         from facepick.render.sound import unheard_speech
 
-        seconds = self.probe(plan.video).duration_seconds
-        unheard = () if seconds is None else unheard_speech(plan, seconds)
-        return (*speech_notices(plan, self.registry), *cut_notices(unheard))
+        info = self.probe(plan.video)
+        told = speech_notices(plan, self.registry)
+        if info.duration_seconds is None:
+            return told
+        return (
+            *told,
+            *sound_notices(plan, info.duration_seconds, has_sound=bool(info.audio), given=given),
+            *cut_notices(unheard_speech(plan, info.duration_seconds)),
+        )
 
     def find_people(
         self,

@@ -59,6 +59,28 @@ SENTENCES: dict[str, str] = {
         "The last {seconds:.1f} s of {file} are left out: the video ends before. Make it longer "
         "with --length freeze, loop or bounce."
     ),
+    # Of what is heard.
+    "music_drops_out": (
+        "During the lines music and effects of the original are off with its voices. --original "
+        "duck only lowers them; --background takes a stem of music and effects, and --separate "
+        "voices makes one."
+    ),
+    "line_too_long": "{file} is {seconds:.1f} s longer than its line at {start:.1f} s.",
+    "options_unused": (
+        "{file} is the sound of the result as it is; {options} and loudness do not apply."
+    ),
+    "background_whole": (
+        "{file} is heard in the original's place all the time; {options} does not apply."
+    ),
+    "nothing_to_separate": (
+        "The original is kept in the lines as it was; --separate does not apply."
+    ),
+    "sound_too_short": "{file} ends {seconds:.1f} s before the video; the rest is silent.",
+    "sound_too_long": "The last {seconds:.1f} s of {file} are left out: the video ends before.",
+    "picture_stretched": (
+        "The picture is played {factor:.2f} times as long, to end with the speech. The original's "
+        "sound cannot go with it and is left out."
+    ),
     "no_voice": "{who}: no voice is heard in the speech while the person is seen.",
     "no_mouths": (
         "{who}: nothing was changed, for the clip shows this mouth too rarely or too small to "

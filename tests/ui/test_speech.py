@@ -176,7 +176,7 @@ def test_a_finished_soundtrack_needs_no_speech(tab: Any, scanned: str, tmp_path:
     mix = str(silent_wav(tmp_path / "final mix.wav", 3.0))
     session = tab.handlers.session(scanned)
     values = plan_values(tab, flow="lipsync", style="rewrite", output_soundtrack=mix)
-    plan = tab.handlers._plan(session, values)
+    plan, _ = tab.handlers._plan(session, values)
     (item,) = plan.assignments
     assert item.speech == ()
     (line,) = plan.lines_of(item)
@@ -189,6 +189,6 @@ def test_a_finished_soundtrack_needs_no_speech(tab: Any, scanned: str, tmp_path:
     values = plan_values(
         tab, flow="lipsync", style="rewrite", output_soundtrack=mix, lines=[str(script)]
     )
-    ((line,),) = [a.speech for a in tab.handlers._plan(session, values).assignments]
+    ((line,),) = [a.speech for a in tab.handlers._plan(session, values)[0].assignments]
     assert (line.start_seconds, line.offset_seconds, line.cue_seconds) == (1.0, 1.0, 1.0)
     assert line.path == plan.output.soundtrack

@@ -539,6 +539,31 @@ _NOTICES: dict[str, tuple[str, str]] = {
         "{file} 的最后 {seconds:.1f} 秒将被略去：视频在此之前结束。可在“语音更长时”中选择循环、"
         "往返或定格来延长视频。",
     ),
+    "music_drops_out": (
+        "Where there is new speech, music and effects of the original are off with its voices. "
+        "Choose “lowered where there is new speech”, or add a stem of music and effects.",
+        "有新语音处，原声的音乐与音效会随人声一起关闭。可选择“有新语音处压低”，或提供配乐与音效轨。",
+    ),
+    "line_too_long": ("", "{file} 比 {start:.1f} 秒处的台词长 {seconds:.1f} 秒。"),
+    "options_unused": (
+        "{file} is the sound of the result as it is; the other choices of sound do not apply.",
+        "{file} 原样成为结果的声音，其他声音选项不起作用。",
+    ),
+    "background_whole": (
+        "{file} is heard in the original's place all the time; what is chosen for the original "
+        "sound does not apply.",
+        "{file} 全程代替原声，“原声”的选项不起作用。",
+    ),
+    "nothing_to_separate": (
+        "The original is kept as it was; separating does not apply.",
+        "原声保持原样，分离不起作用。",
+    ),
+    "sound_too_short": ("", "{file} 比视频短 {seconds:.1f} 秒，其余部分无声。"),
+    "sound_too_long": ("", "{file} 的最后 {seconds:.1f} 秒将被略去：视频在此之前结束。"),
+    "picture_stretched": (
+        "",
+        "画面播放时长变为 {factor:.2f} 倍，与语音同时结束。原声无法随之变化，因此不再听到。",
+    ),
     "no_voice": ("", "{who}：此人出现时，语音中听不到人声。"),
     "no_mouths": (
         "",

@@ -658,7 +658,8 @@ class _Wiring:
         self._dependent_settings()
         plan = self.page.plan_names()
         # `change`: a recording, and a file taken away, have no event of their own in gradio 3.
-        for name in (*SPEECH_PARTS, "phones", "style", "output_length", "output_soundtrack"):
+        sound = [f"output_{name}" for name in (*SPEECH_OUTPUT, *SOUND_FILES)]
+        for name in (*SPEECH_PARTS, "phones", "style", *sound):
             on(c[name].change, h.hear, plan, outputs=[c["speech_note"]])
         for name in {"speech_text", "lipsync_rewrite_language"} & set(c):
             on(c[name].blur, h.hear, plan, outputs=[c["speech_note"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, tell, watched
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from facepick.app import App
     from facepick.jobs.job import JobRecord
     from facepick.jobs.workspace import Workspace
+    from facepick.notices import Notice
 
 __all__ = ["build_jobs", "do_job", "tell_result"]
 
@@ -44,7 +46,8 @@ def build_jobs(parser: argparse.ArgumentParser) -> None:
     prune.set_defaults(handler=_jobs_prune)
 
 
-def do_job(app: App, workspace: Workspace, progress: str) -> int:
+def do_job(app: App, workspace: Workspace, progress: str, *, told: Sequence[Notice] = ()) -> int:
+    """Do a job in this process and print what it has made; what was told before is not repeated."""
     if progress == "jsonl":
         print_json({"event": "started", "job": workspace.id})
     # If this process is killed before it is its turn, the job does not count as waiting.
@@ -54,13 +57,13 @@ def do_job(app: App, workspace: Workspace, progress: str) -> int:
             record = app.run(workspace, progress=sink, cancel=token)
         except Cancelled:
             raise Cancelled(f"Stopped. Go on with: facepick jobs resume {workspace.id}") from None
-    tell_result(record, progress)
+    tell_result(record, progress, told=told)
     return 0
 
 
-def tell_result(record: JobRecord, progress: str) -> None:
+def tell_result(record: JobRecord, progress: str, *, told: Sequence[Notice] = ()) -> None:
     """Print what a job that is done has made, and on stderr what a user may not expect of it."""
-    tell(record.notices, progress)
+    tell((n for n in record.notices if n not in told), progress)
     if progress == "jsonl":
         print_json({"event": "done", "job": record.id, **record.result})
         return

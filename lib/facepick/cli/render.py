@@ -11,6 +11,7 @@ from facepick.cli.console import make_app, tell, watched
 from facepick.cli.jobs import do_job
 from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids, number
 from facepick.errors import SettingsError, UserInputError
+from facepick.notices import without_repeats
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -353,10 +354,18 @@ def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
     return path
 
 
-def _check_speech(app: App, plan: RenderPlan, notices: Sequence[Notice], progress: str) -> None:
-    """Refuse speech without sound, and tell what will not be heard or used, before a long job."""
+def _told(
+    app: App, plan: RenderPlan, notices: Sequence[Notice], options: argparse.Namespace
+) -> tuple[Notice, ...]:
+    """Refuse speech without sound, and tell what will not be heard or used, before a long job.
+
+    Returns:
+        What was told.
+    """
     plan.validate_inputs(app.registry)
-    tell((*notices, *app.notices(plan)), progress)
+    told = without_repeats((*notices, *app.notices(plan, given=_output(options))))
+    tell(told, options.progress)
+    return told
 
 
 def _app(options: argparse.Namespace) -> App:
@@ -374,10 +383,10 @@ def _render(options: argparse.Namespace) -> int:
     plan, notices = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
-    _check_speech(app, plan, notices, options.progress)
-    job = app.new_render_job(plan, out, notices=notices)
+    told = _told(app, plan, notices, options)
+    job = app.new_render_job(plan, out, notices=told)
     _save_plan(options, plan)
-    return do_job(app, job, options.progress)
+    return do_job(app, job, options.progress, told=told)
 
 
 def _preview(options: argparse.Namespace) -> int:
@@ -385,7 +394,7 @@ def _preview(options: argparse.Namespace) -> int:
     plan, notices = _plan(app, options)
     app.probe(plan.video)
     out = _out(options, plan)
-    _check_speech(app, plan, notices, options.progress)
-    job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds, notices=notices)
+    told = _told(app, plan, notices, options)
+    job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds, notices=told)
     _save_plan(options, plan)
-    return do_job(app, job, options.progress)
+    return do_job(app, job, options.progress, told=told)

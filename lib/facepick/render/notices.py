@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from facepick.engines.engine import SpeechLine
 from facepick.engines.registry import EngineRegistry
 from facepick.media.dub import line_seconds
-from facepick.notices import Notice, as_notices, notices_of_result, without_repeats
+from facepick.media.timeline import KEEPS_LENGTH
+from facepick.notices import Fact, Notice, as_notices, notices_of_result, without_repeats
 from facepick.people.identity import Identity, Scan
 from facepick.progress import CancelToken, never
-from facepick.render.plan import Assignment, RenderPlan
+from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 from facepick.render.report import Tally
-from facepick.render.sound import Unheard
+from facepick.render.sound import LEAST_UNHEARD_SECONDS, Unheard, stretch_of
 from facepick.settings import from_mapping
+
+LEAST_TOLD_SECONDS = 0.5
+"""Mixes and stems end some frames before or after the picture."""
 
 __all__ = [
     "cut_notices",
@@ -24,6 +31,7 @@ __all__ = [
     "engine_notices",
     "notices_of_report",
     "off_screen_notices",
+    "sound_notices",
     "speech_notices",
 ]
 
@@ -51,6 +59,83 @@ def cut_notices(unheard: Iterable[Unheard]) -> tuple[Notice, ...]:
         )
         for entry in unheard
     )
+
+
+SOUND_OPTIONS = ("original", "background", "separate")
+"""Of the output's settings those that a finished soundtrack leaves nothing to do."""
+
+
+def sound_notices(
+    plan: RenderPlan,
+    seconds: Fraction | float,
+    *,
+    has_sound: bool,
+    given: Collection[str] = (),
+    cancel: CancelToken = never,
+) -> tuple[Notice, ...]:
+    """What a listener may not expect of the result.
+
+    Args:
+        seconds: length of the video.
+        has_sound: whether the video has sound of its own.
+        given: names of output settings that were asked for, whatever their value.
+
+    Raises:
+        NoAudioError, VideoOpenError, UserInputError: a file cannot be heard.
+    """
+    output = plan.output
+    lines = [line for item in plan.assignments for line in plan.lines_of(item)]
+    if not plan.has_speech:
+        return ()
+    found: list[Notice] = []
+    usual = OutputSettings()
+    asked = [
+        name
+        for name in SOUND_OPTIONS
+        if name in given or getattr(output, name) != getattr(usual, name)
+    ]
+    options = ", ".join(f"--{name}" for name in asked)
+    brought = output.soundtrack or output.background
+    if output.soundtrack and asked:
+        file = Path(output.soundtrack).name
+        found.append(Notice(code="options_unused", facts={"file": file, "options": options}))
+    elif output.background and not output.soundtrack:
+        words = [f"--original {output.original}"] if output.original in ("duck", "keep") else []
+        words += ["--separate"] if "separate" in asked else []
+        if words:
+            facts = {"file": Path(output.background).name, "options": ", ".join(words)}
+            found.append(Notice(code="background_whole", facts=facts))
+    elif output.separate == "voices" and output.original == "keep":
+        found.append(Notice(code="nothing_to_separate"))
+    stretch = Fraction(1)
+    if output.length == "remap":
+        stretch = stretch_of(plan, Fraction(seconds), cancel=cancel)
+        if stretch != 1 and not brought and has_sound:
+            factor: dict[str, Fact] = {"factor": round(float(stretch), 3)}
+            found.append(Notice(code="picture_stretched", facts=factor))
+    elif output.original == "replace" and output.separate == "none" and has_sound and not brought:
+        found.append(Notice(code="music_drops_out"))
+    if brought and not (output.soundtrack and any(not item.speech for item in plan.assignments)):
+        # Of a mix that the lips follow it is told as of speech.
+        over = float(line_seconds(SpeechLine(path=brought), cancel=cancel) - seconds * stretch)
+        code = "sound_too_long" if over > 0 else "sound_too_short"
+        told = (over < 0 or output.length in KEEPS_LENGTH) and abs(over) >= LEAST_TOLD_SECONDS
+        if told:
+            ends: dict[str, Fact] = {"file": Path(brought).name, "seconds": round(abs(over), 1)}
+            found.append(Notice(code=code, facts=ends))
+    for line in sorted(lines, key=lambda n: n.start_seconds):
+        if line.cue_seconds is None:
+            continue
+        over = float(line_seconds(line, cancel=cancel)) - line.cue_seconds
+        if over >= LEAST_UNHEARD_SECONDS:
+            found.append(
+                Notice(
+                    code="line_too_long",
+                    start=line.start_seconds,
+                    facts={"file": Path(line.path).name, "seconds": round(over, 2)},
+                )
+            )
+    return tuple(found)
 
 
 def off_screen_notices(

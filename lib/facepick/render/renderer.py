@@ -51,6 +51,7 @@ from facepick.render.notices import (
     end_notices,
     engine_notices,
     off_screen_notices,
+    sound_notices,
     speech_notices,
 )
 from facepick.render.nudity import NudityCheck, check_before_swap
@@ -64,7 +65,7 @@ from facepick.render.report import (
     sidecar_of,
     tallied,
 )
-from facepick.render.sound import Sound, Unheard, prepare_sound
+from facepick.render.sound import Sound, Unheard, prepare_sound, video_seconds
 from facepick.settings import fields_of, from_mapping, to_mapping
 
 if TYPE_CHECKING:
@@ -636,6 +637,12 @@ class Renderer:
             (
                 *self.notices,
                 *speech_notices(self.plan, self.registry),
+                *sound_notices(
+                    self.plan,
+                    video_seconds(self.scan),
+                    has_sound=bool(self.scan.video.audio),
+                    cancel=self.cancel,
+                ),
                 *cut_notices(self.sound.unheard),
                 *off_screen_notices(
                     self.plan.assignments, self.scan, part=self.part, cancel=self.cancel

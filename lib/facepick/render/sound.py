@@ -52,6 +52,7 @@ __all__ = [
     "Unheard",
     "original_of",
     "prepare_sound",
+    "stretch_of",
     "unheard_speech",
     "video_seconds",
 ]
@@ -262,7 +263,7 @@ def prepare_sound(
     last = end - shown[-1]
     mode = cast(LengthMode, plan.output.length)
     soundtrack = Path(plan.output.soundtrack) if plan.output.soundtrack else None
-    stretch = _stretch(plan, whole_seconds, soundtrack, cancel)
+    stretch = stretch_of(plan, whole_seconds, cancel=cancel)
     begins = (int(scan.pts[start]) - int(scan.pts[0])) * base * stretch
     by_assignment = [_moved(plan.lines_of(item), begins, cancel) for item in plan.assignments]
     lines = tuple(line for group in by_assignment for line in group)
@@ -340,19 +341,21 @@ def prepare_sound(
     )
 
 
-def _stretch(
-    plan: RenderPlan, seconds: Fraction, soundtrack: Path | None, cancel: CancelToken
-) -> Fraction:
+def stretch_of(plan: RenderPlan, seconds: Fraction, *, cancel: CancelToken = never) -> Fraction:
     """How many times slower the picture is shown, so that it ends with the speech.
+
+    Args:
+        seconds: length of the video.
 
     Raises:
         UserInputError: beyond what anybody would look at.
+        NoAudioError, VideoOpenError: a file has no sound.
     """
     if plan.output.length != "remap":
         return Fraction(1)
     lines = [line for item in plan.assignments for line in plan.lines_of(item)]
-    if soundtrack is not None:
-        lines = [SpeechLine(path=str(soundtrack))]
+    if plan.output.soundtrack:
+        lines = [SpeechLine(path=plan.output.soundtrack)]
     end = lines_end_seconds(lines, cancel=cancel)
     if not end:
         return Fraction(1)

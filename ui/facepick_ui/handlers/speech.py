@@ -13,6 +13,7 @@ from facepick.engines.engine import SpeechLine
 from facepick.notices import Notice
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings
+from facepick.settings import from_mapping
 from facepick_ui import views
 from facepick_ui.compat import Changes, path_of, paths_of
 from facepick_ui.flow_panels import changed_values
@@ -125,11 +126,17 @@ class Speech(Base):
     def hear(self, session: Session, *values: Any) -> Changes:
         """Who is heard when, as the panel stands, and what people should know of it."""
         from facepick.media.dub import line_seconds
-        from facepick.render.notices import cut_notices, off_screen_notices, speech_notices
+        from facepick.render.notices import (
+            cut_notices,
+            off_screen_notices,
+            sound_notices,
+            speech_notices,
+        )
         from facepick.render.sound import unheard_speech, video_seconds
 
         named = self.page.plan_values(values)
-        given = named["speech"] or named["recording"] or named["lines"]
+        sounds = ("speech", "recording", "lines", "output_soundtrack")
+        given = any(named[name] for name in sounds)
         if session.scan is None or session.video is None or not session.picked or not given:
             return {"speech_note": shown("")}
         panels = [
@@ -154,7 +161,8 @@ class Speech(Base):
                 )
         rows.sort(key=lambda row: float(row["start"]))
         settings = changed_values(panel.widgets, [named[w.name] for w in panel.widgets])
-        length = str(named["output_length"])
+        chosen = self.page.output_widgets
+        output = changed_values(chosen, [named[w.name] for w in chosen])
         plan = self.app.make_plan(
             session.video,
             [
@@ -167,12 +175,14 @@ class Speech(Base):
                 )
                 for who, lines in spoken
             ],
-            output=OutputSettings(length=length),
+            output=from_mapping(OutputSettings, output),
         )
+        seconds = video_seconds(session.scan)
         notices = (
             *told,
             *speech_notices(plan, self.app.registry),
-            *cut_notices(unheard_speech(plan, video_seconds(session.scan))),
+            *sound_notices(plan, seconds, has_sound=bool(session.scan.video.audio)),
+            *cut_notices(unheard_speech(plan, seconds)),
             *off_screen_notices(plan.assignments, session.scan),
         )
         note = views.speech_view(rows, session.language)
