@@ -17,7 +17,15 @@ def facts_of(template: str) -> set[str]:
 
 
 def example(code: str) -> Notice:
-    numbers = {"seconds": 1.25, "end": 9.0, "lines": 3, "phones": 2, "all": 30, "parts": 4}
+    numbers = {
+        "seconds": 1.25,
+        "end": 9.0,
+        "lines": 3,
+        "phones": 2,
+        "all": 30,
+        "parts": 4,
+        "factor": 1.5,
+    }
     facts = {name: numbers.get(name, f"<{name}>") for name in facts_of(SENTENCES[code]) - {"start"}}
     return Notice(code=code, facts=facts, person="P1", start=1.5)
 
