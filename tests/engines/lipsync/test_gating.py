@@ -139,3 +139,46 @@ def test_silent_speech_touches_nothing(vad_model: Path) -> None:
     silence = Speech(samples=np.zeros(32_000, np.float32))
     gating = gating_of(silence, when_silent="close", mouth=TALKED, vad_model=vad_model)
     assert gating == Gating(speak=())
+
+
+def test_no_mouth_is_shut_under_its_own_voice(jfk: np.ndarray, vad_model: Path) -> None:
+    def gating(*heard: tuple[float, float]) -> Gating:
+        speech = Speech(
+            samples=after(4.0, jfk), original=after(0.0, jfk), original_heard=tuple(heard)
+        )
+        return gating_of(speech, when_silent="close", mouth=TALKED, vad_model=vad_model)
+
+    times = np.arange(0, 2.5, 0.01)
+    shut = [t for t in times if gating().at(t).weight > 0]
+    assert min(shut) < 0.5
+    assert max(shut) > 2.0
+    assert gating((0.0, 60.0)).close == ()
+    # Half shut counts, too, and so does the time that a frame stays on screen.
+    for a, b in ((0.0, 1.2), (1.2, 7.0), (0.8, 1.5)):
+        partly = gating((a, b))
+        shut = [t for t in times if partly.at(t).weight > 0]
+        assert shut
+        assert not [t for t in shut if t < b and t + 0.05 > a]
+    assert gating((0.0, 60.0)).at(5.0).action == "speak"
+
+
+def test_in_a_mix_of_all_a_person_speaks_where_the_lips_moved(
+    jfk: np.ndarray, vad_model: Path
+) -> None:
+    mix = np.concatenate([jfk, jfk])  # speaks from 0.3 s and from 3.3 s
+    moving = np.where(np.arange(200) / 25 < 2.6, 0.05 * np.sin(np.arange(200)), 0.0)
+    mouth = FilmedMouth(
+        times=np.arange(200) / 25, opening=moving.astype(np.float32), shot=np.zeros(200, np.int64)
+    )
+    one, of_all = (
+        gating_of(
+            Speech(samples=mix, of_all=of_all),
+            when_silent="close",
+            mouth=lambda: mouth,
+            vad_model=vad_model,
+        )
+        for of_all in (False, True)
+    )
+    assert one.at(1.0).action == of_all.at(1.0).action == "speak"
+    assert one.at(4.5).action == "speak"
+    assert of_all.at(4.5).action == "keep"

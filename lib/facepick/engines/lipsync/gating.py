@@ -31,6 +31,8 @@ LEAD_SECONDS = 0.10
 TRAIL_SECONDS = 0.12
 # Three frames at 25 per second.
 FADE_SECONDS = 0.12
+# A frame is still on screen this long after its time, at 17 frames a second or more.
+SHOWN_SECONDS = 0.06
 # A dub begins and ends about where the original did.
 DUB_SECONDS = 0.3
 
@@ -122,11 +124,10 @@ def gating_of(
     speak = _widened(voiced, LEAD_SECONDS, TRAIL_SECONDS)
     close: tuple[Stretch, ...] = ()
     if when_silent == "close" and speech.original is not None:
-        # A mouth that is about to be closed, or opens again, is half shut for this long.
+        # A mouth that is about to be closed, or opens again, is half shut for so long.
+        away = FADE_SECONDS + SHOWN_SECONDS
         heard = _widened(
-            (Stretch(start, stop) for start, stop in speech.original_heard),
-            FADE_SECONDS,
-            FADE_SECONDS,
+            (Stretch(start, stop) for start, stop in speech.original_heard), away, away
         )
         if _covers(heard, len(speech.original) / Speech.SAMPLE_RATE):
             return Gating(speak=speak)
