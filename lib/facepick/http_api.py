@@ -99,6 +99,33 @@ def _saved(source: SavedSource) -> dict[str, Any]:
     return {"name": source.name, "photos": len(source.photos), "created": source.created}
 
 
+class _Elsewhere:
+    """ASGI application for what no route answers: any address below ours, any method.
+
+    Args:
+        routes: that there are.
+    """
+
+    def __init__(self, routes: Sequence[Any]) -> None:
+        self._known = tuple(routes)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        from fastapi.responses import JSONResponse
+
+        path, method = scope["path"], scope["method"]
+        here = {m for r in self._known if r.path_regex.fullmatch(path) for m in r.methods}
+        if here:
+            methods = ", ".join(sorted(here))
+            answer = JSONResponse(
+                {"error": f"{method} is not possible here; use {methods}."},
+                status_code=405,
+                headers={"allow": methods},
+            )
+        else:
+            answer = JSONResponse({"error": f"There is nothing at {path}."}, status_code=404)
+        await answer(scope, receive, send)
+
+
 def add_routes(server: Any, app: App) -> None:
     """Add the API to a FastAPI application.
 
@@ -108,6 +135,7 @@ def add_routes(server: Any, app: App) -> None:
     from fastapi import APIRouter, Request
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import FileResponse, JSONResponse
+    from starlette.routing import Route
 
     router = APIRouter(prefix=PREFIX, tags=["facepick"], route_class=guarded_route())
 
@@ -369,19 +397,5 @@ def add_routes(server: Any, app: App) -> None:
     by_job("/jobs/{job_id}/result", result, "GET")
     by_job("/jobs/{job_id}/cancel", lambda i: app.cancel_job(i).to_json(), "POST")
     by_job("/jobs/{job_id}/resume", lambda i: app.resume_job(i).to_json(), "POST")
-    known: list[Any] = list(router.routes)
-    every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-
-    def elsewhere(request):  # type: ignore[no-untyped-def]
-        path = request.url.path
-        allowed_here = {m for r in known if r.path_regex.fullmatch(path) for m in r.methods}
-        if allowed_here:
-            methods = ", ".join(sorted(allowed_here))
-            sentence = f"{request.method} is not possible here; use {methods}."
-            headers = {"allow": methods}
-            return JSONResponse({"error": sentence}, status_code=405, headers=headers)
-        return JSONResponse({"error": f"There is nothing at {path}."}, status_code=404)
-
-    elsewhere.__annotations__ = {"request": Request}
-    router.add_api_route("/{rest:path}", elsewhere, methods=every, include_in_schema=False)
     server.include_router(router)
+    server.router.routes.append(Route(PREFIX + "/{rest:path}", endpoint=_Elsewhere(router.routes)))

@@ -145,3 +145,16 @@ def test_a_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path: Path) -> Non
     for path in (pipe, Path("/dev/zero"), tmp_path, tmp_path / "a\0b"):
         with pytest.raises(UserInputError, match="cannot be read"):
             load_picture(path)
+
+
+@pytest.mark.parametrize("kind", [b"IDAT", b"tEXt", b"fcTL", b"eXIf"])
+def test_a_chunk_that_promises_more_than_the_file_holds_is_not_believed(
+    tmp_path: Path, image: np.ndarray, kind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenCV takes the promised memory, 2 GB, before it reads."""
+    data = cv2.imencode(".png", image)[1].tobytes()
+    path = tmp_path / "a.png"
+    path.write_bytes(data[:33] + b"\x7f\xff\xff\xf0" + kind + data[33:])
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("was decoded"))
+    with pytest.raises(UserInputError, match="damaged"):
+        load_picture(path)

@@ -399,6 +399,8 @@ def test_two_requests_for_one_name_get_two_files(client: TestClient, shared_medi
         ("GET", "/nowhere", None, 404),
         ("DELETE", "/jobs", None, 405),
         ("PUT", "/scans", "{}", 405),
+        ("BREW", "/engines", None, 405),
+        ("BREW", "/nowhere", None, 404),
         ("POST", "/scans", "{bad", 400),
         ("POST", "/scans", "[]", 400),
         ("POST", "/scans", '{"a": ' + "[" * 100_000, 400),

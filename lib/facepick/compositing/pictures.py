@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,10 @@ def load_picture(path: Path | str, *, keep_alpha: bool = False) -> BgrImage:
                 hint=f"Scale it down; at most {MAX_DECODED_BYTES // 10**6} MB are taken.",
             )
     flags = cv2.IMREAD_UNCHANGED if keep_alpha else cv2.IMREAD_COLOR
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
+    image = None
+    if _is_whole(data):
+        with suppress(cv2.error):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     # A photo may be turned upright by its EXIF data.
     if image is None or not any(head.is_of(image) for head in heads):
         raise UserInputError(f"{path.name} is damaged.", hint="Use another picture.")
@@ -121,6 +122,22 @@ def _heads(data: bytes) -> list[_Head]:
     if data[:3] == b"\xff\xd8\xff":
         return list(_jpeg_heads(data))
     return []
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a PNG holds what its chunks promise; true of other kinds.
+
+    OpenCV 4.11 and later take memory for a chunk before they read it: up to 2 GB for four bytes.
+    """
+    if data[:4] != b"\x89PNG":
+        return True
+    at = 8
+    while data[at + 4 : at + 8] != b"IEND":
+        # Length, kind, content and checksum.
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        if at + 12 > len(data):
+            return False
+    return True
 
 
 def _webp_heads(data: bytes) -> list[_Head]:
