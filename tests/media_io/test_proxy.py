@@ -95,9 +95,10 @@ def test_what_every_browser_plays(
 def test_a_proxy_has_every_frame_at_its_time(tmp_path: Path) -> None:
     times = [0, 1, 2, 5, 6, 7, 11, 12, 20, 21, 22, 30]
     video = write_video(tmp_path / "hevc.mp4", times=times)
-    out = tmp_path / "proxy.mp4"
-    make_proxy(video, out)
+    out, poster = tmp_path / "proxy.mp4", tmp_path / "poster.jpg"
+    make_proxy(video, out, poster=poster)
     assert playable_suffix(out) == ".mp4"
+    assert poster.read_bytes().startswith(b"\xff\xd8")
     before, after = shown(video), shown(out)
     assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=1e-4)
     assert [g for _, g in after] == pytest.approx([g for _, g in before], abs=3)

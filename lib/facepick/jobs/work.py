@@ -233,5 +233,11 @@ def proxy(
 ) -> Mapping[str, Any]:
     """Make the small copy that players show of a video."""
     store = ProxyStore(toolbox.cache / PROXIES)
-    made = store.make(Path(workspace.record().video), progress=progress, cancel=cancel)
+    poster = workspace.folder / "poster.jpg"
+
+    def report(step: Progress) -> None:
+        progress(replace(step, thumbnail=poster.name) if poster.is_file() else step)
+
+    video = Path(workspace.record().video)
+    made = store.make(video, poster=poster, progress=report, cancel=cancel)
     return {"out": str(made)}

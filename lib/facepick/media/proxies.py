@@ -124,12 +124,14 @@ class ProxyStore:
         self,
         video: Path,
         *,
+        poster: Path | None = None,
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> Path:
         """The proxy of a video, made when no file of this content has one.
 
         Args:
+            poster: see `make_proxy`.
             progress: stages ``read`` (bytes) and ``proxy``.
             cancel: looked at all the time.
 
@@ -144,7 +146,7 @@ class ProxyStore:
         proxy = place / _PROXY_NAME
         with locked(place / "lock", cancel):
             if not proxy.is_file():
-                make_proxy(video, proxy, progress=progress, cancel=cancel)
+                make_proxy(video, proxy, poster=poster, progress=progress, cancel=cancel)
         if key is not None and _key(video) == key:
             write_json(self.folder / f"{key}.json", {"format": _FORMAT, "proxy": content})
         os.utime(place)

@@ -82,6 +82,7 @@ def make_proxy(
     video: Path,
     out: Path,
     *,
+    poster: Path | None = None,
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> None:
@@ -93,6 +94,7 @@ def make_proxy(
     Args:
         video: any video that facepick reads.
         out: the MP4 file; it appears under its name only when it is whole.
+        poster: a JPEG of the first frame is written there at once; None for none.
         progress: the stage is ``proxy``, the units are milliseconds of the video.
         cancel: looked at for every packet.
 
@@ -110,7 +112,7 @@ def make_proxy(
             open_media(video) as source,
             av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as target,
         ):
-            _copy(info, source, target, progress, cancel)
+            _copy(info, source, target, poster, progress, cancel)
         publish(part, out)
     except (av.error.FFmpegError, OSError) as error:
         raise RenderError(
@@ -122,14 +124,19 @@ def make_proxy(
 
 
 def _copy(
-    info: VideoInfo, source: Any, target: Any, progress: ProgressSink, cancel: CancelToken
+    info: VideoInfo,
+    source: Any,
+    target: Any,
+    poster: Path | None,
+    progress: ProgressSink,
+    cancel: CancelToken,
 ) -> None:
     stream = video_stream(source, info.path)
     stream.thread_type = "AUTO"
     sound = _main_sound(info)
     streams = [stream] if sound is None else [stream, source.streams[sound.index]]
     origin = min([info.start_seconds, *([] if sound is None else [sound.start_seconds])])
-    picture = _Picture(info, stream, target, origin)
+    picture = _Picture(info, stream, target, origin, poster)
     voice = None if sound is None else _Sound(sound, streams[1], target, origin)
     milliseconds = None if not info.duration_seconds else int(1000 * info.duration_seconds)
     meter = ProgressMeter(progress, "proxy", milliseconds)
@@ -199,7 +206,10 @@ class _Picture:
         last: time of the newest frame in units of `_TIME_BASE`, or None.
     """
 
-    def __init__(self, info: VideoInfo, stream: Any, target: Any, origin: Fraction) -> None:
+    def __init__(
+        self, info: VideoInfo, stream: Any, target: Any, origin: Fraction, poster: Path | None
+    ) -> None:
+        self._poster = poster
         self._info = info
         self._base = stream_time_base(stream)
         self._origin = origin
@@ -255,6 +265,9 @@ class _Picture:
             when = max(when, self.last + 1)
         self.last = when
         small = self._scaled(frame)
+        if self._poster is not None:
+            _write_poster(small, self._poster)
+            self._poster = None
         small.pts, small.time_base = when, _TIME_BASE
         small.pict_type = 0  # what the decoder left there an encoder takes as an order
         yield from self._out.encode(small)
@@ -298,6 +311,14 @@ class _Picture:
             last = step
         graph.configure()
         return graph
+
+
+def _write_poster(frame: Any, path: Path) -> None:
+    import cv2
+
+    done, data = cv2.imencode(".jpg", frame.to_ndarray(format="bgr24"))
+    if done:
+        path.write_bytes(data.tobytes())
 
 
 class _Sound:
