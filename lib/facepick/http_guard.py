@@ -127,6 +127,10 @@ class Guard:
         if reason is not None:
             await _refuse(scope, send, 403, reason)
             return
+        if any(letter < " " for letter in scope["path"]):
+            # No file or job is called so, and a log has one line for each call.
+            await _refuse(scope, send, 400, "The address holds control characters.")
+            return
         if self._token is not None and not self._knows(scope, headers):
             await self._ask(scope, headers, send)
             return

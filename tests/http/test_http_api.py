@@ -472,6 +472,10 @@ def test_the_guard_stands_before_everything(path: str) -> None:
         assert list(answer.json()) == ["error"]
 
 
+def test_an_address_is_one_line() -> None:
+    assert _called(Guard(_page), path="/upload%0d%0aGET%20/").status_code == 400
+
+
 def test_a_link_to_the_page_may_be_followed_but_not_framed() -> None:
     link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
     assert _called(Guard(_page), sec_fetch_dest="document", **link).status_code == 200
