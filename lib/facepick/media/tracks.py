@@ -341,6 +341,7 @@ class _AudioCopy:
             samples = stream.codec_context.frame_size or 0
             base = Fraction(1, rate)
             expected: int | None = None
+            last: int | None = None
             for packet in continuous(container, stream, self._source):
                 self._cancel.raise_if_cancelled()
                 if not packet.size:
@@ -354,11 +355,15 @@ class _AudioCopy:
                 if samples and abs(length - samples) <= slack:
                     length = samples
                 at = round((start - self._clock.origin) / base)
-                # Sound that goes back in time (overlaps, a clock that begins anew) can be stored
-                # in no container: it follows what came before.
-                if expected is not None and at <= expected + slack:
-                    at = expected
-                expected = at + length
+                # Sound that goes back in time (a clock that begins anew) can be stored in no
+                # container: it follows what came before.  Where durations are not told (FLAC in
+                # AVI), the times are all there is.
+                if expected is not None and last is not None:
+                    if at <= last:
+                        at = max(expected, last + 1)
+                    elif expected > last and at <= expected + slack:
+                        at = expected
+                last, expected = at, at + length
                 if expected * base <= -self._PREROLL_SECONDS:
                     continue
                 if self._stop is not None and start >= self._stop:

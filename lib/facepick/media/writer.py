@@ -222,7 +222,8 @@ def _unkept(info: VideoInfo, part: Path) -> list[str]:
         log.debug("%s cannot be looked at: %s", part, error)
         return []
     lost = []
-    if found.sample_aspect_ratio != info.sample_aspect_ratio:
+    # Matroska tells the width that is shown, in whole pixels.
+    if abs(found.sample_aspect_ratio / info.sample_aspect_ratio - 1) > Fraction(1, 100):
         lost.append(f"sample aspect ratio {info.sample_aspect_ratio} (.mp4 keeps it)")
     pairs = ((t, getattr(info.color, t), getattr(found.color, t)) for t in _COLOUR_TAGS)
     # 2 is 'unspecified'; 0 is RGB for the matrix and reserved for the others.
@@ -236,7 +237,7 @@ def _unkept(info: VideoInfo, part: Path) -> list[str]:
         if new[2] < old[2]:
             lost.append(f"{old[2]} bits a sample (x264, x265 and av1 keep them)")
         if new[0] * new[1] > old[0] * old[1]:
-            lost.append("colours of every pixel (x264 and x265 keep them)")
+            lost.append("the full resolution of colours (x264 and x265 keep it)")
     if info.interlaced and not found.interlaced:
         lost.append("interlacing (x264 keeps it)")
     return lost
