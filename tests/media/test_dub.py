@@ -417,3 +417,14 @@ def test_the_loudness_of_surround_is_that_of_its_stereo(tmp_path: Path) -> None:
     stereo, rate = read_audio(film, channels=2)
     wanted = loudness(write_wav(tmp_path / "stereo.wav", stereo, rate))
     assert loudness(film, mixing=mixing.tolist()) == pytest.approx(wanted, abs=0.1)
+
+
+def test_speech_with_an_inverted_channel_is_heard(tmp_path: Path) -> None:
+    """The louder channel, not a sum of nothing."""
+    voice = noise(1, 48_000, 0.2)
+    path = write_wav(tmp_path / "inverted.wav", np.stack([voice, -voice], axis=1), 48_000)
+    plain = write_wav(tmp_path / "plain.wav", voice, 48_000)
+    heard, wanted = (
+        person_speech([SpeechLine(path=str(p))], seconds=1).samples for p in (path, plain)
+    )
+    assert np.abs(heard).mean() == pytest.approx(np.abs(wanted).mean(), rel=0.2)

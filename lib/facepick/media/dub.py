@@ -615,7 +615,8 @@ def _decoded(
     with open_media(path, wanted="sound") as container:
         layout = audio_stream(container, path, stream).codec_context.layout
         own = len(layout.channels) if layout is not None else channels
-    wide = own if own in (1, 2, channels) else min(channels, 2)
+    # Down to one channel there, where channels that cancel each other are told.
+    wide = own if channels > 1 and own in (1, 2, channels) else min(channels, 2)
     blocks = decode_audio(path, rate=rate, channels=wide, stream=stream, skip=skip, cancel=cancel)
     for block in blocks:
         yield AudioBlock(block.start, _spread(block.samples, channels))
