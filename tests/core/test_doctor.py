@@ -104,3 +104,15 @@ def test_a_package_of_the_webui_that_somebody_has_moved_is_named(tmp_path: Path)
     pins.unlink()
     assert doctor.host_pins(place) == []
     assert doctor.host_pins(tmp_path / "elsewhere") == []
+
+
+def test_espeak_is_looked_for_and_how_to_get_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = doctor._espeak()
+    assert (found.name, found.required) == ("espeak-ng", False)
+    assert found.ok is not bool(found.fix)
+    monkeypatch.setattr("facepick.engines.lipsync.rewrite.espeak.espeak_found", lambda: "")
+    (gone,) = doctor._espeak()
+    assert not gone.ok
+    assert "not installed" in gone.detail
+    for way in ("apt install", "brew install", "winget install", "pip install"):
+        assert way in gone.fix
