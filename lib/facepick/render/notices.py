@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from facepick.engines.engine import SpeechLine
 from facepick.engines.registry import EngineRegistry
@@ -26,6 +27,7 @@ LEAST_TOLD_SECONDS = 0.5
 """Mixes and stems end some frames before or after the picture."""
 
 __all__ = [
+    "Clock",
     "cut_notices",
     "end_notices",
     "engine_notices",
@@ -34,6 +36,21 @@ __all__ = [
     "sound_notices",
     "speech_notices",
 ]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Clock:
+    """What is shown when.
+
+    Attributes:
+        times: (n,) float64, seconds into the video of every output frame, rising.
+        sources: (n,) int64, the source frame that it shows.
+        end: seconds at which the last one is over.
+    """
+
+    times: npt.NDArray[np.float64]
+    sources: npt.NDArray[np.int64]
+    end: float
 
 
 def speech_notices(plan: RenderPlan, registry: EngineRegistry) -> tuple[Notice, ...]:
@@ -142,22 +159,25 @@ def off_screen_notices(
     assignments: Sequence[Assignment],
     scan: Scan,
     *,
-    part: tuple[int, int] | None = None,
+    clock: Clock | None = None,
     cancel: CancelToken = never,
 ) -> tuple[Notice, ...]:
     """Lines during which their person is never on screen.
 
     Args:
-        part: the half-open part of the source that is rendered, in frames; None for all of it.
-            Other lines are passed over.
+        clock: what is shown when; None for the source as it is.  Lines that begin outside of it
+            are passed over.
 
     Raises:
         NoAudioError, VideoOpenError, UserInputError: a line's file cannot be heard.
     """
-    first, stop = part or (0, scan.frames)
-    times = (scan.pts - scan.pts[0]) * float(scan.video.time_base)
-    edge = float(times[-1]) + scan.duration_pts * float(scan.video.time_base)
-    begin, end = float(times[first]), edge if stop >= scan.frames else float(times[stop])
+    if clock is None:
+        times = (scan.pts - scan.pts[0]) * float(scan.video.time_base)
+        clock = Clock(
+            times=times,
+            sources=np.arange(scan.frames),
+            end=float(times[-1]) + scan.duration_pts * float(scan.video.time_base),
+        )
     found = []
     for item in assignments:
         if not item.speech:
@@ -166,15 +186,16 @@ def off_screen_notices(
             shown = np.zeros(scan.frames, bool)
             for track in scan.tracks_of(person.id):
                 shown[track.frames] = True
+            seen = shown[clock.sources]
             for line in item.speech:
                 seconds = float(line_seconds(line, cancel=cancel))
                 a, b = line.start_seconds, line.start_seconds + seconds
-                if a < begin or b <= begin or a >= end:
+                if not clock.times[0] <= a < clock.end:
                     continue
                 # The frame that is shown when the line begins counts, too.
-                low = max(0, int(np.searchsorted(times, a, side="right")) - 1)
-                high = int(np.searchsorted(times, b, side="left"))
-                if not shown[low:high].any():
+                low = max(0, int(np.searchsorted(clock.times, a, side="right")) - 1)
+                high = int(np.searchsorted(clock.times, b, side="left"))
+                if not seen[low:high].any():
                     found.append(
                         Notice(
                             code="line_off_screen",

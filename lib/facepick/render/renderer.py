@@ -47,6 +47,7 @@ from facepick.render.footage import PersonFootage, crop_region
 from facepick.render.geometry import FaceState
 from facepick.render.label import LABEL_SECONDS, Label
 from facepick.render.notices import (
+    Clock,
     cut_notices,
     end_notices,
     engine_notices,
@@ -621,6 +622,17 @@ class Renderer:
             notices=notices,
         )
 
+    @property
+    def _clock(self) -> Clock:
+        """What is shown when, on the clock of the plan's lines."""
+        pts = self.scan.pts
+        begin = float(int(pts[self.part[0]] - pts[0]) * self.scan.video.time_base)
+        return Clock(
+            times=self.sound.times + begin,
+            sources=self.sources,
+            end=float(self.sound.seconds) + begin,
+        )
+
     def _all_notices(
         self,
         work: Sequence[_Work],
@@ -645,7 +657,7 @@ class Renderer:
                 ),
                 *cut_notices(self.sound.unheard),
                 *off_screen_notices(
-                    self.plan.assignments, self.scan, part=self.part, cancel=self.cancel
+                    self.plan.assignments, self.scan, clock=self._clock, cancel=self.cancel
                 ),
                 *(notice for group in told for notice in group),
                 *end_notices(self.scan, tallies, left_out, speaking),

@@ -17,7 +17,7 @@ from facepick.media.video import VideoInfo
 from facepick.people.identity import Identity, Scan
 from facepick.people.selection import Selection
 from facepick.people.track import FaceTrack
-from facepick.render.notices import off_screen_notices
+from facepick.render.notices import Clock, off_screen_notices
 from facepick.render.plan import Assignment
 from facepick.shots.shot import Shot
 
@@ -139,7 +139,11 @@ def test_lines_of_somebody_who_is_not_there(tmp_path: Path) -> None:
         ("line_off_screen", "P1", 4.0, "Anna"),
         ("line_off_screen", "P2", 10.0, "李明"),
     ]
-    assert off_screen_notices(items, TWO, part=(0, 90)) == ()
+    first = Clock(times=np.arange(90) / 25, sources=np.arange(90), end=3.6)
+    assert off_screen_notices(items, TWO, clock=first) == ()
+    # Shown three times slower, P1 is there for 12 s, and P2 from then on.
+    slow = Clock(times=np.arange(300) * 0.12, sources=np.arange(300), end=36.0)
+    assert [n.start for n in off_screen_notices(items, TWO, clock=slow)] == [7.0, 10.0]
     # A line that is mostly there is none of these.
     early = [replace(items[0], speech=(replace(items[0].speech[1], start_seconds=3.9),))]
     assert off_screen_notices(early, TWO) == ()
