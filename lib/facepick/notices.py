@@ -7,6 +7,7 @@ the tab has the same sentences in Chinese by their code.
 
 from __future__ import annotations
 
+import contextlib
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -200,8 +201,10 @@ def notices_of_result(result: Mapping[str, Any]) -> tuple[Notice, ...]:
         return as_notices(result["notices"])
     found = []
     for entry in result.get("unheard") or ():
-        facts = {"file": entry["file"], "seconds": float(entry["seconds"])}
-        found.append(Notice(code="speech_cut", start=float(entry["start"]), facts=facts))
+        # A report may have been written by hand.
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            facts = {"file": entry["file"], "seconds": float(entry["seconds"])}
+            found.append(Notice(code="speech_cut", start=float(entry["start"]), facts=facts))
     for phrase in result.get("left_out") or ():
         found.append(Notice(code="stream_left_out", facts={"what": str(phrase)}))
     return tuple(found)

@@ -459,10 +459,13 @@ def _write_report(record: JobRecord, scan: Scan) -> None:
                     "id": person, "name": None, "confidence": 0.97, "flow": item["flow"],
                     "engine": item["engine"], "synthetic": False, "frames_changed": frames,
                     "frames_guessed": 0, "frames_left": {"absent": scan.frames - frames},
+                    "measured": {},
                 }
             )  # fmt: skip
     data = {
-        "format": "facepick-report/1", "tool": {}, "created": "", "plan": record.request["plan"],
-        "source": {}, "result": {}, "people": entries, "frames": [],
+        "format": "facepick-report/1", "tool": {"name": "facepick", "version": "0"}, "created": "",
+        "plan": record.request["plan"],
+        "source": {"path": str(scan.video.path), "frames": scan.frames},
+        "result": {"path": str(record.out)}, "people": entries, "frames": [],
     }  # fmt: skip
     Path(str(record.out) + ".facepick.json").write_text(json.dumps(data))
