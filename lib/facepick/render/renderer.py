@@ -647,7 +647,8 @@ class Renderer:
         )
         return without_repeats(
             (
-                *self.notices,
+                # What is cut off was told by the length that the file declares; now it is known.
+                *(notice for notice in self.notices if notice.code != "speech_cut"),
                 *speech_notices(self.plan, self.registry),
                 *sound_notices(
                     self.plan,
