@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -145,4 +146,6 @@ def no_logged_errors(
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # No test may touch the home of whoever runs it; most set one of their own.
+    os.environ.setdefault("FACEPICK_HOME", tempfile.mkdtemp(prefix="facepick-tests-"))
     config.addinivalue_line("markers", "logs_errors: this test expects facepick to log an ERROR")

@@ -16,8 +16,10 @@ from facepick.jobs.runner import Toolbox, run_job, spawn
 from facepick.jobs.workspace import Workspace, Workspaces
 from facepick.models.store import ModelStore, default_store
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
+from facepick.publishing import sweep
 
 if TYPE_CHECKING:
+    from facepick.cache import Entry, StorageSettings
     from facepick.doctor import Check
     from facepick.engines.swap.saved import SavedSources
     from facepick.media.proxies import ProxyStore
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from facepick.models.memory import CardMemory
     from facepick.models.spec import ModelSpec
     from facepick.notices import Notice
-    from facepick.people.edits import Edit
+    from facepick.people.edits import Corrected, Edit
     from facepick.people.finder import ScanSettings
     from facepick.people.identity import Scan
     from facepick.recognition.cast import Cast
@@ -68,6 +70,8 @@ class App:
         self.separator: str | None = os.environ.get(SEPARATOR_VARIABLE) or None
         """What takes voices out of the original: an ONNX file or a command, see
         `facepick.render.separation`.  Never from a plan, which may come from a stranger."""
+        # What a killed process left beside a user's files.
+        sweep(host.home())
 
     @property
     def cache(self) -> Path:
@@ -202,7 +206,9 @@ class App:
         from facepick.settings import to_mapping
 
         values = to_mapping(settings or ScanSettings())
-        return scan_video(Path(path), values, self.toolbox(), progress, cancel)
+        found = scan_video(Path(path), values, self.toolbox(), progress, cancel)
+        self.trim_cache()
+        return found
 
     def edit_people(self, scan: Scan, edit: Edit) -> Scan:
         """Merge, split, rename or ignore; kept, so that it survives a re-scan.
@@ -214,6 +220,27 @@ class App:
         from facepick.people.edits import add_edit
 
         return add_edit(self.cache, scan, edit)
+
+    def try_edits(self, scan: Scan, edits: Sequence[Edit], *, undo: bool = False) -> Corrected:
+        """Several edits, tried one after the other; `store_edits` keeps them, all or none.
+
+        Raises what `facepick.people.edits.try_edits` raises.
+        """
+        from facepick.people.edits import try_edits
+
+        return try_edits(self.cache, scan, edits, undo=undo)
+
+    def store_edits(self, corrected: Corrected) -> Path | None:
+        """Keep edits that were tried; gives where unreadable older ones were set aside."""
+        from facepick.people.edits import store_edits
+
+        return store_edits(self.cache, corrected)
+
+    def edits_problem(self, scan: Scan) -> Notice | None:
+        """Why earlier corrections are not applied; None when they are."""
+        from facepick.people.edits import edits_problem
+
+        return edits_problem(self.cache, scan.content_hash)
 
     def undo_edit(self, scan: Scan) -> Scan:
         """Take the newest edit back; the same scan when there is none."""
@@ -392,7 +419,9 @@ class App:
         from facepick.settings import fields_of
 
         options = {f.name: f.option for f in fields_of(ScanSettings)}
-        words = ["sources", "faces", "--json", "--progress", "none", "--cut", str(folder)]
+        # The folder is ours, and its pictures are numbered anew each time.
+        words = ["sources", "faces", "--json", "--progress", "none", "--force"]
+        words += ["--cut", str(folder)]
         for name, value in (scan_settings or {}).items():
             option = options[name]
             if isinstance(value, bool):
@@ -461,24 +490,25 @@ class App:
         plan: RenderPlan,
         out: str | Path,
         *,
+        force: bool = False,
         owner: str = "",
         notices: Sequence[Notice] = (),
     ) -> Workspace:
         """A render job that nobody works on yet.
 
         Args:
+            force: overwrite what lies at `out`, now or when the result is published.
             notices: what was found out when the plan was made; told with the result.
 
         Raises:
+            TargetTaken: something lies at `out`, and `force` is not given.
             UserInputError, SettingsError: nothing can be written to `out`, or it is a file that
                 the result is made of; what the plan needs is not there, or wrong.
             ConsentRequired.
             MissingModelError, ModelMismatchError, PackageMissing: a network cannot be used.
             VideoOpenError, NoAudioError: speech cannot be heard.
         """
-        from facepick.render.renderer import check_target
-
-        check_target(Path(out).absolute(), plan)
+        self._check_target(plan, out, force)
         self.check(plan)
         return self.jobs_folder.new(
             "render",
@@ -489,8 +519,17 @@ class App:
                 "separator": self.separator,
                 "notices": self._known(plan, notices),
             },
+            force=force,
             owner=owner,
         )
+
+    def _check_target(self, plan: RenderPlan, out: str | Path, force: bool) -> None:
+        from facepick.render.publish import refuse_existing
+        from facepick.render.renderer import check_target
+
+        path = Path(out).absolute()
+        check_target(path, plan)
+        refuse_existing(path, force=force)
 
     def new_preview_job(
         self,
@@ -499,21 +538,21 @@ class App:
         *,
         at: float | None = None,
         seconds: float = 3.0,
+        force: bool = False,
         owner: str = "",
         notices: Sequence[Notice] = (),
     ) -> Workspace:
         """A preview job that nobody works on yet.
 
         Args:
+            force: as for `new_render_job`.
             at: second at which it starts; None for the hardest frames of the picked people.
             notices: as for `new_render_job`.
 
         Raises:
             UserInputError, SettingsError: as `new_render_job`, or it lasts too long.
         """
-        from facepick.render.renderer import check_target
-
-        check_target(Path(out).absolute(), plan)
+        self._check_target(plan, out, force)
         self.check(plan)
         if not 0 < seconds <= 60:
             raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
@@ -528,6 +567,7 @@ class App:
                 "separator": self.separator,
                 "notices": self._known(plan, notices),
             },
+            force=force,
             owner=owner,
         )
 
@@ -558,18 +598,22 @@ class App:
         cancel: CancelToken | None = None,
     ) -> JobRecord:
         """Do a job in this process.  Raises what `facepick.jobs.runner.run_job` raises."""
-        return run_job(workspace, self.toolbox(), progress=progress, cancel=cancel)
+        record = run_job(workspace, self.toolbox(), progress=progress, cancel=cancel)
+        self.trim_cache()
+        return record
 
     def render(
         self,
         plan: RenderPlan,
         out: str | Path,
         *,
+        force: bool = False,
         progress: ProgressSink = no_progress,
         cancel: CancelToken | None = None,
     ) -> JobRecord:
         """Render in this process, as a job that can be resumed."""
-        return self.run(self.new_render_job(plan, out), progress=progress, cancel=cancel)
+        job = self.new_render_job(plan, out, force=force)
+        return self.run(job, progress=progress, cancel=cancel)
 
     def preview(
         self,
@@ -578,11 +622,12 @@ class App:
         *,
         at: float | None = None,
         seconds: float = 3.0,
+        force: bool = False,
         progress: ProgressSink = no_progress,
         cancel: CancelToken | None = None,
     ) -> JobRecord:
         """A few seconds before and after, side by side, in this process."""
-        job = self.new_preview_job(plan, out, at=at, seconds=seconds)
+        job = self.new_preview_job(plan, out, at=at, seconds=seconds, force=force)
         return self.run(job, progress=progress, cancel=cancel)
 
     # --- jobs in child processes -----------------------------------------------------------
@@ -673,7 +718,7 @@ class App:
         """
         workspace = self.jobs_folder.get(job_id)
         if not workspace.record().is_active:
-            workspace.remove()
+            workspace.remove_if_idle()
 
     def jobs(self, *, owner: str | None = None) -> list[JobRecord]:
         """All jobs, newest first; with `owner` only that user's."""
@@ -705,16 +750,28 @@ class App:
                 time.sleep(0.1)
         return workspace.record()
 
-    def resume_job(self, job_id: str) -> JobRecord:
+    def resume_job(
+        self, job_id: str, *, out: str | Path | None = None, force: bool = False
+    ) -> JobRecord:
         """Go on with a stopped, failed or interrupted job in a child process.
+
+        Raises what `resumable` raises.
+        """
+        return self.start(self.resumable(job_id, out=out, force=force))
+
+    def resumable(
+        self, job_id: str, *, out: str | Path | None = None, force: bool = False
+    ) -> Workspace:
+        """The workspace of a job that can go on.
+
+        Args:
+            out: where the result shall go instead.
+            force: overwrite what lies there; a job that was made with it keeps it.
 
         Raises:
             JobNotFound, UserInputError: it runs or is done.
+            TargetTaken: something lies where the result shall go.
         """
-        return self.start(self.resumable(job_id))
-
-    def resumable(self, job_id: str) -> Workspace:
-        """The workspace of a job that can go on.  Raises: JobNotFound, UserInputError."""
         workspace = self.jobs_folder.get(job_id)
         record = workspace.record()
         if not record.can_resume:
@@ -722,23 +779,34 @@ class App:
                 f"Job {job_id} is {record.state} and cannot be resumed.",
                 hint="See: facepick jobs list",
             )
+        if out is not None or force:
+            if record.out is None:
+                raise UserInputError(f"Job {job_id} is a {record.kind} and writes no result.")
+            # What was said of the old place does not hold for another one.
+            force = force or (record.force and out is None)
+            target = str(Path(out or record.out).absolute())
+            from facepick.jobs.work import finished_of
+            from facepick.render.plan import RenderPlan
+
+            self._check_target(RenderPlan.from_json(record.request["plan"]), target, force)
+            finished = finished_of(workspace)
+            if finished is not None:
+                finished.check_suffix(Path(target))
+            workspace.set_target(target, force=force)
         workspace.mark_queued()
         return workspace
 
     def scan_of_job(self, job_id: str) -> Scan:
-        """The people found by a finished scan job, with the user's edits.
+        """The people found by a finished scan job, with the user's edits; nothing is scanned.
 
         Raises:
-            JobNotFound, UserInputError: it is not done, or its cache was removed.
+            JobNotFound.
+            JobConflict: it is no finished scan, its stored scan was removed, or another video
+                lies at its path by now.
         """
-        from facepick.people.finder import ScanSettings
-        from facepick.settings import from_mapping
+        from facepick.jobs.work import stored_scan
 
-        record = self.job(job_id)
-        if record.kind != "scan" or record.state != "done":
-            raise UserInputError(f"Job {job_id} is no finished scan.")
-        settings = from_mapping(ScanSettings, record.request.get("settings") or {})
-        return self.find_people(record.video, settings)
+        return stored_scan(self.job(job_id), self.toolbox())
 
     # --- reading back, health ---------------------------------------------------------------
 
@@ -764,6 +832,7 @@ class App:
         result: str | Path,
         *,
         plots: Path | None = None,
+        force: bool = False,
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> list[dict[str, Any]]:
@@ -773,6 +842,7 @@ class App:
 
         Args:
             plots: a folder for one picture per person, or None.
+            force: overwrite pictures there that facepick did not write.
 
         Raises:
             UserInputError: there is no report.
@@ -788,6 +858,7 @@ class App:
             scan,
             models=self.models,
             plots=plots,
+            force=force,
             progress=progress,
             cancel=cancel,
         )
@@ -820,6 +891,7 @@ class App:
         result: str | Path,
         *,
         plots: Path | None = None,
+        force: bool = False,
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> list[dict[str, Any]]:
@@ -829,6 +901,7 @@ class App:
 
         Args:
             plots: a folder for one picture per person, or None.
+            force: overwrite pictures there that facepick did not write.
 
         Raises:
             UserInputError: there is no report, or a photo is gone.
@@ -845,6 +918,7 @@ class App:
             models=self.models,
             registry=self.registry,
             plots=plots,
+            force=force,
             progress=progress,
             cancel=cancel,
         )
@@ -861,6 +935,71 @@ class App:
         plan = RenderPlan.from_json(report["plan"])
         video = Path(plan.video)
         return report, scan_video(video, plan.scan_settings, self.toolbox(), progress, cancel)
+
+    # --- what is kept ----------------------------------------------------------------------
+
+    def storage_settings(self) -> StorageSettings:
+        """What the user has set, or ``FACEPICK_CACHE_GB`` says."""
+        from facepick.cache import load_settings
+
+        return load_settings(self.host.home())
+
+    def storage(self) -> dict[str, Any]:
+        """What lies in the home folder: ``kept`` (rows of id, count, bytes, how it is removed),
+        ``limit_gb``, ``free_bytes``, ``home``."""
+        import shutil
+
+        from facepick.cache import KINDS, Cache, size_of
+
+        home = self.host.home()
+        cache = Cache(self.cache)
+        entries = cache.entries()
+
+        def row(name: str, sizes: Sequence[int], how: str) -> dict[str, Any]:
+            return {"id": name, "count": len(sizes), "bytes": sum(sizes), "how": how}
+
+        rows = [
+            row(kind, [e.size for e in entries if e.kind == kind], "cache clear") for kind in KINDS
+        ]
+        rows.append(row("corrections", [size_of(p) for p in cache.corrections()], "-"))
+        jobs = [size_of(record.folder) for record in self.jobs()]
+        rows.append(row("jobs", jobs, "jobs prune"))
+        saved = [size_of(self.sources.folder / name) for name in self.sources.names()]
+        rows.append(row("sources", saved, "sources remove NAME"))
+        home.mkdir(parents=True, exist_ok=True)
+        return {
+            "home": str(home),
+            "kept": rows,
+            "limit_gb": self.storage_settings().cache_limit_gb,
+            "free_bytes": shutil.disk_usage(home).free,
+        }
+
+    def clear_cache(self, kinds: Sequence[str]) -> list[Entry]:
+        """Remove what can be made again and no job needs; gives what is gone."""
+        from facepick.cache import Cache, needed_by
+
+        return Cache(self.cache).clear(kinds, keep=needed_by(self.jobs()))
+
+    def trim_cache(self) -> list[Entry]:
+        """Remove what was not used for longest beyond the limit; gives what is gone."""
+        from facepick.cache import Cache, needed_by
+
+        limit = self.storage_settings().cache_limit_gb
+        if not limit:
+            return []
+        return Cache(self.cache).trim(int(limit * 1e9), keep=needed_by(self.jobs()))
+
+    def set_cache_limit(self, limit_gb: Any) -> Path | None:
+        """Keep a limit; gives where settings that cannot be read were set aside.
+
+        Raises:
+            SettingsError: it is no number, or outside the range.
+        """
+        from facepick.cache import StorageSettings, save_settings
+        from facepick.settings import from_mapping
+
+        settings = from_mapping(StorageSettings, {"cache_limit_gb": limit_gb})
+        return save_settings(self.host.home(), settings)
 
     def doctor(self) -> list[Check]:
         from facepick.doctor import run_checks

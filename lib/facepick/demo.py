@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from facepick.errors import NoFacesFound, RenderError
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
+from facepick.publishing import write_output
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -60,6 +61,7 @@ def run_demo(
     from facepick.people.gallery import draw_gallery
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
+    from facepick.render.report import is_report, sidecar_of
 
     out_dir.mkdir(parents=True, exist_ok=True)
     clip = demo_clip()
@@ -87,8 +89,15 @@ def run_demo(
     ]
     plan = app.make_plan(clip, assignments)
     result = out_dir / "two_people_changed.mp4"
-    # `never` belongs to everybody and cannot be handed to a job, which cancels its own token.
-    app.render(plan, result, progress=progress, cancel=None if cancel is never else cancel)
+    app.render(
+        plan,
+        result,
+        # An earlier demo's result may go; what else lies there may not.
+        force=is_report(sidecar_of(result)),
+        progress=progress,
+        # `never` belongs to everybody and cannot be handed to a job, which cancels its own token.
+        cancel=None if cancel is never else cancel,
+    )
 
     sheet = out_dir / "before_after.png"
     _save(contact_sheet(clip, result, _middles(scan), cancel=cancel), sheet)
@@ -172,7 +181,7 @@ def _save(picture: ByteImage, path: Path) -> None:
         raise RenderError(f"{path.name} cannot be encoded.")
     # Not cv2.imwrite: on Windows it fails silently on names outside the code page.
     try:
-        path.write_bytes(data.tobytes())
+        write_output(path, data.tobytes())
     except OSError as error:
         raise RenderError(
             f"{path} cannot be written: {error.strerror or error}.",

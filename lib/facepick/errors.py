@@ -12,7 +12,10 @@
         │   ├── SelectionError        unknown or ambiguous person
         │   ├── SettingsError         (also ValueError) a value outside its range
         │   ├── ConsentRequired       the statement of rights is missing
-        │   └── JobNotFound           no such job
+        │   ├── JobNotFound           no such job
+        │   ├── JobConflict           the job is not in a state for it
+        │   ├── TargetTaken           something lies where the result shall go
+        │   └── SourceChanged         a file is not the one that it was when the work began
         ├── MissingModelError         a model file is not on this machine              exit 3
         ├── ModelMismatchError        the file is not what its name says               exit 3
         ├── ToolError                 an external tool                                 exit 3
@@ -23,6 +26,7 @@
         ├── EngineError               an engine broke its contract or failed           exit 5
         │   └── DuplicateEngineError  (also ValueError) registry left unchanged
         └── RenderError               decoding, encoding or publishing failed          exit 5
+            └── DiskFull              there is less space than the work needs
 
 ``str(error)`` is one sentence; ``error.hint`` is the next step.  One place each turns them
 into words for a person: ``cli.py`` (stderr and exit code), ``http_api.py`` (status code),
@@ -38,11 +42,13 @@ from typing import ClassVar
 __all__ = [
     "Cancelled",
     "ConsentRequired",
+    "DiskFull",
     "DuplicateEngineError",
     "EngineError",
     "FacepickError",
     "FfmpegFailed",
     "FfmpegMissing",
+    "JobConflict",
     "JobNotFound",
     "MissingModelError",
     "ModelMismatchError",
@@ -53,6 +59,8 @@ __all__ = [
     "RenderError",
     "SelectionError",
     "SettingsError",
+    "SourceChanged",
+    "TargetTaken",
     "ToolError",
     "UserInputError",
     "VideoOpenError",
@@ -124,6 +132,18 @@ class ConsentRequired(UserInputError):
 
 class JobNotFound(UserInputError):
     """No job with this id."""
+
+
+class JobConflict(UserInputError):
+    """A job cannot give what is asked: it is not done, or what it has found is gone."""
+
+
+class TargetTaken(UserInputError):
+    """Something that facepick may not overwrite lies where a result shall go."""
+
+
+class SourceChanged(UserInputError):
+    """A file that the work is made of is not the one that it was when the work began."""
 
 
 class MissingModelError(FacepickError):
@@ -208,6 +228,10 @@ class DuplicateEngineError(EngineError, ValueError):
 
 class RenderError(FacepickError):
     """A video could not be written."""
+
+
+class DiskFull(RenderError):
+    """There is less space on a disk than the work needs."""
 
 
 def file_problem(path: Path | str, problem: str, *, hint: str = "") -> VideoOpenError:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import re
 import tempfile
 import threading
@@ -28,8 +29,11 @@ from typing import TYPE_CHECKING, Any
 from facepick import __version__
 from facepick.errors import (
     FacepickError,
+    JobConflict,
     JobNotFound,
     MissingModelError,
+    SourceChanged,
+    TargetTaken,
     ToolError,
     UserInputError,
 )
@@ -62,6 +66,8 @@ def status_of(error: FacepickError) -> int:
     """The HTTP status that tells a program what kind of error it is."""
     if isinstance(error, JobNotFound):
         return 404
+    if isinstance(error, JobConflict | SourceChanged | TargetTaken):
+        return 409
     if isinstance(error, UserInputError):
         return 400
     if isinstance(error, MissingModelError | ToolError):
@@ -386,6 +392,15 @@ def add_routes(server: Any, app: App) -> None:
 
         return people_json(app.scan_of_job(job_id))
 
+    def resume(job_id: str) -> Any:
+        out = None
+        with naming:
+            wanted = app.job(job_id).out
+            if wanted is not None and os.path.lexists(wanted):
+                # Somebody has put a file there; the result gets another name.
+                out = output_of({"name": Path(wanted).name})
+            return app.resume_job(job_id, out=out).to_json()
+
     def result(job_id: str) -> Any:
         record = app.job(job_id)
         if record.state != "done" or not record.out or not Path(record.out).is_file():
@@ -396,6 +411,6 @@ def add_routes(server: Any, app: App) -> None:
     by_job("/jobs/{job_id}/people", people, "GET")
     by_job("/jobs/{job_id}/result", result, "GET")
     by_job("/jobs/{job_id}/cancel", lambda i: app.cancel_job(i).to_json(), "POST")
-    by_job("/jobs/{job_id}/resume", lambda i: app.resume_job(i).to_json(), "POST")
+    by_job("/jobs/{job_id}/resume", resume, "POST")
     server.include_router(router)
     server.router.routes.append(Route(PREFIX + "/{rest:path}", endpoint=_Elsewhere(router.routes)))

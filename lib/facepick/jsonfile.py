@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ __all__ = [
     "as_json",
     "parsed_json",
     "read_json",
+    "replace",
     "write_json",
     "write_json_rows",
 ]
@@ -97,21 +98,20 @@ def write_json(path: Path, data: Any, *, durable: bool = False) -> None:
         file.write(text)
 
 
-def write_json_rows(path: Path, head: Mapping[str, Any], key: str, rows: Iterable[Any]) -> None:
-    """Write `head` with one list more, as atomically as `write_json`, without ever holding it.
+def write_json_rows(path: Path, rows: Iterable[Any]) -> None:
+    """Write a JSON list as atomically as `write_json`, without ever holding it.
 
     Args:
-        head: the other entries of the object; at least one, and not `key`.
         rows: asked for one by one while the file is written.
 
     Raises:
         OSError: it cannot be written; the old file is still there.
     """
     with _whole(path) as file:
-        file.write(f"{as_json(dict(head))[:-1]}, {as_json(key)}: [")
+        file.write("[")
         for number, row in enumerate(rows):
             file.write(f"{', ' if number else ''}{as_json(row)}")
-        file.write("]}")
+        file.write("]")
 
 
 @contextmanager
@@ -125,12 +125,17 @@ def _whole(path: Path, *, durable: bool = False) -> Iterator[IO[str]]:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        _replace(part, path)
+        replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _replace(part: Path, path: Path) -> None:
+def replace(part: Path, path: Path) -> None:
+    """`os.replace`, which on Windows waits for a reader to let go.
+
+    Raises:
+        OSError: the system refuses; both files are as they were.
+    """
     for attempt in range(1, _REPLACE_ATTEMPTS + 1):
         try:
             os.replace(part, path)

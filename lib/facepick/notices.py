@@ -107,6 +107,11 @@ SENTENCES: dict[str, str] = {
         "{file}: not known and left to the sound are {names} ({phones} of {all} phones)."
     ),
     "phones_after_end": "{file}: {phones} entries after the end of the sound are left out.",
+    # Of the people.
+    "corrections_unread": (
+        "The corrections made to this video before cannot be read ({problem}) and are not applied. "
+        "They are kept in {kept}; a newer facepick may read them."
+    ),
     # Of the source.
     "stream_left_out": "The result is without the source's {what}.",
     "source_damaged": "{file}: damaged parts of the source ({parts}) were passed over.",

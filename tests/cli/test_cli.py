@@ -363,3 +363,14 @@ def test_names_that_are_no_text_do_not_end_a_command(
     assert out.is_file()
     assert run("inspect", out) == 0
     assert not list(home.glob(".facepick*"))
+
+
+def test_of_several_corrections_of_several_videos_all_are_kept_or_none(
+    known: Path, clip: Path, odd: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("people", clip, "--rename", "P1=Anna", "--rename", "P9=Ben") == 2
+    assert "P9" in capsys.readouterr().err
+    assert not list((known / "home" / "cache").glob("*.edits.json"))
+    # The second of the two videos shows nobody who is called P2.
+    assert run("people", clip, odd("no_audio.mp4"), "--split", "P2:T99") == 2
+    assert not list((known / "home" / "cache").glob("*.edits.json"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -558,3 +560,38 @@ def test_notices_come_with_the_job(client: TestClient, shared_media: Path) -> No
         (notice,) = answer["notices"]
         assert (notice["code"], notice["facts"]["phones"]) == ("phones_unknown", 1)
         assert "'XQ'" in notice["text"]
+
+
+def test_people_of_a_job_are_those_of_its_video_and_nothing_is_scanned(
+    client: TestClient, shared_media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = tmp_path / "inputs" / "clip.mp4"
+    clip.parent.mkdir()
+    shutil.copyfile(shared_media / "odd" / "base_640x360.mp4", clip)
+    server = fastapi.FastAPI()
+    add_routes(server, App(StandaloneHost(roots=(clip.parent,))))
+    client = TestClient(server, base_url="http://127.0.0.1:7870")
+    job = client.post(f"{PREFIX}/scans", json={"video": str(clip)}).json()["id"]
+    assert client.get(f"{PREFIX}/jobs/{job}/people").status_code in (200, 409), "not done yet"
+    assert wait(client, job)["state"] == "done"
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the server must not look through videos")
+
+    monkeypatch.setattr("facepick.people.finder._find_people", never)
+    people = client.get(f"{PREFIX}/jobs/{job}/people").json()
+    assert len(people["people"]) >= 2
+    copy = clip.with_name("copy.mp4")
+    shutil.copyfile(clip, copy)
+    os.replace(copy, clip)
+    assert client.get(f"{PREFIX}/jobs/{job}/people").json() == people, "a copy is the same video"
+    shutil.copyfile(shared_media / "odd" / "no_audio.mp4", clip)
+    answer = client.get(f"{PREFIX}/jobs/{job}/people")
+    assert answer.status_code == 409
+    assert "clip.mp4" in answer.json()["error"]
+    clip.unlink()
+    assert client.get(f"{PREFIX}/jobs/{job}/people").status_code == 409
+    shutil.copyfile(shared_media / "odd" / "base_640x360.mp4", clip)
+    assert client.get(f"{PREFIX}/jobs/{job}/people").json() == people
+    shutil.rmtree(tmp_path / "home" / "cache")
+    assert client.get(f"{PREFIX}/jobs/{job}/people").status_code == 409

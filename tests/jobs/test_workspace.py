@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +106,39 @@ def test_a_folder_that_is_no_job_is_passed_over(tmp_path: Path) -> None:
     assert jobs.all() == []
 
 
-def test_prune_keeps_what_can_be_resumed(tmp_path: Path) -> None:
+def test_prune_takes_what_is_done_or_abandoned_and_nothing_else(tmp_path: Path) -> None:
     jobs = Workspaces(tmp_path)
-    old = jobs.new("scan", video="a.mp4", out=None, request={})
-    old.finish("done", exit_code=0)
-    stopped = jobs.new("scan", video="a.mp4", out=None, request={})
-    far = jobs.all()[0].created + 40 * 86_400
-    assert jobs.prune(keep_days=30, now=far) == 1
-    assert [r.id for r in jobs.all()] == [stopped.id]
+    far = time.time() + 40 * 86_400
+    done = jobs.new("scan", video="a.mp4", out=None, request={})
+    done.finish("done", exit_code=0)
+    jobs.new("scan", video="a.mp4", out=None, request={})  # never begun
+    killed = jobs.new("scan", video="a.mp4", out=None, request={})
+    state = {"state": "running", "pid": 2**22 + 1, "pid_started": None}
+    (killed.folder / "state.json").write_text(json.dumps(state))
+    (tmp_path / "20261122-215701-4f2a").mkdir()  # its maker was killed
+    working = jobs.new("scan", video="a.mp4", out=None, request={})
+    working.claim()
+    starting = jobs.new("scan", video="a.mp4", out=None, request={})
+    starting.mark_queued()
+    starting.mark_child(os.getpid())
+    unreadable = jobs.new("scan", video="a.mp4", out=None, request={})
+    (unreadable.folder / "job.json").write_text("{broken")
+    assert jobs.prune(keep_days=30) == 0
+    assert jobs.prune(keep_days=30, now=far) == 4
+    kept = {working.id, starting.id, unreadable.id}
+    assert {p.name for p in tmp_path.iterdir()} == kept
+    working.finish("done", exit_code=0)
+
+
+def test_a_job_that_was_touched_lately_is_not_old(tmp_path: Path) -> None:
+    """It was made long ago, but stopped today."""
+    job = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
+    plain = json.loads((job.folder / "job.json").read_text())
+    (job.folder / "job.json").write_text(json.dumps({**plain, "created": 0.0}))
+    for path in (job.folder / "job.json", job.folder):
+        os.utime(path, (0, 0))
+    job.mark_stopped()
+    assert Workspaces(tmp_path).prune(keep_days=1) == 0
 
 
 def test_of_two_workers_at_the_same_moment_one_gets_the_job(tmp_path: Path) -> None:

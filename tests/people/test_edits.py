@@ -23,7 +23,10 @@ from facepick.people.edits import (
     Split,
     add_edit,
     apply_edits,
+    edits_problem,
     load_edits,
+    store_edits,
+    try_edits,
     undo_edit,
 )
 from facepick.people.identity import Identity, Scan
@@ -290,3 +293,48 @@ def test_corrections_of_two_processes_are_all_kept(scan: Scan, tmp_path: Path) -
         list(pool.map(rename, range(24)))
     kept = {edit.name for edit in load_edits(tmp_path, scan.content_hash)}
     assert kept == {f"name {number}" for number in range(24)}
+
+
+UNREADABLE = [
+    '{"version": 2, "content_hash": "HASH", "edits": [], "new": 1}',
+    '{"version": 1, "content_hash": "HASH", "edits": [{"action": "beautify", "people": []}]}',
+    "{broken",
+]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+@pytest.mark.parametrize("undo", [False, True])
+def test_corrections_that_cannot_be_read_are_told_and_never_overwritten(
+    scan: Scan, tmp_path: Path, text: str, undo: bool
+) -> None:
+    file = tmp_path / f"{HASH[:16]}.edits.json"
+    text = text.replace("HASH", HASH)
+    file.write_text(text)
+    problem = edits_problem(tmp_path, HASH)
+    assert problem is not None
+    assert str(file) in problem.sentence()
+    assert undo_edit(tmp_path, scan) is scan
+    assert file.read_text() == text, "looking at them leaves them where they are"
+    edit = [Rename(person="P1", name="Anna")]
+    aside = store_edits(tmp_path, try_edits(tmp_path, scan, edit, undo=undo))
+    assert aside is not None
+    assert aside.read_text() == text
+    assert [c.name for c in load_edits(tmp_path, HASH)] == ["Anna"]
+    assert edits_problem(tmp_path, HASH) is None
+
+
+def test_of_several_corrections_all_are_kept_or_none(scan: Scan, tmp_path: Path) -> None:
+    add_edit(tmp_path, scan, Rename(person="P1", name="Anna"))
+    before = load_edits(tmp_path, HASH)
+    wanted = [Merge(people=("P2", "P3")), Rename(person="P9", name="Nobody")]
+    with pytest.raises(SelectionError, match="P9"):
+        try_edits(tmp_path, scan, wanted)
+    assert load_edits(tmp_path, HASH) == before
+    # A later one may name what an earlier one has made.
+    tried = try_edits(
+        tmp_path, scan, [Split(person="P1", tracks=("T4",)), Rename(person="P5", name="Ben")]
+    )
+    assert load_edits(tmp_path, HASH) == before
+    store_edits(tmp_path, tried)
+    assert len(load_edits(tmp_path, HASH)) == 3
+    assert tried.scan.person("Ben").track_ids == ("T4",)

@@ -63,8 +63,8 @@ def test_a_note_survives_json() -> None:
 @pytest.mark.parametrize("rows", [[], [{"frame": 0}], [1, "\udcff", {"a": []}]])
 def test_rows_are_written_as_one_list(tmp_path: Path, rows: list[object]) -> None:
     whole, streamed = tmp_path / "whole.json", tmp_path / "streamed.json"
-    write_json(whole, {"head": [1], "rows": rows})
-    write_json_rows(streamed, {"head": [1]}, "rows", iter(rows))
+    write_json(whole, rows)
+    write_json_rows(streamed, iter(rows))
     assert json.loads(streamed.read_text()) == json.loads(whole.read_text())
 
 
@@ -77,7 +77,7 @@ def test_a_failure_among_the_rows_leaves_the_old_file(tmp_path: Path) -> None:
         raise OSError("the disk went away")
 
     with pytest.raises(OSError, match="went away"):
-        write_json_rows(file, {"a": 1}, "rows", failing())
+        write_json_rows(file, failing())
     assert json.loads(file.read_text()) == "old"
     assert list(tmp_path.iterdir()) == [file]
 

@@ -31,7 +31,8 @@ from facepick.errors import (
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs.job import JobRecord
 from facepick.models.store import sha256_of
-from facepick.people.edits import add_edit, apply_edits, load_edits
+from facepick.notices import Notice
+from facepick.people.edits import add_edit, apply_edits, edits_problem, load_edits
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import FaceTrack
 from facepick.progress import CancelToken, Progress
@@ -154,6 +155,9 @@ class FakeApp:
 
     def edit_people(self, scan: Scan, edit: Any) -> Scan:
         return add_edit(self.folder / "cache", scan, edit)
+
+    def edits_problem(self, scan: Scan) -> Notice | None:
+        return edits_problem(self.folder / "cache", scan.content_hash)
 
     def undo_edit(self, scan: Scan) -> Scan:
         # The core takes it back in the stored scan; here there is only the ground truth.
@@ -353,8 +357,10 @@ class FakeApp:
         self._tokens.setdefault(job_id, CancelToken()).cancel()
         return self.job(job_id)
 
-    def resume_job(self, job_id: str) -> JobRecord:
+    def resume_job(self, job_id: str, *, out: Path | None = None) -> JobRecord:
         record = self.job(job_id)
+        if out is not None:
+            record = replace(record, out=str(out))
         self._cancelled.discard(job_id)
         self._jobs[job_id] = replace(record, state="queued")
         threading.Thread(target=self._work, args=(job_id,), daemon=True).start()

@@ -71,7 +71,10 @@ def test_a_job_that_can_go_on_keeps_its_video_and_results_stay(
     tab.page.app.seconds_per_job = 120
     tab.handlers.render(scanned, *plan_values(tab))
     (video,) = uploads(tab, scanned)
-    assert sweep(tab) == 1  # the mark that reserved the first result's name
+    mark = result.with_name(result.name + ".reserved")  # as older versions left them
+    mark.touch()
+    assert sweep(tab) == 1
+    assert not mark.exists()
     assert video.is_file()
     tab.handlers.stop(scanned)
     run(tab, scanned, {})

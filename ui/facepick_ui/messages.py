@@ -500,6 +500,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "error_SettingsError": ("A setting is out of range", "设置超出范围"),
     "error_ConsentRequired": ("A statement is needed", "需要声明"),
     "error_JobNotFound": ("That job is gone", "找不到该任务"),
+    "error_JobConflict": ("That job cannot give it now", "该任务现在无法提供"),
+    "error_TargetTaken": ("Something lies there already", "目标位置已有文件"),
+    "error_SourceChanged": ("A file has changed", "文件已改变"),
+    "error_DiskFull": ("The disk is too full", "磁盘空间不足"),
     "error_MissingModelError": ("A model file is missing", "缺少模型文件"),
     "error_ModelMismatchError": ("A model file is not the right one", "模型文件不正确"),
     "error_ToolError": ("A tool is missing or failed", "缺少工具或工具出错"),
@@ -591,6 +595,11 @@ _NOTICES: dict[str, tuple[str, str]] = {
     ),
     "phones_unknown": ("", "{file}：不认识 {names}，按声音处理（{all} 个音素中的 {phones} 个）。"),
     "phones_after_end": ("", "{file}：略去声音结束之后的 {phones} 项。"),
+    "corrections_unread": (
+        "",
+        "无法读取此视频以前的修正（{problem}），因此没有应用。它们保留在 {kept}，"
+        "较新版本的 facepick 也许能读取。",
+    ),
     "stream_left_out": ("", "结果中没有原视频的 {what}。"),
     "source_damaged": ("", "{file}：跳过了原视频中 {parts} 处损坏的部分。"),
     "other": ("", "{text}"),

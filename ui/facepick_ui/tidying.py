@@ -39,7 +39,7 @@ def tidy(
     Args:
         sessions: of all users.
         jobs: of all users.
-        outputs: folder of the results, for marks of names that were reserved.
+        outputs: folder of the results, for marks that older versions left there.
         now: seconds since the epoch.
 
     Returns:
@@ -69,16 +69,14 @@ def tidy(
             sessions.forget(folder.name)
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
-    return removed + _marks(outputs, limit, needed)
+    return removed + _marks(outputs, limit)
 
 
-def _marks(outputs: Path, limit: float, needed: set[str]) -> int:
-    """Names are reserved by an empty file, which nobody needs once the result is there."""
+def _marks(outputs: Path, limit: float) -> int:
+    """Older versions reserved names by an empty file, which nobody needs any more."""
     removed = 0
     for folder in _folders(outputs):
         for mark in folder.glob("*.reserved"):
-            if str(mark.with_suffix("")) in needed:
-                continue
             try:
                 facts = mark.lstat()
                 if facts.st_size == 0 and facts.st_mtime < limit:

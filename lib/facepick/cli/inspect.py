@@ -10,6 +10,7 @@ from typing import Any
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress
 from facepick.errors import UserInputError
+from facepick.publishing import refuse_output
 from facepick.text import say
 
 __all__ = ["build_inspect", "ranges_text"]
@@ -37,6 +38,9 @@ def build_inspect(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="measure what the result holds (--sync, --swap) and draw one picture per person",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite pictures that facepick did not write"
+    )
     add_progress(parser)
     parser.set_defaults(handler=_inspect)
 
@@ -49,14 +53,18 @@ def _inspect(options: argparse.Namespace) -> int:
     report = {k: v for k, v in app.inspect(options.result).items() if k not in measured}
     flows = {person["flow"] for person in report["people"]}
     plots = Path(options.plots) if options.plots else None
+    if plots is not None:
+        for person in report["people"]:
+            for what in ("sync", "swap"):
+                refuse_output(plots / f"{person['id']}.{what}.png", force=options.force)
     with watched(options.progress) as (sink, token):
         if options.sync or (plots and "lipsync" in flows):
             report["sync"] = app.measure_sync(
-                options.result, plots=plots, progress=sink, cancel=token
+                options.result, plots=plots, force=options.force, progress=sink, cancel=token
             )
         if options.swap or (plots and "swap" in flows):
             report["swap"] = app.measure_swap(
-                options.result, plots=plots, progress=sink, cancel=token
+                options.result, plots=plots, force=options.force, progress=sink, cancel=token
             )
         if options.hidden:
             report["hidden"] = app.measure_hidden(options.result, progress=sink, cancel=token)

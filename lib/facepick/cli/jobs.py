@@ -36,13 +36,25 @@ def build_jobs(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("id", metavar="ID")
+        if name == "resume":
+            action.add_argument(
+                "-o", "--out", metavar="OUT", help="let the result go there instead"
+            )
+            action.add_argument("--force", action="store_true", help="overwrite an existing result")
         add_progress(action)
         action.set_defaults(handler=handler)
     cancel = actions.add_parser("cancel", help="stop a job; it can be resumed")
     cancel.add_argument("id", metavar="ID")
     cancel.set_defaults(handler=_jobs_cancel)
-    prune = actions.add_parser("prune", help="remove finished jobs")
-    prune.add_argument("--days", type=number, default=30.0, help="older than so many days")
+    prune = actions.add_parser(
+        "prune", help="remove jobs that are done or abandoned, with what they keep"
+    )
+    prune.add_argument(
+        "--days",
+        type=number,
+        default=30.0,
+        help="those that nobody has touched for so many days (default: 30)",
+    )
     prune.set_defaults(handler=_jobs_prune)
 
 
@@ -134,7 +146,8 @@ def _jobs_run(options: argparse.Namespace) -> int:
 
 def _jobs_resume(options: argparse.Namespace) -> int:
     app = make_app()
-    return do_job(app, app.resumable(options.id), options.progress)
+    workspace = app.resumable(options.id, out=options.out, force=options.force)
+    return do_job(app, workspace, options.progress)
 
 
 def _jobs_cancel(options: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from facepick import __version__
+from facepick.cli.cache import build_cache
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.inspect import build_inspect
 from facepick.cli.jobs import build_jobs
@@ -195,6 +196,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "render": ("change the picked person", build_render),
     "preview": ("a few seconds before and after, side by side", build_preview),
     "jobs": ("list, show, resume and cancel jobs", build_jobs),
+    "cache": ("show and clear what can be made again, and set its limit", build_cache),
     "models": ("list, fetch and verify model files", build_models),
     "cast": ("people known by name, over a whole series", _recognition_parser("cast")),
     "verify-faces": (

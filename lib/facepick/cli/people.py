@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress, add_scan_options, given, ids
 from facepick.errors import UserInputError
-from facepick.jsonfile import as_json, write_json
+from facepick.jsonfile import as_json
+from facepick.publishing import refuse_output, write_output
 from facepick.text import say
 
 if TYPE_CHECKING:
-    from facepick.app import App
+    from facepick.people.edits import Corrected, Edit
     from facepick.people.identity import Scan
 
 __all__ = ["build_people"]
@@ -29,6 +30,9 @@ def build_people(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gallery", metavar="DIR", help="write thumbnails and one overview picture"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite files that facepick did not write"
     )
     edits = parser.add_argument_group(
         "correcting the result (kept, and applied again after a re-scan)"
@@ -58,12 +62,21 @@ def _people(options: argparse.Namespace) -> int:
     app = make_app()
     settings = from_mapping(ScanSettings, given(options, ScanSettings))
     _check_places(options)
-    scans: list[Scan] = []
+    wanted = _edits(options)
+    tried: list[Corrected] = []
     with watched(options.progress) as (sink, token):
         for video in options.video:
             found = app.find_people(video, settings, progress=sink, cancel=token)
-            scans.append(_edited(app, found, options))
-    _write_people(scans, options)
+            lost = app.edits_problem(found)
+            if lost is not None:
+                tell([lost], options.progress)
+            tried.append(app.try_edits(found, wanted, undo=options.undo))
+    # All of them could be made, of every video: only now are they kept.
+    for corrected in tried:
+        aside = app.store_edits(corrected)
+        if aside is not None:
+            say(f"facepick: The older corrections were set aside: {aside}", file=sys.stderr)
+    _write_people([corrected.scan for corrected in tried], options)
     return 0
 
 
@@ -71,36 +84,34 @@ def _check_places(options: argparse.Namespace) -> None:
     """Refuse at once what could not be written after a long scan."""
     if options.gallery:
         Path(options.gallery).mkdir(parents=True, exist_ok=True)
+        if len(options.video) == 1:
+            refuse_output(Path(options.gallery) / "gallery.jpg", force=options.force)
     if options.json and options.json != "-":
         out = Path(options.json).absolute()
         if out.is_dir() or not os.access(out.parent, os.W_OK):
             raise UserInputError(
                 f"{options.json} cannot be written.", hint="Give a file name in a folder of yours."
             )
+        refuse_output(out, force=options.force)
 
 
-def _edited(app: App, scan: Scan, options: argparse.Namespace) -> Scan:
+def _edits(options: argparse.Namespace) -> list[Edit]:
+    """The corrections that were asked for, in the order in which they are made."""
     from facepick.people import edits
 
-    if options.undo:
-        scan = app.undo_edit(scan)
-    for text in options.merge or ():
-        scan = app.edit_people(scan, edits.Merge(people=ids(text)))
+    wanted: list[Edit] = [edits.Merge(people=ids(text)) for text in options.merge or ()]
     for text in options.split or ():
         person, _, tracks = text.partition(":")
-        scan = app.edit_people(scan, edits.Split(person=person, tracks=ids(tracks)))
+        wanted.append(edits.Split(person=person, tracks=ids(tracks)))
     for text in options.rename or ():
         person, equals, name = text.partition("=")
         if not equals:
             raise UserInputError(f"--rename {text} has no '='.", hint="Write: --rename P1=Anna")
-        scan = app.edit_people(scan, edits.Rename(person=person, name=name.strip()))
-    for text in options.ignore or ():
-        for person in ids(text):
-            scan = app.edit_people(scan, edits.Ignore(person=person))
-    for text in options.restore or ():
-        for person in ids(text):
-            scan = app.edit_people(scan, edits.Ignore(person=person, ignored=False))
-    return scan
+        wanted.append(edits.Rename(person=person, name=name.strip()))
+    for texts, ignored in ((options.ignore, True), (options.restore, False)):
+        for person in (key for text in texts or () for key in ids(text)):
+            wanted.append(edits.Ignore(person=person, ignored=ignored))
+    return wanted
 
 
 def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
@@ -113,7 +124,7 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
             folder = Path(options.gallery)
             if len(scans) > 1:
                 folder = folder / scan.video.path.stem
-            write_gallery(scan, folder)
+            write_gallery(scan, folder, force=options.force)
             say(f"Pictures of them: {folder / 'gallery.jpg'}", file=sys.stderr)
     data = [people_json(scan) for scan in scans]
     if options.json:
@@ -121,12 +132,7 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
         if options.json == "-":
             print_json(plain)
             return
-        out = Path(options.json)
-        if out.exists() and not out.is_file():
-            # A pipe or /dev/stdout, which must not be replaced by a file.
-            out.write_text(as_json(plain) + "\n", encoding="utf-8")
-        else:
-            write_json(out, plain)
+        write_output(Path(options.json), as_json(plain) + "\n", force=options.force)
     if options.progress == "jsonl":
         for scan in scans:
             print_json({"event": "done", "people": len(scan.people), "frames": scan.frames})

@@ -130,6 +130,8 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
         plan = replace(
             plan,
             video=str(Path(options.video or plan.video).absolute()),
+            # A plan may be used for another video: the hash is that of the plan's own.
+            content_hash="" if options.video else plan.content_hash,
             encode=from_mapping(EncodeSettings, {**to_mapping(plan.encode), **encode}),
             output=from_mapping(OutputSettings, {**to_mapping(plan.output), **output}),
             scan_settings=plan.scan_settings or scan,
@@ -343,14 +345,12 @@ def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, A
 
 def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
     """Where the result goes; refused before the video is looked through, which takes long."""
+    from facepick.render.publish import refuse_existing
     from facepick.render.renderer import check_target
 
     path = Path(options.out).absolute()
     check_target(path, plan)
-    if path.exists() and not options.force:
-        raise UserInputError(
-            f"{options.out} is there already.", hint="Add --force to overwrite it."
-        )
+    refuse_existing(path, force=options.force)
     return path
 
 
@@ -384,7 +384,7 @@ def _render(options: argparse.Namespace) -> int:
     app.probe(plan.video)
     out = _out(options, plan)
     told = _told(app, plan, notices, options)
-    job = app.new_render_job(plan, out, notices=told)
+    job = app.new_render_job(plan, out, force=options.force, notices=told)
     _save_plan(options, plan)
     return do_job(app, job, options.progress, told=told)
 
@@ -395,6 +395,13 @@ def _preview(options: argparse.Namespace) -> int:
     app.probe(plan.video)
     out = _out(options, plan)
     told = _told(app, plan, notices, options)
-    job = app.new_preview_job(plan, out, at=options.at, seconds=options.seconds, notices=told)
+    job = app.new_preview_job(
+        plan,
+        out,
+        at=options.at,
+        seconds=options.seconds,
+        force=options.force,
+        notices=told,
+    )
     _save_plan(options, plan)
     return do_job(app, job, options.progress, told=told)

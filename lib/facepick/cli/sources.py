@@ -38,6 +38,9 @@ def build_sources(parser: argparse.ArgumentParser) -> None:
     faces = actions.add_parser("faces", help="every face in photos, and whether it can be used")
     faces.add_argument("photo", metavar="PHOTO|VIDEO:P2|cast:NAME|NAME", nargs="+")
     faces.add_argument("--cut", metavar="DIR", help="write every face there as a photo of its own")
+    faces.add_argument(
+        "--force", action="store_true", help="overwrite files there that facepick did not write"
+    )
     faces.add_argument("--json", action="store_true", help="as JSON")
     add_scan_options(faces, set())
     add_progress(faces)
@@ -95,7 +98,9 @@ def _sources_faces(options: argparse.Namespace) -> int:
             progress=sink,
             cancel=token,
         )
-        found = faces_in_photos(photos, app.models, folder=folder, cancel=token)
+        found = faces_in_photos(
+            photos, app.models, folder=folder, force=options.force, cancel=token
+        )
     if options.json:
         print_json(found)
         return 0

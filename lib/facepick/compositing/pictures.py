@@ -16,6 +16,7 @@ import numpy.typing as npt
 from facepick.compositing.patch import BgrImage
 from facepick.errors import UserInputError
 from facepick.files import read_plain
+from facepick.unchanged import check
 
 __all__ = ["MAX_BYTES", "MAX_DECODED_BYTES", "load_picture"]
 
@@ -35,12 +36,15 @@ def load_picture(path: Path | str, *, keep_alpha: bool = False) -> BgrImage:
 
     Raises:
         UserInputError: missing, no plain file, too large, or no picture of these kinds.
+        SourceChanged: it is watched (`facepick.unchanged`) and is another file by now.
     """
     import cv2
 
     path = Path(path)
     try:
+        check(path)
         data = read_plain(path, max_bytes=MAX_BYTES)
+        check(path)
     except OSError as error:
         hint = "Use a smaller picture." if error.errno == errno.EFBIG else ""
         raise UserInputError(

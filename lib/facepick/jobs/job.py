@@ -29,6 +29,7 @@ class JobRecord:
         place: of a queued job among those that wait, from 1; None when it is in no line.
         video: path of the source; empty when models are fetched.
         out: path of the result, for a render or preview.
+        force: whether what lies there may be overwritten.
         request: what was asked, plain JSON.
         progress: the newest report, or None.
         error: one sentence, or None.
@@ -45,6 +46,7 @@ class JobRecord:
     state: JobState
     video: str
     out: str | None
+    force: bool = False
     request: Mapping[str, Any]
     progress: Progress | None = None
     error: str | None = None
@@ -83,6 +85,7 @@ class JobRecord:
             "place": self.place,
             "video": self.video,
             "out": self.out,
+            "force": self.force,
             "created": self.created,
             "progress": None if self.progress is None else asdict(self.progress),
             "error": self.error,

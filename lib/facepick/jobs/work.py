@@ -3,33 +3,56 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facepick.errors import NoFacesFound, UserInputError
+from facepick.errors import (
+    JobConflict,
+    NoFacesFound,
+    RenderError,
+    SourceChanged,
+    TargetTaken,
+    UserInputError,
+    VideoOpenError,
+)
+from facepick.jobs.job import JobRecord
 from facepick.jobs.runner import Toolbox
 from facepick.jobs.workspace import Workspace
+from facepick.jsonfile import read_json, write_json
 from facepick.media.probe import probe
 from facepick.media.proxies import PROXIES, ProxyStore
 from facepick.models.catalog import spec_by_id
-from facepick.notices import as_notices
-from facepick.people.edits import apply_edits, load_edits
+from facepick.notices import Notice, as_notices
+from facepick.people.edits import apply_edits, edits_problem, load_edits
 from facepick.people.finder import ScanSettings, content_hash, find_people
 from facepick.people.identity import Scan
-from facepick.people.store import load_scan, save_scan
+from facepick.people.store import load_scan, save_scan, stored_hash
 from facepick.progress import CancelToken, Progress, ProgressSink
 from facepick.render.plan import RenderPlan
 from facepick.render.preview import hardest_moment, side_by_side
+from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.ready import check_photos
-from facepick.render.renderer import Renderer, check_target
-from facepick.render.report import sidecar_of
+from facepick.render.renderer import Renderer, RenderResult, check_target
 from facepick.render.separation import without_voices
 from facepick.render.sound import original_of, video_seconds
+from facepick.render.space import check_space
 from facepick.settings import from_mapping
+from facepick.unchanged import FileIdentity, pinned
 
-__all__ = ["fetch", "preview", "proxy", "render", "scan", "scan_video"]
+__all__ = [
+    "fetch",
+    "finished_of",
+    "preview",
+    "proxy",
+    "render",
+    "scan",
+    "scan_video",
+    "stored_scan",
+]
 
 log = logging.getLogger("facepick.jobs")
 
@@ -72,10 +95,57 @@ def scan(
     workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
     record = workspace.record()
-    found = scan_video(
-        Path(record.video), record.request.get("settings") or {}, toolbox, progress, cancel
-    )
-    return {"people": len(found.people), "frames": found.frames, "folder": found.folder}
+    video = Path(record.video)
+    with pinned([video]) as pins:
+        found = scan_video(video, record.request.get("settings") or {}, toolbox, progress, cancel)
+    identity = pins.identity(video)
+    return {
+        "people": len(found.people),
+        "frames": found.frames,
+        "folder": found.folder,
+        "content_hash": found.content_hash,
+        "file": None if identity is None else identity.to_json(),
+    }
+
+
+def stored_scan(record: JobRecord, toolbox: Toolbox) -> Scan:
+    """What a scan job has found, with the user's edits and the names of known people.
+
+    The video is read only to tell whether it is still the same, and never searched.
+
+    Raises:
+        JobConflict: the job is no finished scan, what it stored is gone, or another video lies at
+            its path by now.
+    """
+    if record.kind != "scan" or record.state != "done":
+        raise JobConflict(f"Job {record.id} is no finished scan.", hint="Wait until it is done.")
+    again = "Find the people again."
+    video, folder = Path(record.video), Path(str(record.result.get("folder") or ""))
+    digest = str(record.result.get("content_hash") or "") or stored_hash(folder)
+    if digest is None:
+        raise JobConflict(f"What job {record.id} has found is no longer stored.", hint=again)
+    then = FileIdentity.from_json(record.result.get("file"))
+    try:
+        with pinned([video]) as pins:
+            now = pins.identity(video)
+            # A copy, or a file that was merely touched, is the same video.
+            if now is None or (now != then and not _holds(video, now, then, digest)):
+                raise JobConflict(
+                    f"{video.name} is not the video that job {record.id} has looked through.",
+                    hint=again,
+                )
+            found = load_scan(folder, info=probe(video), content_hash=digest)
+    except (VideoOpenError, SourceChanged) as error:
+        raise JobConflict(f"{video.name} cannot be read now.", hint=again) from error
+    if found is None:
+        raise JobConflict(f"What job {record.id} has found is no longer stored.", hint=again)
+    return _named(apply_edits(found, load_edits(toolbox.cache, digest)), toolbox.cast)
+
+
+def _holds(video: Path, now: FileIdentity, then: FileIdentity | None, digest: str) -> bool:
+    if then is not None and now.size != then.size:
+        return False
+    return content_hash(video) == digest
 
 
 def _frozen_scan(
@@ -97,9 +167,14 @@ def _frozen_scan(
     if kept is not None:
         return kept
     if folder.exists():
-        raise UserInputError(
+        raise SourceChanged(
             f"{video.name} has changed, or facepick has, since job {workspace.id} began.",
             hint="Start a new render.",
+        )
+    if plan.content_hash and digest and plan.content_hash != digest:
+        raise SourceChanged(
+            f"{video.name} is another video than the one that the plan was made for.",
+            hint="Find its people again and make a new plan.",
         )
     # A look through a film takes minutes; what is wrong with a photo can be said now.
     check_photos(plan, toolbox.registry, toolbox.models, cancel=cancel)
@@ -107,6 +182,9 @@ def _frozen_scan(
     # Thumbnails stay in the cache: a render does not need them.
     plain = replace(found, people=tuple(replace(p, thumbnails=()) for p in found.people))
     save_scan(folder, plain, {})
+    problem = edits_problem(toolbox.cache, found.content_hash)
+    if problem is not None:
+        write_json(workspace.folder / "notices.json", [problem.to_json()])
     return found
 
 
@@ -132,7 +210,7 @@ def _renderer(
         models=toolbox.models,
         device=toolbox.device,
         host_restorers=toolbox.host_restorers,
-        notices=as_notices(workspace.record().request.get("notices")),
+        notices=_notices(workspace),
         progress=progress,
         cancel=cancel,
     )
@@ -169,19 +247,18 @@ def render(
     plan = RenderPlan.from_json(record.request["plan"])
     out = Path(record.out or "")
     check_target(out, plan)
-    found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
-    result = _renderer(workspace, plan, found, toolbox, progress, cancel).run(out)
-    return {
-        "out": str(result.path),
-        "report": None if result.report is None else str(result.report),
-        "frames": result.frames,
-        "changed": result.changed,
-        "closed": result.closed,
-        "left": result.left,
-        "left_out": list(result.left_out),
-        "unheard": [u.to_json() for u in result.unheard],
-        "notices": [n.to_json() for n in result.notices],
-    }
+    finished = finished_of(workspace)
+    with _kept(workspace, finished):
+        refuse_existing(out, force=record.force)
+    if finished is None:
+        with pinned((plan.video, *plan.input_files(toolbox.registry))):
+            found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
+            renderer = _renderer(workspace, plan, found, toolbox, progress, cancel)
+            check_space(renderer.space_needed(out), workspace.folder, out.parent)
+            finished = renderer.finish(out.suffix)
+    with _kept(workspace, finished):
+        finished.publish(out, force=record.force, cancel=cancel)
+    return RenderResult.of(out, finished).to_json()
 
 
 def preview(
@@ -191,23 +268,81 @@ def preview(
     plan = RenderPlan.from_json(record.request["plan"])
     out = Path(record.out or "")
     check_target(out, plan)
-    found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
+    finished = finished_of(workspace)
+    with _kept(workspace, finished):
+        refuse_existing(out, force=record.force)
+    if finished is None:
+        with pinned((plan.video, *plan.input_files(toolbox.registry))):
+            found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
+            finished = _made_preview(workspace, plan, found, out, toolbox, progress, cancel)
+    with _kept(workspace, finished):
+        finished.publish(out, force=record.force, cancel=cancel)
+    return {"out": str(out), **finished.facts}
+
+
+def _notices(workspace: Workspace) -> tuple[Notice, ...]:
+    """What was found out before the render began."""
+    asked = as_notices(workspace.record().request.get("notices"))
+    try:
+        return (*asked, *as_notices(read_json(workspace.folder / "notices.json")))
+    except (OSError, ValueError):
+        return asked
+
+
+def finished_of(workspace: Workspace) -> FinishedResult | None:
+    """What a job has finished and not published yet."""
+    name = _FINISHED.get(workspace.record().kind)
+    return None if name is None else FinishedResult.load(workspace.folder / name)
+
+
+_FINISHED = {"render": "finished", "preview": "preview"}
+"""Where it lies: a preview has a finished render of its own, of which it is made."""
+
+
+def _made_preview(
+    workspace: Workspace,
+    plan: RenderPlan,
+    found: Scan,
+    out: Path,
+    toolbox: Toolbox,
+    progress: ProgressSink,
+    cancel: CancelToken,
+) -> FinishedResult:
+    request = workspace.record().request
     people = [p for item in plan.assignments for p in item.selection.resolve(found)]
-    part = hardest_moment(
-        found, people, at=record.request.get("at"), seconds=float(record.request["seconds"])
+    part = hardest_moment(found, people, at=request.get("at"), seconds=float(request["seconds"]))
+    renderer = _renderer(workspace, plan.part(*part), found, toolbox, progress, cancel)
+    check_space(renderer.space_needed(out), workspace.folder, out.parent)
+    after = renderer.finish(".mp4")
+
+    def write(video: Path) -> None:
+        side_by_side(
+            found, part, after.video, video, workspace.folder, plan.encode, progress, cancel
+        )
+
+    told = {key: after.facts[key] for key in ("unheard", "notices")}
+    facts = {"start": part[0], "stop": part[1], **told}
+    finished = FinishedResult.make(
+        workspace.folder / "preview", out.suffix, write, lambda _, __: (facts, None), cancel=cancel
     )
-    after = workspace.folder / "after.mp4"
-    result = _renderer(workspace, plan.part(*part), found, toolbox, progress, cancel).run(after)
-    side_by_side(found, part, after, out, workspace.folder, plan.encode, progress, cancel)
-    after.unlink()
-    sidecar_of(after).unlink(missing_ok=True)
-    return {
-        "out": str(out),
-        "start": part[0],
-        "stop": part[1],
-        "unheard": [u.to_json() for u in result.unheard],
-        "notices": [n.to_json() for n in result.notices],
-    }
+    shutil.rmtree(after.folder, ignore_errors=True)
+    return finished
+
+
+@contextmanager
+def _kept(workspace: Workspace, finished: FinishedResult | None) -> Iterator[None]:
+    """Say how a result that is done, but could not be put in its place, is had."""
+    try:
+        yield
+    except (TargetTaken, RenderError) as error:
+        kept = "The finished result is kept" if finished else "What is done so far is kept"
+        other = "OTHER" + Path(workspace.record().out or "").suffix
+        again = f"facepick jobs resume {workspace.id}"
+        if isinstance(error, TargetTaken):
+            hint = f"{kept}: {again} -o {other}, or with --force."
+        else:
+            hint = f"{kept}: free some space, then {again} (-o {other} puts it elsewhere)."
+        raise type(error)(error.message, hint=hint) from error
 
 
 def fetch(

@@ -30,9 +30,10 @@ _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 class Workspace:
     """The folder of one job.
 
-    ``job.json`` holds the request and never changes; ``state.json`` is rewritten as the work
-    goes on; ``child.json`` names the process that was started for the job; the file ``cancel``
-    asks the worker to stop; ``lock`` is held by the worker.
+    ``job.json`` holds the request and never changes; ``target.json`` says where the result shall
+    go, if that was changed since; ``state.json`` is rewritten as the work goes on; ``child.json``
+    names the process that was started for the job; the file ``cancel`` asks the worker to stop;
+    ``lock`` is held by the worker.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,13 +66,15 @@ class Workspace:
         place = self._place() if name == "queued" else None
         if place is not None:
             progress = {"stage": "wait", "done": place - 1}
+        target = {**job, **_read(self.folder / "target.json")}
         return JobRecord(
             id=self.id,
             kind=job["kind"],
             state=name,
             place=place,
             video=job["video"],
-            out=job.get("out"),
+            out=target.get("out"),
+            force=bool(target.get("force", False)),
             request=job["request"],
             progress=Progress(**progress) if progress else None,
             error=state.get("error"),
@@ -181,6 +184,10 @@ class Workspace:
         (self.folder / "child.json").unlink(missing_ok=True)
         self._write("queued")
 
+    def set_target(self, out: str | None, *, force: bool) -> None:
+        """Let the result go elsewhere, or overwrite what lies where it shall go."""
+        write_json(self.folder / "target.json", {"out": out, "force": force}, durable=True)
+
     def mark_child(self, pid: int) -> None:
         """Note which process was started for the job, so that its death is seen."""
         write_json(self.folder / "child.json", {"pid": pid, "pid_started": _started(pid)})
@@ -193,8 +200,39 @@ class Workspace:
     def cancel_asked(self) -> bool:
         return (self.folder / "cancel").exists()
 
-    def remove(self) -> None:
+    def last_change(self) -> float:
+        """When something last happened to the job, seconds since the epoch."""
+        names = ("job.json", "state.json", "target.json")
+        times = []
+        for path in (self.folder, *(self.folder / name for name in names)):
+            with contextlib.suppress(OSError):
+                times.append(path.stat().st_mtime)
+        return max(times, default=0.0)
+
+    def remove_if_idle(self) -> bool:
+        """Remove the job and all that it keeps, unless somebody works on it or is about to."""
+        try:
+            if self.record().state == "running" or self._is_starting():
+                return False
+        except JobNotFound:
+            # Killed while it was made, it holds nothing; one that cannot be read may hold a result.
+            if (self.folder / "job.json").exists():
+                return False
+        with contextlib.suppress(OSError):
+            if not self._lock.take():
+                return False
+        try:
+            # Nobody takes up half a job when this is cut off.
+            with contextlib.suppress(OSError):
+                (self.folder / "job.json").unlink(missing_ok=True)
+        finally:
+            self._lock.free()
         shutil.rmtree(self.folder, ignore_errors=True)
+        return not self.folder.exists()
+
+    def _is_starting(self) -> bool:
+        child = _read(self.folder / "child.json")
+        return bool(child) and _is_alive(child.get("pid"), child.get("pid_started"))
 
 
 class Workspaces:
@@ -210,6 +248,7 @@ class Workspaces:
         video: str,
         out: str | None,
         request: Mapping[str, Any],
+        force: bool = False,
         owner: str = "",
     ) -> Workspace:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -228,6 +267,7 @@ class Workspaces:
                 "kind": kind,
                 "video": video,
                 "out": out,
+                "force": force,
                 "request": dict(request),
                 "created": time.time(),
                 "owner": owner,
@@ -256,14 +296,22 @@ class Workspaces:
         return found
 
     def prune(self, *, keep_days: float, now: float | None = None) -> int:
-        """Remove finished jobs older than `keep_days`; gives how many."""
-        limit = (now or time.time()) - keep_days * 86_400
+        """Remove jobs that nobody works on and nobody has touched for `keep_days`; gives how many.
+
+        Abandoned ones go, too: those that were never begun, and those whose process died.
+        """
+        limit = (time.time() if now is None else now) - keep_days * 86_400
         removed = 0
-        for record in self.all():
-            if record.state in ("done", "failed", "stopped") and record.created < limit:
-                Workspace(record.folder).remove()
+        for folder in self._folders():
+            workspace = Workspace(folder)
+            if workspace.last_change() < limit and workspace.remove_if_idle():
                 removed += 1
         return removed
+
+    def _folders(self) -> list[Path]:
+        if not self.root.is_dir():
+            return []
+        return [p for p in self.root.iterdir() if _ID.fullmatch(p.name) and p.is_dir()]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def measure_sync(
     *,
     models: ModelStore,
     plots: Path | None = None,
+    force: bool = False,
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> list[dict[str, Any]]:
@@ -50,6 +51,7 @@ def measure_sync(
         scan: the people of the source.
         models: where the mesh network is.
         plots: a folder for one PNG per person, or None.
+        force: overwrite pictures there that facepick did not write.
 
     Returns:
         One entry per person in the order of the plan: ``person`` and what
@@ -108,7 +110,7 @@ def measure_sync(
         entries.append(entry)
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
-            sync.plot(plots / f"{person.id}.sync.png", title=person.id)
+            sync.plot(plots / f"{person.id}.sync.png", title=person.id, force=force)
     return entries
 
 

@@ -101,7 +101,7 @@ class _Person:
             }
         return found
 
-    def plot(self, path: Path, start: int, stop: int) -> None:
+    def plot(self, path: Path, start: int, stop: int, *, force: bool = False) -> None:
         """One panel per recogniser and one of the landmarks over the frames, as PNG."""
         panels: list[npt.NDArray[np.uint8]] = []
         table = np.array(self.likeness, np.float64).reshape(len(self.frames), -1, 2)
@@ -135,7 +135,7 @@ class _Person:
                 limits=(0.0, max(2.0, 1.1 * high)),
             )
         )
-        write_picture(path, np.concatenate(panels))
+        write_picture(path, np.concatenate(panels), force=force)
 
 
 def measure_swap(
@@ -146,6 +146,7 @@ def measure_swap(
     models: ModelStore,
     registry: EngineRegistry,
     plots: Path | None = None,
+    force: bool = False,
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> list[dict[str, Any]]:
@@ -162,6 +163,7 @@ def measure_swap(
         models: where the networks are.
         registry: the engines of the plan.
         plots: a folder for one PNG per person, or None.
+        force: overwrite pictures there that facepick did not write.
 
     Returns:
         One entry per person in the order of the plan; empty without a swap.  ``identity`` maps
@@ -228,7 +230,7 @@ def measure_swap(
         found.append(entry.report())
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
-            entry.plot(plots / f"{entry.person.id}.swap.png", 0, part[1] - part[0])
+            entry.plot(plots / f"{entry.person.id}.swap.png", 0, part[1] - part[0], force=force)
     return found
 
 

@@ -32,6 +32,7 @@ from facepick.faces.detection import FloatArray
 from facepick.faces.mesh import mouth_opening
 from facepick.measure.lip_sync_plot import SyncCurves, draw_sync
 from facepick.media.dub import line_seconds
+from facepick.publishing import write_output
 
 __all__ = ["SyncMeter", "mouth_opening", "write_report"]
 
@@ -131,11 +132,12 @@ class SyncMeter:
             "lines": lines,
         }
 
-    def plot(self, path: Path, *, title: str = "") -> None:
+    def plot(self, path: Path, *, title: str = "", force: bool = False) -> None:
         """A PNG: the mouth's opening over the opening that the phones ask for, and the figures.
 
         Args:
             title: before the figures; ASCII is drawn, the rest shows as "?".
+            force: overwrite a file that facepick did not write.
         """
         import cv2
 
@@ -157,7 +159,7 @@ class SyncMeter:
         )
         done, data = cv2.imencode(".png", picture)
         if done:
-            path.write_bytes(data.tobytes())
+            write_output(path, data.tobytes(), force=force)
 
     def _spans(self) -> list[tuple[float, float, str | None]]:
         """Start, end and words of each line; a line ends at the latest where the next begins."""

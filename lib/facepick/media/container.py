@@ -16,8 +16,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from facepick.errors import VideoOpenError, file_problem
+from facepick.errors import SourceChanged, VideoOpenError, file_problem
 from facepick.files import open_plain
+from facepick.unchanged import check
 
 if TYPE_CHECKING:
     import av
@@ -145,10 +146,12 @@ def open_media(path: Path | str, *, wanted: Kind = "video") -> InputContainer:
 
     Raises:
         VideoOpenError: the file is missing or no media file that facepick reads.
+        SourceChanged: it is watched (`facepick.unchanged`) and is another file by now.
     """
     import av
 
     path = check_file(path, wanted=wanted)
+    check(path)
     # Metadata need not be UTF-8.  From version 19 on PyAV copes without being told.
     coping: dict[str, Any] = {}
     if int(av.__version__.split(".")[0]) < 19:
@@ -164,6 +167,11 @@ def open_media(path: Path | str, *, wanted: Kind = "video") -> InputContainer:
         )
     except (av.error.FFmpegError, ValueError) as error:
         raise _not_media(path, wanted) from error
+    try:
+        check(path)
+    except SourceChanged:
+        container.close()
+        raise
     if len(container.streams) > MAX_STREAMS:
         count = len(container.streams)
         container.close()

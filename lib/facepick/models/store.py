@@ -6,7 +6,6 @@ Nothing is downloaded when this module is imported or an engine is opened: only
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from facepick.errors import MissingModelError, ModelMismatchError
 from facepick.home import home_dir
 from facepick.models.spec import ModelSpec
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
+from facepick.unchanged import sha256_of
 
 if TYPE_CHECKING:
     from facepick.models.fetch import Patience
@@ -30,21 +30,6 @@ BUNDLED_DIR = Path(__file__).resolve().parent / "data"
 
 # Hashing 4 MiB takes about 4 ms, less than reading and writing a note about it.
 _REMEMBER_FROM_BYTES = 4 * 1024 * 1024
-
-
-def sha256_of(path: Path, *, cancel: CancelToken = never) -> str:
-    """The file's sha256 as 64 hex digits.
-
-    Raises:
-        OSError: the file cannot be read.
-        Cancelled: `cancel` was set.
-    """
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            cancel.raise_if_cancelled()
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class ModelStore:

@@ -8,11 +8,8 @@ they are on screen - not by ``P2``, which may be somebody else after a scan with
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -25,12 +22,16 @@ import numpy.typing as npt
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.faces.detection import Box
+from facepick.jsonfile import read_json, write_json
 from facepick.locks import locked
+from facepick.notices import Notice
 from facepick.people.identity import Identity, Scan
 from facepick.people.store import load_scan
 from facepick.people.track import BRIDGED, FaceTrack
+from facepick.publishing import set_aside
 
 __all__ = [
+    "Corrected",
     "Correction",
     "Edit",
     "Ignore",
@@ -42,7 +43,10 @@ __all__ = [
     "Split",
     "add_edit",
     "apply_edits",
+    "edits_problem",
     "load_edits",
+    "store_edits",
+    "try_edits",
     "undo_edit",
 ]
 
@@ -52,6 +56,8 @@ Action = Literal["merge", "split", "move", "rename", "ignore", "unignore", "incl
 _ACTIONS = get_args(Action)
 _VERSION = 1
 _MAX_NAME = 80
+_MAX_BYTES = 64 * 2**20
+"""A correction of a person with 1000 appearances takes 200 kB."""
 
 
 @dataclass(frozen=True)
@@ -166,56 +172,137 @@ class Correction:
 
 
 def load_edits(cache: Path, content_hash: str) -> tuple[Correction, ...]:
-    """The corrections of a video, oldest first; none when there are none that can be read."""
+    """The corrections of a video, oldest first; none when there are none that can be read.
+
+    What cannot be read stays where it is: `edits_problem` says so, and whoever stores the next
+    correction sets it aside.
+    """
     try:
-        plain = json.loads(_path(cache, content_hash).read_text(encoding="utf-8"))
-        if plain["version"] != _VERSION or plain["content_hash"] != content_hash:
-            raise ValueError("it is of another video or version")
-        return tuple(_from_json(entry) for entry in plain["edits"])
+        return _load(cache, content_hash)
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except _UNREADABLE as error:
         log.warning("The corrections of %s cannot be read: %s", content_hash[:16], error)
         return ()
+
+
+def edits_problem(cache: Path, content_hash: str) -> Notice | None:
+    """Why the corrections of a video are not applied; None when they are."""
+    try:
+        _load(cache, content_hash)
+    except FileNotFoundError:
+        pass
+    except _UNREADABLE as error:
+        facts = {"problem": str(error), "kept": str(_path(cache, content_hash))}
+        return Notice(code="corrections_unread", facts=facts)
+    return None
+
+
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError)
+
+
+def _load(cache: Path, content_hash: str) -> tuple[Correction, ...]:
+    plain = read_json(_path(cache, content_hash), max_bytes=_MAX_BYTES)
+    if not isinstance(plain, dict):
+        raise ValueError("they are no list of corrections")
+    if plain.get("version") != _VERSION:
+        raise ValueError(f"they are of version {plain.get('version')!r}, not {_VERSION}")
+    if plain.get("content_hash") != content_hash:
+        raise ValueError("they are of another video")
+    return tuple(_from_json(entry) for entry in plain["edits"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrected:
+    """Edits that were tried on a scan and are not stored yet.
+
+    Attributes:
+        before: the scan as the user saw it.
+        scan: with the edits applied.
+        undone: whether the newest stored correction is taken back first.
+        corrections: what is to be stored.
+    """
+
+    before: Scan
+    scan: Scan
+    undone: bool
+    corrections: tuple[Correction, ...]
+
+
+def try_edits(cache: Path, scan: Scan, edits: Sequence[Edit], *, undo: bool = False) -> Corrected:
+    """Apply edits one after the other without storing any.
+
+    Args:
+        cache: folder of stored scans.
+        scan: as the user sees it, with all earlier edits applied.
+        edits: each names people and tracks of the scan with those before it applied.
+        undo: take the newest stored correction back first.
+
+    Raises:
+        SelectionError: an edit names somebody who is not there, would make two people one who
+            are on screen together most of the time, or gives a name that cannot be.
+        UserInputError: what was before all edits is no longer stored, so that nothing can be
+            taken back.
+    """
+    stored = load_edits(cache, scan.content_hash) if undo else ()
+    undone = bool(stored)
+    before = scan
+    if undone:
+        bare = load_scan(Path(scan.folder), info=scan.video, content_hash=scan.content_hash)
+        if bare is None:
+            raise UserInputError(
+                f"The stored scan of {scan.video.path.name} is gone.",
+                hint="Scan the video again, then undo.",
+            )
+        scan = apply_edits(bare, stored[:-1])
+    corrections = []
+    for edit in edits:
+        corrections.append(_recorded(scan, edit))
+        scan = apply_edits(scan, corrections[-1:])
+    return Corrected(before=before, scan=scan, undone=undone, corrections=tuple(corrections))
+
+
+def store_edits(cache: Path, corrected: Corrected) -> Path | None:
+    """Store what was tried, all of it or nothing.
+
+    Returns:
+        Where corrections that cannot be read were set aside; None when there were none.
+
+    Raises:
+        OSError: the disk refuses; what was stored before still is.
+    """
+    digest = corrected.before.content_hash
+    if not corrected.corrections and not corrected.undone:
+        return None
+    aside = None
+    with _alone(cache, digest):
+        if edits_problem(cache, digest) is not None:
+            aside = set_aside(_path(cache, digest))
+        stored = load_edits(cache, digest)
+        if corrected.undone:
+            stored = stored[:-1]
+        _store(cache, digest, (*stored, *corrected.corrections))
+    return aside
 
 
 def add_edit(cache: Path, scan: Scan, edit: Edit) -> Scan:
     """Store an edit and apply it.
 
-    Args:
-        cache: folder of stored scans.
-        scan: as the user sees it, with all earlier edits applied.
-        edit: names people and tracks of `scan`.
-
-    Raises:
-        SelectionError: the edit names somebody who is not there, would make two people one who
-            are on screen together most of the time, or gives a name that cannot be; nothing is
-            stored.
+    Raises what `try_edits` and `store_edits` raise; nothing is stored then.
     """
-    correction = _recorded(scan, edit)
-    with _alone(cache, scan.content_hash):
-        _store(cache, scan.content_hash, (*load_edits(cache, scan.content_hash), correction))
-    return apply_edits(scan, (correction,))
+    corrected = try_edits(cache, scan, [edit])
+    store_edits(cache, corrected)
+    return corrected.scan
 
 
 def undo_edit(cache: Path, scan: Scan) -> Scan:
     """Take the newest edit back; the same scan when there is none.
 
-    Raises:
-        UserInputError: the scan as it was before all edits is no longer stored.
+    Raises what `try_edits` and `store_edits` raise.
     """
-    if not load_edits(cache, scan.content_hash):
-        return scan
-    before = load_scan(Path(scan.folder), info=scan.video, content_hash=scan.content_hash)
-    if before is None:
-        raise UserInputError(
-            f"The stored scan of {scan.video.path.name} is gone.",
-            hint="Scan the video again, then undo.",
-        )
-    with _alone(cache, scan.content_hash):
-        edits = load_edits(cache, scan.content_hash)[:-1]
-        _store(cache, scan.content_hash, edits)
-    return apply_edits(before, edits)
+    corrected = try_edits(cache, scan, [], undo=True)
+    store_edits(cache, corrected)
+    return corrected.scan
 
 
 def _recorded(scan: Scan, edit: Edit) -> Correction:
@@ -322,14 +409,7 @@ def _store(cache: Path, content_hash: str, edits: Sequence[Correction]) -> None:
         "content_hash": content_hash,
         "edits": [asdict(edit) for edit in edits],
     }
-    handle, name = tempfile.mkstemp(prefix=".edits-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(plain, file)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_json(path, plain, durable=True)
 
 
 def apply_edits(scan: Scan, edits: Sequence[Correction]) -> Scan:

@@ -8,7 +8,7 @@ not grow with the video's length but for those.
 
 from __future__ import annotations
 
-import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -29,9 +29,11 @@ from facepick.people.store import load_scan, save_scan, scan_folder
 from facepick.people.track import FaceTrack
 from facepick.people.tracker import ShotTracker, TrackerOptions
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
+from facepick.publishing import set_aside
 from facepick.settings import setting, to_mapping
 from facepick.shots.detect import ShotDetector
 from facepick.shots.shot import Shot
+from facepick.unchanged import check, pinned, sha256_of
 
 if TYPE_CHECKING:
     from facepick.media.picture import Picture
@@ -95,18 +97,13 @@ _USUAL_RATE = Fraction(25)
 
 
 def content_hash(path: Path, *, cancel: CancelToken = never) -> str:
-    """sha256 of a file's bytes, hex; reads it in pieces of 1 MiB.
+    """The sha256 of a video's bytes, hex, by which scans and corrections are kept.
 
     Raises:
         OSError: it cannot be read.
         Cancelled: the user stopped it.
     """
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while piece := file.read(1 << 20):
-            cancel.raise_if_cancelled()
-            digest.update(piece)
-    return digest.hexdigest()
+    return sha256_of(path, cancel=cancel)
 
 
 def find_people(
@@ -134,8 +131,26 @@ def find_people(
     Raises:
         VideoOpenError: the file is no video that can be decoded.
         MissingModelError: a model file is not there.
+        SourceChanged: the video was replaced or written to meanwhile; nothing is stored.
         Cancelled: the user stopped it; nothing is stored.
     """
+    with pinned([path]):
+        return _find_people(
+            path, settings, models, cache, progress, cancel, detector, embedder, mesher
+        )
+
+
+def _find_people(
+    path: Path | str,
+    settings: ScanSettings,
+    models: ModelStore,
+    cache: Path,
+    progress: ProgressSink,
+    cancel: CancelToken,
+    detector: FaceDetector | None,
+    embedder: FaceEmbedder | None,
+    mesher: FaceMesher | None,
+) -> Scan:
     from facepick.media.probe import probe
 
     info = probe(path)
@@ -149,6 +164,9 @@ def find_people(
     stored = load_scan(folder, info=info, content_hash=digest)
     if stored is not None:
         return stored
+    with suppress(OSError):
+        # Damaged, or of another version: kept, until the cache is cleared.
+        set_aside(folder)
 
     if detector is None:
         from facepick.faces.analyzers.yunet import YuNetDetector
@@ -168,6 +186,7 @@ def find_people(
     scanner = _Scanner(settings, detector, embedder, mesher)
     pts, duration, failures = scanner.run(Path(path), progress=progress, cancel=cancel)
     scan, jpegs = scanner.result(info, digest, pts, duration, failures, plain, folder)
+    check(info.path)
     save_scan(folder, scan, jpegs)
     return scan
 

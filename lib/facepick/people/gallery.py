@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.people.identity import Identity, Scan
+from facepick.publishing import write_outputs
 
 __all__ = ["draw_gallery", "write_gallery"]
 
@@ -87,13 +87,17 @@ def draw_gallery(scan: Scan) -> Bgr:
     return canvas
 
 
-def write_gallery(scan: Scan, folder: Path) -> tuple[Path, ...]:
+def write_gallery(scan: Scan, folder: Path, *, force: bool = False) -> tuple[Path, ...]:
     """The picture as ``gallery.jpg`` and every thumbnail, into `folder`.
+
+    Args:
+        force: overwrite files of these names that facepick did not write.
 
     Returns:
         The files written, the gallery first.
 
     Raises:
+        TargetTaken: there is such a file, and `force` is not given.
         OSError: the disk refuses.
     """
     import cv2
@@ -102,21 +106,14 @@ def write_gallery(scan: Scan, folder: Path) -> tuple[Path, ...]:
     done, data = cv2.imencode(".jpg", draw_gallery(scan), [cv2.IMWRITE_JPEG_QUALITY, 92])
     if not done:
         raise OSError("the gallery picture could not be encoded")
-    written = [folder / "gallery.jpg"]
-    _replace(written[0], bytes(data))
+    files = {folder / "gallery.jpg": bytes(data)}
     for person in scan.people:
         for name in person.thumbnails:
             source = Path(scan.folder) / Path(name).name
             if source.is_file():
-                written.append(folder / source.name)
-                _replace(written[-1], source.read_bytes())
-    return tuple(written)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    work = path.with_name(f".{path.name}.part")
-    work.write_bytes(data)
-    os.replace(work, path)
+                files[folder / source.name] = source.read_bytes()
+    write_outputs(files, force=force)
+    return tuple(files)
 
 
 def _row(canvas: Bgr, scan: Scan, person: Identity, top: int, color: tuple[int, int, int]) -> None:

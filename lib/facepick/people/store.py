@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from facepick.people.identity import Identity, Scan
 from facepick.people.track import FaceTrack
 from facepick.shots.shot import Shot
 
-__all__ = ["VERSION", "load_scan", "save_scan", "scan_folder"]
+__all__ = ["VERSION", "load_scan", "save_scan", "scan_folder", "stored_hash"]
 
 log = logging.getLogger("facepick.people.store")
 
@@ -116,7 +117,11 @@ def load_scan(folder: Path, *, info: VideoInfo, content_hash: str) -> Scan | Non
     if not (folder / _JSON).is_file():
         return None
     try:
-        return _read(folder, info, content_hash)
+        found = _read(folder, info, content_hash)
+        with suppress(OSError):
+            # What was not used for longest is the first to go when there is too much.
+            os.utime(folder)
+        return found
     except (
         OSError,
         ValueError,
@@ -129,6 +134,15 @@ def load_scan(folder: Path, *, info: VideoInfo, content_hash: str) -> Scan | Non
     ) as error:
         log.warning("The stored scan %s cannot be read (%s); scanning again.", folder, error)
         return None
+
+
+def stored_hash(folder: Path) -> str | None:
+    """The sha256 of the video whose scan is stored there; None when there is none."""
+    try:
+        digest = json.loads((folder / _JSON).read_text(encoding="utf-8"))["content_hash"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return digest if isinstance(digest, str) else None
 
 
 def _read(folder: Path, info: VideoInfo, content_hash: str) -> Scan:

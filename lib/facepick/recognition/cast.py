@@ -29,6 +29,7 @@ from facepick.faces.detection import FloatArray
 from facepick.files import read_plain
 from facepick.home import home_dir
 from facepick.jsonfile import parsed_json
+from facepick.publishing import write_output
 from facepick.recognition.thresholds import Threshold, find_threshold
 
 __all__ = ["Ballot", "Cast", "CastKey", "Member", "default_cast", "vote"]
@@ -448,7 +449,7 @@ class Cast:
 
     # --- handing on ------------------------------------------------------------------------
 
-    def export(self, path: Path) -> int:
+    def export(self, path: Path, *, force: bool = False) -> int:
         """Write the cast as JSON, or as a zip with that JSON inside when `path` ends in .zip.
 
         Returns:
@@ -483,11 +484,13 @@ class Cast:
             "people": [{"name": name, "faces": faces} for name, faces in people.items()],
         }
         text = json.dumps(data, ensure_ascii=False)
+        content = (text + "\n").encode("utf-8", "surrogateescape")
         if path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.writestr("cast.json", text)
-        else:
-            path.write_text(text + "\n", encoding="utf-8")
+            content = packed.getvalue()
+        write_output(path, content, force=force)
         return len(people)
 
     def load(self, path: Path) -> int:

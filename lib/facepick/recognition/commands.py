@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.errors import SettingsError, UserInputError
 from facepick.progress import CancelToken, ProgressSink
+from facepick.publishing import refuse_output, write_output
 from facepick.text import say
 
 if TYPE_CHECKING:
@@ -172,7 +173,9 @@ def _explain(options: argparse.Namespace, tools: Tools) -> int:
     out = _out(options.out, {".png", ".jpg", ".jpeg"}, force=options.force)
     recognizer = _recognizer(tools.app(), options)
     verdict = verify(options.a, options.b, recognizer, metric=options.metric)
-    write_picture(out, draw_explanation(options.a, options.b, verdict, recognizer))
+    write_picture(
+        out, draw_explanation(options.a, options.b, verdict, recognizer), force=options.force
+    )
     if options.json:
         _say_json({**_figures(verdict), "sheet": str(out)})
     else:
@@ -210,6 +213,9 @@ def build_evaluate_parser(parser: argparse.ArgumentParser, tools: Tools) -> None
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="the figures as JSON")
     parser.add_argument("--pictures", metavar="DIR", help="write ROC curve and histogram there")
     parser.add_argument(
+        "--force", action="store_true", help="overwrite files that facepick did not write"
+    )
+    parser.add_argument(
         "--save-thresholds",
         nargs="?",
         const="",
@@ -232,11 +238,13 @@ def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
         )
     images = Path(options.images) if options.images else None
     data = read_dataset(options.data, images=images)
+    if options.json and options.json != "-":
+        refuse_output(Path(options.json), force=options.force)
     recognizer = _recognizer(tools.app(), options)
     with tools.watch(options.progress) as (sink, cancel):
         result = evaluate(recognizer, data, progress=sink, cancel=cancel)
     if options.pictures:
-        _write_pictures(result, Path(options.pictures))
+        _write_pictures(result, Path(options.pictures), force=options.force)
     if options.save_thresholds is not None:
         table = Path(options.save_thresholds) if options.save_thresholds else user_table()
         save_thresholds(result, table)
@@ -246,7 +254,7 @@ def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
         return 0
     if options.json:
         text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+        write_output(Path(options.json), text + "\n", force=options.force)
     _say(
         f"{result.dataset}: {result.detector} / {result.alignment} / {result.model}; faces in "
         f"{result.found} of {result.photos} photos; {result.genuine} pairs of one person, "
@@ -282,18 +290,22 @@ def _list_choices(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_pictures(result: Any, folder: Path) -> None:
+def _write_pictures(result: Any, folder: Path, *, force: bool) -> None:
     from facepick.recognition.plots import draw_histogram, draw_roc, write_picture
 
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{result.detector}_{result.alignment}_{result.model}"
     for report in result.reports:
-        write_picture(folder / f"{stem}_{report.metric}_roc.png", draw_roc(result, report))
         write_picture(
-            folder / f"{stem}_{report.metric}_histogram.png", draw_histogram(result, report)
+            folder / f"{stem}_{report.metric}_roc.png", draw_roc(result, report), force=force
+        )
+        write_picture(
+            folder / f"{stem}_{report.metric}_histogram.png",
+            draw_histogram(result, report),
+            force=force,
         )
     text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
-    (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+    write_output(folder / f"{stem}.json", text + "\n", force=force)
 
 
 # --- cast ---------------------------------------------------------------------------------------
@@ -332,6 +344,9 @@ def build_cast_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
     found = action("match", "who is in which video", _cast_match)
     found.add_argument("videos", metavar="VIDEO|DIR", nargs="+")
     found.add_argument("--json", nargs="?", const="-", metavar="FILE", help="as JSON")
+    found.add_argument(
+        "--force", action="store_true", help="overwrite a file that facepick did not write"
+    )
     found.add_argument(
         "--parallel", type=int, default=1, metavar="N", help="scan N videos at a time"
     )
@@ -415,7 +430,7 @@ def _cast_rename(options: argparse.Namespace, tools: Tools) -> int:
 
 def _cast_export(options: argparse.Namespace, tools: Tools) -> int:
     out = _out(options.file, {".zip", ".json"}, force=options.force)
-    _say(f"{out}\t{_cast(options).export(out)} people")
+    _say(f"{out}\t{_cast(options).export(out, force=options.force)} people")
     return 0
 
 
@@ -429,6 +444,8 @@ def _cast_match(options: argparse.Namespace, tools: Tools) -> int:
 
     if not 1 <= options.parallel <= 64:
         raise SettingsError(f"--parallel must lie in [1, 64], got {options.parallel}.")
+    if options.json and options.json != "-":
+        refuse_output(Path(options.json), force=options.force)
     videos = _videos(options.videos)
     app, cast = tools.app(), _cast(options)
     if options.parallel > 1 and len(videos) > 1:
@@ -449,7 +466,7 @@ def _cast_match(options: argparse.Namespace, tools: Tools) -> int:
             _say_json(data)
         else:
             text = json.dumps(data, indent=1, ensure_ascii=False)
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
+            write_output(Path(options.json), text + "\n", force=options.force)
         return 0
     _say_table(table)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facepick.publishing import write_output
 from facepick.recognition.evaluate import Evaluation, MetricReport
 
 __all__ = ["draw_histogram", "draw_roc", "put_text", "write_picture"]
@@ -38,14 +39,17 @@ def put_text(
     )
 
 
-def write_picture(path: Path, image: Canvas) -> None:
-    """A PNG or JPEG by the suffix of `path`, whatever letters the path has."""
+def write_picture(path: Path, image: Canvas, *, force: bool = False) -> None:
+    """Write a PNG or JPEG by the suffix of `path`, whatever letters the path has.
+
+    Raises what `facepick.publishing.write_output` raises.
+    """
     import cv2
 
     good, data = cv2.imencode(path.suffix or ".png", image)
     if not good:
         raise ValueError(f"{path.name} cannot be encoded")
-    path.write_bytes(data.tobytes())
+    write_output(path, data.tobytes(), force=force)
 
 
 def _axes(

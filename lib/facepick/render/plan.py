@@ -15,7 +15,7 @@ from facepick.jsonfile import read_json
 from facepick.media.writer import EncodeSettings
 from facepick.people.identity import Identity, Scan
 from facepick.people.selection import Selection
-from facepick.settings import from_mapping, setting, to_mapping
+from facepick.settings import fields_of, from_mapping, setting, to_mapping
 
 __all__ = ["Assignment", "OutputSettings", "RenderPlan"]
 
@@ -277,6 +277,20 @@ class RenderPlan:
                 background=placed(self.output.background),
             ),
         )
+
+    def input_files(self, registry: EngineRegistry) -> tuple[str, ...]:
+        """Every file besides the video that the result is made of: those of settings, too, where
+        they are there."""
+        found = set(self.files())
+        for item in self.assignments:
+            settings = from_mapping(
+                registry.get(item.flow, item.engine).spec.settings, item.settings
+            )
+            for entry in fields_of(settings):
+                value = getattr(settings, entry.name)
+                if entry.kind == "file" and value and Path(value).is_file():
+                    found.add(str(value))
+        return tuple(sorted(found))
 
     def part(self, start: int, stop: int | None) -> RenderPlan:
         """The same plan for a part of the video."""

@@ -32,14 +32,14 @@ from facepick.engines.engine import (
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
 from facepick.faces.detection import Box, FloatArray
-from facepick.jsonfile import read_json, write_json, write_json_rows
+from facepick.jsonfile import read_json, write_json
 from facepick.media.encode import container_of
 from facepick.media.reader import VideoReader
 from facepick.media.timeline import constant_rate
 from facepick.media.writer import SegmentWriter, join_segments
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of
-from facepick.notices import Notice, without_repeats
+from facepick.notices import Notice, as_notices, without_repeats
 from facepick.people.identity import Identity, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
@@ -58,6 +58,7 @@ from facepick.render.notices import (
 from facepick.render.nudity import NudityCheck, check_before_swap
 from facepick.render.pipeline import BackgroundConsumer, prefetched
 from facepick.render.plan import Assignment, RenderPlan
+from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.report import (
     FrameNote,
     Tally,
@@ -66,8 +67,10 @@ from facepick.render.report import (
     sidecar_of,
     tallied,
 )
-from facepick.render.sound import Sound, Unheard, prepare_sound, video_seconds
-from facepick.settings import fields_of, from_mapping, to_mapping
+from facepick.render.sound import Sound, prepare_sound, video_seconds
+from facepick.render.space import SpaceNeed, need_of
+from facepick.settings import from_mapping, to_mapping
+from facepick.unchanged import Pins, watching
 
 if TYPE_CHECKING:
     from facepick.media.picture import Picture
@@ -119,7 +122,7 @@ class RenderResult:
         closed: those of them in which a mouth was only shut.
         left: frames left alone by reason, by person id and flow.
         left_out: what of the source could not be kept, a phrase each.
-        unheard: speech for which the video is too short.
+        unheard: speech for which the video is too short, `Unheard.to_json` each.
         notices: all that people should know of it, these two included.
     """
 
@@ -130,8 +133,37 @@ class RenderResult:
     closed: dict[str, int]
     left: dict[str, dict[str, int]]
     left_out: tuple[str, ...] = ()
-    unheard: tuple[Unheard, ...] = ()
+    unheard: tuple[Mapping[str, Any], ...] = ()
     notices: tuple[Notice, ...] = ()
+
+    @classmethod
+    def of(cls, out: Path, finished: FinishedResult) -> RenderResult:
+        """What a finished result came to, once it is published at `out`."""
+        facts = finished.facts
+        return cls(
+            path=out,
+            report=None if finished.report is None else sidecar_of(out),
+            frames=facts["frames"],
+            changed=facts["changed"],
+            closed=facts["closed"],
+            left=facts["left"],
+            left_out=tuple(facts["left_out"]),
+            unheard=tuple(facts["unheard"]),
+            notices=as_notices(facts["notices"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "out": str(self.path),
+            "report": None if self.report is None else str(self.report),
+            "frames": self.frames,
+            "changed": self.changed,
+            "closed": self.closed,
+            "left": self.left,
+            "left_out": list(self.left_out),
+            "unheard": [dict(u) for u in self.unheard],
+            "notices": [n.to_json() for n in self.notices],
+        }
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -202,6 +234,8 @@ class Renderer:
             min(scan.frames, stop + LEARNED_FRAMES),
         )
         """The part of the source that engines learn from."""
+        self._pins = Pins((scan.video.path, *plan.input_files(registry)))
+        self._pins.expect(scan.video.path, scan.content_hash)
         self.sound: Sound = prepare_sound(plan, scan, self.part, rest=rest, cancel=cancel)
         self.sources = self.sound.source_frames
         """(n,) int64: for every output frame the source frame whose picture it shows."""
@@ -219,15 +253,52 @@ class Renderer:
         """Number of output frames."""
         return len(self.sources)
 
-    def run(self, out: Path) -> RenderResult:
+    def space_needed(self, out: Path) -> SpaceNeed:
+        """Disk space for what is not rendered yet, in the workspace and at `out`."""
+        entries = self.plan.engines(self.scan, self.registry)
+        return need_of(
+            self.scan,
+            self.plan.encode,
+            frames=self.frames,
+            meshes=sum(engine.spec.needs_mesh for _, engine, _ in entries),
+            sound_seconds=float(self.sound.seconds) if self.sound.lines else 0.0,
+            workspace=self.workspace,
+            folder=out.parent,
+        )
+
+    def run(self, out: Path, *, force: bool = False) -> RenderResult:
         """Render everything that is not there yet and publish the result at `out`.
+
+        Args:
+            force: overwrite what lies there.
 
         Raises:
             Cancelled: stopped; the workspace keeps finished segments, `out` is untouched.
+            TargetTaken: something lies at `out`; the workspace keeps the finished result.
             FacepickError: one sentence; `out` is untouched.
         """
         check_target(out, self.plan)
-        self._encode = self.plan.encode.for_output(out, self.scan.video)
+        refuse_existing(out, force=force)
+        finished = self.finish(out.suffix)
+        finished.publish(out, force=force, cancel=self.cancel)
+        return RenderResult.of(out, finished)
+
+    def finish(self, suffix: str) -> FinishedResult:
+        """Render everything that is not there yet into the workspace.
+
+        Args:
+            suffix: of the result, with its dot.
+
+        Raises:
+            Cancelled: stopped; the workspace keeps finished segments.
+            SourceChanged: a file that it is made of was replaced or written to meanwhile.
+            FacepickError: one sentence.
+        """
+        with watching(self._pins):
+            return self._finish(suffix)
+
+    def _finish(self, suffix: str) -> FinishedResult:
+        self._encode = self.plan.encode.for_output(f"result{suffix}", self.scan.video)
         self._drop_other_work()
         (self.workspace / "segments").mkdir(parents=True, exist_ok=True)
         self._nudity = check_before_swap(
@@ -242,7 +313,7 @@ class Renderer:
             work = self._open(stack)
             self._render_missing(work)
             reports = [item.session.report() for item in work]
-        return self._publish(out, work, reports)
+        return self._joined(suffix, work, reports)
 
     def _drop_other_work(self) -> None:
         """Begin anew where what an earlier run left was made of something else.
@@ -251,10 +322,14 @@ class Renderer:
         encoder on another machine, and another version may draw otherwise: a result must not be
         half one and half the other.
         """
+        self._pins.hash_all(cancel=self.cancel)
         made_of = {
             "version": __version__,
             "encode": to_mapping(self._encode),
-            "inputs": {name: sha256_of(Path(name), cancel=self.cancel) for name in self._inputs()},
+            "inputs": {
+                name: self._pins.hashes[os.path.abspath(name)]
+                for name in self.plan.input_files(self.registry)
+            },
         }
         note = self.workspace / "made_of.json"
         try:
@@ -265,18 +340,6 @@ class Renderer:
             log.info("%s: something it is made of has changed; beginning anew", self.workspace)
             self._remove_work(keep_debug=False)
         write_json(note, made_of, durable=True)
-
-    def _inputs(self) -> list[str]:
-        """Files besides the video that the result is made of; those of settings that exist."""
-        found = set(self.plan.files())
-        for item in self.plan.assignments:
-            engine = self.registry.get(item.flow, item.engine)
-            settings = from_mapping(engine.spec.settings, item.settings)
-            for entry in fields_of(settings):
-                value = getattr(settings, entry.name)
-                if entry.kind == "file" and value and Path(value).is_file():
-                    found.add(str(value))
-        return sorted(found)
 
     # --- engines ---------------------------------------------------------------------------
 
@@ -395,6 +458,7 @@ class Renderer:
                     last = batch[-1]
                     self._keep_thumbnail(last[0], last[2])
                     meter.update(last[0] + 1, thumbnail=self._live)
+            self._pins.check()
             write_json(self._notes_file(segment), notes, durable=True)
             writer.close()
         except BaseException:
@@ -553,74 +617,68 @@ class Renderer:
         ticks = int(pts[self.sources[output_frame]]) - int(pts[0])
         return ticks * self.scan.video.time_base
 
-    def _publish(
-        self, out: Path, work: Sequence[_Work], reports: Sequence[Mapping[str, Any]]
-    ) -> RenderResult:
+    def _joined(
+        self, suffix: str, work: Sequence[_Work], reports: Sequence[Mapping[str, Any]]
+    ) -> FinishedResult:
+        """Segments, sound and report as one finished result in the workspace."""
         meter = ProgressMeter(self.progress, "publish", None)
         meter.update(0, force=True)
         pairs = [(item.engine.spec, item.person) for item in work]
-        left_out = join_segments(
-            [self._video_file(s) for s in self.segments],
-            out=out,
-            info=self.sound.info,
-            pts=self.sound.pts,
-            duration_pts=self.sound.last_duration_pts,
-            audio=self.sound.audio(out, cancel=self.cancel),
-            metadata=container_metadata(self.plan, pairs),
-            origin=self.sound.origin,
-            stop=self.sound.stop,
-            stretch=self.sound.stretch,
-            cancel=self.cancel,
-        )
-        tallies = tallied(note for notes in self._notes() for note in notes)
-        notices = self._all_notices(work, reports, tallies, left_out)
-        report_file: Path | None = None
-        if not self.plan.output.provenance:
-            # Of the video that was overwritten.
-            sidecar_of(out).unlink(missing_ok=True)
-        else:
-            report = build_report(
+
+        def write(video: Path) -> tuple[str, ...]:
+            left_out = join_segments(
+                [self._video_file(s) for s in self.segments],
+                out=video,
+                info=self.sound.info,
+                pts=self.sound.pts,
+                duration_pts=self.sound.last_duration_pts,
+                audio=self.sound.audio(video, cancel=self.cancel),
+                metadata=container_metadata(self.plan, pairs),
+                origin=self.sound.origin,
+                stop=self.sound.stop,
+                stretch=self.sound.stretch,
+                cancel=self.cancel,
+            )
+            # What was read before the first look at the files, and while nobody looked, counts too.
+            self._pins.verify(cancel=self.cancel)
+            return left_out
+
+        def describe(
+            left_out: tuple[str, ...], digest: str
+        ) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+            tallies = tallied(note for notes in self._notes() for note in notes)
+            unheard = [u.to_json() for u in self.sound.unheard]
+            notices = self._all_notices(work, reports, tallies, left_out)
+            facts = _facts(self.frames, tallies, left_out, unheard)
+            facts["notices"] = [n.to_json() for n in notices]
+            if not self.plan.output.provenance:
+                return facts, None
+            return facts, build_report(
                 plan=self.plan,
                 scan=self.scan,
                 work=pairs,
                 tallies=tallies,
                 frames=self.frames,
-                result=out,
-                result_hash=sha256_of(out),
+                result_hash=digest,
                 models=self._models(work, reports),
                 engine_reports=reports,
                 left_out=left_out,
-                unheard=[u.to_json() for u in self.sound.unheard],
+                unheard=unheard,
                 stretch=self.sound.stretch,
                 notices=notices,
                 nudity=None if self._nudity is None else self._nudity.to_json(),
             )
-            report_file = sidecar_of(out)
-            write_json_rows(report_file, report, "frames", self._report_rows())
-        changed = {
-            f"{person} {flow}": tally.frames_changed for (person, flow), tally in tallies.items()
-        }
-        closed = {
-            f"{person} {flow}": tally.frames_closed
-            for (person, flow), tally in tallies.items()
-            if tally.frames_closed
-        }
-        left = {
-            f"{person} {flow}": dict(tally.left.most_common())
-            for (person, flow), tally in tallies.items()
-        }
-        self._remove_work(keep_debug=True)
-        return RenderResult(
-            path=out,
-            report=report_file,
-            frames=self.frames,
-            changed=changed,
-            closed=closed,
-            left=left,
-            left_out=left_out,
-            unheard=self.sound.unheard,
-            notices=notices,
+
+        finished = FinishedResult.make(
+            self.workspace / "finished",
+            suffix,
+            write,
+            describe,
+            frames=self._report_rows(),
+            cancel=self.cancel,
         )
+        self._remove_work(keep_debug=True)
+        return finished
 
     @property
     def _clock(self) -> Clock:
@@ -708,6 +766,24 @@ class Renderer:
                 shutil.rmtree(kept, ignore_errors=True)
                 (folder / "debug").rename(kept)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _facts(
+    frames: int,
+    tallies: Mapping[tuple[str, str], Tally],
+    left_out: Sequence[str],
+    unheard: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What the job tells of a result."""
+    named = {f"{person} {flow}": tally for (person, flow), tally in tallies.items()}
+    return {
+        "frames": frames,
+        "changed": {name: tally.frames_changed for name, tally in named.items()},
+        "closed": {n: tally.frames_closed for n, tally in named.items() if tally.frames_closed},
+        "left": {name: dict(tally.left.most_common()) for name, tally in named.items()},
+        "left_out": list(left_out),
+        "unheard": [dict(u) for u in unheard],
+    }
 
 
 def check_target(out: Path, plan: RenderPlan) -> None:

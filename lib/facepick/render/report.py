@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ __all__ = [
     "Tally",
     "build_report",
     "container_metadata",
+    "is_report",
     "read_report",
     "sidecar_of",
     "tallied",
@@ -164,7 +166,6 @@ def build_report(
     work: Sequence[tuple[EngineSpec, Identity]],
     tallies: Mapping[tuple[str, str], Tally],
     frames: int,
-    result: Path,
     result_hash: str,
     models: Sequence[Mapping[str, Any]],
     engine_reports: Sequence[Mapping[str, Any]],
@@ -174,7 +175,8 @@ def build_report(
     stretch: Fraction = Fraction(1),
     notices: Sequence[Notice] = (),
 ) -> dict[str, Any]:
-    """The sidecar as plain JSON, but for its "frames", which may be too many to be held.
+    """The sidecar as plain JSON, but for the result's path, which is known when it is published,
+    and for its "frames", which may be too many to be held.
 
     Args:
         work: engine and person of every assignment, as in `RenderPlan.engines`.
@@ -221,7 +223,6 @@ def build_report(
             "left_out": list(left_out),
         },
         "result": {
-            "path": str(result),
             "sha256": result_hash,
             "frames": frames,
             "unheard": [dict(u) for u in unheard],
@@ -263,6 +264,16 @@ def container_metadata(
             separators=(",", ":"),
         )
     return keys
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file begins as reports of ours do; it may be large, and is not read."""
+    try:
+        with open(path, "rb") as file:
+            begin = file.read(64).decode("ascii", "replace")
+    except OSError:
+        return False
+    return re.match(r'\s*\{\s*"format"\s*:\s*"facepick-report/', begin) is not None
 
 
 def read_report(result: Path) -> dict[str, Any]:

@@ -203,7 +203,11 @@ class Base:
             return "" if record is None else self._end_note(record, session.language)
         count = sum(1 for p in scan.people if not p.ignored and not p.unsure)
         key = "scan_done_one" if count == 1 else "scan_done"
-        return views.notice(messages.text(key, session.language, n=count, frames=scan.frames))
+        line = views.notice(messages.text(key, session.language, n=count, frames=scan.frames))
+        lost = self.app.edits_problem(scan)
+        if lost is not None:
+            line += views.notices_view([lost], session.language)
+        return line
 
     def _scan_or_say(self, session: Session) -> Scan:
         if session.scan is None:

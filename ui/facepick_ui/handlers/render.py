@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from facepick.errors import JobNotFound
 from facepick.jobs.job import JobRecord
 from facepick.notices import Notice, as_notices
 from facepick.render.plan import OutputSettings
+from facepick.render.report import sidecar_of
 from facepick_ui import views
 from facepick_ui.compat import Changes
 from facepick_ui.flow_panels import changed_values
@@ -144,25 +147,25 @@ class Render(People, Card):
             "progress": shown(views.progress_view(None, session.language)),
         }
 
-    def _result_path(self, session: Session, mark: str) -> Path:
-        """A name nobody has yet, in this user's own folder below the host's results."""
+    def _result_path(self, session: Session, mark: str, video: str | None = None) -> Path:
+        """A name nobody has yet, in this user's own folder below the host's results.
+
+        Args:
+            mark: a word in the name.
+            video: after which it is named; None for the open one.
+        """
         folder = self.app.host.outputs() / session.key[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        stem = plain_name(Path(session.video or "video").stem, "video")
-        suffix = ".mp4"
-        number = 1
-        while True:
+        stem = plain_name(Path(video or session.video or "video").stem, "video")
+        # What a job will write is not there yet, but its name is taken.
+        taken = {record.out for record in self.app.jobs()}
+        for number in itertools.count(1):
             name = "_".join(part for part in (stem, "facepick", mark, f"{number:03}") if part)
-            path = folder / f"{name}{suffix}"
-            try:
-                # Reserved at once, so that two jobs never share a name; the render replaces it.
-                with open(path.with_name(path.name + ".reserved"), "x"):
-                    pass
-                if not path.exists():
-                    return path
-            except FileExistsError:
-                pass
-            number += 1
+            path = folder / f"{name}.mp4"
+            free = not path.exists() and not sidecar_of(path).exists()
+            if free and str(path.absolute()) not in taken:
+                break
+        return path
 
     @explained("progress")
     def stop(self, session: Session) -> Changes:
@@ -188,7 +191,12 @@ class Render(People, Card):
         record = self._own(session, argument)
         with starting(session) as mine:
             if mine and self._active(session, record.kind) is None:
-                self.app.resume_job(record.id)
+                out = None
+                if record.out and os.path.lexists(record.out):
+                    # Somebody has put a file there; the result gets another name.
+                    mark = "" if record.kind == "render" else record.kind
+                    out = self._result_path(session, mark, record.video)
+                self.app.resume_job(record.id, out=out)
                 session.watched[record.kind] = record.id
                 session.finished.discard(record.id)
                 self.sessions.save(session)

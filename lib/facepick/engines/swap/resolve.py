@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from facepick.engines.swap.saved import SavedSources
@@ -115,6 +116,9 @@ class SourceResolver:
                     # Another process was faster; its photos are the same.
                     if not folder.is_dir():
                         raise
+        with suppress(OSError):
+            # What was not used for longest is the first to go when the cache is full.
+            os.utime(folder)
         return sorted(folder.glob("*.png"), key=lambda p: _place(p.name))
 
     def _of_cast(self, name: str) -> list[tuple[Path, str]]:

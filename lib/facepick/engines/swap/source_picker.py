@@ -14,6 +14,7 @@ from facepick.errors import MissingModelError, ModelMismatchError, UserInputErro
 from facepick.faces.alignment import align
 from facepick.models.store import ModelStore
 from facepick.progress import CancelToken, never
+from facepick.publishing import write_output
 
 __all__ = ["faces_in_photos"]
 
@@ -26,6 +27,7 @@ def faces_in_photos(
     models: ModelStore,
     *,
     folder: Path | None = None,
+    force: bool = False,
     cancel: CancelToken = never,
 ) -> list[dict[str, Any]]:
     """What ``facepick sources faces --json`` prints.
@@ -34,6 +36,7 @@ def faces_in_photos(
         photos: files, each with what it stands for.
         models: where detector, mesh and recogniser are.
         folder: every face is written there as a photo of its own; None for nowhere.
+        force: overwrite files there that facepick did not write.
 
     Returns:
         An entry a photo with ``file``, ``from``, ``problem`` (why it cannot be read, or "") and
@@ -61,7 +64,7 @@ def faces_in_photos(
         for item in found:
             image = None if folder is None else folder / f"{place:03}_{item.number:02}.png"
             if image is not None:
-                _write(item.image, image)
+                _write(item.image, image, force=force)
             entry = _entry(item, image)
             faces.append(entry)
             if item.face is not None:
@@ -89,11 +92,11 @@ def _entry(item: FoundFace, image: Path | None) -> dict[str, Any]:
     }
 
 
-def _write(image: BgrImage, path: Path) -> None:
+def _write(image: BgrImage, path: Path, *, force: bool) -> None:
     import cv2
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    write_output(path, cv2.imencode(".png", image)[1].tobytes(), force=force)
 
 
 def _people(faces: Sequence[SourceFace], models: ModelStore) -> list[int | None]:
