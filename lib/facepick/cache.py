@@ -1,8 +1,8 @@
 """Show what facepick keeps, clear what it can make again, and hold that within a limit.
 
-``HOME/cache`` holds scans, faces that were cut out of videos for swaps, and models that were
-exported once.  All of it is made again when it is needed.  Corrections lie there, too, and are
-never removed: they are the user's work.
+``HOME/cache`` holds scans, faces that were cut out of videos for swaps, models that were exported
+once, and copies of videos for players.  All of it is made again when it is needed.  Corrections
+lie there, too, and are never removed: they are the user's work.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from facepick.errors import FacepickError
 from facepick.jobs.job import JobRecord
 from facepick.jsonfile import read_json, write_json
+from facepick.media.proxies import PROXIES
 from facepick.publishing import set_aside
 from facepick.settings import from_mapping, setting, to_mapping
 
@@ -28,15 +29,16 @@ __all__ = ["KINDS", "Cache", "Entry", "StorageSettings", "load_settings", "save_
 
 log = logging.getLogger("facepick.cache")
 
-KINDS = ("scans", "faces", "models")
-"""What can be made again: scans of videos, faces cut out of videos, exported models."""
+KINDS = ("scans", "faces", "models", "proxies")
+"""What can be made again: scans of videos, faces cut out of videos, exported models, copies of
+videos for players."""
 
 IN_USE_SECONDS = 3600.0
 """What was made or read this lately is left alone: a page or another process may look at it."""
 
 _FORMAT = "facepick-settings/1"
 _SCAN = re.compile(r"\.?[0-9a-f]{16}-[0-9a-f]{8}(-.*|\.unreadable-.*)?")
-_FOLDERS = {"sources": "faces", "wav2lip": "models"}
+_FOLDERS = {"sources": "faces", "wav2lip": "models", PROXIES: "proxies"}
 
 
 @dataclass(frozen=True, kw_only=True)
