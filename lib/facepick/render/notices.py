@@ -132,7 +132,8 @@ def sound_notices(
             found.append(Notice(code="picture_stretched", facts=factor))
     elif output.original == "replace" and output.separate == "none" and has_sound and not brought:
         found.append(Notice(code="music_drops_out"))
-    if brought and not (output.soundtrack and any(not item.speech for item in plan.assignments)):
+    followed = any(not item.speech and plan.lines_of(item) for item in plan.assignments)
+    if brought and not followed:
         # Of a mix that the lips follow it is told as of speech.
         over = float(line_seconds(SpeechLine(path=brought), cancel=cancel) - seconds * stretch)
         code = "sound_too_long" if over > 0 else "sound_too_short"

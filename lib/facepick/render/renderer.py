@@ -699,7 +699,9 @@ class Renderer:
         left_out: Sequence[str],
     ) -> tuple[Notice, ...]:
         """All that people should know, in the order in which it came to be known."""
-        speaking = {item.person.id: item.person for item in work if item.assignment.speech}
+        speaking = {
+            item.person.id: item.person for item in work if self.plan.lines_of(item.assignment)
+        }
         told = (
             engine_notices(report, item.person) for item, report in zip(work, reports, strict=True)
         )
