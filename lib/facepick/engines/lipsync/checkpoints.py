@@ -7,7 +7,6 @@ numbers.  What a file is follows from its tensors; which variant, only from its 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from facepick.engines.lipsync.generator_arch import expected_shapes
 from facepick.engines.lipsync.weights import StoredTensor, read_tensors
 from facepick.errors import ModelMismatchError
+from facepick.jsonfile import parsed_json
 
 __all__ = ["Checkpoint", "find_checkpoints", "generator_tensors", "identify", "onnx_signature"]
 
@@ -201,7 +201,8 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
         if not 2 <= length <= min(size, 16 * 1024**2):
             raise wrong
         try:
-            table = json.loads(file.read(length))
+            # A network has a few hundred tensors of ten values each.
+            table = parsed_json(file.read(length), max_values=1_000_000)
         except ValueError as error:
             raise wrong from error
     if not isinstance(table, dict):

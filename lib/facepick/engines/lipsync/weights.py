@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -182,9 +183,12 @@ def read_tensors(path: Path) -> dict[str, StoredTensor]:
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise _mismatch(path, f"is {size / 1e9:.1f} GB, far larger than any lip-sync checkpoint")
-    if zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(path):
+        return _read_legacy(path)
+    try:
         return _read_zip(path)
-    return _read_legacy(path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise _mismatch(path, "is damaged") from error
 
 
 def _read_zip(path: Path) -> dict[str, StoredTensor]:
@@ -213,7 +217,13 @@ def _read_zip(path: Path) -> dict[str, StoredTensor]:
         with zipfile.ZipFile(path) as archive:
             try:
                 return _array(tensor, archive.read(member))
-            except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+            except (
+                zipfile.BadZipFile,
+                zlib.error,
+                EOFError,
+                NotImplementedError,
+                RuntimeError,
+            ) as error:
                 raise _mismatch(path, "is damaged") from error
 
     return _named(content, load)
