@@ -212,4 +212,10 @@ def notices_of_result(result: Mapping[str, Any]) -> tuple[Notice, ...]:
             found.append(Notice(code="speech_cut", start=float(entry["start"]), facts=facts))
     for phrase in result.get("left_out") or ():
         found.append(Notice(code="stream_left_out", facts={"what": str(phrase)}))
+    closed, left = result.get("closed") or {}, result.get("left") or {}
+    for what, frames in (result.get("changed") or {}).items():
+        person, _, flow = what.partition(" ")
+        only_shut = frames == closed.get(what, 0)
+        if flow == "lipsync" and only_shut and (frames or "silence" in left.get(what, {})):
+            found.append(Notice(code="no_voice", person=person))
     return tuple(found)

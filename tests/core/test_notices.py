@@ -70,6 +70,8 @@ def test_results_of_before_there_were_notices() -> None:
         "left_out": ["subtitles (pgs)"],
     }
     assert [n.code for n in notices_of_result(old)] == ["speech_cut", "stream_left_out"]
+    shut = {"changed": {"P2 lipsync": 9, "P2 hide": 3}, "closed": {"P2 lipsync": 9}}
+    assert [(n.code, n.person) for n in notices_of_result(shut)] == [("no_voice", "P2")]
     assert notices_of_result({}) == ()
     assert notices_of_result({**old, "notices": []}) == ()
 

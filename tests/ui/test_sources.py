@@ -238,7 +238,7 @@ def test_a_list_gives_everybody_their_lines(tab: Any, scanned: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ([{"start": 0, "person": "P2", "file": "a.wav"}], "is not picked"),
+        ([{"start": 0, "person": "P2", "file": "a.wav"}], "Nobody of P1 speaks"),
         ([{"start": 0, "person": "P1", "file": "/etc/hostname"}], "another folder"),
         ([{"start": 0, "person": "P1", "file": "../../session.json"}], "another folder"),
         ([{"start": 0, "person": "P1", "file": "gone.wav"}], "no file gone.wav"),
