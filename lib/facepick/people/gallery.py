@@ -131,7 +131,7 @@ def _row(canvas: Bgr, scan: Scan, person: Identity, top: int, color: tuple[int, 
         canvas,
         f"{float(person.screen_time):.1f} s   {min(1.0, share):.0%} of the video   "
         f"{tracks} {'appearance' if tracks == 1 else 'appearances'}   "
-        f"confidence {person.confidence:.0%}",
+        f"confidence {person.confidence:.0%}{_may_be(person)}",
         (x, top + 50),
         0.45,
         _FAINT,
@@ -175,6 +175,12 @@ def _duration(scan: Scan) -> float:
     if not scan.frames:
         return 0.0
     return float((int(scan.pts[-1] - scan.pts[0]) + scan.duration_pts) * scan.video.time_base)
+
+
+def _may_be(person: Identity) -> str:
+    if not person.may_be:
+        return ""
+    return "   may be " + ", ".join(f"{key} ({score:.0%})" for key, score in person.may_be)
 
 
 def _ascii(person: Identity) -> str:
