@@ -170,12 +170,12 @@ class Base:
     def _keep_upload(self, session: Session, path: Path, kind: str) -> Path:
         return keep_upload(self.sessions.folder_of(session), path, kind)
 
-    def _progress(self, session: Session, record: JobRecord) -> str:
+    def _progress(self, session: Session, record: JobRecord, *, stage: str = "queued") -> str:
         progress = record.progress
         picture = None
         if progress is not None and progress.thumbnail:
             picture = pictures.file_uri(record.folder / progress.thumbnail)
-        return views.progress_view(progress, session.language, thumbnail=picture)
+        return views.progress_view(progress, session.language, thumbnail=picture, stage=stage)
 
     def _end_note(self, record: JobRecord, language: str) -> str:
         text = functools.partial(messages.text, language=language)

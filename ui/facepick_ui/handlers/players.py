@@ -83,7 +83,7 @@ class Players(Base):
         if record.is_active:
             stop = views.act_button(f"noproxy:{name}", messages.text("stop", language))
             words = views.paragraph(messages.text("proxy_making", language))
-            bar = self._progress(session, record)
+            bar = self._progress(session, record, stage="proxy")
             return f'<div class="facepick-proxy">{words}{bar}{stop}</div>'
         again = views.act_button(f"proxy:{name}", messages.text("proxy_make", language))
         if record.state == "failed":
