@@ -437,3 +437,13 @@ def test_a_stream_that_grows_midway_is_refused_by_its_decoder(odd: Odd) -> None:
         stream.codec_context.options = {"max_pixels": "1000"}
         with pytest.raises(av.error.FFmpegError):
             list(container.decode(stream))
+
+
+def test_sound_of_an_unknown_codec_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "strange.mov"
+    subprocess.run(
+        [str(ffmpeg_binary()), "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:d=0.2",
+         "-f", "lavfi", "-i", "sine=d=0.2", "-c:v", "mpeg4", "-c:a", "wmav2", str(path)],
+        check=True,
+    )  # fmt: skip
+    assert probe(path).left_out == ("audio track 1 (its codec is unknown)",)

@@ -140,6 +140,8 @@ def _left_out(container: Any, video: Any, frame: Any) -> tuple[str, ...]:
     for stream in container.streams:
         if stream.type == "video" and stream.index != video.index:
             found.append("cover picture" if is_attached_picture(stream) else "second video stream")
+        elif stream.type == "audio" and not _is_known(stream):
+            found.append(f"audio track {stream.index} (its codec is unknown)")
         elif stream.type == "data" and "timecode" in stream.metadata:
             # Carried over by its text, which is the picture's as well.
             continue
@@ -148,6 +150,12 @@ def _left_out(container: Any, video: Any, frame: Any) -> tuple[str, ...]:
         elif stream.type in ("data", "attachment"):
             found.append(f"{stream.type} track {stream.index}")
     return tuple(dict.fromkeys(found))
+
+
+def _is_known(stream: Any) -> bool:
+    context = stream.codec_context
+    known = context is not None and context.sample_rate and context.layout is not None
+    return bool(known and context.layout.channels)
 
 
 def _color(tags: ColorInfo, context: Any) -> ColorInfo:
