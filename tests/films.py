@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -105,7 +106,7 @@ def scan_of_film(path: Path, *, people: Sequence[str] = ("P1",)) -> Scan:
     step = int(pts[1] - pts[0])
     return Scan(
         video=info,
-        content_hash="",
+        content_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
         pts=pts,
         duration_pts=step,
         shots=(Shot(0, 0, n),),
