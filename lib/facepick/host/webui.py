@@ -67,6 +67,13 @@ OPTIONS: tuple[tuple[str, Any, str, str, dict[str, Any]], ...] = (
         "Textbox",
         {},
     ),
+    (
+        "facepick_cache_gb",
+        20,
+        "Largest size of the cache in GB; what was not used for longest goes (0: no limit)",
+        "Number",
+        {},
+    ),
 )
 """Name, default, label, gradio component and its arguments of every entry on the settings page."""
 
@@ -202,6 +209,9 @@ class WebuiHost:
             "PYTHONPATH": python_path(),
             JOBS_VARIABLE: str(self.option("facepick_jobs", DEFAULT_JOBS)),
         }
+        limit = self.option("facepick_cache_gb", None)
+        if isinstance(limit, int | float):
+            variables["FACEPICK_CACHE_GB"] = str(limit)
         kind, _, number = self._device_name().partition(":")
         if kind == "cuda" and number.isdigit() and "CUDA_VISIBLE_DEVICES" not in os.environ:
             # The child sees only the card that was chosen, as its first.
