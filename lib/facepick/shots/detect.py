@@ -304,15 +304,16 @@ def _mixed(a: GrayFloat, b: GrayFloat, between: GrayFloat) -> tuple[float, float
     """How a picture is mixed of two others: the share of `a`, what that leaves unexplained over
     the difference of the two, and that difference (root mean squares)."""
     # Every other row and column: means over the picture hardly change.
-    a, b, between = a[::2, ::2], b[::2, ::2], between[::2, ::2]
-    apart = a - b
-    energy = float(np.mean(apart * apart))
-    if energy < 1e-6:
+    later = b[::2, ::2].ravel()
+    apart = a[::2, ::2].ravel() - later
+    energy = float(apart @ apart)
+    if energy < 1e-6 * len(apart):
         return 0.0, 1.0, 0.0
-    rest = between - b
-    share = float(np.mean(rest * apart)) / energy
-    error = rest - share * apart
-    return share, float(np.sqrt(np.mean(error * error) / energy)), float(np.sqrt(energy))
+    rest = between[::2, ::2].ravel() - later
+    share = float(rest @ apart) / energy
+    # What is left over is at right angles to the difference.
+    error = max(0.0, float(rest @ rest) - share * share * energy)
+    return share, float(np.sqrt(error / energy)), float(np.sqrt(energy / len(apart)))
 
 
 def _structure(thumb: npt.NDArray[np.uint8]) -> GrayFloat:
