@@ -138,3 +138,10 @@ class Models(Render):
         if record.kind == "scan":
             return self._scan_started(session)
         return self._started(session)
+
+    def _scan_started(self, session: Session) -> Changes:
+        return {
+            "scan": {"interactive": False},
+            "scan_stop": {"visible": True},
+            "scan_progress": shown(views.progress_view(None, session.language)),
+        }

@@ -115,13 +115,6 @@ class Video(Models):
                 self.sessions.save(session)
         return self._scan_started(session)
 
-    def _scan_started(self, session: Session) -> Changes:
-        return {
-            "scan": {"interactive": False},
-            "scan_stop": {"visible": True},
-            "scan_progress": shown(views.progress_view(None, session.language)),
-        }
-
     @explained("scan_progress")
     def stop_scan(self, session: Session) -> Changes:
         job = self._active(session, "scan")
