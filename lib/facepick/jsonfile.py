@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -67,6 +68,9 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     return parsed_json(data)
 
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
 def parsed_json(data: bytes, *, max_values: int = MAX_VALUES) -> Any:
     """JSON in UTF-8, read only if it holds no more values than are allowed.
 
@@ -74,14 +78,23 @@ def parsed_json(data: bytes, *, max_values: int = MAX_VALUES) -> Any:
     values takes a hundredth of the time of reading them, and finds at least as many as there are.
 
     Raises:
-        ValueError: it is not JSON, holds more than `max_values`, or is nested too deeply.
+        ValueError: it is not JSON, holds more than `max_values` or half a character, or is nested
+            too deeply.
     """
     if sum(data.count(letter) for letter in (b"[", b"{", b",")) > max_values:
         raise ValueError(f"it holds more than {max_values:,} values")
     try:
-        return json.loads(data.decode("utf-8"))
+        # Editors of Windows put a mark before UTF-8.
+        value = json.loads(data.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if _SURROGATE.search(data):
+        # Half of a pair is no character: nothing can print, store or send it.
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("it holds half a character") from None
+    return value
 
 
 def write_json(path: Path, data: Any, *, durable: bool = False) -> None:

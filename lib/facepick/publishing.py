@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from facepick.errors import TargetTaken
+from facepick.errors import TargetTaken, UserInputError
 from facepick.home import home_dir
 from facepick.jsonfile import MAX_BYTES, read_json, replace, write_json
 from facepick.locks import FileLock, locked
@@ -31,6 +31,7 @@ from facepick.progress import CancelToken, never
 __all__ = [
     "Staging",
     "place",
+    "refuse_input",
     "refuse_output",
     "refuse_taken",
     "set_aside",
@@ -497,6 +498,22 @@ def write_outputs(files: Mapping[Path, bytes], *, force: bool = False) -> None:
             pairs.append((part, target))
         staging.publish(pairs, may_replace=lambda target: force or known.has(target))
     known.add([target for _, target in pairs])
+
+
+def refuse_input(path: Path, made_of: Iterable[Path]) -> None:
+    """Refuse to write to a file that the output is made of, by whatever name; ``--force`` or not.
+
+    Raises:
+        UserInputError: it is one of them, or a link to one.
+    """
+    for file in made_of:
+        if os.path.abspath(path) == os.path.abspath(file) or (
+            path.exists() and file.exists() and path.samefile(file)
+        ):
+            raise UserInputError(
+                f"{path.name} would be overwritten, and the output is made of it.",
+                hint="Give another name.",
+            )
 
 
 def refuse_output(path: Path, *, force: bool = False) -> None:

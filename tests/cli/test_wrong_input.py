@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -162,3 +163,68 @@ def test_what_is_lacking_is_said_before_the_scan(
     refused(capsys, "render", "clip.mp4", "-o", "o.mp4", *command)
     assert not (tmp_path / "cache").exists()
     assert not (tmp_path / "jobs").exists()
+
+
+COVERED = (*HIDE, "--engine", "cover", "--picture", "picture.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spared"),
+    [
+        (("people", "clip.mp4", "--json", "clip.mp4"), "clip.mp4"),
+        (("cast", "match", "clip.mp4", "--json", "clip.mp4"), "clip.mp4"),
+        (("render", "clip.mp4", "-o", "o.mp4", *COVERED, "--save-plan", "picture.png"), "picture"),
+        (("render", "clip.mp4", "-o", "o.mp4", *HIDE, "--save-plan", "clip.mp4"), "clip.mp4"),
+        (("render", "clip.mp4", "-o", "o.mp4", *HIDE, "--save-plan", "o.mp4"), "o.mp4"),
+        (
+            ("render", "clip.mp4", "-o", "o.mp4", *HIDE, "--save-plan", "o.mp4.facepick.json"),
+            "o.mp4.facepick.json",
+        ),
+    ],
+)
+def test_force_never_reaches_what_the_output_is_made_of(
+    arguments: tuple[str, ...], spared: str, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in desk.iterdir() if path.is_file()}
+    assert spared in refused(capsys, *arguments, "--force")
+    assert {p.name: p.read_bytes() for p in desk.iterdir() if p.is_file()} == before
+
+
+def test_a_link_to_the_video_is_the_video(
+    desk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = tmp_path / "link.json"
+    link.symlink_to(desk / "clip.mp4")
+    before = (desk / "clip.mp4").read_bytes()
+    assert "link.json" in refused(capsys, "people", "clip.mp4", "--json", str(link), "--force")
+    assert (desk / "clip.mp4").read_bytes() == before
+
+
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_folder_is_no_result(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is a folder" in refused(capsys, "inspect", folder)
+
+
+def test_too_long_a_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*HIDE, "--engine", "cover", "--picture", "x" * 300)
+    assert "too long" in refused(capsys, "render", "clip.mp4", "-o", "o.mp4", *words)
+
+
+def test_damaged_exports_of_a_cast_are_one_sentence(
+    desk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endless = tmp_path / "endless.json"
+    endless.write_text(
+        '{"format":"facepick-cast/1","model":"m","version":"v","alignment":"a","dimension":1e999,'
+        '"people":[]}'
+    )
+    assert "no cast" in refused(capsys, "cast", "import", str(endless))
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        packed = tmp_path / f"{method}.zip"
+        with zipfile.ZipFile(packed, "w", method) as archive:
+            archive.writestr("cast.json", '{"format": "facepick-cast/1"}' * 50)
+        whole = bytearray(packed.read_bytes())
+        start = whole.index(b"cast.json") + len("cast.json")
+        whole[start + 12 : start + 24] = b"\xff" * 12
+        packed.write_bytes(whole)
+        assert "no cast" in refused(capsys, "cast", "import", str(packed))

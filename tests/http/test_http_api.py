@@ -280,7 +280,17 @@ def test_large_bodies_are_refused_announced_or_not(
         assert answer.json()["error"]
 
 
-@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b'{"video": "\xff"}', b"[]", b"1"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[" * 100_000,
+        b'{"video": "\xff"}',
+        b'{"video": "cast:\\ud800"}',
+        b"[]",
+        b"1",
+    ],
+)
 def test_what_is_no_json_object_is_refused(client: TestClient, content: bytes) -> None:
     headers = {"content-type": "application/json"}
     answer = client.post(f"{PREFIX}/scans", content=content, headers=headers)

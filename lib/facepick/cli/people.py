@@ -13,7 +13,7 @@ from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress, add_scan_options, given, ids
 from facepick.errors import UserInputError
 from facepick.jsonfile import as_json
-from facepick.publishing import refuse_output, write_output
+from facepick.publishing import refuse_input, refuse_output, write_output
 from facepick.text import say
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _check_places(options: argparse.Namespace) -> None:
             raise UserInputError(
                 f"{options.json} cannot be written.", hint="Give a file name in a folder of yours."
             )
+        refuse_input(out, [Path(video) for video in options.video])
         refuse_output(out, force=options.force)
 
 

@@ -180,22 +180,24 @@ def _output(options: argparse.Namespace) -> dict[str, Any]:
     return {**values, **{name: str(Path(values[name]).absolute()) for name in files}}
 
 
-def _save_plan(options: argparse.Namespace, plan: RenderPlan) -> None:
-    """Write the plan where ``--save-plan`` says.
+def _plan_place(app: App, options: argparse.Namespace, plan: RenderPlan, out: Path) -> Path | None:
+    """Where ``--save-plan`` says, None without it.
 
     Raises:
-        UserInputError: something is there already, or it cannot be written.
+        UserInputError: something is there already, it is a file that the result is made of or
+            will be, or its folder is missing.
     """
-    from facepick.jsonfile import write_json
+    from facepick.publishing import refuse_input
+    from facepick.render.report import sidecar_of
 
     if not options.save_plan:
-        return
-    path = Path(options.save_plan).absolute()
-    made_of = [Path(name) for name in (plan.video, *plan.files())]
-    if any(path.exists() and file.exists() and path.samefile(file) for file in made_of):
+        return None
+    path, result = Path(options.save_plan).absolute(), out.absolute()
+    refuse_input(path, [Path(f) for f in (plan.video, *plan.input_files(app.registry))])
+    if path in (result, sidecar_of(result)):
         raise UserInputError(
-            f"The plan would overwrite {path.name}, which the result is made of.",
-            hint="Give another name.",
+            f"{path.name} is the result's own name.",
+            hint="Give the plan another one, such as plan.json.",
         )
     if path.exists() and not options.force:
         raise UserInputError(
@@ -203,11 +205,20 @@ def _save_plan(options: argparse.Namespace, plan: RenderPlan) -> None:
         )
     if not path.parent.is_dir():
         raise UserInputError(f"There is no folder {path.parent}.", hint="Make it first.")
+    return path
+
+
+def _save_plan(path: Path | None, plan: RenderPlan) -> None:
+    """Raises: UserInputError, when it cannot be written."""
+    from facepick.jsonfile import write_json
+
+    if path is None:
+        return
     try:
         write_json(path, plan.to_json())
     except OSError as error:
         raise UserInputError(
-            f"The plan {options.save_plan} cannot be written: {error.strerror}."
+            f"The plan {path.name} cannot be written: {error.strerror}."
         ) from error
 
 
@@ -384,8 +395,9 @@ def _render(options: argparse.Namespace) -> int:
     app.probe(plan.video)
     out = _out(options, plan)
     told = _told(app, plan, notices, options)
+    place = _plan_place(app, options, plan, Path(out))
     job = app.new_render_job(plan, out, force=options.force, notices=told)
-    _save_plan(options, plan)
+    _save_plan(place, plan)
     return do_job(app, job, options.progress, told=told)
 
 
@@ -395,6 +407,7 @@ def _preview(options: argparse.Namespace) -> int:
     app.probe(plan.video)
     out = _out(options, plan)
     told = _told(app, plan, notices, options)
+    place = _plan_place(app, options, plan, Path(out))
     job = app.new_preview_job(
         plan,
         out,
@@ -403,5 +416,5 @@ def _preview(options: argparse.Namespace) -> int:
         force=options.force,
         notices=told,
     )
-    _save_plan(options, plan)
+    _save_plan(place, plan)
     return do_job(app, job, options.progress, told=told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -16,7 +17,14 @@ from typing import Any
 
 from facepick.engines.engine import HostRestorer
 from facepick.engines.registry import EngineRegistry
-from facepick.errors import Cancelled, FacepickError, MissingModelError, OutOfMemory, RenderError
+from facepick.errors import (
+    Cancelled,
+    FacepickError,
+    MissingModelError,
+    OutOfMemory,
+    RenderError,
+    UserInputError,
+)
 from facepick.jobs.job import JobRecord, JobState
 from facepick.jobs.workspace import Workspace
 from facepick.models.store import ModelStore
@@ -140,6 +148,10 @@ def _explained(error: Exception) -> FacepickError:
     if isinstance(error, MemoryError):
         return OutOfMemory(
             "There is not enough memory.", hint="Close other programs, or use a smaller video."
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return UserInputError(
+            "The name of a file is too long for this disk.", hint="Give it a shorter name."
         )
     if isinstance(error, OSError):
         where = f" ({Path(error.filename).name})" if error.filename else ""

@@ -11,10 +11,12 @@ import base64
 import datetime
 import io
 import json
+import lzma
 import math
 import sqlite3
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -514,7 +516,14 @@ class Cast:
             people = [_imported(person, dimension) for person in _list(data["people"], _MAX_PEOPLE)]
             if sum(len(faces) for _, faces in people) > _MAX_FACES:
                 raise ValueError(f"more than {_MAX_FACES} faces")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise UserInputError(
                 f"{path.name} is no cast that can be imported ({str(error)[:100]}).",
                 hint="Export it again with: facepick cast export FILE.zip",
@@ -542,7 +551,14 @@ def _read_export(path: Path) -> bytes:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive, archive.open("cast.json") as member:
             # The size in the directory may lie; what is read may not.
             data = member.read(_MAX_BYTES + 1)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         raise ValueError(str(error)) from error
     if len(data) > _MAX_BYTES:
         raise ValueError(f"larger than {_MAX_BYTES >> 20} MB")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.errors import SettingsError, UserInputError
 from facepick.progress import CancelToken, ProgressSink
-from facepick.publishing import refuse_output, write_output
+from facepick.publishing import refuse_input, refuse_output, write_output
 from facepick.text import say
 
 if TYPE_CHECKING:
@@ -239,6 +239,7 @@ def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
     images = Path(options.images) if options.images else None
     data = read_dataset(options.data, images=images)
     if options.json and options.json != "-":
+        refuse_input(Path(options.json), [Path(options.data)])
         refuse_output(Path(options.json), force=options.force)
     recognizer = _recognizer(tools.app(), options)
     with tools.watch(options.progress) as (sink, cancel):
@@ -444,9 +445,10 @@ def _cast_match(options: argparse.Namespace, tools: Tools) -> int:
 
     if not 1 <= options.parallel <= 64:
         raise SettingsError(f"--parallel must lie in [1, 64], got {options.parallel}.")
-    if options.json and options.json != "-":
-        refuse_output(Path(options.json), force=options.force)
     videos = _videos(options.videos)
+    if options.json and options.json != "-":
+        refuse_input(Path(options.json), videos)
+        refuse_output(Path(options.json), force=options.force)
     app, cast = tools.app(), _cast(options)
     if options.parallel > 1 and len(videos) > 1:
         _scan_in_children(videos, options.parallel, app)

@@ -155,7 +155,13 @@ def tallied(notes: Iterable[FrameNote]) -> dict[tuple[str, str], Tally]:
 
 
 def sidecar_of(result: Path) -> Path:
-    """``OUT.mp4`` -> ``OUT.mp4.facepick.json``."""
+    """``OUT.mp4`` -> ``OUT.mp4.facepick.json``.
+
+    Raises:
+        UserInputError: the path has no name, as the root has none.
+    """
+    if not result.name:
+        raise UserInputError(f"{result} is a folder.", hint="Give the file of a result.")
     return result.with_name(result.name + ".facepick.json")
 
 
