@@ -83,8 +83,8 @@ def test_from_install_to_a_hidden_person_with_no_model_on_the_machine(
         assert "could not start" not in said
         [names] = re.findall(r"OPTIONS (\[.*\])", said)
         assert names == (
-            "['facepick_device', 'facepick_input_folders', 'facepick_language', "
-            "'facepick_model_folders']"
+            "['facepick_cache_gb', 'facepick_device', 'facepick_input_folders', "
+            "'facepick_jobs', 'facepick_language', 'facepick_model_folders']"
         )
         context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
         tab = TabPage(context, address, kind)

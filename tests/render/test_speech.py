@@ -35,10 +35,10 @@ def test_lines_of_two_people_in_a_video_that_bounces(
                     "duration": 3,
                 },
                 {
-                    "start": 3.2,
+                    "start": 2.2,
                     "person": "P2",
                     "file": str(speech / "en_jfk.mp3"),
-                    "duration": 4,
+                    "duration": 5,
                 },
             ]
         )

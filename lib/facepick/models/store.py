@@ -172,7 +172,10 @@ class ModelStore:
                     "Press “Get the models” on facepick's page, or put "
                     f"{spec.file} into {self._fetch_dir}."
                 )
-            return f"Fetch it with: facepick models fetch {spec.id}."
+            return (
+                f"Fetch it with: facepick models fetch {spec.id}, or put {spec.file} into "
+                f"{self._fetch_dir}."
+            )
         return self._by_hand(spec)
 
     def _by_hand(self, spec: ModelSpec) -> str:
