@@ -203,7 +203,11 @@ def add_routes(server: Any, app: App) -> None:
     def post(path: str, work: Callable[[dict[str, Any]], Any]) -> None:
         def from_body(data: bytes) -> Any:
             try:
-                payload = parsed_json(data, max_values=MAX_VALUES) if data.strip() else {}
+                payload = (
+                    parsed_json(data, max_values=MAX_VALUES, strict_text=True)
+                    if data.strip()
+                    else {}
+                )
             except ValueError as error:
                 raise UserInputError(f"This is no JSON that can be taken: {error}.") from error
             if not isinstance(payload, dict):

@@ -71,15 +71,18 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def parsed_json(data: bytes, *, max_values: int = MAX_VALUES) -> Any:
+def parsed_json(data: bytes, *, max_values: int = MAX_VALUES, strict_text: bool = False) -> Any:
     """JSON in UTF-8, read only if it holds no more values than are allowed.
 
     An empty list costs three letters and 64 bytes of memory.  Counting the letters that part
     values takes a hundredth of the time of reading them, and finds at least as many as there are.
 
+    Args:
+        strict_text: refuse halves of surrogate pairs.  Our own files may hold them: they stand for
+            the bytes of file names that are no text (PEP 383).
+
     Raises:
-        ValueError: it is not JSON, holds more than `max_values` or half a character, or is nested
-            too deeply.
+        ValueError: it is not JSON, holds more than `max_values`, or is nested too deeply.
     """
     if sum(data.count(letter) for letter in (b"[", b"{", b",")) > max_values:
         raise ValueError(f"it holds more than {max_values:,} values")
@@ -88,8 +91,7 @@ def parsed_json(data: bytes, *, max_values: int = MAX_VALUES) -> Any:
         value = json.loads(data.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if _SURROGATE.search(data):
-        # Half of a pair is no character: nothing can print, store or send it.
+    if strict_text and _SURROGATE.search(data):
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:

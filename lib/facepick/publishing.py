@@ -511,7 +511,7 @@ def refuse_input(path: Path, made_of: Iterable[Path]) -> None:
             path.exists() and file.exists() and path.samefile(file)
         ):
             raise UserInputError(
-                f"{path.name} would be overwritten, and the output is made of it.",
+                f"The output would overwrite {path.name}, which it is made of.",
                 hint="Give another name.",
             )
 

@@ -13,8 +13,9 @@ def test_a_mark_before_utf8_is_no_fault() -> None:
 
 def test_half_a_character_is_refused_and_a_pair_is_not() -> None:
     with pytest.raises(ValueError, match="half a character"):
-        parsed_json(b'{"name": "\\ud800"}')
-    assert parsed_json(b'["\\ud83d\\ude00"]') == ["\U0001f600"]
+        parsed_json(b'{"name": "\\ud800"}', strict_text=True)
+    assert parsed_json(b'["\\ud83d\\ude00"]', strict_text=True) == ["\U0001f600"]
+    assert parsed_json(b'["\\udcff.mp4"]') == ["\udcff.mp4"], "a file name that is no text"
 
 
 def test_too_many_values_are_not_read() -> None:
