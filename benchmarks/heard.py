@@ -84,7 +84,6 @@ def sounds(media: Path, work: Path) -> None:
     from tests.films import scan_of_film, still_registry, written_film
     from tests.sounds import pcm_wav
 
-    from facepick.engines.engine import SpeechLine
     from facepick.media.audio import read_audio
     from facepick.media.encode import EncodeSettings
     from facepick.media.probe import probe
@@ -92,6 +91,7 @@ def sounds(media: Path, work: Path) -> None:
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
     from facepick.render.renderer import Renderer
+    from facepick.speech.line import SpeechLine
 
     speech = media / "speech" / "en_jfk_m_11s_44k.flac"
     lines = tuple(
@@ -179,11 +179,11 @@ def sounds(media: Path, work: Path) -> None:
 
 def mouths(media: Path, work: Path, clips: list[str], modes: list[str], *, lossy: bool) -> None:
     """The table of mouths."""
-    from facepick.engines.lipsync.vad import speech_probability, speech_stretches
     from facepick.media.audio import read_mono
     from facepick.media.probe import probe
     from facepick.models.catalog import SILERO_VAD
     from facepick.models.store import default_store
+    from facepick.speech.vad import speech_probability, speech_stretches
 
     vad = default_store(()).require(SILERO_VAD)
     print(

@@ -28,15 +28,15 @@ from tests.contracts.face_footage import face_requests
 from tests.engines.lipsync.seeded import write_seeded_onnx
 
 from facepick.compositing.patch import FacePatch
-from facepick.engines.engine import Speech
 from facepick.engines.lipsync.engine import Wav2LipEngine, Wav2LipSession
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.settings import Wav2LipSettings
-from facepick.engines.lipsync.vad import Stretch
 from facepick.engines.lipsync.wav2lip import load_generator
 from facepick.engines.restore.restorer import open_restorer
 from facepick.models.store import default_store
 from facepick.progress import CancelToken
+from facepick.speech.line import Speech
+from facepick.speech.vad import Stretch
 
 
 def cpu_ms(work: Callable[[], Any], *, runs: int) -> float:

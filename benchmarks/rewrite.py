@@ -61,13 +61,10 @@ import numpy as np
 
 from facepick.compositing.compositor import composite
 from facepick.compositing.patch import FacePatch
-from facepick.engines.engine import EngineContext, Speech, SpeechLine, Timed, Timings
-from facepick.engines.lipsync.rewrite.acoustic import PHONES
+from facepick.engines.engine import EngineContext
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
-from facepick.engines.lipsync.rewrite.phones import CLOSED, INDEX, SILENCE, phones_of_ipa
 from facepick.engines.lipsync.rewrite.reading import MouthReader
-from facepick.engines.lipsync.rewrite.targets import curves_of, lips_of, sampled
 from facepick.faces.mesh import FaceMesh
 from facepick.media.audio import read_mono
 from facepick.media.reader import VideoReader
@@ -75,6 +72,10 @@ from facepick.models.store import default_store
 from facepick.people.finder import find_people
 from facepick.progress import never, no_progress
 from facepick.render.footage import PersonFootage, crop_region
+from facepick.speech.acoustic import PHONES
+from facepick.speech.align import CLOSED, INDEX, SILENCE, phones_of_ipa
+from facepick.speech.line import Speech, SpeechLine, Timed, Timings
+from facepick.speech.visemes import curves_of, lips_of, sampled
 
 KNOWN = {
     "ljspeech": (

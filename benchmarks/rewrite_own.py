@@ -25,9 +25,8 @@ import numpy as np
 
 from facepick.compositing.compositor import composite
 from facepick.compositing.patch import FacePatch
-from facepick.engines.engine import EngineContext, Speech, SpeechLine
+from facepick.engines.engine import EngineContext
 from facepick.engines.lipsync.rewrite import inventory as inventories
-from facepick.engines.lipsync.rewrite.acoustic import band_levels
 from facepick.engines.lipsync.rewrite.adaptation import listen
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
@@ -39,6 +38,8 @@ from facepick.models.store import default_store
 from facepick.people.finder import find_people
 from facepick.progress import never, no_progress
 from facepick.render.footage import PersonFootage, crop_region
+from facepick.speech.acoustic import band_levels
+from facepick.speech.line import Speech, SpeechLine
 
 HELD_SECONDS, GUARD_SECONDS = 5.0, 0.3
 SAME_DB = 2.0

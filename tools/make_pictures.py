@@ -26,13 +26,12 @@ import numpy as np
 
 from facepick.compositing.patch import FacePatch, FaceRequest
 from facepick.demo import demo_clip, demo_speech
-from facepick.engines.engine import EngineContext, EngineSession, Speech, SpeechLine
+from facepick.engines.engine import EngineContext, EngineSession
 from facepick.engines.lipsync.crop import Pads, cut_face, network_input, warp_out
 from facepick.engines.lipsync.engine import Wav2LipSession
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.settings import Wav2LipSettings
-from facepick.engines.lipsync.vad import Stretch
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import open_restorer
 from facepick.engines.swap.mesh import MeshSwapEngine
@@ -45,6 +44,8 @@ from facepick.models.store import default_store
 from facepick.people.finder import find_people
 from facepick.progress import never, no_progress
 from facepick.render.footage import PersonFootage, crop_region
+from facepick.speech.line import Speech, SpeechLine
+from facepick.speech.vad import Stretch
 
 ROOT = Path(__file__).resolve().parents[1]
 # A strip is as wide as a page of text; two rows of three then stay below 60 kB.

@@ -57,11 +57,11 @@ def run_demo(
         Cancelled: `cancel` was set.
         RenderError: something could not be written.
     """
-    from facepick.engines.engine import SpeechLine
     from facepick.people.gallery import draw_gallery
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
     from facepick.render.report import is_report, sidecar_of
+    from facepick.speech.line import SpeechLine
 
     out_dir.mkdir(parents=True, exist_ok=True)
     clip = demo_clip()

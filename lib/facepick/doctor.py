@@ -345,8 +345,8 @@ def _torch() -> Iterator[Check]:
 def _espeak() -> Iterator[Check]:
     if not _importable("numpy"):
         return
-    from facepick.engines.lipsync.rewrite.espeak import WHEEL, espeak_found, spoken_ipa
     from facepick.notices import ESPEAK_HOW
+    from facepick.speech.espeak import WHEEL, espeak_found, spoken_ipa
 
     use = "says the words of languages other than English for lip sync"
     found = espeak_found()

@@ -88,7 +88,7 @@ def test_notices_are_told_wherever_people_look(
 ) -> None:
     pick = ["--audio", "dub.wav", "--person", "P1", "--progress", "jsonl"]
     # Without espeak-ng Chinese words cannot be said.
-    monkeypatch.setattr("facepick.engines.lipsync.rewrite.espeak.espeak_found", lambda: "")
+    monkeypatch.setattr("facepick.speech.espeak.espeak_found", lambda: "")
     assert main([*JOB, *pick]) == 0
     told = capsys.readouterr()
     events: list[dict[str, Any]] = [json.loads(line) for line in told.out.splitlines()]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from facepick.cli import main
-from facepick.engines.engine import Timed
 from facepick.errors import UserInputError
 from facepick.render.plan import RenderPlan
+from facepick.speech.line import Timed
 
 PHONES = Path(__file__).parents[1] / "media" / "phones"
 SPEAK = ("render", "clip.mp4", "-o", "o.mp4", "--person", "P1", "--flow", "lipsync")

@@ -41,7 +41,7 @@ def _speech(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str,
     """Speech from the first frame to a second past the last one."""
     import wave
 
-    from facepick.engines.engine import Speech, SpeechLine
+    from facepick.speech.line import Speech, SpeechLine
 
     path = media / "speech" / "en_katie_f_18s_16k.wav"
     with wave.open(str(path)) as file:

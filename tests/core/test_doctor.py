@@ -110,7 +110,7 @@ def test_espeak_is_looked_for_and_how_to_get_it_is_told(monkeypatch: pytest.Monk
     (found,) = doctor._espeak()
     assert (found.name, found.required) == ("espeak-ng", False)
     assert found.ok is not bool(found.fix)
-    monkeypatch.setattr("facepick.engines.lipsync.rewrite.espeak.espeak_found", lambda: "")
+    monkeypatch.setattr("facepick.speech.espeak.espeak_found", lambda: "")
     (gone,) = doctor._espeak()
     assert not gone.ok
     assert "not installed" in gone.detail

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from tests.measure.syncnet_standin import write_weights
 
-from facepick.engines.engine import SpeechLine
 from facepick.measure.lip_sync import measure_sync
 from facepick.media.writer import EncodeSettings
 from facepick.models.store import ModelStore, default_store
@@ -16,6 +15,7 @@ from facepick.people.finder import find_people
 from facepick.people.identity import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, RenderPlan
+from facepick.speech.line import SpeechLine
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import pytest
 from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.engine import Speech, SpeechLine
 from facepick.faces.mesh import mouth_opening
 from facepick.measure.sync_report import SyncMeter, write_report
+from facepick.speech.line import Speech, SpeechLine
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def opened(face: FaceRequest, opening: float, frame: int) -> FaceRequest:
 
 
 def wanted_opening(speech: Speech) -> np.ndarray:
-    from facepick.engines.lipsync.rewrite.targets import curves_of
+    from facepick.speech.visemes import curves_of
 
     curves = curves_of(speech, language="en-us")
     return np.asarray(curves.opening * (1 - curves.closure), np.float64)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from tests.films import written_film
 
-from facepick.engines.engine import SpeechLine
 from facepick.engines.lipsync.speech import person_speech
 from facepick.errors import Cancelled, NoAudioError, UserInputError
 from facepick.media.audio import mixing_of, read_audio
@@ -25,6 +24,7 @@ from facepick.media.dub import (
 )
 from facepick.media.ffmpeg import loudness
 from facepick.progress import CancelToken, never
+from facepick.speech.line import SpeechLine
 
 Array = np.ndarray
 

@@ -15,7 +15,6 @@ import pytest
 from tests.films import RATE, StillEngine, scan_of_film, still_registry, written_film
 from tests.sounds import pcm_wav
 
-from facepick.engines.engine import Speech, SpeechLine
 from facepick.errors import SettingsError, UserInputError
 from facepick.media.audio import read_audio
 from facepick.media.encode import EncodeSettings
@@ -25,6 +24,7 @@ from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 from facepick.render.renderer import Renderer, RenderResult, check_target
 from facepick.render.report import read_report
+from facepick.speech.line import Speech, SpeechLine
 
 Sound = npt.NDArray[np.int16]
 SECONDS = 4

@@ -10,11 +10,11 @@ from tests.films import written_film
 from tests.render.test_geometry import scan_of, track
 from tests.sounds import silent_wav
 
-from facepick.engines.engine import SpeechLine
 from facepick.engines.registry import default_registry
 from facepick.errors import ConsentRequired, FacepickError, SelectionError, UserInputError
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, RenderPlan
+from facepick.speech.line import SpeechLine
 
 
 def hide(*people: str, **settings: object) -> Assignment:

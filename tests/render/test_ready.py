@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from facepick.app import App
-from facepick.engines.engine import SpeechLine
 from facepick.errors import (
     FacepickError,
     MissingModelError,
@@ -22,6 +21,7 @@ from facepick.errors import (
 from facepick.host.standalone import StandaloneHost
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment
+from facepick.speech.line import SpeechLine
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tests.sounds import silent_wav
 
-from facepick.engines.engine import SpeechLine
 from facepick.people.selection import Selection
 from facepick.render.notices import sound_notices
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
+from facepick.speech.line import SpeechLine
 
 SECONDS = 6
 

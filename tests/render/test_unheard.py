@@ -9,12 +9,12 @@ import pytest
 from tests.sounds import silent_wav
 
 from facepick.cli import main
-from facepick.engines.engine import SpeechLine
 from facepick.errors import UserInputError
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 from facepick.render.report import read_report
 from facepick.render.sound import unheard_speech
+from facepick.speech.line import SpeechLine
 
 
 def plan_of(lines: dict[str, tuple[SpeechLine, ...]], length: str = "cut") -> RenderPlan:

@@ -10,11 +10,11 @@ import pytest
 from tests.engines.restore.onnx_standin import write_restorer
 
 from facepick.app import App
-from facepick.engines.engine import SpeechLine
 from facepick.models.store import sha256_of
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import read_report
+from facepick.speech.line import SpeechLine
 
 
 def test_the_checkpoint_and_the_restorer_are_named_with_their_hashes(

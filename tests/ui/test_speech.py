@@ -122,7 +122,7 @@ def test_subtitles_of_several_people(tab: Any, scanned: str, tmp_path: Path) -> 
 def test_words_that_cannot_be_read_and_lines_nobody_is_there_for(
     tab: Any, scanned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facepick.engines.lipsync.rewrite.espeak.espeak_found", lambda: "")
+    monkeypatch.setattr("facepick.speech.espeak.espeak_found", lambda: "")
     pick(tab, scanned, 0)
     session = tab.handlers.session(scanned)
     scan, (who,) = session.scan, session.picked

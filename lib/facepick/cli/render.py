@@ -15,9 +15,9 @@ from facepick.notices import without_repeats
 
 if TYPE_CHECKING:
     from facepick.app import App
-    from facepick.engines.engine import SpeechLine
     from facepick.notices import Notice
     from facepick.render.plan import Assignment, RenderPlan
+    from facepick.speech.line import SpeechLine
 
 __all__ = ["build_preview", "build_render"]
 
@@ -223,14 +223,14 @@ def _save_plan(path: Path | None, plan: RenderPlan) -> None:
 
 
 def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
-    from facepick.engines.engine import SpeechLine
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
+    from facepick.speech.line import SpeechLine
 
     engine_id, settings = _engine(app, options)
     phones = None
     if options.phones:
-        from facepick.engines.lipsync.timings import timings_of
+        from facepick.speech.timings import timings_of
 
         phones = timings_of(Path(options.phones), Path(options.audio[0]))
     speech = tuple(
@@ -278,14 +278,14 @@ def _line_assignments(
     app: App, options: argparse.Namespace, plan_of: Callable[[Sequence[Assignment]], RenderPlan]
 ) -> tuple[list[Assignment], tuple[Notice, ...]]:
     """One assignment for everybody who speaks in the list of lines, once the people are known."""
-    from facepick.engines.lipsync.lines import read_script
-    from facepick.engines.lipsync.speakers import give_lines
     from facepick.media.timeline import KEEPS_LENGTH
     from facepick.people.finder import ScanSettings
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
     from facepick.render.sound import video_seconds
     from facepick.settings import from_mapping
+    from facepick.speech.line_owners import give_lines
+    from facepick.speech.script import read_script
 
     engine_id, settings = _engine(app, options)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from facepick.engines.engine import Speech
 from facepick.errors import ModelMismatchError, PackageMissing
 from facepick.measure.result_reader import picture_pairs, reasons_of, request_at
 from facepick.measure.sync_report import SyncMeter
@@ -22,6 +21,7 @@ from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, n
 from facepick.render.geometry import FacePath, paths_of
 from facepick.render.plan import RenderPlan
 from facepick.render.sound import prepare_sound
+from facepick.speech.line import Speech
 
 __all__ = ["measure_sync"]
 

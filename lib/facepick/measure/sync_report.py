@@ -26,13 +26,13 @@ import numpy.typing as npt
 
 from facepick.compositing.masks import LIPS_OUTER, Area, area_around
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.engine import Speech
 from facepick.engines.lipsync.uhq import lower_face
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh import mouth_opening
 from facepick.measure.lip_sync_plot import SyncCurves, draw_sync
 from facepick.media.dub import line_seconds
 from facepick.publishing import write_output
+from facepick.speech.line import Speech
 
 __all__ = ["SyncMeter", "mouth_opening", "write_report"]
 
@@ -191,7 +191,7 @@ class _Curves:
 
 
 def _curves(speech: Speech, language: str) -> _Curves:
-    from facepick.engines.lipsync.rewrite.targets import curves_of
+    from facepick.speech.visemes import curves_of
 
     found = curves_of(speech, language=language)
     level = _loudness(speech.samples, len(found.opening))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import SpeechLine
 from facepick.engines.registry import EngineRegistry
 from facepick.media.dub import line_seconds
 from facepick.media.timeline import KEEPS_LENGTH
@@ -22,6 +21,7 @@ from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 from facepick.render.report import Tally
 from facepick.render.sound import LEAST_UNHEARD_SECONDS, Unheard, stretch_of
 from facepick.settings import from_mapping
+from facepick.speech.line import SpeechLine
 
 LEAST_TOLD_SECONDS = 0.5
 """Mixes and stems end some frames before or after the picture."""

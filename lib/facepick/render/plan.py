@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import Engine, EngineSpec, SpeechLine, Timings
-from facepick.engines.lipsync.timings import timings_from_json, timings_of, timings_to_json
+from facepick.engines.engine import Engine, EngineSpec
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import ConsentRequired, SettingsError, UserInputError
 from facepick.jsonfile import read_json
@@ -16,6 +15,8 @@ from facepick.media.writer import EncodeSettings
 from facepick.people.identity import Identity, Scan
 from facepick.people.selection import Selection
 from facepick.settings import fields_of, from_mapping, setting, to_mapping
+from facepick.speech.line import SpeechLine, Timings
+from facepick.speech.timings import timings_from_json, timings_of, timings_to_json
 
 __all__ = ["Assignment", "OutputSettings", "RenderPlan"]
 

@@ -21,14 +21,7 @@ import numpy as np
 
 from facepick import __version__
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.engine import (
-    Engine,
-    EngineContext,
-    EngineResult,
-    EngineSession,
-    HostRestorer,
-    Speech,
-)
+from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, HostRestorer
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
 from facepick.faces.detection import Box, FloatArray
@@ -70,6 +63,7 @@ from facepick.render.report import (
 from facepick.render.sound import Sound, prepare_sound, video_seconds
 from facepick.render.space import SpaceNeed, need_of
 from facepick.settings import from_mapping, to_mapping
+from facepick.speech.line import Speech
 from facepick.unchanged import Pins, watching
 
 if TYPE_CHECKING:

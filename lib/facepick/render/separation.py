@@ -31,12 +31,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import SpeechLine
 from facepick.errors import MissingModelError, ModelMismatchError, ToolError, UserInputError
 from facepick.media.dub import OriginalSound, SoundFormat, line_seconds, original_pieces, straight
 from facepick.models.device import ort_session
 from facepick.models.store import sha256_of
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
+from facepick.speech.line import SpeechLine
 
 __all__ = ["check_separator", "without_voices"]
 

@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import Speech, SpeechLine
 from facepick.errors import UserInputError
 from facepick.media.dub import (
     FADE_SECONDS,
@@ -46,6 +45,7 @@ from facepick.media.writer import AudioOut, AudioTrack
 from facepick.people.identity import Scan
 from facepick.progress import CancelToken, never
 from facepick.render.plan import Assignment, RenderPlan
+from facepick.speech.line import Speech, SpeechLine
 
 __all__ = [
     "Sound",

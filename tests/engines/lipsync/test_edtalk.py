@@ -14,7 +14,6 @@ from tests.contracts.engine_cases import _speech, context_for
 from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FacePatch, FaceRequest
-from facepick.engines.engine import Speech
 from facepick.engines.lipsync.crop import warp_back, warp_out
 from facepick.engines.lipsync.edtalk import (
     SIDE,
@@ -26,10 +25,11 @@ from facepick.engines.lipsync.edtalk import (
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.mel import mel_spectrogram
 from facepick.engines.lipsync.settings import EdTalkSettings
-from facepick.engines.lipsync.vad import Stretch
 from facepick.engines.restore.restorer import NoRestorer
 from facepick.errors import MissingModelError, ModelMismatchError, UserInputError
 from facepick.progress import CancelToken
+from facepick.speech.line import Speech
+from facepick.speech.vad import Stretch
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.engine import Speech
 from facepick.engines.lipsync.engine import (
     Wav2LipEngine,
     Wav2LipGanEngine,
@@ -27,7 +26,6 @@ from facepick.engines.lipsync.engine import (
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.mel import mel_window
 from facepick.engines.lipsync.settings import Wav2LipSettings
-from facepick.engines.lipsync.vad import Stretch
 from facepick.engines.restore.restorer import NoRestorer
 from facepick.errors import (
     EngineError,
@@ -37,6 +35,8 @@ from facepick.errors import (
 )
 from facepick.models.store import ModelStore
 from facepick.progress import CancelToken
+from facepick.speech.line import Speech
+from facepick.speech.vad import Stretch
 
 ALWAYS = Gating(speak=(Stretch(0, 1000),))
 

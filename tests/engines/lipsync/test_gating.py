@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepick.engines.engine import Speech
 from facepick.engines.lipsync.filmed import FilmedMouth
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of, merged
-from facepick.engines.lipsync.vad import Stretch
+from facepick.speech.line import Speech
+from facepick.speech.vad import Stretch
 
 
 def test_weight_rises_before_speech_and_falls_after() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from facepick.engines.lipsync.lines import read_script
 from facepick.errors import UserInputError
+from facepick.speech.script import read_script
 
 
 @pytest.fixture

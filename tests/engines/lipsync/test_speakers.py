@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from tests.sounds import silent_wav
 
-from facepick.engines.lipsync.lines import Script, read_script
-from facepick.engines.lipsync.speakers import GivenLines, give_lines
 from facepick.errors import SelectionError, UserInputError
 from facepick.media.video import VideoInfo
 from facepick.people.identity import Identity, Scan
@@ -20,6 +18,8 @@ from facepick.people.track import FaceTrack
 from facepick.render.notices import Clock, off_screen_notices
 from facepick.render.plan import Assignment
 from facepick.shots.shot import Shot
+from facepick.speech.line_owners import GivenLines, give_lines
+from facepick.speech.script import Script, read_script
 
 
 def person(key: str, name: str | None = None, unsure: bool = False) -> Identity:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from facepick.engines.engine import Timed, Timings
-from facepick.engines.lipsync.lines import read_script
-from facepick.engines.lipsync.symbols import alphabet_of, phones_of
-from facepick.engines.lipsync.timings import (
+from facepick.errors import NoAudioError, UserInputError, VideoOpenError
+from facepick.notices import Notice
+from facepick.speech.alphabets import alphabet_of, phones_of
+from facepick.speech.line import Timed, Timings
+from facepick.speech.script import read_script
+from facepick.speech.timings import (
     MAX_BYTES,
     fitted_to,
     read_timings,
@@ -19,8 +21,6 @@ from facepick.engines.lipsync.timings import (
     timings_to_json,
     within,
 )
-from facepick.errors import NoAudioError, UserInputError, VideoOpenError
-from facepick.notices import Notice
 
 FILES = Path(__file__).parents[2] / "media" / "phones"
 

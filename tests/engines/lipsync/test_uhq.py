@@ -14,14 +14,14 @@ from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.masks import FACE_OVAL, LIPS_OUTER, Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.engine import Speech
 from facepick.engines.lipsync import uhq
 from facepick.engines.lipsync.engine import Wav2LipEngine, Wav2LipSession
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.settings import Wav2LipSettings
-from facepick.engines.lipsync.vad import Stretch
 from facepick.engines.restore.restorer import NoRestorer
 from facepick.progress import CancelToken
+from facepick.speech.line import Speech
+from facepick.speech.vad import Stretch
 
 Faces = np.ndarray
 

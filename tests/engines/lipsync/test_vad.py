@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepick.engines.lipsync.vad import (
+from facepick.errors import Cancelled, ModelMismatchError
+from facepick.progress import CancelToken
+from facepick.speech.vad import (
     STEP_SECONDS,
     Stretch,
     speech_probability,
     speech_stretches,
 )
-from facepick.errors import Cancelled, ModelMismatchError
-from facepick.progress import CancelToken
 
 
 @pytest.fixture(scope="module")

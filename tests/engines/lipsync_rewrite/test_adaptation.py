@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facepick.engines.engine import Speech, SpeechLine
 from facepick.engines.lipsync.rewrite.adaptation import listen
-from facepick.engines.lipsync.rewrite.targets import curves_of, sampled, smooth
+from facepick.speech.line import Speech, SpeechLine
+from facepick.speech.visemes import curves_of, sampled, smooth
 
 
 def _face(said: np.ndarray, seconds: np.ndarray, noise: float, seed: int = 5) -> np.ndarray:

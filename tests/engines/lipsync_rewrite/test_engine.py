@@ -11,14 +11,15 @@ from tests.contracts.face_footage import with_mesh
 from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.engine import EngineContext, Speech, SpeechLine
+from facepick.engines.engine import EngineContext
 from facepick.engines.lipsync.rewrite.adaptation import listen
 from facepick.engines.lipsync.rewrite.engine import PLAN, RewriteEngine
 from facepick.engines.lipsync.rewrite.features import in_head_frame, mouth_features
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
-from facepick.engines.lipsync.rewrite.targets import curves_of, sampled
 from facepick.errors import Cancelled, NoAudioError
 from facepick.progress import CancelToken
+from facepick.speech.line import Speech, SpeechLine
+from facepick.speech.visemes import curves_of, sampled
 
 
 def _speech(samples: np.ndarray, text: str | None = None, **changes: Any) -> Speech:

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from facepick.engines.engine import SpeechLine
-from facepick.engines.lipsync.rewrite import espeak
-from facepick.engines.lipsync.rewrite.languages import check_language, language_of
-from facepick.engines.lipsync.rewrite.phones import pronounce, words_notices
 from facepick.errors import SettingsError
+from facepick.speech import espeak
+from facepick.speech.align import pronounce, words_notices
+from facepick.speech.languages import check_language, language_of
+from facepick.speech.line import SpeechLine
 
 
 @pytest.mark.parametrize(

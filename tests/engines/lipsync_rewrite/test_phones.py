@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
 
-from facepick.engines.lipsync.rewrite import acoustic, espeak, phones
-from facepick.engines.lipsync.rewrite.acoustic import PHONES, PhoneScores, phone_scores
-from facepick.engines.lipsync.rewrite.phones import (
+from facepick.speech import acoustic, espeak
+from facepick.speech import align as aligner
+from facepick.speech.acoustic import PHONES, PhoneScores, phone_scores
+from facepick.speech.align import (
     INDEX,
     SILENCE,
     adapted,
@@ -26,7 +27,7 @@ def _names(word: tuple[int, ...]) -> list[str]:
 
 @pytest.fixture
 def no_espeak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phones, "spoken_ipa", lambda text, language: None)
+    monkeypatch.setattr(aligner, "spoken_ipa", lambda text, language: None)
 
 
 @pytest.mark.usefixtures("no_espeak")
@@ -148,7 +149,7 @@ def test_posteriors_are_probabilities_and_hear_speech(ljspeech: np.ndarray) -> N
 def test_windows_leave_no_seam(ljspeech: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = phone_scores(ljspeech[: 16_000 * 4])
     whole = phone_posteriors(scores)
-    monkeypatch.setattr(phones, "WINDOW", 150)
+    monkeypatch.setattr(aligner, "WINDOW", 150)
     np.testing.assert_allclose(phone_posteriors(scores), whole, atol=0.01)
 
 
@@ -200,7 +201,7 @@ def test_a_voice_that_the_model_mistakes_is_learnt_from_its_own_phones() -> None
     before = align(scores, words)
     assert before is not None
     after = before
-    for _ in range(phones.VOICE_PASSES):
+    for _ in range(align.VOICE_PASSES):
         again = align(adapted(scores, after.posteriors(len(scores))), words)
         assert again is not None
         after = again
@@ -234,7 +235,7 @@ def test_a_familiar_voice_is_heard_as_the_model_hears_it(ljspeech: np.ndarray) -
     strange = PhoneScores(states=scores.states - 60.0, features=scores.features)
     learnt = phone_posteriors(strange)
     np.testing.assert_allclose(learnt.sum(axis=1), 1.0, atol=1e-3)
-    np.testing.assert_array_equal(heard, phones._loop_posteriors(scores))
+    np.testing.assert_array_equal(heard, align._loop_posteriors(scores))
     assert not np.allclose(learnt, heard, atol=0.05)
 
 

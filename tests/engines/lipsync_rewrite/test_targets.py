@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
 
-from facepick.engines.engine import Speech, SpeechLine
-from facepick.engines.lipsync.rewrite.acoustic import PHONES
-from facepick.engines.lipsync.rewrite.phones import INDEX
-from facepick.engines.lipsync.rewrite.targets import (
+from facepick.speech.acoustic import PHONES
+from facepick.speech.align import INDEX
+from facepick.speech.line import Speech, SpeechLine
+from facepick.speech.visemes import (
     Curves,
     curves_of,
     lips_of,

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
 
-from facepick.engines.engine import Speech, SpeechLine, Timed, Timings
-from facepick.engines.lipsync.rewrite.acoustic import PHONES, phone_scores
-from facepick.engines.lipsync.rewrite.phones import INDEX, SILENCE, align, pronounce
-from facepick.engines.lipsync.rewrite.targets import Curves, curves_of
-from facepick.engines.lipsync.rewrite.timings import given_phones
 from facepick.measure.sync_report import SyncMeter
+from facepick.speech.acoustic import PHONES, phone_scores
+from facepick.speech.align import INDEX, SILENCE, align, pronounce
+from facepick.speech.line import Speech, SpeechLine, Timed, Timings
+from facepick.speech.timed_phones import given_phones
+from facepick.speech.visemes import Curves, curves_of
 
 # A pause, "baba", a stretch that nobody knows, "ma".
 BABA = Timings(

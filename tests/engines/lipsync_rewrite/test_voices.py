@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facepick.engines.lipsync.rewrite.voices import voices
+from facepick.speech.diarization import voices
 
 
 def test_two_people_who_take_turns_are_told_apart(jfk: np.ndarray, ljspeech: np.ndarray) -> None:

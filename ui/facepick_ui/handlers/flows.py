@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import EngineSpec, SpeechLine
+from facepick.engines.engine import EngineSpec
 from facepick.notices import Notice
 from facepick.people.identity import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import CONSENT_SENTENCE, Assignment
+from facepick.speech.line import SpeechLine
 from facepick_ui import messages, pictures, views
 from facepick_ui.compat import Changes
 from facepick_ui.flow_panels import changed_values, is_shown, plain_value

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import SpeechLine
 from facepick.notices import Notice
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings
 from facepick.settings import from_mapping
+from facepick.speech.line import SpeechLine
 from facepick_ui import views
 from facepick_ui.compat import Changes, path_of, paths_of
 from facepick_ui.flow_panels import changed_values
@@ -56,7 +56,7 @@ class Speech(Base):
         duration = _seconds(values["speech_duration"])
         phones = path_of(values["phones"])
         if phones is not None:
-            from facepick.engines.lipsync.timings import timings_of
+            from facepick.speech.timings import timings_of
         line = SpeechLine(
             path=str(kept),
             start_seconds=_seconds(values["speech_start"]),
@@ -74,10 +74,10 @@ class Speech(Base):
         uploads: Sequence[Path],
         people: Sequence[str],
     ) -> tuple[Spoken, tuple[Notice, ...]]:
-        from facepick.engines.lipsync.lines import read_script
-        from facepick.engines.lipsync.speakers import give_lines
         from facepick.media.timeline import KEEPS_LENGTH
         from facepick.render.sound import video_seconds
+        from facepick.speech.line_owners import give_lines
+        from facepick.speech.script import read_script
 
         # Beside subtitles a JSON file can only hold times of phones.
         lists = [p for p in uploads if p.suffix.lower() in SUBTITLES] or [

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.engines.engine import EngineContext
-from facepick.engines.lipsync.vad import Stretch
 from facepick.faces.mesh import mouth_opening
 from facepick.progress import ProgressMeter
+from facepick.speech.vad import Stretch
 
 __all__ = [
     "FilmedMouth",

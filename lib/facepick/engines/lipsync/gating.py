@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import Speech
 from facepick.engines.lipsync.filmed import FilmedMouth
-from facepick.engines.lipsync.vad import Stretch, speech_probability, speech_stretches
 from facepick.progress import CancelToken, never
+from facepick.speech.line import Speech
+from facepick.speech.vad import Stretch, speech_probability, speech_stretches
 
 __all__ = ["Action", "Gate", "Gating", "WhenSilent", "gating_of", "merged"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from facepick.engines.engine import Speech, SpeechLine
 from facepick.media.dub import OriginalSound, analysis_original, analysis_speech
 from facepick.progress import CancelToken, never
+from facepick.speech.line import Speech, SpeechLine
 
 __all__ = ["person_speech"]
 

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.lipsync.rewrite.acoustic import (
+from facepick.speech.acoustic import (
     HOP_SECONDS,
     PHONES,
     SAMPLE_RATE,
     phone_scores,
 )
-from facepick.engines.lipsync.rewrite.phones import INDEX, phone_posteriors
-from facepick.engines.lipsync.rewrite.targets import lips_of, sampled, smooth
-from facepick.engines.lipsync.rewrite.voices import voices
+from facepick.speech.align import INDEX, phone_posteriors
+from facepick.speech.diarization import voices
+from facepick.speech.visemes import lips_of, sampled, smooth
 
 __all__ = ["OwnVoice", "listen"]
 

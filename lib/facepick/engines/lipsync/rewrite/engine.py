@@ -25,8 +25,6 @@ from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.rewrite import inventory as inventories
 from facepick.engines.lipsync.rewrite.adaptation import MIN_R, listen
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame
-from facepick.engines.lipsync.rewrite.languages import check_language
-from facepick.engines.lipsync.rewrite.phones import words_notices
 from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.engines.lipsync.rewrite.selection import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.selfcheck import SEEN, corrections
@@ -38,7 +36,6 @@ from facepick.engines.lipsync.rewrite.smoothness import (
     calmed,
     restlessness,
 )
-from facepick.engines.lipsync.rewrite.targets import curves_of, sampled
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.engines.occlusion.masker import open_masker
 from facepick.engines.occlusion.session import behind_occluders
@@ -46,6 +43,9 @@ from facepick.errors import EngineError, NoAudioError
 from facepick.models.catalog import SILERO_VAD
 from facepick.notices import Notice
 from facepick.progress import CancelToken, ProgressMeter
+from facepick.speech.align import words_notices
+from facepick.speech.languages import check_language
+from facepick.speech.visemes import curves_of, sampled
 
 __all__ = ["RewriteEngine", "RewriteSession"]
 

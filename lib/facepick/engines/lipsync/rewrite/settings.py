@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facepick.engines.lipsync.rewrite.languages import AUTO
 from facepick.engines.occlusion.settings import occlusion_setting
 from facepick.settings import setting
+from facepick.speech.languages import AUTO
 
 __all__ = ["RewriteSettings"]
 

@@ -6,9 +6,9 @@ JSON: a list of objects (or an object with such a list under ``lines``)::
      {"start": "00:00:04,200", "person": "Anna", "file": "two.wav", "offset": 0.3, "duration": 2}]
 
 A line may name a file with the times of its phones, too: ``"phones": "one.TextGrid"``, see
-`facepick.engines.lipsync.timings`.
+`facepick.speech.timings`.
 
-Subtitles (SRT, WebVTT, ASS, SSA, MicroDVD, MPL2; `facepick.engines.lipsync.subtitles`): a cue names
+Subtitles (SRT, WebVTT, ASS, SSA, MicroDVD, MPL2; `facepick.speech.subtitles`): a cue names
 who speaks by a voice tag (``<v Anna>``), the actor column, or in front of the words::
 
     1
@@ -38,13 +38,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import SpeechLine, Timings
-from facepick.engines.lipsync.file_kinds import kind_of_bytes, kind_of_text
-from facepick.engines.lipsync.subtitles import Cue, clock_seconds, read_cues
-from facepick.engines.lipsync.timings import decoded, timings_of, within
 from facepick.errors import UserInputError
 from facepick.files import open_plain
 from facepick.notices import Notice
+from facepick.speech.file_kinds import kind_of_bytes, kind_of_text
+from facepick.speech.line import SpeechLine, Timings
+from facepick.speech.subtitles import Cue, clock_seconds, read_cues
+from facepick.speech.timings import decoded, timings_of, within
 
 __all__ = ["PersonLine", "Script", "plain_name", "read_script"]
 

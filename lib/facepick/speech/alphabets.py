@@ -10,8 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from facepick.engines.lipsync.rewrite.acoustic import PHONES
-from facepick.engines.lipsync.rewrite.phones import phones_of_ipa
+from facepick.speech.acoustic import PHONES
+from facepick.speech.align import phones_of_ipa
 
 __all__ = ["ALPHABETS", "UNHEARD", "alphabet_of", "is_known", "phones_of"]
 

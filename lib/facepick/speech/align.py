@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import SpeechLine
-from facepick.engines.lipsync.rewrite.acoustic import PHONES, PhoneScores, phone_pairs
-from facepick.engines.lipsync.rewrite.espeak import spoken_ipa
-from facepick.engines.lipsync.rewrite.languages import language_of, name_of
 from facepick.notices import Notice
+from facepick.speech.acoustic import PHONES, PhoneScores, phone_pairs
+from facepick.speech.espeak import spoken_ipa
+from facepick.speech.languages import language_of, name_of
+from facepick.speech.line import SpeechLine
 
 __all__ = [
     "CLOSED",

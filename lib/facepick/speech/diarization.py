@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.lipsync.rewrite.acoustic import band_levels
+from facepick.speech.acoustic import band_levels
 
 __all__ = ["voices"]
 

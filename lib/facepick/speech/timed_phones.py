@@ -13,9 +13,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import SpeechLine, Timed
-from facepick.engines.lipsync.rewrite.acoustic import HOP_SECONDS, PHONES, PhoneScores
-from facepick.engines.lipsync.rewrite.phones import (
+from facepick.speech.acoustic import HOP_SECONDS, PHONES, PhoneScores
+from facepick.speech.align import (
     CLOSED,
     INDEX,
     SILENCE,
@@ -24,6 +23,7 @@ from facepick.engines.lipsync.rewrite.phones import (
     align,
     pronounce,
 )
+from facepick.speech.line import SpeechLine, Timed
 
 __all__ = ["Given", "given_phones", "hold_closures"]
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import Speech, SpeechLine
-from facepick.engines.lipsync.rewrite.acoustic import (
+from facepick.notices import Notice
+from facepick.speech.acoustic import (
     HOP_SECONDS,
     PHONES,
     band_levels,
     phone_scores,
 )
-from facepick.engines.lipsync.rewrite.phones import (
+from facepick.speech.align import (
     CLOSED,
     INDEX,
     SILENCE,
@@ -33,8 +33,8 @@ from facepick.engines.lipsync.rewrite.phones import (
     pronounce,
     shut_stops,
 )
-from facepick.engines.lipsync.rewrite.timings import given_phones, hold_closures
-from facepick.notices import Notice
+from facepick.speech.line import Speech, SpeechLine
+from facepick.speech.timed_phones import given_phones, hold_closures
 
 __all__ = ["Curves", "curves_of", "sampled"]
 

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from facepick.engines.engine import SpeechLine
-from facepick.engines.lipsync.lines import PersonLine, Script, plain_name
 from facepick.errors import SelectionError, UserInputError
 from facepick.notices import Fact, Notice
 from facepick.people.identity import Identity, Scan
+from facepick.speech.line import SpeechLine
+from facepick.speech.script import PersonLine, Script, plain_name
 
 __all__ = ["GivenLines", "give_lines"]
 

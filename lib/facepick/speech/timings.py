@@ -23,12 +23,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import SpeechLine, Timed, Timings
-from facepick.engines.lipsync.symbols import UNHEARD, alphabet_of, is_known, phones_of
 from facepick.errors import UserInputError
 from facepick.files import read_plain
 from facepick.media.dub import lines_end_seconds
 from facepick.notices import Notice, as_notices, without_repeats
+from facepick.speech.alphabets import UNHEARD, alphabet_of, is_known, phones_of
+from facepick.speech.line import SpeechLine, Timed, Timings
 
 __all__ = [
     "decoded",

@@ -1,0 +1,1 @@
+"""Neural lip-sync engines: Wav2Lip and EdTalk."""
