@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import face_requests
-from tests.engines.lipsync.seeded import write_seeded_onnx
+from tests.engines.lipsync.neural.seeded import write_seeded_onnx
 
 from facepick.compositing.patch import FacePatch
-from facepick.engines.lipsync.engine import Wav2LipEngine, Wav2LipSession
 from facepick.engines.lipsync.gating import Gating
-from facepick.engines.lipsync.settings import Wav2LipSettings
-from facepick.engines.lipsync.wav2lip import load_generator
+from facepick.engines.lipsync.neural.engine import Wav2LipEngine, Wav2LipSession
+from facepick.engines.lipsync.neural.settings import Wav2LipSettings
+from facepick.engines.lipsync.neural.wav2lip import load_generator
 from facepick.engines.restore.restorer import open_restorer
 from facepick.models.store import default_store
 from facepick.progress import CancelToken

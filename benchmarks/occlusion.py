@@ -35,9 +35,9 @@ import numpy as np
 from facepick.compositing.masks import Area, polygon
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext
+from facepick.engines.lipsync.mouth_blend import lower_face
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
-from facepick.engines.lipsync.uhq import lower_face
 from facepick.engines.occlusion.masker import open_masker
 from facepick.faces.mesh import FaceMesh
 from facepick.media.reader import VideoReader

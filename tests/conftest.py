@@ -8,7 +8,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 from tests.footage import lay_out, write_photos
 
@@ -149,3 +151,41 @@ def pytest_configure(config: pytest.Config) -> None:
     # No test may touch the home of whoever runs it; most set one of their own.
     os.environ.setdefault("FACEPICK_HOME", tempfile.mkdtemp(prefix="facepick-tests-"))
     config.addinivalue_line("markers", "logs_errors: this test expects facepick to log an ERROR")
+
+
+@pytest.fixture(scope="session")
+def ljspeech(shared_media: Path) -> np.ndarray:
+    """A woman reading one sentence, 7.7 s; the words are `LJSPEECH_WORDS`."""
+    from facepick.media.audio import read_mono
+
+    return read_mono(shared_media / "speech" / "en_ljspeech_f_22k.wav")
+
+
+@pytest.fixture(scope="session")
+def jfk(shared_media: Path) -> np.ndarray:
+    """A recording of 1961 with a narrow band, 11 s."""
+    from facepick.media.audio import read_mono
+
+    return read_mono(shared_media / "speech" / "en_jfk_m_11s_44k.flac")
+
+
+@pytest.fixture(scope="session")
+def vad_model() -> Path:
+    from facepick.models.catalog import SILERO_VAD
+    from facepick.models.store import BUNDLED_DIR
+
+    return BUNDLED_DIR / SILERO_VAD.file
+
+
+@pytest.fixture(scope="session")
+def seeded() -> ModuleType:
+    """The module ``seeded.py``."""
+    from tests.engines.lipsync.neural import seeded
+
+    return seeded
+
+
+@pytest.fixture(scope="session")
+def seeded_onnx(seeded: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``wav2lip_96.onnx`` with seeded numbers: the stand-in that needs neither torch nor export."""
+    return seeded.write_seeded_onnx(tmp_path_factory.mktemp("onnx") / "wav2lip_96.onnx")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
-from facepick.engines.lipsync.settings import MouthSettings
+from facepick.engines.lipsync.neural.settings import MouthSettings
 from facepick.engines.registry import EngineRegistry
 from facepick.media.probe import probe
 from facepick.people.identity import Identity, Scan

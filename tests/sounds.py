@@ -8,6 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+LJSPEECH_WORDS = (
+    "unless a system is established for the frequent formal review of activities thereunder. "
+    "In this regard"
+)
+"""What `ljspeech` says."""
+
 RATE = 16_000
 
 

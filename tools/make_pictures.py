@@ -27,11 +27,11 @@ import numpy as np
 from facepick.compositing.patch import FacePatch, FaceRequest
 from facepick.demo import demo_clip, demo_speech
 from facepick.engines.engine import EngineContext, EngineSession
-from facepick.engines.lipsync.crop import Pads, cut_face, network_input, warp_out
-from facepick.engines.lipsync.engine import Wav2LipSession
 from facepick.engines.lipsync.gating import Gating
+from facepick.engines.lipsync.neural.crop import Pads, cut_face, network_input, warp_out
+from facepick.engines.lipsync.neural.engine import Wav2LipSession
+from facepick.engines.lipsync.neural.settings import Wav2LipSettings
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
-from facepick.engines.lipsync.settings import Wav2LipSettings
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import open_restorer
 from facepick.engines.swap.mesh import MeshSwapEngine

@@ -60,7 +60,7 @@ def _seeded_wav2lip() -> Path:
     import shutil
     import tempfile
 
-    from tests.engines.lipsync.seeded import write_seeded_onnx
+    from tests.engines.lipsync.neural.seeded import write_seeded_onnx
 
     folder = Path(tempfile.mkdtemp(prefix="facepick-wav2lip-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -69,7 +69,7 @@ def _seeded_wav2lip() -> Path:
 
 def _wav2lip(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str, Any]:
     """The same speech, and a stand-in checkpoint."""
-    from facepick.engines.lipsync.settings import Wav2LipSettings
+    from facepick.engines.lipsync.neural.settings import Wav2LipSettings
 
     settings = Wav2LipSettings(checkpoint=str(_seeded_wav2lip()))
     return {**_speech(folder, requests, media), "settings": settings}
@@ -77,9 +77,9 @@ def _wav2lip(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str
 
 def _edtalk(folder: Path, requests: list[FaceRequest], media: Path) -> dict[str, Any]:
     """The same speech, and a network that gives every face back."""
-    from tests.engines.lipsync.edtalk_standin import write_standin
+    from tests.engines.lipsync.neural.edtalk_standin import write_standin
 
-    from facepick.engines.lipsync.settings import EdTalkSettings
+    from facepick.engines.lipsync.neural.settings import EdTalkSettings
 
     settings = EdTalkSettings(checkpoint=str(write_standin(folder / "edtalk_256.onnx")))
     return {**_speech(folder, requests, media), "settings": settings}

@@ -39,7 +39,7 @@ def video(shared_media: Path) -> Path:
 
 @pytest.fixture
 def seeded_onnx(tmp_path: Path) -> Path:
-    from tests.engines.lipsync.seeded import write_seeded_onnx
+    from tests.engines.lipsync.neural.seeded import write_seeded_onnx
 
     return write_seeded_onnx(tmp_path / "wav2lip_96.onnx")
 

@@ -25,7 +25,7 @@ def test_the_checkpoint_and_the_restorer_are_named_with_their_hashes(
     monkeypatch: pytest.MonkeyPatch,
     people_known: Callable[[Path], None],
 ) -> None:
-    from tests.engines.lipsync.seeded import write_seeded_onnx
+    from tests.engines.lipsync.neural.seeded import write_seeded_onnx
 
     people_known(tmp_path / "home")
     folder = tmp_path / "models"

@@ -56,8 +56,8 @@ class EngineRegistry:
 def default_registry() -> EngineRegistry:
     """The engines that come with facepick."""
     from facepick.engines.hide.engine import BlurEngine, CoverEngine, PixelateEngine
-    from facepick.engines.lipsync.edtalk import EdTalkEngine
-    from facepick.engines.lipsync.engine import Wav2LipEngine, Wav2LipGanEngine
+    from facepick.engines.lipsync.neural.edtalk import EdTalkEngine
+    from facepick.engines.lipsync.neural.engine import Wav2LipEngine, Wav2LipGanEngine
     from facepick.engines.lipsync.rewrite.engine import RewriteEngine
     from facepick.engines.swap.mesh import MeshSwapEngine
     from facepick.engines.swap.neural import GhostEngine, HyperswapEngine, InswapperEngine

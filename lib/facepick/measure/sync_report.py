@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from facepick.compositing.masks import LIPS_OUTER, Area, area_around
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.lipsync.uhq import lower_face
+from facepick.engines.lipsync.mouth_blend import lower_face
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh import mouth_opening
 from facepick.measure.lip_sync_plot import SyncCurves, draw_sync

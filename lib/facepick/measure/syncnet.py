@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FaceRequest
-from facepick.engines.lipsync.weights import read_tensors
 from facepick.errors import ModelMismatchError, PackageMissing
 from facepick.faces.detection import Box, FloatArray
 from facepick.models.device import torch_device
+from facepick.models.torch_file import read_tensors
 
 __all__ = ["SHIFTS", "Agreement", "SyncNet", "SyncNetMeter", "agreement", "face_picture", "mfcc"]
 

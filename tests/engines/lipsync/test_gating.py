@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepick.engines.lipsync.filmed import FilmedMouth
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of, merged
+from facepick.engines.lipsync.original_motion import FilmedMouth
 from facepick.speech.line import Speech
 from facepick.speech.vad import Stretch
 

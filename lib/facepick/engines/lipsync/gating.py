@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.lipsync.filmed import FilmedMouth
+from facepick.engines.lipsync.original_motion import FilmedMouth
 from facepick.progress import CancelToken, never
 from facepick.speech.line import Speech
 from facepick.speech.vad import Stretch, speech_probability, speech_stretches

@@ -28,7 +28,7 @@ width is five of them."""
 _FACE_SHARE = 0.73
 # Skin seen at more than 63 degrees (cosine 0.45) slides on the mesh by its own width.
 _MIN_FACING = 0.45
-# The jaw from cheek to cheek and a line below the nose, as `uhq.lower_face` draws it.
+# The jaw from cheek to cheek and a line below the nose, as `mouth_blend.lower_face` draws it.
 _LOWER = (*masks.FACE_OVAL[8:29], 205, 203, 97, 2, 326, 423, 425)
 
 Bools = npt.NDArray[np.bool_]

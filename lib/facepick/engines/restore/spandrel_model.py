@@ -1,6 +1,6 @@
 """GFPGAN, CodeFormer and RestoreFormer from ``.pth`` files, through spandrel.
 
-Weights are read by `facepick.engines.lipsync.weights`, so nothing in a pickle is run.
+Weights are read by `facepick.models.torch_file`, so nothing in a pickle is run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from facepick.engines.lipsync.weights import read_tensors
 from facepick.engines.restore.aligned import AlignedRestorer
 from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing
 from facepick.faces.detection import FloatArray
@@ -20,6 +19,7 @@ from facepick.models import catalog
 from facepick.models.device import is_out_of_memory, torch_device
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
+from facepick.models.torch_file import read_tensors
 
 __all__ = ["SpandrelRestorer", "check_packages", "spec_of"]
 

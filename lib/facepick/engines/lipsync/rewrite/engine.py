@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
-from facepick.engines.lipsync.filmed import in_output_order, output_sources, output_times
 from facepick.engines.lipsync.gating import gating_of
+from facepick.engines.lipsync.original_motion import in_output_order, output_sources, output_times
 from facepick.engines.lipsync.rewrite import inventory as inventories
 from facepick.engines.lipsync.rewrite.adaptation import MIN_R, listen
 from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame

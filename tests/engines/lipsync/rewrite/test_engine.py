@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import with_mesh
-from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
+from tests.sounds import LJSPEECH_WORDS
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext

@@ -27,17 +27,17 @@ import numpy as np
 
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext, EngineSession, EngineSpec
-from facepick.engines.lipsync.checkpoints import Shapes, onnx_signature
-from facepick.engines.lipsync.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
-from facepick.engines.lipsync.engine import MouthSession, named_file, open_mouth
-from facepick.engines.lipsync.mel import (
+from facepick.engines.lipsync.neural.checkpoints import Shapes, onnx_signature
+from facepick.engines.lipsync.neural.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
+from facepick.engines.lipsync.neural.engine import MouthSession, named_file, open_mouth
+from facepick.engines.lipsync.neural.mel import (
     COLUMNS_PER_SECOND,
     WINDOW_COLUMNS,
     mel_columns,
     mel_count,
 )
-from facepick.engines.lipsync.settings import EdTalkSettings
-from facepick.engines.lipsync.wav2lip import Generator
+from facepick.engines.lipsync.neural.settings import EdTalkSettings
+from facepick.engines.lipsync.neural.wav2lip import Generator
 from facepick.errors import ModelMismatchError
 from facepick.faces.alignment import FFHQ_512, similarity
 from facepick.faces.detection import FloatArray

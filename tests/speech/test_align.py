@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
+from tests.sounds import LJSPEECH_WORDS
 
 from facepick.speech import acoustic, espeak
 from facepick.speech import align as aligner
@@ -201,7 +201,7 @@ def test_a_voice_that_the_model_mistakes_is_learnt_from_its_own_phones() -> None
     before = align(scores, words)
     assert before is not None
     after = before
-    for _ in range(align.VOICE_PASSES):
+    for _ in range(aligner.VOICE_PASSES):
         again = align(adapted(scores, after.posteriors(len(scores))), words)
         assert again is not None
         after = again
@@ -235,7 +235,7 @@ def test_a_familiar_voice_is_heard_as_the_model_hears_it(ljspeech: np.ndarray) -
     strange = PhoneScores(states=scores.states - 60.0, features=scores.features)
     learnt = phone_posteriors(strange)
     np.testing.assert_allclose(learnt.sum(axis=1), 1.0, atol=1e-3)
-    np.testing.assert_array_equal(heard, align._loop_posteriors(scores))
+    np.testing.assert_array_equal(heard, aligner._loop_posteriors(scores))
     assert not np.allclose(learnt, heard, atol=0.05)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
+from tests.sounds import LJSPEECH_WORDS
 
 from facepick.measure.sync_report import SyncMeter
 from facepick.speech.acoustic import PHONES, phone_scores

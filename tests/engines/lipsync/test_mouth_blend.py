@@ -14,10 +14,10 @@ from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.masks import FACE_OVAL, LIPS_OUTER, Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.lipsync import uhq
-from facepick.engines.lipsync.engine import Wav2LipEngine, Wav2LipSession
+from facepick.engines.lipsync import mouth_blend
 from facepick.engines.lipsync.gating import Gating
-from facepick.engines.lipsync.settings import Wav2LipSettings
+from facepick.engines.lipsync.neural.engine import Wav2LipEngine, Wav2LipSession
+from facepick.engines.lipsync.neural.settings import Wav2LipSettings
 from facepick.engines.restore.restorer import NoRestorer
 from facepick.progress import CancelToken
 from facepick.speech.line import Speech
@@ -167,12 +167,12 @@ def test_controls_mean_the_same_on_every_size(faces: list[FaceRequest]) -> None:
     """The controls of old were absolute pixels; here a face twice as large has twice the mask."""
     request = faces[0]
     mesh = local_mesh(request).astype(np.float32)
-    shape = uhq.MaskShape(mouth_dilate=15, face_erode=15, blur=15)
+    shape = mouth_blend.MaskShape(mouth_dilate=15, face_erode=15, blur=15)
     sums = []
     for scale in (1.0, 2.0, 3.0):
         bounds = Area(0, 0, int(request.crop.shape[1] * scale), int(request.crop.shape[0] * scale))
         unit = scale * request.box.height / 256
-        _, mask = uhq.blend_mask(mesh * np.float32(scale), shape, unit, bounds)
+        _, mask = mouth_blend.blend_mask(mesh * np.float32(scale), shape, unit, bounds)
         sums.append(mask.sum() / scale**2)
     assert sums[1] == pytest.approx(sums[0], rel=0.04)
     assert sums[2] == pytest.approx(sums[0], rel=0.04)
@@ -186,7 +186,9 @@ def test_every_control_moves_the_mask_its_way(faces: list[FaceRequest]) -> None:
 
     def size(dilate: float, erode: float, blur: float, *, only: bool = False) -> float:
         return float(
-            uhq.blend_mask(mesh, uhq.MaskShape(dilate, erode, blur, only), unit, bounds)[1].sum()
+            mouth_blend.blend_mask(
+                mesh, mouth_blend.MaskShape(dilate, erode, blur, only), unit, bounds
+            )[1].sum()
         )
 
     assert size(30, 0, 5, only=True) > size(15, 0, 5, only=True) > size(0, 0, 5, only=True) > 0
@@ -267,4 +269,4 @@ def test_fades_are_in_the_alpha(faces: list[FaceRequest], tmp_path: Path) -> Non
 
 def test_rounds_instead_of_cutting_off() -> None:
     values = np.array([[[0.4, 0.6, 254.7], [-3.0, 300.0, 127.5]]], np.float32)
-    np.testing.assert_array_equal(uhq.rounded(values), [[[0, 1, 255], [0, 255, 128]]])
+    np.testing.assert_array_equal(mouth_blend.rounded(values), [[[0, 1, 255], [0, 255, 128]]])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.lipsync.generator_arch import expected_shapes, layers
+from facepick.engines.lipsync.neural.generator_arch import expected_shapes, layers
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -71,7 +71,7 @@ def write_seeded_safetensors(path: Path) -> Path:
 
 def write_seeded_onnx(path: Path) -> Path:
     """The ONNX form of the same checkpoint, for engines that shall not need torch."""
-    from facepick.engines.lipsync.onnx_export import write_generator
+    from facepick.engines.lipsync.neural.onnx_export import write_generator
 
     write_generator(path, seeded_arrays())
     return path

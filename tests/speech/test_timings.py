@@ -22,7 +22,7 @@ from facepick.speech.timings import (
     within,
 )
 
-FILES = Path(__file__).parents[2] / "media" / "phones"
+FILES = Path(__file__).parents[1] / "media" / "phones"
 
 HELLO_BROTHER = (
     (0.0, 0.119, "SIL"), (0.119, 0.212, "HH"), (0.212, 0.261, "AH"), (0.261, 0.412, "L"),

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepick.engines.lipsync.checkpoints import _read_safetensors
-from facepick.engines.lipsync.weights import read_tensors
+from facepick.engines.lipsync.neural.checkpoints import _read_safetensors
 from facepick.errors import ModelMismatchError
+from facepick.models.torch_file import read_tensors
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -11,7 +11,7 @@ import pytest
 from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.lipsync.crop import (
+from facepick.engines.lipsync.neural.crop import (
     FaceCut,
     Pads,
     cut_face,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.lipsync import generator_arch as arch
+from facepick.engines.lipsync.neural import generator_arch as arch
 
 __all__ = ["FACE_INPUT", "FACE_OUTPUT", "MEL_INPUT", "generator_model", "write_generator"]
 

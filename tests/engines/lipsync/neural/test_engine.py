@@ -16,16 +16,16 @@ from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.lipsync.engine import (
+from facepick.engines.lipsync.gating import Gating
+from facepick.engines.lipsync.neural.engine import (
     Wav2LipEngine,
     Wav2LipGanEngine,
     Wav2LipSession,
     checkpoint_of,
     yaw_degrees,
 )
-from facepick.engines.lipsync.gating import Gating
-from facepick.engines.lipsync.mel import mel_window
-from facepick.engines.lipsync.settings import Wav2LipSettings
+from facepick.engines.lipsync.neural.mel import mel_window
+from facepick.engines.lipsync.neural.settings import Wav2LipSettings
 from facepick.engines.restore.restorer import NoRestorer
 from facepick.errors import (
     EngineError,
@@ -287,7 +287,7 @@ def test_weights_are_not_needed_to_describe_the_engines() -> None:
         "heavy = {'torch', 'onnxruntime', 'cv2', 'av', 'spandrel'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
-    lib = Path(__file__).resolve().parents[3] / "lib"
+    lib = Path(__file__).resolve().parents[4] / "lib"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -299,7 +299,7 @@ def test_weights_are_not_needed_to_describe_the_engines() -> None:
 
 
 def test_seeded_helper_writes_what_it_says(seeded: ModuleType, seeded_onnx: Path) -> None:
-    from facepick.engines.lipsync.checkpoints import identify
+    from facepick.engines.lipsync.neural.checkpoints import identify
 
     assert identify(seeded_onnx).format == "onnx"
     assert len(seeded.seeded_arrays()) == 352

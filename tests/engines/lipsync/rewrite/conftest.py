@@ -11,12 +11,6 @@ import pytest
 from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FaceRequest
-from facepick.media.audio import read_mono
-
-LJSPEECH_WORDS = (
-    "unless a system is established for the frequent formal review of activities thereunder. "
-    "In this regard"
-)
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +32,3 @@ def talker(odd: Callable[[str], Path]) -> list[FaceRequest]:
         smooth = (total / (0.6 + 0.2 * len(near))).astype(np.float32)
         out.append(replace(now, mesh=smooth))
     return out
-
-
-@pytest.fixture(scope="session")
-def ljspeech(shared_media: Path) -> np.ndarray:
-    """A woman reading one sentence, 7.7 s; the words are `LJSPEECH_WORDS`."""
-    return read_mono(shared_media / "speech" / "en_ljspeech_f_22k.wav")
-
-
-@pytest.fixture(scope="session")
-def jfk(shared_media: Path) -> np.ndarray:
-    """A recording of 1961 with a narrow band, 11 s."""
-    return read_mono(shared_media / "speech" / "en_jfk_m_11s_44k.flac")

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from facepick.compositing.masks import roll_degrees
 from facepick.compositing.patch import BgrImage, FaceRequest
-from facepick.engines.lipsync.wav2lip import FACE_SIZE
+from facepick.engines.lipsync.neural.wav2lip import FACE_SIZE
 from facepick.faces.detection import Box, FloatArray
 from facepick.people.track import BRIDGED
 

@@ -17,10 +17,10 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.lipsync.generator_arch import expected_shapes
-from facepick.engines.lipsync.weights import StoredTensor, read_tensors
+from facepick.engines.lipsync.neural.generator_arch import expected_shapes
 from facepick.errors import ModelMismatchError
 from facepick.jsonfile import parsed_json
+from facepick.models.torch_file import StoredTensor, read_tensors
 
 __all__ = ["Checkpoint", "find_checkpoints", "generator_tensors", "identify", "onnx_signature"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepick.engines.lipsync.mel import (
+from facepick.engines.lipsync.neural.mel import (
     MEL_FLOOR,
     mel_columns,
     mel_spectrogram,

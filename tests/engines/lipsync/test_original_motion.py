@@ -14,8 +14,8 @@ from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext
-from facepick.engines.lipsync.engine import Wav2LipEngine
-from facepick.engines.lipsync.filmed import FilmedMouth, filmed_mouth
+from facepick.engines.lipsync.neural.engine import Wav2LipEngine
+from facepick.engines.lipsync.original_motion import FilmedMouth, filmed_mouth
 from facepick.faces.mesh import mouth_opening
 from facepick.progress import CancelToken
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.engines.lipsync_rewrite.conftest import LJSPEECH_WORDS
+from tests.sounds import LJSPEECH_WORDS
 
 from facepick.speech.acoustic import PHONES
 from facepick.speech.align import INDEX

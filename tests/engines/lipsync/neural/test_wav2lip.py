@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facepick.engines.lipsync.checkpoints import find_checkpoints, identify
-from facepick.engines.lipsync.generator_arch import expected_shapes
-from facepick.engines.lipsync.wav2lip import exported, load_generator
+from facepick.engines.lipsync.neural.checkpoints import find_checkpoints, identify
+from facepick.engines.lipsync.neural.generator_arch import expected_shapes
+from facepick.engines.lipsync.neural.wav2lip import exported, load_generator
 from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing, SettingsError
 from facepick.models.device import OrtSession
 
@@ -67,7 +67,7 @@ def test_exported_once_and_kept_under_its_hash(pth: Path, home: Path) -> None:
 
 
 def test_half_precision_stays_near(pth: Path, seeded: ModuleType, golden: Path, home: Path) -> None:
-    from facepick.engines.lipsync.wav2lip import _OnnxGenerator
+    from facepick.engines.lipsync.neural.wav2lip import _OnnxGenerator
 
     mel, face = seeded.golden_inputs()
     out = _OnnxGenerator(exported(pth, half=True), "cpu")(mel, face)
@@ -81,7 +81,7 @@ def test_half_precision_stays_near(pth: Path, seeded: ModuleType, golden: Path, 
 def test_every_pickled_layout(
     torch: ModuleType, seeded: ModuleType, tmp_path: Path, wrapper: bool, prefix: str, legacy: bool
 ) -> None:
-    from facepick.engines.lipsync.checkpoints import generator_tensors
+    from facepick.engines.lipsync.neural.checkpoints import generator_tensors
 
     path = tmp_path / "any name.pth"
     seeded.write_seeded_checkpoint(path, wrapper=wrapper, prefix=prefix, legacy=legacy)
@@ -205,7 +205,7 @@ def test_a_card_without_half_precision_goes_on_in_single(
     torch: ModuleType, pth: Path, seeded: ModuleType, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some cards answer with NaN; it must neither reach the picture nor end the job."""
-    from facepick.engines.lipsync import wav2lip
+    from facepick.engines.lipsync.neural import wav2lip
 
     mel, face = seeded.golden_inputs()
     expected = load_generator(pth)(mel, face)
@@ -327,7 +327,7 @@ def pickled_tensor(shape: tuple[int, ...], stride: tuple[int, ...], offset: int)
 def test_a_tensor_cannot_reach_past_its_storage(
     tmp_path: Path, shape: tuple[int, ...], stride: tuple[int, ...], offset: int
 ) -> None:
-    from facepick.engines.lipsync.weights import read_tensors
+    from facepick.models.torch_file import read_tensors
 
     def archive(data: bytes) -> Path:
         path = tmp_path / "t.pth"

@@ -16,14 +16,14 @@ import numpy as np
 from facepick.compositing.masks import FACE_OVAL, Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
-from facepick.engines.lipsync import uhq
-from facepick.engines.lipsync.checkpoints import Checkpoint, find_checkpoints, identify
-from facepick.engines.lipsync.crop import FaceCut, Pads, cut_face, network_input, warp_back
-from facepick.engines.lipsync.filmed import filmed_mouth
+from facepick.engines.lipsync import mouth_blend
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of
-from facepick.engines.lipsync.mel import mel_window
-from facepick.engines.lipsync.settings import MouthSettings, Wav2LipSettings
-from facepick.engines.lipsync.wav2lip import Generator, load_generator
+from facepick.engines.lipsync.neural.checkpoints import Checkpoint, find_checkpoints, identify
+from facepick.engines.lipsync.neural.crop import FaceCut, Pads, cut_face, network_input, warp_back
+from facepick.engines.lipsync.neural.mel import mel_window
+from facepick.engines.lipsync.neural.settings import MouthSettings, Wav2LipSettings
+from facepick.engines.lipsync.neural.wav2lip import Generator, load_generator
+from facepick.engines.lipsync.original_motion import filmed_mouth
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, open_restorer
 from facepick.errors import EngineError, MissingModelError, ModelMismatchError, UserInputError
@@ -42,7 +42,7 @@ __all__ = [
     "open_mouth",
 ]
 
-log = logging.getLogger("facepick.engines.lipsync.engine")
+log = logging.getLogger("facepick.engines.lipsync.neural.engine")
 
 # Below this height of the box a mouth is about four pixels high: nobody sees what it says.
 MIN_FACE_PX = 40.0
@@ -96,7 +96,7 @@ class MouthSession(ABC):
         self._cancel = context.cancel
         self._checkpoint, self._digest = checkpoint, digest
         self._debug = context.workspace / "debug" if self._settings.debug else None
-        self._shape = uhq.MaskShape(
+        self._shape = mouth_blend.MaskShape(
             mouth_dilate=self._settings.mouth_mask_dilate,
             face_erode=self._settings.face_mask_erode,
             blur=self._settings.mask_blur,
@@ -177,7 +177,7 @@ class MouthSession(ABC):
         height, width = request.crop.shape[:2]
         bounds = Area(0, 0, width, height)
         mesh = request.local(job.mesh)
-        area, mask = uhq.blend_mask(mesh, self._shape, job.cut.unit, bounds)
+        area, mask = mouth_blend.blend_mask(mesh, self._shape, job.cut.unit, bounds)
         if not mask.any():
             self._counts[Reason.OCCLUDED.value] += 1
             return Reason.OCCLUDED
@@ -193,15 +193,15 @@ class MouthSession(ABC):
         on_face = polygon(wide, mesh[list(FACE_OVAL)])
         new = self._drawn(picture, job.cut, wide)
         if self._settings.match_colour:
-            new = uhq.match_colour(new, old, mask, on_face)
+            new = mouth_blend.match_colour(new, old, mask, on_face)
         if self._settings.restorer != "none":
             new = self._restored(request, wide, new, mask)
             if self._settings.match_colour:
                 # Restorers move colours too.
-                new = uhq.match_colour(new, old, mask, on_face)
+                new = mouth_blend.match_colour(new, old, mask, on_face)
         if self._settings.keep_grain:
-            new = uhq.match_grain(new, old, mask, seed=request.frame)
-        image = uhq.rounded(new)
+            new = mouth_blend.match_grain(new, old, mask, seed=request.frame)
+        image = mouth_blend.rounded(new)
         alpha = np.asarray(mask * np.float32(job.gate.weight), np.float32)
         self._counts[job.gate.action] += 1
         if self._debug is not None:
@@ -230,7 +230,7 @@ class MouthSession(ABC):
         columns = slice(wide.x0 - area.x0, wide.x0 - area.x0 + wide.width)
         seen = request.crop[area.y0 : area.y0 + area.height, area.x0 : area.x0 + area.width].copy()
         weight = mask[:, :, None]
-        seen[rows, columns] = uhq.rounded(seen[rows, columns] * (1 - weight) + new * weight)
+        seen[rows, columns] = mouth_blend.rounded(seen[rows, columns] * (1 - weight) + new * weight)
         restored = self._restorer.restore(
             seen,
             request.local(request.landmarks5) - np.array(area.origin, np.float32),
@@ -263,13 +263,15 @@ class MouthSession(ABC):
         weight = alpha[:, :, None]
         outcome[rows, columns] += (image - outcome[rows, columns]) * weight
         shown = np.zeros((*crop.shape[:2], 3), np.uint8)
-        shown[rows, columns] = uhq.rounded(alpha[:, :, None] * np.full(3, 255.0, np.float32))
+        shown[rows, columns] = mouth_blend.rounded(
+            alpha[:, :, None] * np.full(3, 255.0, np.float32)
+        )
         inputs = [face[i : i + 3] for i in range(0, len(face), 3)]
         steps = [
             crop,
-            *(uhq.rounded(p.transpose(1, 2, 0) * 255) for p in (*inputs, picture)),
+            *(mouth_blend.rounded(p.transpose(1, 2, 0) * 255) for p in (*inputs, picture)),
             shown,
-            uhq.rounded(outcome),
+            mouth_blend.rounded(outcome),
         ]
         tiles = [cv2.resize(s, (256, 256), interpolation=cv2.INTER_AREA) for s in steps]
         self._debug.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.lipsync import generator_arch as arch
-from facepick.engines.lipsync.checkpoints import generator_tensors, identify
+from facepick.engines.lipsync.neural import generator_arch as arch
+from facepick.engines.lipsync.neural.checkpoints import generator_tensors, identify
 from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing
 from facepick.home import home_dir
 from facepick.models.device import choose, is_out_of_memory, ort_session, torch_device
@@ -20,7 +20,7 @@ from facepick.models.store import sha256_of
 
 __all__ = ["FACE_SIZE", "Generator", "Runtime", "exported", "load_generator"]
 
-log = logging.getLogger("facepick.engines.lipsync.wav2lip")
+log = logging.getLogger("facepick.engines.lipsync.neural.wav2lip")
 
 FloatArray = npt.NDArray[np.float32]
 Generator = Callable[[FloatArray, FloatArray], FloatArray]
@@ -81,7 +81,7 @@ def exported(path: Path, *, half: bool = False) -> Path:
     Raises:
         ModelMismatchError, OSError: as `load_generator`.
     """
-    from facepick.engines.lipsync.onnx_export import write_generator
+    from facepick.engines.lipsync.neural.onnx_export import write_generator
 
     kind = "fp16" if half else "fp32"
     name = f"{sha256_of(path)}.{kind}.v{_EXPORT_VERSION}.onnx"

@@ -14,17 +14,17 @@ from tests.contracts.engine_cases import _speech, context_for
 from tests.contracts.face_footage import face_requests
 
 from facepick.compositing.patch import FacePatch, FaceRequest
-from facepick.engines.lipsync.crop import warp_back, warp_out
-from facepick.engines.lipsync.edtalk import (
+from facepick.engines.lipsync.gating import Gating
+from facepick.engines.lipsync.neural.crop import warp_back, warp_out
+from facepick.engines.lipsync.neural.edtalk import (
     SIDE,
     EdTalkEngine,
     EdTalkSession,
     five_points,
     load_edtalk,
 )
-from facepick.engines.lipsync.gating import Gating
-from facepick.engines.lipsync.mel import mel_spectrogram
-from facepick.engines.lipsync.settings import EdTalkSettings
+from facepick.engines.lipsync.neural.mel import mel_spectrogram
+from facepick.engines.lipsync.neural.settings import EdTalkSettings
 from facepick.engines.restore.restorer import NoRestorer
 from facepick.errors import MissingModelError, ModelMismatchError, UserInputError
 from facepick.progress import CancelToken
@@ -34,7 +34,7 @@ from facepick.speech.vad import Stretch
 
 @pytest.fixture(scope="module")
 def standin() -> Any:
-    from tests.engines.lipsync import edtalk_standin
+    from tests.engines.lipsync.neural import edtalk_standin
 
     return edtalk_standin
 
