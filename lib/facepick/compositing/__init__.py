@@ -1,1 +1,1 @@
-"""Putting changed faces back into the picture, inside their mask only."""
+"""Blending of changed faces into the picture, inside their mask only."""

@@ -1,4 +1,4 @@
-"""Puts patches into a picture, and nothing else."""
+"""Blending of patches into a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["composite"]
 
 
 def composite(picture: Picture, patches: Iterable[FacePatch]) -> Box | None:
-    """Blends the patches in place, in the order given: a later one lies on top.
+    """Blend the patches in place, in the order given: a later one lies on top.
 
     Only the rectangle that holds a patch's alpha above 0 is converted, blended and written back;
     parts that lie outside the picture are dropped.

@@ -1,4 +1,4 @@
-"""Masks: where a patch covers the picture, and how softly it ends.
+"""Masks: how strongly a patch covers each pixel of the picture.
 
 Every function draws on an `Area`, an integer rectangle of the picture, and gives float32 alpha of
 that size.  Lengths are in pixels; callers multiply by the face's size, so that a setting looks the
@@ -74,14 +74,14 @@ class Area(NamedTuple):
         return self.x0, self.y0
 
     def clipped(self, x0: int, y0: int, x1: int, y1: int) -> Area:
-        """The part inside ``[x0, x1) x [y0, y1)``; size 0 when there is none."""
+        """Clip the area to ``[x0, x1) x [y0, y1)``; size 0 when nothing is left."""
         left, top = max(self.x0, x0), max(self.y0, y0)
         right, bottom = min(self.x0 + self.width, x1), min(self.y0 + self.height, y1)
         return Area(left, top, max(0, right - left), max(0, bottom - top))
 
 
 def area_around(points: npt.ArrayLike, *, pad: float = 0.0) -> Area:
-    """The smallest area that holds all points (n, >=2), with `pad` pixels on each side."""
+    """Find the smallest area that holds all points (n, >=2), with `pad` pixels on each side."""
     xy = np.asarray(points, np.float64)[:, :2]
     x0, y0 = (math.floor(v) for v in xy.min(axis=0) - pad)
     x1, y1 = (math.ceil(v) for v in xy.max(axis=0) + pad)
@@ -89,7 +89,7 @@ def area_around(points: npt.ArrayLike, *, pad: float = 0.0) -> Area:
 
 
 def rectangle(area: Area, box: Box) -> FloatArray:
-    """The box; a pixel that it covers in part has that share as alpha."""
+    """Draw the box; a pixel that it covers in part has that share as alpha."""
     x = np.arange(area.width) + area.x0
     y = np.arange(area.height) + area.y0
     across = np.clip(np.minimum(x + 1, box.x1) - np.maximum(x, box.x0), 0, 1)
@@ -104,7 +104,7 @@ def ellipse(
     *,
     degrees: float = 0.0,
 ) -> FloatArray:
-    """An ellipse turned by `degrees` (clockwise on the screen, since y points down).
+    """Draw an ellipse turned by `degrees` (clockwise on the screen, since y points down).
 
     Args:
         center: display pixels.
@@ -118,7 +118,7 @@ def ellipse(
 
 
 def polygon(area: Area, points: npt.ArrayLike) -> FloatArray:
-    """The inside of a closed line through `points` (n, >=2) display pixels, smooth at its edge."""
+    """Fill a closed line through `points` (n, >=2) display pixels, smooth at its edge."""
     import cv2
 
     # A pixel's centre is at +0.5 in display pixels, and at the integer for OpenCV.
@@ -132,7 +132,7 @@ def polygon(area: Area, points: npt.ArrayLike) -> FloatArray:
 
 
 def outline(area: Area, mesh: FloatArray, *, forehead: float = 0.0) -> FloatArray:
-    """The face oval of a mesh.
+    """Fill the face oval of a mesh.
 
     Args:
         mesh: (468, >=2) display pixels.
@@ -152,26 +152,26 @@ def outline(area: Area, mesh: FloatArray, *, forehead: float = 0.0) -> FloatArra
 
 
 def mesh_region(area: Area, mesh: FloatArray, ring: tuple[int, ...]) -> FloatArray:
-    """The region inside one of the rings above, such as `LIPS_INNER`."""
+    """Fill one of the rings above, such as `LIPS_INNER`."""
     return polygon(area, mesh[list(ring), :2])
 
 
 def feather_out(mask: FloatArray, width: float) -> FloatArray:
-    """Adds a soft edge of `width` pixels outside the mask; what was covered stays covered."""
+    """Add a soft edge of `width` pixels outside the mask; what was covered stays covered."""
     if width <= 0:
         return mask
     return np.maximum(mask, _smooth(1 - _distance_outside(mask) / np.float32(width + 1)))
 
 
 def feather_in(mask: FloatArray, width: float) -> FloatArray:
-    """Softens the last `width` pixels inside the mask; nothing outside is touched."""
+    """Soften the last `width` pixels inside the mask; nothing outside is touched."""
     if width <= 0:
         return mask
     return np.asarray(mask * _smooth(_distance_inside(mask) / np.float32(width + 1)))
 
 
 def grow(mask: FloatArray, radius: float) -> FloatArray:
-    """Dilates by `radius` pixels (round, any fraction)."""
+    """Dilate by `radius` pixels (round, any fraction)."""
     if radius <= 0:
         return mask
     near = np.clip(np.float32(radius + 1) - _distance_outside(mask), 0, 1)
@@ -179,7 +179,7 @@ def grow(mask: FloatArray, radius: float) -> FloatArray:
 
 
 def shrink(mask: FloatArray, radius: float) -> FloatArray:
-    """Erodes by `radius` pixels (round, any fraction)."""
+    """Erode by `radius` pixels (round, any fraction)."""
     if radius <= 0:
         return mask
     deep = np.clip(_distance_inside(mask) - np.float32(radius), 0, 1)
@@ -187,7 +187,7 @@ def shrink(mask: FloatArray, radius: float) -> FloatArray:
 
 
 def roll_degrees(landmarks5: FloatArray) -> float:
-    """How far the eye line is turned clockwise on the screen, in degrees."""
+    """Measure how far the eye line is turned clockwise on the screen, in degrees."""
     dx, dy = np.asarray(landmarks5[1], np.float64) - np.asarray(landmarks5[0], np.float64)
     return math.degrees(math.atan2(dy, dx)) if dx or dy else 0.0
 
@@ -215,6 +215,6 @@ def _distance_inside(mask: FloatArray) -> FloatArray:
 
 
 def _smooth(t: FloatArray) -> FloatArray:
-    """Smoothstep: 0 at 0, 1 at 1, level at both ends."""
+    """Apply smoothstep: 0 at 0, 1 at 1, level at both ends."""
     t = np.clip(t, 0, 1)
     return np.asarray(t * t * (3 - 2 * t))

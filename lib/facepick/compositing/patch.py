@@ -1,4 +1,4 @@
-"""What an engine is given and what it gives back."""
+"""Face requests, which engines are given, and patches, which they give back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BgrImage = npt.NDArray[np.uint8]
 
 
 class Reason(str, Enum):
-    """Why a frame was left as it was."""
+    """Reason why a frame was left as it was."""
 
     ABSENT = "absent"
     TOO_SMALL = "too_small"
@@ -80,7 +80,7 @@ class FaceRequest:
         return f"FaceRequest(frame {self.frame}, {self.crop.shape[1]}x{self.crop.shape[0]})"
 
     def local(self, points: FloatArray) -> FloatArray:
-        """Points (n, >=2) in display pixels as (n, 2) float32 in crop pixels."""
+        """Convert points (n, >=2) in display pixels to (n, 2) float32 in crop pixels."""
         return np.asarray(points[:, :2] - np.asarray(self.origin, np.float32), dtype=np.float32)
 
 

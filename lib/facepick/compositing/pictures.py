@@ -28,7 +28,7 @@ MAX_DECODED_BYTES = 640_000_000
 
 
 def load_picture(path: Path | str, *, keep_alpha: bool = False) -> BgrImage:
-    """A PNG, JPEG or WebP file as (h, w, 3) uint8 BGR, or (h, w, 4) BGRA with `keep_alpha`.
+    """Load a PNG, JPEG or WebP file as (h, w, 3) uint8 BGR, or (h, w, 4) BGRA with `keep_alpha`.
 
     What decoding will take is reckoned from the file's head before anything is decoded, and what
     was decoded is held against that head: a small file cannot unfold into more memory than
@@ -77,7 +77,7 @@ def load_picture(path: Path | str, *, keep_alpha: bool = False) -> BgrImage:
 
 @dataclass(frozen=True)
 class _Head:
-    """What a file says of its picture.
+    """Size and depth of a picture, as its file states them.
 
     Attributes:
         width, height: in pixels.
@@ -91,18 +91,21 @@ class _Head:
     progressive: bool = False
 
     def bytes_per_pixel(self, keep_alpha: bool) -> int:
-        """Measured with OpenCV 4.8 to 5.0 on 99 megapixels: two copies of the pixels, and the
-        coefficients of a progressive JPEG, 16 bits each."""
+        """Estimate the memory that decoding takes.
+
+        Measured with OpenCV 4.8 to 5.0 on 99 megapixels: two copies of the pixels, and the
+        coefficients of a progressive JPEG, 16 bits each.
+        """
         pixels = 2 * 4 * self.sample_bytes if keep_alpha else 2 * 3
         return pixels + (3 if self.progressive else 0)
 
     def is_of(self, image: npt.NDArray[Any]) -> bool:
-        """Whether a decoded picture, (h, w) or (h, w, channels), has this size."""
+        """Tell whether a decoded picture, (h, w) or (h, w, channels), has this size."""
         return image.shape[:2] in ((self.height, self.width), (self.width, self.height))
 
 
 def _bgra(image: npt.NDArray[Any]) -> BgrImage:
-    """Any depth and number of channels as 8-bit BGRA."""
+    """Convert any depth and number of channels to 8-bit BGRA."""
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     if image.ndim == 2:
@@ -114,7 +117,7 @@ def _bgra(image: npt.NDArray[Any]) -> BgrImage:
 
 
 def _heads(data: bytes) -> list[_Head]:
-    """What the file says; empty when it is of no kind that is known.
+    """Read the heads of a file; none when it is of an unknown kind.
 
     A JPEG gets one for everything that a decoder might take for its frame header.
     """
@@ -129,7 +132,7 @@ def _heads(data: bytes) -> list[_Head]:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether a PNG holds what its chunks promise; true of other kinds.
+    """Tell whether a PNG holds what its chunks promise; true of other kinds.
 
     OpenCV 4.11 and later take memory for a chunk before they read it: up to 2 GB for four bytes.
     """
@@ -145,7 +148,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _webp_heads(data: bytes) -> list[_Head]:
-    """WebP container specification: lossy, lossless and extended heads."""
+    """Read lossy, lossless and extended heads (WebP container specification)."""
     kind, body = data[12:16], data[20:30]
     if len(body) < 10:
         return []
@@ -167,7 +170,7 @@ _FRAME_HEADER = re.compile(rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf])(?=(.{
 
 
 def _jpeg_heads(data: bytes) -> Iterator[_Head]:
-    """Every place that has the form of a frame header, whichever a decoder comes to first.
+    """Find every place that has the form of a frame header, whichever a decoder comes to first.
 
     Walking from marker to marker as a decoder does would have to do exactly what that decoder
     does with marker codes that bear no length, with filling bytes and with garbage; a file made

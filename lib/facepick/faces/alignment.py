@@ -45,12 +45,12 @@ FFHQ_512: FloatArray = np.array(
 
 
 def template(size: int) -> FloatArray:
-    """The five points in a chip of `size` pixels a side, (5, 2) float32."""
+    """Scale the five reference points to a chip of `size` pixels a side, (5, 2) float32."""
     return np.asarray(ARCFACE_112 * np.float32(size / 112.0), dtype=np.float32)
 
 
 def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The similarity that brings `source` nearest to `target` (Umeyama, eqs. 40 to 43).
+    """Fit the similarity that brings `source` nearest to `target` (Umeyama, eqs. 40 to 43).
 
     Args:
         source, target: (n, 2) points, n >= 2.
@@ -92,7 +92,7 @@ def align(
     origin: tuple[float, float] = (0.0, 0.0),
     pixel_aspect: float = 1.0,
 ) -> npt.NDArray[np.uint8]:
-    """The aligned chip of a face.
+    """Cut out the aligned chip of a face.
 
     Args:
         image: (h, w, 3) uint8 BGR.

@@ -1,4 +1,4 @@
-"""What the people finder needs of a detector, an embedder and a mesher.
+"""Interfaces of the detector, the embedder and the mesher that the people finder uses.
 
 Other models plug in by these protocols; ``tests/contracts`` holds what they must fulfil.
 """
@@ -19,12 +19,12 @@ Bgr = npt.NDArray[np.uint8]
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """Finds faces in a picture."""
+    """Detector of faces in a picture."""
 
     id: str
 
     def detect(self, image: Bgr) -> FaceBatch:
-        """All faces with a score of at least 0.3.
+        """Detect all faces with a score of at least 0.3.
 
         Args:
             image: (h, w, 3) uint8 BGR with square pixels.
@@ -37,7 +37,7 @@ class FaceDetector(Protocol):
 
 @runtime_checkable
 class FaceEmbedder(Protocol):
-    """Turns aligned faces into vectors whose cosine says whether two are one person.
+    """Embedder of aligned faces: the cosine of two vectors says if they show one person.
 
     Attributes:
         id: name of the model, stored beside its embeddings.
@@ -52,7 +52,7 @@ class FaceEmbedder(Protocol):
     same_person: float
 
     def embed(self, chips: Bgr) -> FloatArray:
-        """Embeddings of aligned faces.
+        """Embed aligned faces.
 
         Args:
             chips: (n, size, size, 3) uint8 BGR, aligned by `facepick.faces.alignment`.
@@ -65,7 +65,7 @@ class FaceEmbedder(Protocol):
 
 @runtime_checkable
 class MeasuringEmbedder(Protocol):
-    """An embedder whose vectors say by their length whether there is a face at all.
+    """Embedder whose vectors say by their length if there is a face at all.
 
     Attributes:
         face_length: length of the raw vector of a chip that is as likely a face as not.
@@ -74,18 +74,18 @@ class MeasuringEmbedder(Protocol):
     face_length: float
 
     def raw(self, chips: Bgr) -> FloatArray:
-        """As `FaceEmbedder.embed`, but not brought to length 1."""
+        """Embed as `FaceEmbedder.embed`, but without bringing the vectors to length 1."""
         ...
 
 
 @runtime_checkable
 class FaceMesher(Protocol):
-    """Lays the 468-point mesh over a face."""
+    """Mesher that lays the 468-point mesh over a face."""
 
     def locate(
         self, image: Bgr, landmarks5: FloatArray, origin: tuple[int, int] = (0, 0)
     ) -> tuple[FloatArray, float]:
-        """The mesh of one face.
+        """Locate the mesh of one face.
 
         Args:
             image: (h, w, 3) uint8 BGR, a part of the picture that holds the face.

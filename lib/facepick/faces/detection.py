@@ -38,7 +38,7 @@ class Box(NamedTuple):
         return max(0.0, self.width) * max(0.0, self.height)
 
     def iou(self, other: Box) -> float:
-        """Intersection over union in [0, 1]."""
+        """Compute the intersection over union in [0, 1]."""
         w = min(self.x1, other.x1) - max(self.x0, other.x0)
         h = min(self.y1, other.y1) - max(self.y0, other.y0)
         if w <= 0 or h <= 0:
@@ -46,13 +46,13 @@ class Box(NamedTuple):
         return w * h / (self.area + other.area - w * h)
 
     def inside(self, width: float, height: float) -> float:
-        """Share of the area that lies inside a picture of this size, in [0, 1]."""
+        """Compute the share of the area inside a picture of this size, in [0, 1]."""
         w = min(self.x1, width) - max(self.x0, 0.0)
         h = min(self.y1, height) - max(self.y0, 0.0)
         return w * h / self.area if w > 0 and h > 0 else 0.0
 
     def grown(self, share: float) -> Box:
-        """The same centre, each side moved out by `share` of the width or height."""
+        """Grow the box around its centre, each side moved out by `share` of the width or height."""
         dx, dy = self.width * share, self.height * share
         return Box(self.x0 - dx, self.y0 - dy, self.x1 + dx, self.y1 + dy)
 
@@ -90,7 +90,7 @@ class FaceBatch:
 
     @classmethod
     def empty(cls) -> FaceBatch:
-        """A frame without faces."""
+        """Make a frame without faces."""
         return cls(
             np.zeros((0, 4), np.float32),
             np.zeros((0,), np.float32),
@@ -101,5 +101,5 @@ class FaceBatch:
         return Box(*map(float, self.xyxy[i]))
 
     def take(self, keep: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> FaceBatch:
-        """The faces that `keep` (indices or mask) selects."""
+        """Select the faces of `keep` (indices or mask)."""
         return FaceBatch(self.xyxy[keep], self.score[keep], self.landmarks5[keep])

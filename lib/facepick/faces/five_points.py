@@ -30,7 +30,7 @@ _MIN_PRESENCE = 0.5
 
 
 def five_of_mesh(mesh: FloatArray) -> FloatArray:
-    """The five points of a mesh (468, 3), as (5, 2) float32."""
+    """Pick the five points of a mesh (468, 3), as (5, 2) float32."""
     points = np.asarray(mesh, np.float64)[:, :2]
     rows = [
         points[list(_RIGHT_EYE)].mean(axis=0),
@@ -43,7 +43,7 @@ def five_of_mesh(mesh: FloatArray) -> FloatArray:
 
 
 def five_of_68(points: npt.ArrayLike) -> FloatArray:
-    """The five points of the 68 of iBUG (Sagonas et al., *300 Faces In-The-Wild*, 2013).
+    """Pick the five points of the 68 of iBUG (Sagonas et al., *300 Faces In-The-Wild*, 2013).
 
     Args:
         points: (68, 2) in pixels.
@@ -62,7 +62,7 @@ def five_of_68(points: npt.ArrayLike) -> FloatArray:
 
 
 def five_of_box(box: Box, *, angle: float = 0.0) -> FloatArray:
-    """Where the points of an upright face in `box` lie on average, turned by `angle` radians."""
+    """Place the points of an average upright face in `box`, turned by `angle` radians."""
     side = max(box.height, box.width)
     offset = (ARCFACE_112.astype(np.float64) - np.array(_CHIP_CENTRE)) * (side / _CHIP_HEIGHT)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -77,7 +77,7 @@ def five_points(
     *,
     eyes: tuple[tuple[float, float], tuple[float, float]] | None = None,
 ) -> FloatArray:
-    """The five points of the face in `box`: of its mesh, or the average where no mesh holds.
+    """Find the five points of the face in `box`: by its mesh, or the average where no mesh holds.
 
     Args:
         image: (h, w, 3) uint8 BGR.
@@ -102,7 +102,7 @@ def five_points(
 def batch_of(
     boxes: list[Box], scores: list[float], landmarks: list[FloatArray], *, min_score: float = 0.3
 ) -> FaceBatch:
-    """A batch by falling score, without faces below `min_score`."""
+    """Make a batch by falling score, without faces below `min_score`."""
     if not boxes:
         return FaceBatch.empty()
     score = np.clip(np.asarray(scores, np.float32), 0.0, 1.0)

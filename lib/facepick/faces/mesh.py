@@ -51,7 +51,7 @@ class FaceMesh:
         landmarks5: FloatArray,
         origin: tuple[int, int] = (0, 0),
     ) -> tuple[FloatArray, float]:
-        """The mesh of the face with these five points.
+        """Locate the mesh of the face with these five points.
 
         Args:
             image: (h, w, 3) uint8 BGR, a part of the picture that holds the face.
@@ -86,7 +86,7 @@ class FaceMesh:
         grow: float = 1.0,
         turn: float = 0.0,
     ) -> tuple[FloatArray, float]:
-        """The mesh of a face whose mesh is about known; one pass of the network.
+        """Locate the mesh of a face whose mesh is about known, in one pass of the network.
 
         Args:
             image: (h, w, 3) uint8 BGR.
@@ -130,7 +130,7 @@ def turned_square(
     angle: float,
     pixels: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """A turned square of a picture, black beyond its edges.
+    """Cut a turned square out of a picture, black beyond its edges.
 
     Args:
         image: (h, w, 3) uint8.
@@ -178,7 +178,7 @@ def turned_square(
 def _region_of_five(
     points: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], float, float]:
-    """Centre, side and angle of the upright square around a face, from its five points.
+    """Compute centre, side and angle of the upright square around a face, from its five points.
 
     On the mean head the mesh's box reaches from the hair line to below the chin: 2.7 eye
     distances, or 2.3 times the way from the eyes down to the mouth, whichever a turn of the
@@ -209,7 +209,7 @@ def _upright_box(
 
 
 def mouth_opening(mesh: FloatArray) -> float:
-    """How far the lips are apart, in distances of the outer eye corners.
+    """Measure how far the lips are apart, in distances of the outer eye corners.
 
     Mean of three pairs of points on the inner lips (13-14, 82-87, 312-317), in three dimensions,
     so that a nod changes it little.

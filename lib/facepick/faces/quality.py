@@ -1,4 +1,4 @@
-"""How good a face is for recognising somebody, and for a thumbnail.
+"""Quality of a face for recognising somebody, and for a thumbnail.
 
 Pose comes from the five points alone: under weak perspective the points are an affine image of a
 mean head, whose rotation is read off by DeMenthon and Davis, *Model-Based Object Pose in 25
@@ -46,7 +46,7 @@ _LEFT_EYE = (263, 362, 386, 385, 374, 380)
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a head looks, in degrees.
+    """Direction of a head, in degrees.
 
     Attributes:
         yaw: positive when the nose points to the right of the picture.
@@ -67,7 +67,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class FaceQuality:
-    """What is known of one picture of a face.
+    """Measurements of one picture of a face.
 
     Attributes:
         eye_distance: between the eyes as seen, made up for the turn of the head, in pixels.
@@ -97,7 +97,7 @@ class FaceQuality:
 
 
 def head_pose(landmarks5: npt.ArrayLike, *, pixel_aspect: float = 1.0) -> Pose:
-    """Pose of a head from its five points, (5, 2) in pixels."""
+    """Estimate the pose of a head from its five points, (5, 2) in pixels."""
     points = np.asarray(landmarks5, np.float64) * np.array([pixel_aspect, 1.0])
     model = _HEAD_MM - _HEAD_MM.mean(axis=0)
     rows = np.linalg.pinv(model) @ (points - points.mean(axis=0))
@@ -119,7 +119,7 @@ def head_pose(landmarks5: npt.ArrayLike, *, pixel_aspect: float = 1.0) -> Pose:
 
 
 def sharpness(chip: npt.NDArray[np.uint8]) -> float:
-    """Sharpness in [0, 1] of an aligned chip (s, s, 3) uint8 BGR, whatever its contrast.
+    """Measure sharpness in [0, 1] of an aligned chip (s, s, 3) uint8 BGR, whatever its contrast.
 
     The share of the contrast that lives in the finest octave - what a blur of 1.5 pixels takes
     away, over the deviation of the whole - measured between brows and chin, because a caption or
@@ -148,7 +148,7 @@ def assess(
     pixel_aspect: float = 1.0,
     inside: float = 1.0,
 ) -> FaceQuality:
-    """Quality of one face.
+    """Measure the quality of one face.
 
     Args:
         chip: (s, s, 3) uint8 BGR, the aligned face.
@@ -173,8 +173,8 @@ def assess(
 
 
 def eye_openness(mesh: FloatArray) -> float:
-    """How far the eyes are open: lid distance over eye width, mean of both (Soukupova and Cech,
-    *Real-Time Eye Blink Detection using Facial Landmarks*, 2016).
+    """Measure how far the eyes are open: lid distance over eye width, mean of both (Soukupova
+    and Cech, *Real-Time Eye Blink Detection using Facial Landmarks*, 2016).
 
     Args:
         mesh: (468, 3) in pixels.
@@ -203,7 +203,7 @@ def same_shot_duplicate(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> b
 
 
 def patch_correlation(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
-    """Correlation in [-1, 1] of two chips after taking off their means; light cancels out."""
+    """Correlate two chips after taking off their means, in [-1, 1]; light cancels out."""
     import cv2
 
     def flat(chip: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

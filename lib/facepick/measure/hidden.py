@@ -114,14 +114,14 @@ def measure_hidden(
 
 
 def _likeness(row: FloatArray, person: Identity) -> float:
-    """The cosine to the nearest of the faces that a person is known by; -1 without one."""
+    """Compute the cosine to the nearest of the faces that a person is known by; -1 without one."""
     return float((person.exemplars @ row).max()) if len(person.exemplars) else -1.0
 
 
 def _faces(
     picture: Picture, aspect: float, detector: FaceDetector, embedder: FaceEmbedder
 ) -> Sequence[tuple[Box, FloatArray]]:
-    """Every face that is found, in display pixels, with its embedding of length 1."""
+    """Find every face, in display pixels, with its embedding of length 1."""
     import cv2
 
     small, _ = picture.small(_LONG_SIDE)

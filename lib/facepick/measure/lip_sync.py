@@ -1,4 +1,4 @@
-"""Measures the lips of a finished result against its sound, person by person."""
+"""Measurement of the lips of a finished result against its sound, person by person."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure_sync(
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> list[dict[str, Any]]:
-    """How well the lips of every person who got new speech follow it.
+    """Measure how well the lips of every person who got new speech follow it.
 
     One decoding pass over the result and the source side by side, with the mesh found on both.
     Where the result is longer than the source, the part after the source's end is left out: it
@@ -115,7 +115,7 @@ def measure_sync(
 
 
 def _judges(models: ModelStore, speeches: Sequence[Speech]) -> list[SyncNetMeter]:
-    """One SyncNet score per person, where the user has its weights and PyTorch; else none."""
+    """Make one SyncNet meter per person, where the user has its weights and PyTorch; else none."""
     path = models.find(SYNCNET)
     if path is None:
         return []

@@ -1,4 +1,4 @@
-"""The sync report as a picture: what the mouth did over what the sound asks for."""
+"""Plot of the sync report: the opening of the mouth over the opening that the sound asks for."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LINE: Color = (150, 60, 150)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SyncCurves:
-    """What is drawn, on the output's clock.
+    """Curves of the plot, on the output's clock.
 
     Attributes:
         seconds: length.
@@ -61,7 +61,7 @@ class SyncCurves:
 
 
 def draw_sync(curves: SyncCurves, headline: Sequence[str]) -> BgrImage:
-    """(h, 960, 3) uint8: rows of ten seconds below two lines of words (ASCII)."""
+    """Draw (h, 960, 3) uint8: rows of ten seconds below two lines of words (ASCII)."""
     import cv2
 
     row_seconds = max(ROW_SECONDS, math.ceil(curves.seconds / MAX_ROWS))
@@ -90,7 +90,7 @@ def draw_sync(curves: SyncCurves, headline: Sequence[str]) -> BgrImage:
 
 
 def _draw_row(part: BgrImage, curves: SyncCurves, start: float, length: float) -> None:
-    """One row, in place."""
+    """Draw one row, in place."""
     import cv2
 
     top, bottom = 6, ROW_HEIGHT - 26
@@ -144,7 +144,7 @@ def _draw_row(part: BgrImage, curves: SyncCurves, start: float, length: float) -
 
 
 def _scaled(values: Array) -> Array:
-    """Between the 2nd and the 98th percentile, as 0 to 1."""
+    """Scale the range from the 2nd to the 98th percentile to 0 to 1."""
     if not len(values):
         return values
     low, high = np.percentile(values, [2, 98])

@@ -1,4 +1,4 @@
-"""Reads a finished result back, frame by frame beside its source."""
+"""Reading of a finished result, frame by frame beside its source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARGIN = 0.75
 
 
 def reasons_of(report: Mapping[str, Any], flow: str) -> dict[tuple[int, str], str | None]:
-    """Why each person was left alone by a flow in each output frame; None where not."""
+    """Read why each person was left alone by a flow in each output frame; None where not."""
     return {
         (entry["frame"], change["person"]): None
         if change.get("done")
@@ -39,7 +39,7 @@ def reasons_of(report: Mapping[str, Any], flow: str) -> dict[tuple[int, str], st
 def picture_pairs(
     result: Path, scan: Scan, part: tuple[int, int], cancel: CancelToken
 ) -> Iterator[tuple[Picture, Picture]]:
-    """Pictures of the result and of the source, until one of them ends."""
+    """Yield pictures of the result and of the source, until one of them ends."""
     with (
         VideoReader(result, cancel=cancel) as shown,
         VideoReader(scan.video.path, cancel=cancel) as filmed,
@@ -55,7 +55,7 @@ def picture_pairs(
 def request_at(
     path: FacePath, source: int, output: int, time: Fraction, picture: Picture, mesh: FaceMesh
 ) -> FaceRequest | None:
-    """The request an engine would get, with the mesh of this very frame, or None."""
+    """Make the request an engine would get, with the mesh of this very frame, or None."""
     state = path.at(source)
     if state is None:
         return None

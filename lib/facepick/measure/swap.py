@@ -1,4 +1,4 @@
-"""Measures the faces of a finished swap, frame by frame and person by person."""
+"""Measurement of the faces of a finished swap, frame by frame and person by person."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _Recogniser:
 
 @dataclass(eq=False)
 class _Person:
-    """What is measured of one person."""
+    """Measurements of one person."""
 
     person: Identity
     paths: tuple[FacePath, ...]
@@ -102,7 +102,7 @@ class _Person:
         return found
 
     def plot(self, path: Path, start: int, stop: int, *, force: bool = False) -> None:
-        """One panel per recogniser and one of the landmarks over the frames, as PNG."""
+        """Plot one panel per recogniser and one of the landmarks over the frames, as PNG."""
         panels: list[npt.NDArray[np.uint8]] = []
         table = np.array(self.likeness, np.float64).reshape(len(self.frames), -1, 2)
         for column, recogniser in enumerate(self.recognisers):
@@ -150,7 +150,7 @@ def measure_swap(
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> list[dict[str, Any]]:
-    """Whose face a swap shows and how well it sits, in every swapped frame.
+    """Measure whose face a swap shows and how well it sits, in every swapped frame.
 
     One decoding pass over the result and the source side by side.  Likeness is the cosine of
     SFace's embeddings and, where there is one, of a second recogniser that the engine did not
@@ -235,7 +235,8 @@ def measure_swap(
 
 
 def _embedders(models: ModelStore, used: set[str]) -> list[FaceEmbedder]:
-    """SFace, and the first second opinion whose weights are here and which the engine lacks."""
+    """Load SFace, and the first second opinion whose weights are here and which the engine
+    lacks."""
     found: list[FaceEmbedder] = []
     for names in (("sface",), tuple(name for name in _SECOND if name not in used)):
         for name in names:
@@ -261,7 +262,7 @@ def _embedding(
 
 
 def _away(before: FloatArray | None, after: FloatArray) -> float:
-    """Mean distance of the points in percent of the face's height."""
+    """Compute the mean distance of the points in percent of the face's height."""
     if before is None:
         return float("nan")
     height = max(float(np.linalg.norm(before[10, :2] - before[152, :2])), 1.0)
@@ -269,7 +270,7 @@ def _away(before: FloatArray | None, after: FloatArray) -> float:
 
 
 def _noted(report: Mapping[str, Any]) -> dict[tuple[int, str], str]:
-    """Frames in which a swap pixelated the face instead, or in which the new face comes or goes."""
+    """Find frames in which a swap pixelated the face instead, or the new face comes or goes."""
     found = {}
     for entry in report.get("frames", ()):
         for change in entry.get("changes", ()):
@@ -290,7 +291,7 @@ def _panel(
     limits: tuple[float, float],
     mark: float | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """(200, 960, 3) uint8 BGR; frames without a value are shaded."""
+    """Draw (200, 960, 3) uint8 BGR; frames without a value are shaded."""
     import cv2
 
     canvas = np.full((_PANEL, _WIDTH, 3), 255, np.uint8)

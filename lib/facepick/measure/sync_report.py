@@ -1,4 +1,4 @@
-"""How well lips and sound of a result agree, measured on its own pixels.
+"""Agreement of lips and sound of a result, measured on its own pixels.
 
 Three kinds of numbers, from weak to strong:
 
@@ -68,7 +68,7 @@ class _Row:
 
 
 class SyncMeter:
-    """Collects one person's frames of a result, in any order of people, then reports.
+    """Meter that collects one person's frames of a result, in any order of people, then reports.
 
     Args:
         speech: the person's new speech.
@@ -84,7 +84,7 @@ class SyncMeter:
     def add(
         self, result: FaceRequest, *, original: FaceRequest | None = None, reason: str | None = None
     ) -> None:
-        """One frame.
+        """Add one frame.
 
         Args:
             result: the person in the result, its mesh found on the result's own pixels.
@@ -108,7 +108,7 @@ class SyncMeter:
         self._rows.append(row)
 
     def report(self) -> dict[str, Any]:
-        """Everything as plain JSON; None where there was too little to measure."""
+        """Report everything as plain JSON; None where there was too little to measure."""
         rows = sorted(self._rows, key=lambda r: r.time)
         curves = _curves(self._speech, self._language)
         made = [r for r in rows if r.made]
@@ -133,7 +133,8 @@ class SyncMeter:
         }
 
     def plot(self, path: Path, *, title: str = "", force: bool = False) -> None:
-        """A PNG: the mouth's opening over the opening that the phones ask for, and the figures.
+        """Plot the mouth's opening over the opening that the phones ask for, and the figures, as
+        PNG.
 
         Args:
             title: before the figures; ASCII is drawn, the rest shows as "?".
@@ -162,7 +163,8 @@ class SyncMeter:
             write_output(path, data.tobytes(), force=force)
 
     def _spans(self) -> list[tuple[float, float, str | None]]:
-        """Start, end and words of each line; a line ends at the latest where the next begins."""
+        """List start, end and words of each line; a line ends at the latest where the next
+        begins."""
         lines = sorted(self._speech.lines, key=lambda line: line.start_seconds)
         end = len(self._speech.samples) / Speech.SAMPLE_RATE
         spans = []
@@ -175,13 +177,13 @@ class SyncMeter:
 
 
 def write_report(report: dict[str, Any], path: Path) -> None:
-    """The report as an indented JSON file."""
+    """Write the report as an indented JSON file."""
     path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False)
 class _Curves:
-    """What the sound says, every 10 ms: (t,) each."""
+    """Curves of the sound, every 10 ms: (t,) each."""
 
     loudness: Array
     opening: Array
@@ -206,7 +208,7 @@ def _curves(speech: Speech, language: str) -> _Curves:
 
 
 def _headline(title: str, report: Mapping[str, Any]) -> list[str]:
-    """Two lines of words over the plot."""
+    """Word two lines over the plot."""
     frames = ", ".join(f"{count} {what}" for what, count in report["frames"].items())
     first = f"{title}: {frames} frames; phones from the {report['phones_from']}"
     openness, closures = report["openness"], report["closures"]
@@ -226,7 +228,7 @@ def _headline(title: str, report: Mapping[str, Any]) -> list[str]:
 
 
 def _loudness(samples: npt.NDArray[np.float32], columns: int) -> Array:
-    """Level in dB over 40 ms around each column."""
+    """Measure the level in dB over 40 ms around each column."""
     hop = round(_STEP * Speech.SAMPLE_RATE)
     power = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
     middle = np.arange(columns) * hop
@@ -252,7 +254,7 @@ def _agreement(rows: Sequence[_Row], curves: _Curves) -> dict[str, Any]:
 
 
 def _correlation(times: Array, opening: Array, curve: Array) -> dict[str, Any]:
-    """r as it stands, the lag at which it is largest, and r with wrong sound.
+    """Correlate: r as it stands, the lag at which it is largest, and r with wrong sound.
 
     Some lag is always the best.  It is only given where no wrong sound, moved by as many lags,
     fits nearly as well.
@@ -275,7 +277,7 @@ def _correlation(times: Array, opening: Array, curve: Array) -> dict[str, Any]:
 
 
 def _at(curve: Array, times: Array) -> Array:
-    """The curve at these times; beyond its ends it starts again from the other."""
+    """Sample the curve at these times; beyond its ends it starts again from the other."""
     return np.asarray(
         np.interp(times, np.arange(len(curve)) * _STEP, curve, period=len(curve) * _STEP)
     )
@@ -290,7 +292,7 @@ def _r(a: Array, b: Array) -> float:
 def _closures(
     rows: Sequence[_Row], curves: _Curves, start: float, stop: float
 ) -> dict[str, Any] | None:
-    """In how many closures that are heard the lips meet, and in how many by chance."""
+    """Count in how many closures that are heard the lips meet, and in how many by chance."""
     heard = [
         (a * _STEP, b * _STEP)
         for a, b in _runs(curves.closure > _SHUT)
@@ -326,13 +328,13 @@ def _closures(
 
 
 def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Half-open stretches of True."""
+    """Find half-open stretches of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _compared(result: FaceRequest, original: FaceRequest) -> tuple[float | None, float | None]:
-    """Sharpness of the mouth against the original's, and contrast of the seam."""
+    """Compare sharpness of the mouth with the original's, and contrast of the seam."""
     import cv2
 
     if result.crop.shape != original.crop.shape or result.origin != original.origin:
@@ -351,7 +353,8 @@ def _compared(result: FaceRequest, original: FaceRequest) -> tuple[float | None,
 
 
 def _seam(result: FaceRequest, original: FaceRequest) -> float | None:
-    """How steep the change is along the outline of the lower face, against the picture itself.
+    """Measure how steep the change is along the outline of the lower face, against the picture
+    itself.
 
     The gradient of (result - original) along the outline, divided by the original's own gradient
     there plus 2 grey levels per pixel; 0 where nothing was changed, 1 where the change is as

@@ -72,7 +72,7 @@ _LIP = (
 
 @cache
 def expected_shapes() -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of the network, without the counters."""
+    """List name and shape of every tensor of the network, without the counters."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def norm(name: str, size: int) -> None:
@@ -119,11 +119,11 @@ class SyncNet:
             self._weights[name] = torch.from_numpy(array).to(self._device)
 
     def sound(self, columns: FloatArray) -> FloatArray:
-        """(n, 13, 20) float32 columns of `mfcc` -> (n, 1024)."""
+        """Embed (n, 13, 20) float32 columns of `mfcc` as (n, 1024)."""
         return self._run("aud", _AUDIO, columns[:, None])
 
     def lips(self, clips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 5, 224, 224, 3) uint8 BGR -> (n, 1024)."""
+        """Embed (n, 5, 224, 224, 3) uint8 BGR as (n, 1024)."""
         return self._run("lip", _LIP, clips.transpose(0, 4, 1, 2, 3).astype(np.float32))
 
     def _run(self, part: str, layers: tuple[_Conv, ...], values: FloatArray) -> FloatArray:
@@ -163,7 +163,7 @@ class SyncNet:
 
 
 def mfcc(samples: npt.NDArray[np.float32]) -> FloatArray:
-    """(13, columns) float32, 100 columns a second, of 16 kHz sound in [-1, 1].
+    """Compute (13, columns) float32, 100 columns a second, of 16 kHz sound in [-1, 1].
 
     As the network was trained (Davis and Mermelstein 1980, with the usual parameters): 16-bit
     scale, pre-emphasis 0.97, 25 ms without a window, 26 mel bands, lifter 22, and the log energy
@@ -191,7 +191,7 @@ def mfcc(samples: npt.NDArray[np.float32]) -> FloatArray:
 
 @cache
 def _mel_bank() -> npt.NDArray[np.float64]:
-    """(26, 257) triangles between whole bins."""
+    """Build (26, 257) triangles between whole bins."""
     top = 2595 * np.log10(1 + 8000 / 700)
     hz = 700 * (10 ** (np.linspace(0, top, 28) / 2595) - 1)
     edges = np.floor(513 * hz / 16_000)
@@ -204,14 +204,14 @@ def _mel_bank() -> npt.NDArray[np.float64]:
 
 @cache
 def _cosines() -> npt.NDArray[np.float64]:
-    """(13, 26): the orthonormal DCT-II."""
+    """Build the orthonormal DCT-II, (13, 26)."""
     k, n = np.arange(13)[:, None], np.arange(26)
     scale = np.where(k == 0, np.sqrt(1 / 26), np.sqrt(2 / 26))
     return np.asarray(scale * np.cos(np.pi * k * (2 * n + 1) / 52))
 
 
 def face_picture(crop: BgrImage, box: Box) -> BgrImage:
-    """(224, 224, 3): the face as the published evaluation cuts it.
+    """Cut out the face as the published evaluation does, (224, 224, 3).
 
     Args:
         crop: BGR.
@@ -246,7 +246,7 @@ class Agreement:
 
 
 def agreement(lips: FloatArray, ticks: npt.NDArray[np.int64], sounds: FloatArray) -> Agreement:
-    """The search for the shift at which lips and sound are nearest.
+    """Search for the shift at which lips and sound are nearest.
 
     Args:
         lips: (n, d), one row per clip.
@@ -271,7 +271,7 @@ def agreement(lips: FloatArray, ticks: npt.NDArray[np.int64], sounds: FloatArray
 
 
 class SyncNetMeter:
-    """Collects one person's frames of a result, in their order, and scores them.
+    """Meter that collects one person's frames of a result, in their order, and scores them.
 
     Frames are taken at 25 a second, whatever the video's rate: each tick shows the frame nearest
     to it.  Memory: 4 kB a frame.
@@ -287,7 +287,7 @@ class SyncNetMeter:
         self._lips: list[FloatArray] = []
 
     def add(self, shown: FaceRequest) -> None:
-        """One re-made frame of the result."""
+        """Add one re-made frame of the result."""
         tick = round(shown.time * RATE)
         last = self._last
         if last is not None and last[0] == shown.shot and tick <= last[1]:
@@ -309,7 +309,7 @@ class SyncNetMeter:
         self._last = (shown.shot, tick)
 
     def report(self) -> dict[str, Any] | None:
-        """The scores as plain JSON; None where fewer than 25 clips were seen."""
+        """Return the scores as plain JSON; None where fewer than 25 clips were seen."""
         self._flush()
         if len(self._ticks) < _MIN_CLIPS:
             return None

@@ -1,4 +1,4 @@
-"""Reading sound: any file with an audio stream, as float samples on the container's clock."""
+"""Sound of any file with an audio stream, as float samples on the container's clock."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class AudioBlock:
 
 
 def audio_stream(container: InputContainer, path: Path | str, index: int | None) -> Any:
-    """The stream with this index, or the default one.
+    """Find the stream with this index, or the default one.
 
     Raises:
         NoAudioError: there is none.
@@ -157,7 +157,7 @@ def _jump(
 
 
 class _Track:
-    """Puts decoded frames at their time and resamples them."""
+    """Decoded frames of one stream, put at their time and resampled."""
 
     def __init__(self, source: Any, rate: int | None, channels: int | None) -> None:
         self._source = source
@@ -291,7 +291,7 @@ class _Mono:
         self._chosen: int | None = None
 
     def push(self, samples: FloatSamples, mixed: FloatSamples, rate: int) -> FloatSamples:
-        """What is heard: `mixed`, or (n, 1) of one channel of `samples` (n, channels)."""
+        """Return what is heard: `mixed`, or (n, 1) of one channel of `samples` (n, channels)."""
         kept = float(np.exp(-len(samples) / (self._MEMORY_SECONDS * rate)))
         powers = np.einsum("ij,ij->j", samples, samples, dtype=np.float64)
         # The weight 0 is that of the low effects.
@@ -320,7 +320,7 @@ class _Mono:
 
 
 def mixing_of(layout: str, given: int, wanted: int) -> FloatSamples | None:
-    """(given, wanted) weights of the channels, or None where FFmpeg's own are as good.
+    """Compute (given, wanted) weights of the channels, or None where FFmpeg's own are as good.
 
     FFmpeg adds stereo up to mono without room for the sum, and makes mono 3 dB quieter in
     stereo; both would change how loud speech seems.
@@ -350,7 +350,7 @@ def mixing_of(layout: str, given: int, wanted: int) -> FloatSamples | None:
 
 
 def _tail(frame: Any, skip: int) -> Any:
-    """The frame without its first samples."""
+    """Cut the first samples off a frame."""
     import av
 
     samples = frame.to_ndarray()
@@ -366,7 +366,7 @@ def _tail(frame: Any, skip: int) -> Any:
 def fitted(
     blocks: Iterator[AudioBlock], *, rate: int, start: Fraction, stop: Fraction | None
 ) -> Iterator[FloatSamples]:
-    """The samples from `start` to `stop`; silence where the blocks begin later.
+    """Cut out the samples from `start` to `stop`; silence where the blocks begin later.
 
     The first sample given out is at `start`.  Without `stop`, and where the blocks end before
     it, the end is that of the blocks.
@@ -403,7 +403,7 @@ def read_audio(
     duration: Fraction | None = None,
     cancel: CancelToken = never,
 ) -> tuple[FloatSamples, int]:
-    """A stream, or a part of it, in memory.
+    """Read a stream, or a part of it, into memory.
 
     Args:
         path: audio or video file.
@@ -447,7 +447,7 @@ def read_mono(
     align_to: Fraction | None = None,
     cancel: CancelToken = never,
 ) -> FloatSamples:
-    """A stream mixed down to one channel, as speech analysis wants it.
+    """Read a stream mixed down to one channel, as speech analysis wants it.
 
     Args:
         path: audio or video file.

@@ -1,4 +1,4 @@
-"""How media files are opened: one place for limits, and for what differs between PyAV releases.
+"""Opening of media files: one place for limits, and for what differs between PyAV releases.
 
 Files are uploads of strangers.  A file's name says nothing about what is in it, and several of
 FFmpeg's "formats" are lists of other files or addresses (HLS, DASH, concat scripts, image
@@ -94,7 +94,8 @@ _PICTURES = (
 
 
 def picture_format(path: Path) -> tuple[str, bool] | None:
-    """What kind of picture a file is by its first bytes, and whether it moves; None if none."""
+    """Tell the kind of a picture file by its first bytes, and if it moves; None if it is no
+    picture."""
     with open_plain(path) as file:
         head = file.read(4096)
     name = next((n for at, mark, n in _PICTURES if head.startswith(mark, at)), None)
@@ -108,7 +109,7 @@ def picture_format(path: Path) -> tuple[str, bool] | None:
 
 
 def check_file(path: Path | str, *, wanted: Kind = "video") -> Path:
-    """The absolute path of a readable, non-empty file.
+    """Check a file and return its absolute path: it must be readable and not empty.
 
     Args:
         wanted: what the user is told to choose instead.
@@ -207,14 +208,14 @@ def _not_media(path: Path, wanted: Kind) -> VideoOpenError:
 
 
 def disposition_of(stream: Any) -> int | None:
-    """FFmpeg's bits of what a stream is for, or None: PyAV before 14 does not tell."""
+    """Read FFmpeg's bits of what a stream is for, or None: PyAV before 14 does not tell."""
     value = getattr(stream, "disposition", None)
     # A plain number, or in some releases an `enum.Flag`, which is none.
     return None if value is None else int(getattr(value, "value", value))
 
 
 def is_attached_picture(stream: Any) -> bool:
-    """Whether a video stream is a cover picture of an audio file."""
+    """Tell whether a video stream is a cover picture of an audio file."""
     disposition = disposition_of(stream)
     if disposition is not None:
         return bool(disposition & _ATTACHED_PIC)
@@ -229,7 +230,7 @@ _ATTACHED_PIC = 0x0400
 
 
 def video_stream(container: InputContainer, path: Path | str) -> VideoStream:
-    """The stream that is shown: no cover picture, marked default first, then the largest.
+    """Find the stream that is shown: no cover picture, marked default first, then the largest.
 
     Raises:
         VideoOpenError: no video stream, one without a decoder, or larger than the limit.
@@ -278,7 +279,7 @@ _DECODERS = {
 
 
 def codec_name(stream: Any) -> str:
-    """FFmpeg's name of a stream's codec, whichever decoder reads it."""
+    """Return FFmpeg's name of a stream's codec, whichever decoder reads it."""
     if stream.codec_context is None:
         return "unknown"
     name = str(stream.codec_context.name)
@@ -286,7 +287,7 @@ def codec_name(stream: Any) -> str:
 
 
 def check_size(width: int, height: int, format: str | None, path: Path | str) -> int:
-    """How many bytes a decoded frame takes.
+    """Compute how many bytes a decoded frame takes.
 
     Args:
         width, height: of a frame in pixels.
@@ -308,7 +309,8 @@ def check_size(width: int, height: int, format: str | None, path: Path | str) ->
 
 @lru_cache(maxsize=64)
 def _bits_per_pixel(format: str | None) -> int:
-    """Of a decoded frame, or of the 4:2:0 that it is worked on as, whichever is more."""
+    """Count the bits of a decoded frame, or of the 4:2:0 that it is worked on as, if that is
+    more."""
     import av
 
     if format is None:
@@ -321,13 +323,13 @@ def _bits_per_pixel(format: str | None) -> int:
 
 
 def stream_time_base(stream: Any) -> Fraction:
-    """Seconds per pts unit of a stream; FFmpeg always knows one after opening."""
+    """Return the seconds per pts unit of a stream; FFmpeg always knows them after opening."""
     base = stream.time_base
     return Fraction(base) if base else Fraction(1, 90000)
 
 
 def orientation_of(frame: av.VideoFrame) -> tuple[int, bool]:
-    """How a decoded frame is brought upright: clockwise degrees, and whether it is mirrored.
+    """Read how a decoded frame is brought upright: clockwise degrees, and if it is mirrored.
 
     The turn is 0, 90, 180 or 270; a frame that is mirrored is flipped left to right first.
 

@@ -1,4 +1,4 @@
-"""Lines of new speech: per person for analysis, and mixed into the sound of the result.
+"""Lines of new speech, per person for analysis and mixed into the sound of the result.
 
 The final track is made second by second while it is encoded, so that memory does not grow with
 the video.  It keeps the rate and the channels of what is heard beside the lines, and away from the
@@ -123,7 +123,7 @@ class OriginalSound:
 
 @dataclass(frozen=True, kw_only=True)
 class SoundFormat:
-    """Of a track.
+    """Sample rate, channels and depth of a track.
 
     Attributes:
         rate: samples per second.
@@ -138,7 +138,7 @@ class SoundFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class HeardSound:
-    """What is heard beside the lines.
+    """The sound that is heard beside the lines.
 
     Attributes:
         mode: what becomes of the original.
@@ -160,7 +160,7 @@ class HeardSound:
 
 
 def lines_end_seconds(lines: Sequence[Line], *, cancel: CancelToken = never) -> Fraction:
-    """When the last line is over, on the output's clock; 0 without lines.
+    """Compute when the last line is over, on the output's clock; 0 without lines.
 
     Raises:
         NoAudioError, VideoOpenError: a file has no sound.
@@ -173,7 +173,7 @@ def lines_end_seconds(lines: Sequence[Line], *, cancel: CancelToken = never) -> 
 def analysis_speech(
     lines: Sequence[Line], *, seconds: Fraction | float, cancel: CancelToken = never
 ) -> FloatSamples:
-    """Lines as analysis wants them: (n,) float32 mono at 16 kHz, `seconds` long.
+    """Mix lines as analysis wants them: (n,) float32 mono at 16 kHz, `seconds` long.
 
     Every line is brought to -23 LUFS first, so that a quiet recording moves the lips as much as
     a loud one.  Where lines overlap they are added.
@@ -199,7 +199,7 @@ def analysis_speech(
 def analysis_original(
     original: OriginalSound, *, seconds: Fraction | float, cancel: CancelToken = never
 ) -> FloatSamples:
-    """The video's own sound likewise, at its own loudness; silence where it has none."""
+    """Mix the video's own sound likewise, at its own loudness; silence where it has none."""
     count = max(0, math.ceil(Fraction(seconds) * _ANALYSIS_RATE))
     filmed = math.ceil(count / original.stretch)
     heard = np.zeros(filmed, np.float32)
@@ -220,7 +220,7 @@ def analysis_original(
 def heard_again(
     original: FloatSamples, sound: FloatSamples, *, cancel: CancelToken = never
 ) -> tuple[tuple[float, float], ...]:
-    """Where other sound still holds the original, voices and all.
+    """Find where other sound still holds the original, voices and all.
 
     Args:
         original, sound: (n,) float32 mono at 16 kHz on one clock.
@@ -252,7 +252,7 @@ def heard_again(
 def spans_of(
     lines: Sequence[Line], *, cancel: CancelToken = never
 ) -> tuple[tuple[Fraction, Fraction], ...]:
-    """Where the lines are, in seconds on the output's clock; in time order, none overlapping.
+    """Find where the lines are, in seconds on the output's clock; in time order, none overlapping.
 
     A line reaches to the end of its sound, and at least as far as the script says.
 
@@ -273,7 +273,7 @@ def _reach(line: Line, cancel: CancelToken) -> Fraction:
 
 
 def format_of(path: Path, stream: int | None = None) -> SoundFormat:
-    """The format of a file's sound as a mix can keep it; unusual layouts become stereo.
+    """Choose the format for a file's sound in a mix; unusual layouts become stereo.
 
     Raises:
         NoAudioError, VideoOpenError.
@@ -291,7 +291,7 @@ def format_of(path: Path, stream: int | None = None) -> SoundFormat:
 
 
 def mix_format(sound: HeardSound, lines: Sequence[Line]) -> SoundFormat:
-    """The format of a mix: that of what is heard beside the lines.
+    """Choose the format of a mix: that of what is heard beside the lines.
 
     Where nothing is, it is stereo at 48 kHz, or at 44.1 kHz beside a video of that rate.  A mono
     video becomes stereo only for a line that is not mono.
@@ -319,7 +319,7 @@ def straight(
     form: SoundFormat | None = None,
     cancel: CancelToken = never,
 ) -> Iterator[FloatSamples]:
-    """A file's sound as it is, from its sample at `offset` on, for at most `seconds`.
+    """Read a file's sound as it is, from its sample at `offset` on, for at most `seconds`.
 
     Args:
         form: rate and channels to give; None keeps the file's own.
@@ -342,7 +342,7 @@ def mixed(
     match_loudness: bool = True,
     cancel: CancelToken = never,
 ) -> Iterator[FloatSamples]:
-    """The result's sound, a second at a time.
+    """Mix the result's sound, a second at a time.
 
     Inside a line, ``keep`` leaves the original as it is beside the new speech, ``duck`` lowers it
     by 14 dB, ``replace`` and ``mute`` drop it; outside it is heard as it was, but for ``mute``.
@@ -409,7 +409,7 @@ def mixed(
 def _brought(
     file: Path, offset: Fraction, form: SoundFormat, lead: Fraction, cancel: CancelToken
 ) -> _Bed:
-    """A file whose sample at `offset` is heard with the first output frame."""
+    """Bring a file to the output's clock: its sample at `offset` is heard with the first frame."""
 
     def pieces() -> Iterator[FloatSamples]:
         yield np.zeros((round(lead * form.rate), form.channels), np.float32)
@@ -426,7 +426,7 @@ def _bed_of(
     spans: Sequence[tuple[int, int]],
     cancel: CancelToken,
 ) -> _Bed:
-    """What lies under the lines."""
+    """Choose what lies under the lines."""
     rate, channels = form.rate, form.channels
     if sound.background is not None:
         return _brought(sound.background, sound.offset, form, lead, cancel)
@@ -456,7 +456,7 @@ def _bed_of(
 
 
 class _Voice:
-    """One line, read only while it sounds."""
+    """The sound of one line, read only while it is heard."""
 
     def __init__(self, line: Line, gain: float, rate: int, channels: int, lead: Fraction) -> None:
         self._line, self._gain, self._rate, self._channels = line, gain, rate, channels
@@ -486,7 +486,7 @@ class _Voice:
 
 
 class _Bed:
-    """What lies under the lines, sample by sample in order; silence where there is none.
+    """The sound under the lines, sample by sample in order; silence where there is none.
 
     Args:
         pieces: gives it from its beginning.
@@ -517,12 +517,12 @@ class _Bed:
         self._taken = 0
 
     def left(self, most: int) -> int:
-        """How many of the next samples there are, at most `most`."""
+        """Count how many of the next samples there are, at most `most`."""
         self._fill(most)
         return min(most, len(self._held))
 
     def take(self, at: int, count: int) -> FloatSamples:
-        """(count, channels) samples from `at` on."""
+        """Take (count, channels) samples from `at` on."""
         out = np.zeros((count, self._channels), np.float32)
         filled = 0
         while filled < count:
@@ -554,7 +554,7 @@ class _Bed:
 
 
 class _Inside:
-    """How far a sample is inside a line: 1 in it, 0 from `fade` samples outside on."""
+    """The depth of a sample inside a line: 1 in it, 0 from `fade` samples outside on."""
 
     def __init__(self, spans: Sequence[tuple[int, int]], fade: int) -> None:
         self._spans, self._fade = spans, max(1, fade)
@@ -576,7 +576,7 @@ def _start(line: Line) -> Fraction:
 
 
 def _pieces(line: Line, rate: int, channels: int, cancel: CancelToken) -> Iterator[FloatSamples]:
-    """The line's sound, (n, channels) float32, trimmed as it says and faded at trimmed ends.
+    """Read the line's sound, (n, channels) float32, trimmed as it says, faded at trimmed ends.
 
     Stereo lines stay stereo.
     """
@@ -607,7 +607,7 @@ def _decoded(
     *,
     skip: Fraction = Fraction(0),
 ) -> Iterator[AudioBlock]:
-    """A stream in so many channels, at the level of each of its own.
+    """Decode a stream in so many channels, at the level of each of its own.
 
     Resamplers spread mono over two channels with 3 dB less in each; then a mono file would come
     out softer than the same recording in stereo.
@@ -623,7 +623,7 @@ def _decoded(
 
 
 def _spread(samples: FloatSamples, channels: int) -> FloatSamples:
-    """Mono or stereo in other channels, as loud as before.
+    """Spread mono or stereo over other channels, as loud as before.
 
     In surround speech belongs in the centre.  One loudspeaker is 3 dB below two.
     """
@@ -652,7 +652,7 @@ def _rebased(blocks: Iterator[AudioBlock]) -> Iterator[AudioBlock]:
 def original_pieces(
     original: OriginalSound, start: Fraction, rate: int, channels: int, cancel: CancelToken
 ) -> Iterator[FloatSamples]:
-    """The original from `start` on, on its container's clock."""
+    """Read the original from `start` on, on its container's clock."""
     blocks = _decoded(original.path, rate, channels, original.stream, cancel)
     stop = None if original.duration is None else original.start + original.duration
     try:
@@ -662,7 +662,7 @@ def original_pieces(
 
 
 def line_seconds(line: Line, *, cancel: CancelToken = never) -> Fraction:
-    """Seconds of sound of a line, to 1/16 ms.
+    """Compute the seconds of sound of a line, to 1/16 ms.
 
     Raises:
         NoAudioError, VideoOpenError: its file has no sound.
@@ -678,7 +678,8 @@ def line_seconds(line: Line, *, cancel: CancelToken = never) -> Fraction:
 
 
 def _version_of(path: Path | str) -> tuple[Path, int]:
-    """A file and when it was changed: what is remembered of one is not believed of another."""
+    """Identify a file and when it was changed: what is remembered of one is not believed of
+    another."""
     try:
         return Path(path), os.stat(path).st_mtime_ns
     except OSError:
@@ -688,7 +689,7 @@ def _version_of(path: Path | str) -> tuple[Path, int]:
 
 @lru_cache(maxsize=256)
 def _file_seconds(path: Path, _: int, cancel: CancelToken) -> Fraction:
-    """Seconds of sound in a file, decoded once however many lines are cut from it."""
+    """Count the seconds of sound in a file, decoded once however many lines are cut from it."""
     blocks = _rebased(_decoded(path, _ANALYSIS_RATE, 1, None, cancel))
     pieces = fitted(blocks, rate=_ANALYSIS_RATE, start=Fraction(0), stop=None)
     return Fraction(sum(len(piece) for piece in pieces), _ANALYSIS_RATE)
@@ -710,8 +711,8 @@ def _measured(
     duration: Fraction | None,
     cancel: CancelToken,
 ) -> float | None:
-    """Loudness in LUFS of what `_decoded` gives in so many channels; None for silence, and for
-    what ffmpeg cannot measure.
+    """Measure the loudness in LUFS of what `_decoded` gives; None for silence and what ffmpeg
+    cannot measure.
 
     A recording whose loudness is unknown is taken as loud as it is: no reason to fail.
     """
@@ -761,7 +762,8 @@ def _gain(loudness: float | None, target: float) -> float:
 
 
 def _bent(samples: FloatSamples) -> FloatSamples:
-    """Full scale is approached, never crossed: linear up to 0.9, then a hyperbolic tangent."""
+    """Limit samples softly: linear up to 0.9, then a hyperbolic tangent that never reaches full
+    scale."""
     size = np.abs(samples)
     if float(size.max(initial=0)) <= _KNEE:
         return samples

@@ -1,4 +1,4 @@
-"""Which encoder, with what settings, into which container."""
+"""Encoders, their settings, and the containers that can hold what they make."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Encoder:
     odd_420: bool = False
 
     def format_for(self, name: str, width: int, height: int) -> str:
-        """The pixel format to encode pictures of working format `name` in.
+        """Choose the pixel format to encode pictures of working format `name` in.
 
         The same if possible; else more chroma, else fewer bits, else less chroma.  An odd width
         or height in 4:2:0 or 4:2:2 becomes 4:4:4 where the encoder needs even sizes: every
@@ -99,7 +99,11 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 
 
 def encoder_named(name: str) -> Encoder:
-    """Raises: SettingsError, unknown name."""
+    """Find an encoder by its name.
+
+    Raises:
+        SettingsError: unknown name.
+    """
     for encoder in ENCODERS:
         if encoder.id == name:
             return encoder
@@ -110,7 +114,7 @@ def encoder_named(name: str) -> Encoder:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
-    """How the result is encoded."""
+    """Encoder, quality and speed of the result."""
 
     encoder: str = setting(
         "x264",
@@ -144,7 +148,7 @@ class EncodeSettings:
     )
 
     def audio_encoder(self, container: Container, *, lossless: bool) -> str:
-        """FFmpeg's encoder for new sound.
+        """Choose FFmpeg's encoder for new sound.
 
         Args:
             container: what it is written into.
@@ -164,7 +168,7 @@ class EncodeSettings:
         return encoder
 
     def for_output(self, out: Path | str, info: VideoInfo | None = None) -> EncodeSettings:
-        """These settings with an encoder that the container of `out` can hold.
+        """Adapt these settings to `out`: with an encoder that its container can hold.
 
         WebM holds VP9 and AV1 only; any other encoder becomes VP9 there, or AV1 where VP9 would
         lose of the source `info` what AV1 keeps: more than 8 bits, the metadata of HDR.
@@ -194,7 +198,7 @@ class EncodeSettings:
         return self
 
     def options(self, info: VideoInfo, threads: int, *, steady: bool = False) -> dict[str, str]:
-        """FFmpeg's options for the encoder, with the colour tags of the source.
+        """Build FFmpeg's options for the encoder, with the colour tags of the source.
 
         Args:
             info: of the source.
@@ -226,7 +230,7 @@ def _is_deep(info: VideoInfo) -> bool:
 
 
 def colour_options(color: ColorInfo) -> dict[str, str]:
-    """The colour tags as options of an encoder, FFmpeg's names and numbers."""
+    """Express the colour tags as options of an encoder, in FFmpeg's names and numbers."""
     tags = {
         "color_primaries": color.primaries,
         "color_trc": color.transfer,
@@ -238,7 +242,7 @@ def colour_options(color: ColorInfo) -> dict[str, str]:
 
 
 def _preset_number(settings: EncodeSettings, fastest: int, slowest: int) -> int:
-    """The preset on another encoder's scale of whole numbers."""
+    """Bring the preset to another encoder's scale of whole numbers."""
     share = PRESETS.index(settings.preset) / (len(PRESETS) - 1)
     return round(fastest + share * (slowest - fastest))
 
@@ -255,7 +259,7 @@ def _x265(s: EncodeSettings, threads: int) -> dict[str, str]:
 
 
 def _quality_63(s: EncodeSettings) -> str:
-    """VP9 and AV1 count from 0 to 63 where x264 counts to 51."""
+    """Bring a quality from x264's scale, up to 51, to that of VP9 and AV1, up to 63."""
     return str(round(s.quality * 63 / 51))
 
 
@@ -305,7 +309,7 @@ _OPTIONS = {
 
 
 def _hdr_of_x26x(screen: str, light: str) -> Callable[[HdrInfo], list[str]]:
-    """Static HDR metadata as x264 and x265 want them: xy in 0.00002, cd/m2 in 0.0001."""
+    """Write static HDR metadata as x264 and x265 want them: xy in 0.00002, cd/m2 in 0.0001."""
 
     def words(hdr: HdrInfo) -> list[str]:
         made = []
@@ -341,7 +345,7 @@ _HDR: dict[str, tuple[str, Callable[[HdrInfo], list[str]]]] = {
 
 
 def native_format(encoder: Encoder, name: str) -> str:
-    """The pixel format to open the encoder with, for pictures in format `name`."""
+    """Choose the pixel format to open the encoder with, for pictures in format `name`."""
     return _NATIVE.get(encoder.id, name)
 
 
@@ -350,7 +354,7 @@ _SILENCE = threading.Lock()
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """While an encoder is opened: SVT-AV1 prints its settings unless its variable forbids it.
+    """Silence SVT-AV1 while an encoder is opened: it prints its settings unless told otherwise.
 
     One line is for errors (1); whoever has set the variable is obeyed.
     """
@@ -367,7 +371,7 @@ def quietly() -> Iterator[None]:
 
 @lru_cache(maxsize=len(ENCODERS))
 def encoder_works(name: str) -> bool:
-    """Whether this machine can encode with it, found out by encoding one grey frame."""
+    """Tell whether this machine can encode with it, by encoding one grey frame."""
     import av
 
     encoder = encoder_named(name)
@@ -469,7 +473,7 @@ CONTAINERS = {
 
 
 def container_of(out: Path | str) -> Container:
-    """The container that the suffix of a file name stands for.
+    """Find the container that the suffix of a file name stands for.
 
     Raises:
         SettingsError: facepick does not write such files.

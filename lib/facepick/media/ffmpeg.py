@@ -30,7 +30,7 @@ _LOG_LINES = 40
 
 @lru_cache(maxsize=1)
 def ffmpeg_binary() -> Path:
-    """The system's ffmpeg, else the one that comes with imageio-ffmpeg.
+    """Find the system's ffmpeg, else the one that comes with imageio-ffmpeg.
 
     Raises:
         FfmpegMissing: there is neither.
@@ -107,7 +107,7 @@ def _run_argv(argv: Sequence[str], cancel: CancelToken) -> str:
 
 
 def file_url(path: Path) -> str:
-    """A file name that ffmpeg takes as such, whatever is in it."""
+    """Spell a file name so that ffmpeg takes it as such, whatever is in it."""
     return f"file:{path}"
 
 
@@ -120,7 +120,7 @@ def loudness(
     mixing: Sequence[Sequence[float]] | None = None,
     cancel: CancelToken = never,
 ) -> float | None:
-    """Integrated loudness of a file's sound in LUFS after EBU R 128, or None for silence.
+    """Measure the integrated loudness of a file's sound in LUFS (EBU R 128), or None for silence.
 
     One channel counts as the same sound from two loudspeakers, so that a mono and a two-channel
     copy of one recording are equally loud.

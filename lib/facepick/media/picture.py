@@ -64,14 +64,14 @@ _LIMITED, _FULL = 1, 2
 
 
 def assumed_matrix(tag: int, width: int, height: int) -> int:
-    """The H.273 matrix to compute with: the tag's, or by size where it says nothing usable."""
+    """Choose the H.273 matrix to compute with: the tag's, or by size where that is unusable."""
     if tag in _LUMA_WEIGHTS:
         return tag
     return 1 if height >= 720 or width >= 1280 else 6
 
 
 def working_format(name: str, width: int, height: int) -> str:
-    """The entry of `FORMATS` in which frames of pixel format `name` are worked on.
+    """Find the entry of `FORMATS` in which frames of pixel format `name` are worked on.
 
     A format of its own stays.  Any other becomes the nearest: no fewer bits than it has (10 at
     most), no less chroma.  RGB and palette pictures become 4:2:0, which every player shows,
@@ -101,7 +101,8 @@ class _Scalers(threading.local):
         self.by_use: dict[tuple[object, ...], Any] = {}
 
     def get(self, *use: object) -> Any:
-        """The context for one use; colours belong to it, as PyAV 12 does not always reset them."""
+        """Return the context for one use; it owns its colours, as PyAV 12 does not always reset
+        them."""
         from av.video.reformatter import VideoReformatter
 
         if use not in self.by_use:
@@ -114,7 +115,7 @@ _scalers = _Scalers()
 
 @lru_cache(maxsize=32)
 def _matrices(matrix: int, full_range: bool, bits: int) -> tuple[FloatImage, FloatImage]:
-    """(3, 4) affine maps: Y'CbCr codes -> B'G'R' in 0..255, and back."""
+    """Compute (3, 4) affine maps: Y'CbCr codes -> B'G'R' in 0..255, and back."""
     kr, kb = _LUMA_WEIGHTS[matrix]
     kg = 1.0 - kr - kb
     # Rows Y', Cb, Cr over columns B', G', R', all of unit range.
@@ -234,7 +235,7 @@ class Picture:
         matrix: int | None = None,
         full_range: bool = False,
     ) -> Picture:
-        """A picture of its own from (h, w, 3) uint8 BGR pixels."""
+        """Make a picture of its own from (h, w, 3) uint8 BGR pixels."""
         import av
         import cv2
 
@@ -266,11 +267,11 @@ class Picture:
         )
 
     def to_av(self) -> av.VideoFrame:
-        """The frame for an encoder; shares its planes with this picture."""
+        """Return the frame for an encoder; it shares its planes with this picture."""
         return self._frame
 
     def copy(self) -> Picture:
-        """A picture with planes of its own."""
+        """Make a picture with planes of its own."""
         frame = _relabelled(self._frame, self.format)
         other = Picture(frame, matrix=self.matrix, full_range=self.full_range)
         other._writable = True
@@ -278,16 +279,17 @@ class Picture:
         return other
 
     def planes(self) -> tuple[Plane, Plane, Plane]:
-        """Y', Cb, Cr as (h, w) arrays, uint8 or uint16 (values below 1024); not to be written."""
+        """Return Y', Cb, Cr as (h, w) arrays, uint8 or uint16 (values below 1024); not to be
+        written."""
         y, u, v = _views(self._frame)
         return y, u, v
 
     def bgr(self) -> ByteImage:
-        """The whole picture, (height, width, 3) uint8 BGR, by swscale."""
+        """Convert the whole picture to (height, width, 3) uint8 BGR, by swscale."""
         return self._scaled(self.width, self.height, "bgr")
 
     def small(self, long_side: int) -> tuple[ByteImage, float]:
-        """The picture with its longer side at most `long_side` pixels.
+        """Scale the picture so that its longer side has at most `long_side` pixels.
 
         Returns:
             (h, w, 3) uint8 BGR and the scale: display pixels x scale = pixels of the image.
@@ -303,7 +305,7 @@ class Picture:
         return self._scaled(width, height, "small"), scale
 
     def resized(self, scale: float) -> Picture:
-        """A picture of its own with sides `scale` times as long, in the same format."""
+        """Make a picture of its own with sides `scale` times as long, in the same format."""
         frame = _scalers.get("resized").reformat(
             self._frame,
             width=max(16, round(self.width * scale)),
@@ -341,7 +343,7 @@ class Picture:
         return np.asarray(packed.reshape(height, width, 3), order="C")
 
     def crop(self, x0: int, y0: int, x1: int, y1: int) -> ByteImage:
-        """The rectangle [x0, x1) x [y0, y1) in display pixels, (h, w, 3) uint8 BGR.
+        """Cut out the rectangle [x0, x1) x [y0, y1) in display pixels, (h, w, 3) uint8 BGR.
 
         Raises:
             ValueError: the rectangle is empty or reaches outside the picture.
@@ -452,7 +454,7 @@ class _ChromaGrid:
 
 
 def _mix(samples: Plane, weighted: FloatImage, weight: FloatImage) -> None:
-    """samples = (1 - weight) * samples + weighted, rounded, in place."""
+    """Mix in place, rounded: samples = (1 - weight) * samples + weighted."""
     # With weight 0 the sum is the sample itself, exactly: integers below 2**24 are exact in
     # float32.  The result lies between two codes of the format, so it needs no clipping but at
     # the ends, where rounding errors of 1e-5 may pass them.
@@ -468,7 +470,7 @@ def _rounded(codes: FloatImage, kind: np.dtype[Any]) -> Plane:
 def _covered(
     alpha: FloatImage, origin: tuple[int, int], width: int, height: int
 ) -> tuple[int, int, int, int] | None:
-    """Bounding rectangle of alpha > 0 inside the picture, display pixels, or None."""
+    """Find the bounding rectangle of alpha > 0 inside the picture, display pixels, or None."""
     positive = alpha > 0
     columns = np.flatnonzero(positive.any(axis=0))
     if not len(columns):
@@ -482,7 +484,7 @@ def _covered(
 
 
 def _view(plane: Any, height: int, width: int) -> ByteImage:
-    """A plane's samples without the padding at the end of its lines, (height, width) uint8."""
+    """View a plane's samples without the padding of its lines, (height, width) uint8."""
     line = abs(plane.line_size)
     flat = np.frombuffer(plane, np.uint8, count=line * height)
     rows = flat.reshape(height, line)[:, :width]
@@ -490,7 +492,7 @@ def _view(plane: Any, height: int, width: int) -> ByteImage:
 
 
 def _views(frame: av.VideoFrame) -> list[Plane]:
-    """The three planes of a frame of our formats as arrays that share its memory."""
+    """View the three planes of a frame of our formats as arrays that share its memory."""
     planes: list[Plane] = []
     for plane in frame.planes:
         if _is_deep(frame.format.name):
@@ -505,7 +507,7 @@ def _is_deep(name: str) -> bool:
 
 
 def _like(frame: av.VideoFrame, width: int, height: int, name: str) -> av.VideoFrame:
-    """An empty frame with the tags of another."""
+    """Make an empty frame with the tags of another."""
     import av
 
     fresh = av.VideoFrame(width, height, name)
@@ -516,7 +518,7 @@ def _like(frame: av.VideoFrame, width: int, height: int, name: str) -> av.VideoF
 
 
 def _relabelled(frame: av.VideoFrame, name: str) -> av.VideoFrame:
-    """A copy under the name of another format with the same layout of planes."""
+    """Copy a frame under the name of another format with the same layout of planes."""
     fresh = _like(frame, frame.width, frame.height, name)
     for target, source in zip(_views(fresh), _views(frame), strict=True):
         target[:] = source
@@ -524,14 +526,15 @@ def _relabelled(frame: av.VideoFrame, name: str) -> av.VideoFrame:
 
 
 def recoded(picture: Picture, name: str) -> av.VideoFrame:
-    """The picture's frame in another of our formats, same matrix and range, for an encoder."""
+    """Convert the picture's frame to another of our formats for an encoder, same matrix and
+    range."""
     if picture.format == name:
         return picture.to_av()
     return _converted("encode", picture.to_av(), picture.full_range, format=name)
 
 
 def _converted(use: str, frame: av.VideoFrame, full_range: bool, **wanted: Any) -> av.VideoFrame:
-    """The frame in another Y'CbCr format or size: same matrix, same range, same tags."""
+    """Convert a frame to another Y'CbCr format or size: same matrix, same range, same tags."""
     span = _FULL if full_range else _LIMITED
     fresh: av.VideoFrame = _scalers.get(use, span, *wanted.values()).reformat(
         frame,
@@ -551,7 +554,7 @@ def _converted(use: str, frame: av.VideoFrame, full_range: bool, **wanted: Any) 
 def _recoloured(
     frame: av.VideoFrame, matrix: int, full_range: bool, wanted: int, wanted_full: bool
 ) -> av.VideoFrame:
-    """The frame with samples of another matrix and range, for a stream that changes them."""
+    """Convert a frame's samples from another matrix and range, for a stream that changes them."""
     source, target = _SWSCALE_MATRIX[matrix], _SWSCALE_MATRIX[wanted]
     fresh: av.VideoFrame = _scalers.get("matrix", source, full_range, target, wanted_full).reformat(
         frame,
@@ -576,7 +579,7 @@ def _recoloured(
 
 
 def _from_rgb(frame: av.VideoFrame, name: str, matrix: int) -> av.VideoFrame:
-    """An RGB or palette frame in a Y'CbCr format of limited range; tagged with the matrix."""
+    """Convert an RGB or palette frame to Y'CbCr of limited range; tagged with the matrix."""
     table = _SWSCALE_MATRIX[matrix]
     plain = frame
     if frame.format.name == "bgr24" or min(c.bits for c in frame.format.components) < 8:
@@ -602,7 +605,7 @@ def _copy_tags(frame: av.VideoFrame, fresh: av.VideoFrame) -> None:
 
 
 def _turned(frame: av.VideoFrame, rotation: int, mirrored: bool, full_range: bool) -> av.VideoFrame:
-    """A copy, flipped left to right if `mirrored`, then turned clockwise.
+    """Copy, flip left to right if `mirrored`, then turn clockwise.
 
     Chroma keeps its place relative to luma where both can be turned.
 

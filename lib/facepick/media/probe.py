@@ -1,4 +1,4 @@
-"""What is in a video file, found out by opening it and decoding its first frame."""
+"""Facts of a video file, found out by opening it and decoding its first frame."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
 
 
 def _hdr(frame: Any) -> HdrInfo | None:
-    """Static HDR metadata of a decoded frame, as FFmpeg lays them out in memory.
+    """Read static HDR metadata of a decoded frame, as FFmpeg lays them out in memory.
 
     AVMasteringDisplayMetadata: xy of red, green, blue and white, then the least and the greatest
     luminance, all as pairs of int32 (numerator, denominator), then two flags that say which are
@@ -125,7 +125,7 @@ def _side_data(frame: Any, name: str) -> bytes:
 
 
 def _left_out(container: Any, video: Any, frame: Any) -> tuple[str, ...]:
-    """What facepick does not carry over, whatever the result's container."""
+    """List what facepick does not carry over, whatever the result's container."""
     found = []
     if any(c.is_alpha for c in frame.format.components) or (
         video.metadata.get("alpha_mode", "0") != "0"
@@ -159,7 +159,7 @@ def _is_known(stream: Any) -> bool:
 
 
 def _color(tags: ColorInfo, context: Any) -> ColorInfo:
-    """The first frame's tags; what it leaves open the container may say."""
+    """Read the first frame's colour tags; what it leaves open the container may say."""
 
     def known(tag: int, name: str) -> int:
         return tag if tag != 2 else int(getattr(context, name, 2))
@@ -222,7 +222,7 @@ def _describe_audio(stream: Any, container: Any) -> AudioInfo:
 
 
 def guarded_probe(path: Path | str, *, timeout_seconds: float = 30.0) -> VideoInfo:
-    """`probe` of an upload, by a child process that gives the facts back.
+    """Run `probe` on an upload in a child process that gives the facts back.
 
     Decoders are large bodies of C; a crafted file can keep one busy for hours, or take memory.
     Whatever it does to the child, this process goes on: it never opens the file itself.  A
@@ -277,7 +277,7 @@ _CHILD_BYTES = 2 * 2**30
 
 
 def _limit_memory() -> None:
-    """Where the system can: this process gets no more than `_CHILD_BYTES`."""
+    """Limit this process to `_CHILD_BYTES` of memory, where the system can."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows

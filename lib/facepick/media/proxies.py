@@ -1,4 +1,4 @@
-"""Where the videos lie that players are given: never a user's own file, never a link to one.
+"""Store of the videos that players are given: never a user's own file, never a link to one.
 
 Programs that serve a video may re-encode it where it lies (gradio does, with what browsers cannot
 play).  So players get a private copy of what is playable and small, and a proxy of the rest.
@@ -58,15 +58,15 @@ class ProxyStore:
         self.folder = folder
 
     def holds(self, path: Path | str) -> bool:
-        """Whether a file is one of this store's own."""
+        """Tell whether a file is one of this store's own."""
         return Path(path).parent.parent == self.folder
 
     def is_proxy(self, path: Path | str) -> bool:
-        """Whether one of this store's files is a proxy, not a copy of the whole."""
+        """Tell whether one of this store's files is a proxy, not a copy of the whole."""
         return Path(path).name == _PROXY_NAME and len(Path(path).parent.name) == 64
 
     def find(self, video: Path) -> Path | None:
-        """The copy or proxy of this very file, or None when it has none yet."""
+        """Find the copy or proxy of this very file, or None when it has none yet."""
         key = _key(video)
         if key is None:
             return None
@@ -89,7 +89,7 @@ class ProxyStore:
                 yield path
 
     def view(self, video: Path) -> Path | None:
-        """What a player may be given of a video right now; None when a proxy must be made.
+        """Find what a player may be given of a video right now; None when a proxy must be made.
 
         A playable file of at most `COPY_LIMIT_BYTES` is copied here and now; where the file system
         shares the blocks of copies (Btrfs, XFS, ZFS) that takes no time and no space.
@@ -128,7 +128,7 @@ class ProxyStore:
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> Path:
-        """The proxy of a video, made when no file of this content has one.
+        """Make the proxy of a video, unless a file of this content has one.
 
         Args:
             poster: see `make_proxy`.
@@ -153,7 +153,7 @@ class ProxyStore:
         return proxy
 
     def size_bytes(self) -> int:
-        """What all of it takes on the disk."""
+        """Sum up what all of it takes on the disk."""
         return sum(_size(folder) for folder in self._folders())
 
     def trim(
@@ -225,7 +225,7 @@ _CANNOT_CLONE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errn
 
 
 def _key(video: Path) -> str | None:
-    """A name for a file as it is now: another one when it is replaced or written to."""
+    """Name a file as it is now: differently once it is replaced or written to."""
     try:
         facts = video.stat()
     except OSError:
@@ -237,7 +237,7 @@ def _key(video: Path) -> str | None:
 
 
 def _content_hash(video: Path, progress: ProgressSink, cancel: CancelToken) -> str:
-    """sha256 of the file's bytes."""
+    """Compute the sha256 of the file's bytes."""
     meter = ProgressMeter(progress, "read", video.stat().st_size)
     digest, done = hashlib.sha256(), 0
     with video.open("rb") as file:
@@ -250,7 +250,7 @@ def _content_hash(video: Path, progress: ProgressSink, cancel: CancelToken) -> s
 
 
 def _plain(stem: str) -> str:
-    """A file name's stem that every server and browser takes as it is."""
+    """Make a file name's stem that every server and browser takes as it is."""
     return re.sub(r"[^\w.()-]+", "_", stem).strip("._")[:80] or "video"
 
 

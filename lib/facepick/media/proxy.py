@@ -1,4 +1,4 @@
-"""Copies of a video that every browser plays: which files need one, and making it.
+"""Copies of a video that every browser plays: which files need one, and making them.
 
 A proxy is small: H.264 with 8 bits in 4:2:0 and AAC or MP3 in an MP4 file, upright, with square
 pixels and the times of its source.  It is for looking at; all work is done on the original.
@@ -36,8 +36,8 @@ _EIGHT_BIT = frozenset(("yuv420p", "yuvj420p"))
 
 
 def playable_suffix(path: Path | str) -> str | None:
-    """The suffix under which every browser plays the file as it is, ``.mp4`` or ``.webm``; None
-    when it needs a proxy.
+    """Choose the suffix under which every browser plays the file as it is; None when it needs a
+    proxy.
 
     Only what Chrome, Firefox and Safari all play counts: H.264 of 8 bits in 4:2:0 beside AAC or
     MP3 in MP4, and VP9 of the same kind beside Opus or Vorbis in WebM.  Those are also the two
@@ -69,8 +69,8 @@ def _is_webm(path: Path) -> bool:
 
 
 def proxy_size(info: VideoInfo) -> tuple[int, int]:
-    """Width and height of a video's proxy in pixels, even: its shape with square pixels, never
-    larger than the video."""
+    """Compute width and height of a video's proxy: square pixels, even, never larger than the
+    video."""
     width = float(info.width * info.sample_aspect_ratio)
     height = float(info.height)
     scale = min(1.0, PROXY_HEIGHT / min(width, height))
@@ -164,7 +164,7 @@ def _copy(
 
 
 def _main_sound(info: VideoInfo) -> AudioInfo | None:
-    """The track that a player plays unasked."""
+    """Find the track that a player plays unasked."""
     playable = [a for a in info.audio if a.sample_rate and a.channels]
     return next((a for a in playable if a.is_default), playable[0] if playable else None)
 
@@ -181,7 +181,7 @@ class _Clock:
         self._offset = Fraction(0)
 
     def time_of(self, given: Fraction | None, length: Fraction) -> Fraction:
-        """When a frame is shown or heard, in seconds.
+        """Compute when a frame is shown or heard, in seconds.
 
         Args:
             given: the stream's own time, or None where it has none.
@@ -200,7 +200,7 @@ class _Clock:
 
 
 class _Picture:
-    """Decodes, turns, scales and encodes the picture.
+    """The picture of a proxy: decoded, turned, scaled and encoded.
 
     Attributes:
         last: time of the newest frame in units of `_TIME_BASE`, or None.
@@ -322,7 +322,7 @@ def _write_poster(frame: Any, path: Path) -> None:
 
 
 class _Sound:
-    """Brings the sound to 48 kHz stereo AAC, with silence where the source has a gap."""
+    """The sound of a proxy: 48 kHz stereo AAC, with silence where the source has a gap."""
 
     def __init__(self, sound: AudioInfo, stream: Any, target: Any, origin: Fraction) -> None:
         self._base = stream_time_base(stream)

@@ -71,7 +71,7 @@ class Frame:
 
 
 class VideoReader:
-    """Streams the frames of one video file; memory does not grow with its length.
+    """Reader that streams the frames of one video file; memory does not grow with its length.
 
     Args:
         path: the file.
@@ -111,7 +111,7 @@ class VideoReader:
         return None
 
     def frames(self, *, start: int = 0, pts: Sequence[int] | None = None) -> Iterator[Frame]:
-        """The frames from index `start` on.
+        """Yield the frames from index `start` on.
 
         Args:
             start: index of the first frame wanted.
@@ -140,7 +140,7 @@ class VideoReader:
                 yield frame
 
     def _may_seek(self, pts: Sequence[int]) -> bool:
-        """Whether a time belongs to one frame only.
+        """Tell whether a time belongs to one frame only.
 
         Broadcast streams are found through times in the packets.  Where recordings were strung
         together, times come twice, and a search may end in the wrong one; FFmpeg's duration, the
@@ -156,7 +156,7 @@ class VideoReader:
     def _decoded(
         self, *, seek: int | None = None, careful: bool = False, first: list[Any] | None = None
     ) -> Iterator[Any]:
-        """Frames as the decoder gives them.
+        """Yield frames as the decoder gives them.
 
         Several decoder threads are fast, but what they make of damaged data depends on how many
         they are, and some of them drop frames at the end of a damaged file.  So they are used
@@ -219,7 +219,7 @@ class VideoReader:
                 raise _Damage
 
     def _repaired(self, raws: Iterator[Any], index: int) -> Iterator[Any]:
-        """`raws`, the first of which has this index; continued carefully where damage begins."""
+        """Yield `raws`, the first of which has this index; go on with care where damage begins."""
         try:
             for raw in raws:
                 index += 1
@@ -229,7 +229,7 @@ class VideoReader:
             yield from islice(self._decoded(careful=True), index, None)
 
     def _landed(self, wanted: int, target: int) -> Iterator[Any] | None:
-        """Frames from the one with time `wanted` on, after a seek to `target` or before.
+        """Yield frames from the one with time `wanted` on, after a seek to `target` or before.
 
         None when the seek does not lead exactly there: the key frame lies after the wanted
         frame (in an open GOP the frames shown before it need the GOP before), something on the
@@ -253,7 +253,7 @@ class VideoReader:
         return None
 
     def _timed(self, raws: Iterator[Any], index: int, clock: _Clock) -> Iterator[Frame]:
-        """Frames numbered from `index`, each held back until the next tells how long it lasts."""
+        """Index frames from `index` on, each held back until the next tells how long it lasts."""
         held: tuple[int, Any] | None = None
         for raw in raws:
             pts = clock.time_of(raw)
@@ -283,11 +283,11 @@ class VideoReader:
 
 
 class _Damage(Exception):
-    """The decoder met damaged data."""
+    """Damaged data that the decoder met."""
 
 
 class _Clock:
-    """Gives every frame a time after that of the frame before."""
+    """Clock that gives every frame a time after that of the frame before."""
 
     def __init__(self, reader: VideoReader) -> None:
         self._reader = reader

@@ -1,4 +1,4 @@
-"""Writing a segment: some consecutive frames, encoded into a file of their own."""
+"""Segments: some consecutive frames, encoded into a file of their own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_REORDERED = 16
 
 
 class SegmentWriter:
-    """Encodes some consecutive frames into a file of their own.
+    """Writer of some consecutive frames into a file of their own.
 
     The file appears under its name only when it is whole; until then it is ``NAME.part``.
     As a context manager it closes at the end of the block, and aborts if the block raises.
@@ -201,7 +201,7 @@ class SegmentWriter:
 
 
 def reason(error: Exception) -> str:
-    """The words of an error without the call that failed, and what FFmpeg logged about it."""
+    """Word an error without the call that failed, and with what FFmpeg logged about it."""
     words = str(getattr(error, "strerror", None) or error)
     logged = getattr(error, "log", None)
     return f"{words}: {logged[2].strip()}" if logged else words

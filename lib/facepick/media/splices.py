@@ -36,7 +36,7 @@ _SEARCHED_PACKETS = 64
 
 @dataclass
 class _Part:
-    """What one stream shows between two splices, in seconds on its own clock."""
+    """The stretch of one stream between two splices, in seconds on its own clock."""
 
     splice: int  # how many splices lie before it
     packet: int  # number of its first packet, among the stream's
@@ -68,12 +68,12 @@ class _Stream:
 
 
 def has_splices(path: Path | str) -> bool:
-    """Whether times come twice, or leap, so that a time does not tell a place in the file."""
+    """Tell whether times come twice or leap, so that a time does not tell a place in the file."""
     return bool(_offsets_of(path))
 
 
 def continuous(container: Any, stream: Any, path: Path | str) -> Iterator[Any]:
-    """The packets of one stream, on one clock from the first to the last.
+    """Yield the packets of one stream, on one clock from the first to the last.
 
     The container has been opened just now: packets are counted from the beginning of the file.
     """
@@ -132,7 +132,7 @@ def _looked_through(path: str, _mtime: int, _size: int) -> Offsets:
 
 
 class _Walk:
-    """Finds the splices in a file's packets."""
+    """Search for the splices in a file's packets."""
 
     def __init__(self, kinds: Mapping[int, str]) -> None:
         self._kinds = dict(kinds)
@@ -172,7 +172,8 @@ class _Walk:
         part.end = max(part.end, shown + (long or state.step))
 
     def _judge(self, state: _Stream, at: Fraction) -> None:
-        """One wrong time, or another clock?  The packet after it goes on with one or the other."""
+        """Judge whether one time is wrong or another clock begins: the next packet follows one
+        of them."""
         assert state.leap is not None
         assert state.last is not None
         doubt, state.leap = state.leap, None
@@ -193,7 +194,7 @@ class _Walk:
                 other.sought = (splice, other.packets)
 
     def _search(self, state: _Stream, number: int, shown: Fraction) -> None:
-        """Where a stream without a leap of its own passes the splice of another."""
+        """Find where a stream without a leap of its own passes the splice of another."""
         assert state.sought is not None
         splice, first = state.sought
         if state.back is not None and state.back.packet == number:

@@ -69,7 +69,7 @@ _LEAST_STEADY = 0.9
 def constant_rate(
     pts: Sequence[int], time_base: Fraction, likely: Fraction | None = None
 ) -> Fraction | None:
-    """Frames per second of a video whose frames come at one distance; None when they do not.
+    """Compute frames per second if frames come at one distance; None when they do not.
 
     Args:
         pts: times of all frames, strictly rising, in units of `time_base` seconds.
@@ -97,7 +97,7 @@ def constant_rate(
 
 
 def source_frames(n_source: int, n_output: int, mode: LengthMode) -> Frames:
-    """The source frame that each of the `n_output` output frames shows.
+    """Find the source frame that each of the `n_output` output frames shows.
 
     In ``bounce`` the first and last frame are not shown twice at the turn: four frames run
     0 1 2 3 2 1 0 1 ...
@@ -125,7 +125,7 @@ def source_frames(n_source: int, n_output: int, mode: LengthMode) -> Frames:
 
 
 def frames_needed(durations: Sequence[int], wanted: int, mode: LengthMode) -> int:
-    """How many output frames it takes until `wanted` time is filled.
+    """Count the output frames that it takes to fill `wanted` time.
 
     Args:
         durations: display time of every source frame, positive, in any unit.
@@ -156,7 +156,7 @@ def frames_needed(durations: Sequence[int], wanted: int, mode: LengthMode) -> in
 
 
 def output_pts(pts: Sequence[int], last_duration: int, sources: Frames) -> tuple[list[int], int]:
-    """When each output frame is shown: every picture stays as long as it does in the source.
+    """Compute when each output frame is shown: as long as its picture is in the source.
 
     Args:
         pts: of the source frames, strictly rising.
@@ -176,7 +176,7 @@ def output_pts(pts: Sequence[int], last_duration: int, sources: Frames) -> tuple
 def remapped_pts(
     pts: Sequence[int], last_duration: int, time_base: Fraction, stretch: Fraction
 ) -> tuple[list[int], int, Fraction]:
-    """When each frame is shown, if all are shown `stretch` times as long.
+    """Compute when each frame is shown, if all are shown `stretch` times as long.
 
     Args:
         pts: of the source frames, strictly rising; the first stays where it is.

@@ -101,22 +101,22 @@ class AudioOut:
 
     @classmethod
     def none(cls) -> AudioOut:
-        """A silent result."""
+        """Make a silent result."""
         return cls()
 
     @classmethod
     def keep(cls, info: VideoInfo) -> AudioOut:
-        """All audio streams of the source, as they are."""
+        """Keep all audio streams of the source as they are."""
         return cls(source=info.path, streams=info.audio)
 
     @classmethod
     def replace(cls, *tracks: AudioTrack) -> AudioOut:
-        """New tracks instead of the source's."""
+        """Take new tracks instead of the source's."""
         return cls(tracks=tracks)
 
     @classmethod
     def dub(cls, info: VideoInfo, track: AudioTrack, *, keep_original: bool = False) -> AudioOut:
-        """A new default track; the source's other streams follow.
+        """Add a new default track; the source's other streams follow.
 
         Args:
             info: the source.
@@ -131,7 +131,7 @@ class AudioOut:
 
 
 class OutputClock:
-    """Times of the result: the source's, less the origin.
+    """Clock of the result: the source's times, less the origin.
 
     Attributes:
         stretch: how many times slower than in the source everything is shown that goes with the
@@ -161,7 +161,7 @@ class OutputClock:
 
 
 def copy_of(made: Any, template: Any) -> Any:
-    """A stream of the output for packets of another, under every PyAV from 12 on."""
+    """Make a stream of the output for packets of another, under every PyAV from 12 on."""
     if not hasattr(made, "add_stream_from_template"):
         return made.add_stream(template=template)
     try:
@@ -180,7 +180,7 @@ def sounds(
     stop: Fraction | None,
     cancel: CancelToken,
 ) -> list[Iterator[tuple[Fraction, Any]]]:
-    """One iterator of packets for each part of the sound; streams are made in their final order."""
+    """Make one iterator of packets for each part of the sound; streams get their final order."""
     made_of: list[Iterator[tuple[Fraction, Any]]] = []
     first = True
     for track in audio.tracks:
@@ -224,7 +224,8 @@ def subtitles(
     stop: Fraction | None,
     cancel: CancelToken,
 ) -> tuple[list[Iterator[tuple[Fraction, Any]]], list[str]]:
-    """Iterators of packets, one for each subtitle track that can be copied, and what cannot be."""
+    """Make iterators of packets, one for each subtitle track that can be copied, and list the
+    rest."""
     kept: list[Iterator[tuple[Fraction, Any]]] = []
     lost = []
     with open_media(source) as container:
@@ -296,7 +297,7 @@ class _SubtitleCopy:
 
 
 def _mark_default(stream: Any, default: bool) -> None:
-    """Whether players take this track unasked.  PyAV before 14 cannot say; the first is taken."""
+    """Set whether players take this track unasked. PyAV before 14 cannot; the first is taken."""
     if hasattr(stream, "disposition"):
         stream.disposition = int(default)
 
@@ -377,7 +378,7 @@ class _AudioCopy:
     def _time(
         self, packet: Any, time_base: Fraction, expected: int | None, base: Fraction
     ) -> Fraction:
-        """The packet's time on the source's clock; without one it follows the one before."""
+        """Read the packet's time on the source's clock; without one it follows the one before."""
         units = packet.pts if packet.pts is not None else packet.dts
         if units is not None:
             return Fraction(units * time_base)
@@ -487,14 +488,15 @@ class _NewTrack:
 
 
 def _as_24_bits(samples: FloatSamples) -> npt.NDArray[np.int32]:
-    """Samples in [-1, 1] as whole numbers in the upper 24 of 32 bits; those that came from 24 bits
-    or less are the same again."""
+    """Round samples in [-1, 1] to the upper 24 of 32 bits; those that came from 24 bits are the
+    same again."""
     whole = np.rint(samples.astype(np.float64) * 2**23)
     return np.clip(whole, -(2**23), 2**23 - 1).astype(np.int32) << 8
 
 
 def _supported_rate(encoder: str, rate: int) -> int:
-    """The rate itself if the encoder knows it, else the next higher one, else the highest."""
+    """Choose the rate itself if the encoder knows it, else the next higher one, else the
+    highest."""
     import av
 
     known = sorted(av.codec.Codec(encoder, "w").audio_rates or [rate])

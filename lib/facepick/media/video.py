@@ -1,4 +1,4 @@
-"""What is known of a media file before a frame is decoded."""
+"""Facts of a media file, known before a frame is decoded."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ColorInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class HdrInfo:
-    """What the screen was like on which an HDR video was graded (SMPTE ST 2086, CTA-861.3).
+    """The screen on which an HDR video was graded (SMPTE ST 2086, CTA-861.3).
 
     Attributes:
         primaries: CIE xy of red, green, blue and white, or None.
@@ -129,7 +129,7 @@ class VideoInfo:
 
 
 def info_to_json(value: Any) -> Any:
-    """A `VideoInfo` (or a part of one) as plain JSON: fractions as ``"1/25"``."""
+    """Convert a `VideoInfo` (or a part of one) to plain JSON: fractions as ``"1/25"``."""
     if is_dataclass(value):
         return {f.name: info_to_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
@@ -138,7 +138,7 @@ def info_to_json(value: Any) -> Any:
 
 
 def info_from_json(kind: type[T], data: Any) -> T:
-    """What `info_to_json` gave, checked: it comes from a process that a file may have taken over.
+    """Check and read what `info_to_json` gave: a file may have taken over the process it is from.
 
     Raises:
         ValueError: it is none.

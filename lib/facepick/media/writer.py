@@ -1,4 +1,4 @@
-"""Writing video: independent segments, then one file with the sound and the original times.
+"""Writing of video: independent segments, then one file with sound and the original times.
 
 A render is encoded segment by segment (`SegmentWriter`), so that it can be resumed, or spread
 over machines.  Every segment starts with a key frame and refers to nothing before it.
@@ -168,7 +168,7 @@ _STALE_SECONDS = 600
 
 
 def _temporary(out: Path) -> Path:
-    """A hidden name beside `out`; what earlier runs left under such names is removed."""
+    """Make a hidden name beside `out`, and remove what earlier runs left under such names."""
     # By hash: the name itself may already be as long as the file system allows.
     stem = f".facepick-{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:12]}"
     for old in out.parent.glob(f"{stem}-*.part"):
@@ -191,7 +191,7 @@ _TIMECODE_RATES = (24, 25, 30, 48, 50, 60, 100, 120)
 
 
 def _timecode(source: Path) -> str | None:
-    """The time of day, or of the tape, at which the first frame was taken, in words."""
+    """Word the time of day, or of the tape, at which the first frame was taken."""
     with open_media(source) as container:
         tags = [s.metadata for s in (*container.streams.video, *container.streams)]
         tags.append(container.metadata)
@@ -211,7 +211,7 @@ def _holds_timecode(timecode: str, rate: Fraction | None) -> bool:
 
 
 def _unkept(info: VideoInfo, part: Path) -> list[str]:
-    """What a finished file says otherwise of its picture than the source, a phrase each.
+    """List what a finished file says otherwise of its picture than the source, a phrase each.
 
     Some codecs have no place for it, and some releases of PyAV cannot write where a container has.
     """
@@ -258,7 +258,7 @@ def _holds(found: HdrInfo | None, wanted: HdrInfo) -> bool:
 
 
 def _copy_chapters(made: Any, source: Path, clock: OutputClock, stop: Fraction | None) -> bool:
-    """False, when there are chapters and this PyAV (before 15) cannot write them.
+    """Copy the chapters; False when there are some and this PyAV (before 15) cannot write them.
 
     A part of the source (`stop`) has none: they name what the whole holds.
     """
@@ -291,7 +291,7 @@ def _refuse_source(out: Path, source: Path) -> None:
 
 @dataclass(frozen=True)
 class _Segment:
-    """What the packets of one segment say: `shown[k]` is the rank of packet k within it."""
+    """The packets of one segment: `shown[k]` is the rank of packet k within it."""
 
     path: Path
     shown: npt.NDArray[np.int64]

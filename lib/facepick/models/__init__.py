@@ -1,1 +1,1 @@
-"""Model files: what they are, where they lie, how they are fetched."""
+"""Model files: their list, their places, and fetching of them."""

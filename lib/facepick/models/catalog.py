@@ -1,4 +1,4 @@
-"""Every model file that facepick knows by name.
+"""Catalogue of the model files that facepick knows by name.
 
 Three groups: files that ship with the package, files that are fetched, and files that users
 bring because their licence or their size forbids anything else.  A file is only ever fetched
@@ -529,17 +529,17 @@ _DEFAULT: tuple[ModelSpec, ...] = (YUNET, FACE_MESH, SILERO_VAD, SFACE)
 
 
 def all_specs() -> tuple[ModelSpec, ...]:
-    """Every known file, in the order in which lists show them."""
+    """List every known file, in the order in which lists show them."""
     return _ALL
 
 
 def default_specs() -> tuple[ModelSpec, ...]:
-    """What the default settings need; ``facepick models fetch --default`` gets these."""
+    """List what the default settings need; ``facepick models fetch --default`` gets these."""
     return _DEFAULT
 
 
 def spec_by_id(model_id: str) -> ModelSpec:
-    """The file that is called `model_id`.
+    """Find the file that is called `model_id`.
 
     Raises:
         UserInputError: no such id.

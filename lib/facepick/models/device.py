@@ -1,4 +1,4 @@
-"""On what a network runs: onnxruntime's providers and torch's devices."""
+"""Devices that networks run on: onnxruntime's providers and torch's devices."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ _MAX_THREADS = 8
 
 @dataclass(frozen=True)
 class ProviderChoice:
-    """What was chosen and why.
+    """The providers that were chosen, and why.
 
     Attributes:
         providers: for onnxruntime, best first; ends with the CPU.
@@ -93,7 +93,7 @@ class ProviderChoice:
 
 
 def choose(device: str, available: Sequence[str]) -> ProviderChoice:
-    """The providers for `device` among those that onnxruntime offers.
+    """Choose the providers for `device` among those that onnxruntime offers.
 
     Args:
         device: one of `DEVICES`.
@@ -122,7 +122,7 @@ def choose(device: str, available: Sequence[str]) -> ProviderChoice:
 
 
 def providers(device: str = "auto") -> list[str]:
-    """Providers for onnxruntime, best first, ending with the CPU; a fall-back is logged.
+    """List providers for onnxruntime, best first, ending with the CPU; a fall-back is logged.
 
     Raises:
         PackageMissing: onnxruntime is not installed.
@@ -156,25 +156,25 @@ class OrtSession:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether it runs on the CPU, from the start or by now."""
+        """True when it runs on the CPU, from the start or by now."""
         return bool(self._session.get_providers()[0] == _CPU)
 
     def get_inputs(self) -> list[Any]:
-        """As onnxruntime's: each has `name`, `shape` and `type`."""
+        """Return the inputs as onnxruntime does: each has `name`, `shape` and `type`."""
         return list(self._session.get_inputs())
 
     def get_outputs(self) -> list[Any]:
-        """As onnxruntime's."""
+        """Return the outputs as onnxruntime does."""
         return list(self._session.get_outputs())
 
     def get_providers(self) -> list[str]:
-        """As onnxruntime's."""
+        """Return the providers as onnxruntime does."""
         return list(self._session.get_providers())
 
     def run(
         self, outputs: Sequence[str] | None, feed: Mapping[str, npt.NDArray[Any]]
     ) -> list[npt.NDArray[Any]]:
-        """The network's answers; on the CPU from now on if the device's memory is full.
+        """Run the network; on the CPU from now on if the device's memory is full.
 
         Raises:
             OutOfMemory: there is no room on the CPU either.
@@ -195,8 +195,8 @@ class OrtSession:
     def attempt(
         self, outputs: Sequence[str] | None, feed: Mapping[str, npt.NDArray[Any]]
     ) -> list[npt.NDArray[Any]]:
-        """The network's answers, from where the session is; what fails there for another reason
-        than memory is done on the CPU from now on.
+        """Run the network where the session is; retry on the CPU what failed for another reason
+        than memory.
 
         Args:
             outputs: names; None for all.
@@ -251,7 +251,7 @@ _NUMBERS = {
 
 
 def ort_session(path: Path, device: str = "auto", *, threads: int | None = None) -> OrtSession:
-    """A session of the network in `path`.
+    """Open a session of the network in `path`.
 
     Args:
         threads: of one operator; None takes the cores this process may use, at most eight.
@@ -325,7 +325,7 @@ def _preload_cuda() -> None:
 
 
 def torch_device(device: str = "auto") -> torch.device:
-    """The torch device for `device`; ``auto`` takes CUDA, else Apple's MPS, else the CPU.
+    """Choose the torch device for `device`; ``auto`` takes CUDA, else Apple's MPS, else the CPU.
 
     A device that torch cannot use falls back to the CPU and logs it.
 
@@ -349,7 +349,7 @@ def torch_device(device: str = "auto") -> torch.device:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, at least one and at most eight."""
+    """Count the cores that this process may use, at least one and at most eight."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -367,7 +367,7 @@ def _onnxruntime() -> Any:
 
 @cache
 def ort_errors() -> tuple[type[Exception], ...]:
-    """Every error class of onnxruntime; they share no base below `Exception`."""
+    """List every error class of onnxruntime; they share no base below `Exception`."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     classes = [c for c in vars(state).values() if isinstance(c, type)]
@@ -375,7 +375,7 @@ def ort_errors() -> tuple[type[Exception], ...]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of onnxruntime or torch means that the memory is full."""
+    """Tell whether an error of onnxruntime or torch means that the memory is full."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in _FULL)
 

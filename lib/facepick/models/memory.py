@@ -34,7 +34,7 @@ def card_memory(
     environment: Mapping[str, str] | None = None,
     ask: Callable[[Sequence[str]], str] | None = None,
 ) -> CardMemory | None:
-    """The memory of the card that this process' children use; None where nothing tells.
+    """Read the memory of the card that this process' children use; None where nothing tells.
 
     Asked of the driver's own program, so that neither torch nor CUDA is loaded for it.
 
@@ -74,7 +74,7 @@ def _printed(argv: Sequence[str]) -> str:
 
 
 def estimated_need(weights: Iterable[int]) -> int:
-    """About how many bytes of a card networks take, with what CUDA itself takes.
+    """Estimate how many bytes of a card networks take, with what CUDA itself takes.
 
     Args:
         weights: bytes of each network's file.

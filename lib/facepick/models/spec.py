@@ -1,4 +1,4 @@
-"""What a model file is."""
+"""Description of a model file."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ModelSpec:
 
     @property
     def can_fetch(self) -> bool:
-        """Whether facepick gets the file when asked to; if not, users bring it."""
+        """True when facepick gets the file when asked to; if not, users bring it."""
         return bool(self.sources and self.sha256)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Where model files lie, and how a missing one is had.
+"""Locate model files and download missing ones.
 
 Nothing is downloaded when this module is imported or an engine is opened: only
 `ModelStore.fetch` goes out, and only because a person asked for it.
@@ -33,7 +33,7 @@ _REMEMBER_FROM_BYTES = 4 * 1024 * 1024
 
 
 class ModelStore:
-    """Finds model files in folders and fetches missing ones.
+    """Store that finds model files in folders and fetches missing ones.
 
     A file counts only if its content is right: its sha256 is compared with the catalogue's once
     and remembered together with the file's size and time of change.  Files that circulate in
@@ -72,7 +72,7 @@ class ModelStore:
         return self._fetch_dir
 
     def find(self, spec: ModelSpec) -> Path | None:
-        """Where the file lies, or None when no searched folder holds it with the right content."""
+        """Find the file, or None when no searched folder holds it with the right content."""
         for path in self._candidates(spec):
             if self._is_right(path, spec):
                 return path
@@ -80,7 +80,7 @@ class ModelStore:
         return None
 
     def require(self, spec: ModelSpec) -> Path:
-        """Where the file lies.
+        """Find the file, or say how to get it.
 
         Raises:
             ModelMismatchError: only files with the right name and the wrong content are there.
@@ -106,7 +106,7 @@ class ModelStore:
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> Path:
-        """The file's path, after getting it if it was missing.
+        """Find the file, after getting it if it was missing.
 
         Sources are tried in order.  A broken download is resumed at the next call; the file
         appears under its name only when it is whole and its sha256 is right.  Two processes
@@ -163,7 +163,7 @@ class ModelStore:
         )
 
     def how_to_get(self, spec: ModelSpec) -> str:
-        """One or two sentences that tell a person how to get the file."""
+        """Word in one or two sentences how a person gets the file."""
         if spec.bundled:
             return "It belongs to facepick itself: install facepick again."
         if spec.can_fetch:
@@ -183,7 +183,7 @@ class ModelStore:
         return f"Put {spec.file} into {self._fetch_dir} yourself.{home}"
 
     def _candidates(self, spec: ModelSpec) -> Iterator[Path]:
-        """Files with one of the spec's names: its own first, folder by folder."""
+        """List files with one of the spec's names: its own first, folder by folder."""
         names = (spec.file, *spec.aliases)
         if spec.bundled:
             path = BUNDLED_DIR / spec.file
@@ -210,7 +210,7 @@ class ModelStore:
 
 
 class _HashMemory:
-    """sha256 by path, valid while the file's size and time of change stay the same.
+    """Memory of sha256 by path, valid while the file's size and time of change stay the same.
 
     The note is a convenience: when it cannot be read or written, files are hashed again.
     """
@@ -281,7 +281,7 @@ def _missing_sentence(spec: ModelSpec) -> str:
 
 
 def search_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
-    """Where models are looked for: ``FACEPICK_MODELS``, the user's own folder, then `extra`.
+    """List where models are looked for: ``FACEPICK_MODELS``, the user's own folder, then `extra`.
 
     ``FACEPICK_MODELS`` may name several folders, separated as in ``PATH``.  Where insightface (and
     roop and others that run it) keep their models is looked into last, if it is there.
@@ -296,7 +296,7 @@ def search_folders(extra: Sequence[Path] = ()) -> tuple[Path, ...]:
 def default_store(
     extra: Sequence[Path] = (), *, fetch_dir: Path | None = None, page: bool = False
 ) -> ModelStore:
-    """The store that the command line, the app and the tab use.
+    """Make the store that the command line, the app and the tab use.
 
     Args:
         extra: further folders, such as those of a host, searched last.

@@ -1,4 +1,4 @@
-"""Shot cuts, found while the frames stream by.
+"""Detection of shot cuts while the frames stream by.
 
 PySceneDetect's `ContentDetector` (a fixed threshold) and `AdaptiveDetector` (a threshold relative
 to the neighbouring frames) propose cuts.  A proposal must then pass two tests of our own, because
@@ -44,7 +44,7 @@ class _Recent:
 
 
 class ShotDetector:
-    """Finds cuts from small pictures that are pushed one by one.
+    """Detector of cuts in small pictures that are pushed one by one.
 
     Frame i becomes settled `LAG` frames later: from then on it is certain whether a shot starts
     there.
@@ -141,7 +141,7 @@ class ShotDetector:
         self._judge(self.settled)
 
     def finish(self) -> tuple[Shot, ...]:
-        """The shots, once every frame has been pushed; empty when there were none."""
+        """Return the shots, once every frame has been pushed; none when there were no frames."""
         self._judge(self._pushed)
         if not self._pushed:
             return ()
@@ -188,7 +188,7 @@ class ShotDetector:
         return max(_moved(earlier.gray, first.gray), _moved(first.gray, earlier.gray)) >= limit
 
     def _own_picture(self, earlier: _Recent, between: list[_Recent]) -> bool:
-        """Whether what stood there for a few frames was a shot, and no flash."""
+        """Tell whether what stood there for a few frames was a shot, and no flash."""
         if len(between) < 2:
             return False
         for item in between:
@@ -199,7 +199,7 @@ class ShotDetector:
         return self._correlation(between[0], between[-1]) > self.MAX_STRUCTURE
 
     def _is_dissolve(self, frame: int) -> bool:
-        """Whether `frame` is the first one in which the later of two pictures prevails."""
+        """Tell whether `frame` is the first one in which the later of two pictures prevails."""
         near = range(frame - self.LAG, frame + self.LAG + 1)
         if any(cut in near for cut in (*self._cuts[-1:], *self._proposed)):
             return False
@@ -233,7 +233,7 @@ class ShotDetector:
 
 
 def _edges(structure: Any) -> float:
-    """How much of a picture is edges."""
+    """Measure how much of a picture is edges."""
     return float(np.sqrt(np.mean(np.square(structure))))
 
 
@@ -244,7 +244,7 @@ def _cosine(a: Any, b: Any) -> float:
 
 
 def _laid_over(a: Any, b: Any) -> float:
-    """Correlation of two structures where they overlap after the shift that fits them best.
+    """Correlate two structures where they overlap after the shift that fits them best.
 
     0 when they overlap by less than half, where a chance fit would prove nothing.
     """
@@ -261,7 +261,7 @@ def _laid_over(a: Any, b: Any) -> float:
 
 
 def _moved(a: GrayFloat, b: GrayFloat) -> float:
-    """Share of the parts of picture `a` that are in `b` where one shift and zoom puts them."""
+    """Measure the share of picture `a` that is in `b` where one shift and zoom puts it."""
     import cv2
 
     columns, rows = 6, 4
@@ -301,8 +301,8 @@ def _moved(a: GrayFloat, b: GrayFloat) -> float:
 
 
 def _mixed(a: GrayFloat, b: GrayFloat, between: GrayFloat) -> tuple[float, float, float]:
-    """How a picture is mixed of two others: the share of `a`, what that leaves unexplained over
-    the difference of the two, and that difference (root mean squares)."""
+    """Fit a picture as a mix of two: the share of `a`, the unexplained part, and the difference
+    of the two (RMS)."""
     # Every other row and column: means over the picture hardly change.
     later = b[::2, ::2].ravel()
     apart = a[::2, ::2].ravel() - later
@@ -317,7 +317,7 @@ def _mixed(a: GrayFloat, b: GrayFloat, between: GrayFloat) -> tuple[float, float
 
 
 def _structure(thumb: npt.NDArray[np.uint8]) -> GrayFloat:
-    """Luma with the local mean taken off and divided by the local deviation, float32 (h, w)."""
+    """Normalise luma by local mean and deviation, float32 (h, w)."""
     import cv2
 
     gray = cv2.cvtColor(thumb, cv2.COLOR_BGR2GRAY).astype(np.float32)
@@ -329,7 +329,7 @@ def _structure(thumb: npt.NDArray[np.uint8]) -> GrayFloat:
 
 
 class _Proposals:
-    """Where PySceneDetect's two detectors see a cut.
+    """Proposals of cuts by PySceneDetect's two detectors.
 
     `AdaptiveDetector` is a `ContentDetector` whose own threshold it turns off: both compare the
     same score, so that one of them is asked to compute it and it is held against the fixed
@@ -352,7 +352,7 @@ class _Proposals:
         self._timecode = _timecode_factory()
 
     def push(self, index: int, image: npt.NDArray[np.uint8]) -> list[int]:
-        """First frames of shots that may begin by now, given the next frame."""
+        """Return first frames of shots that may begin by now, given the next frame."""
         when = self._timecode(index)
         found = list(self._adaptive.process_frame(when, image))
         if self._fixed is not None:
@@ -364,7 +364,7 @@ class _Proposals:
 
 
 def _timecode_factory() -> Any:
-    """Frame numbers as the installed PySceneDetect takes them: int up to 0.6, objects from 0.7."""
+    """Make frame numbers for the installed PySceneDetect: int up to 0.6, objects from 0.7."""
     import scenedetect
 
     version = tuple(int(part) for part in scenedetect.__version__.split(".")[:2])

@@ -35,7 +35,7 @@ class Shot:
 
 
 def shot_at(shots: Sequence[Shot], frame: int) -> Shot:
-    """The shot that holds frame `frame`; `shots` are in order and leave no gap.
+    """Find the shot that holds frame `frame`; `shots` are in order and leave no gap.
 
     Raises:
         IndexError: no shot holds it.

@@ -1,4 +1,4 @@
-"""A picture inside a square or padded canvas, as detectors with fixed strides want it."""
+"""Letterboxing and non-maximum suppression for detectors with fixed strides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["keep_best", "letterbox"]
 
 
 def letterbox(image: npt.NDArray[np.uint8], side: int) -> tuple[npt.NDArray[np.uint8], float]:
-    """`image` scaled into the upper left of a black square.
+    """Scale `image` into the upper left of a black square.
 
     Returns:
         (side, side, 3) uint8 BGR and the scale: picture pixels x scale = its pixels.
@@ -28,7 +28,7 @@ def letterbox(image: npt.NDArray[np.uint8], side: int) -> tuple[npt.NDArray[np.u
 def keep_best(
     xyxy: npt.NDArray[np.floating], score: npt.NDArray[np.floating], max_iou: float
 ) -> npt.NDArray[np.intp]:
-    """Non-maximum suppression: indices by falling score, none overlapping a better one."""
+    """Suppress non-maxima: indices by falling score, none overlapping a better one."""
     order = list(np.argsort(-score, kind="stable"))
     area = np.prod(np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0), axis=1)
     kept: list[int] = []

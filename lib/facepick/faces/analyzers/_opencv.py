@@ -1,4 +1,4 @@
-"""What has to be known of OpenCV to load a network with it."""
+"""Quirks of OpenCV when it loads a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOG_LEVEL_ERROR = 2
 
 
 def opencv_path(path: Path) -> str:
-    """A spelling of `path` that OpenCV can open.
+    """Spell `path` so that OpenCV can open it.
 
     On Windows it opens files by their name in the code page of the system, which lacks most
     letters; the short 8.3 name of a file is always ASCII.
@@ -34,7 +34,7 @@ def opencv_path(path: Path) -> str:
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Only errors are logged inside; the level that was set before is put back.
+    """Let OpenCV log errors only; the level that was set before is put back.
 
     OpenCV 5 writes a warning on every load of a network about a target that is not even asked
     for.
@@ -52,7 +52,7 @@ def quiet_opencv() -> Iterator[None]:
 
 
 def read_tflite(path: Path, *, needed_for: str) -> Any:
-    """A TensorFlow Lite network as ``cv2.dnn.Net``.
+    """Load a TensorFlow Lite network as ``cv2.dnn.Net``.
 
     OpenCV 5's new engine drops outputs of such graphs; its classic one keeps them.  It can be
     asked for when reading by path, and is passed over when reading from memory.

@@ -59,7 +59,7 @@ class ArcFaceOnnxEmbedder:
         self.dimension = int(given.shape[-1])
 
     def raw(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 112, 112, 3) uint8 BGR -> (n, dimension) float32 as the network gives them."""
+        """Embed (n, 112, 112, 3) uint8 BGR as (n, dimension) float32, as the network gives them."""
         if chips.ndim != 4 or chips.shape[1:] != (self.size, self.size, 3):
             raise ValueError(f"chips must be (n, 112, 112, 3), got {chips.shape}")
         rows = np.zeros((len(chips), self.dimension), np.float32)
@@ -72,7 +72,7 @@ class ArcFaceOnnxEmbedder:
         return rows
 
     def embed(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 112, 112, 3) uint8 BGR -> (n, dimension) float32 of length 1."""
+        """Embed (n, 112, 112, 3) uint8 BGR as (n, dimension) float32 of length 1."""
         rows = self.raw(chips)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.maximum(norms, 1e-9), np.float32)

@@ -49,7 +49,7 @@ class CenterFaceDetector:
             self._net = cv2.dnn.readNetFromONNX(self._path, *classic)
 
     def detect(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
-        """Faces in pixels of `image`, by falling score."""
+        """Detect faces in pixels of `image`, by falling score."""
         import cv2
 
         height, width = image.shape[:2]

@@ -288,7 +288,7 @@ DEEPFACE_DETECTORS: tuple[DeepFaceDetectorInfo, ...] = (
 
 
 def weights_folder() -> Path:
-    """Where deepface is told to look: ``DEEPFACE_HOME``, else a folder of facepick's own."""
+    """Find the folder of deepface's weights: ``DEEPFACE_HOME``, else one of facepick's own."""
     return _deepface_home() / ".deepface" / "weights"
 
 
@@ -302,7 +302,7 @@ _building = threading.Lock()
 
 @contextmanager
 def _deepface(home: Path) -> Iterator[None]:
-    """deepface with our engine and our folder; the environment is as before afterwards."""
+    """Lend deepface with our engine and our folder; the environment is as before afterwards."""
     ours = {"DEEPFACE_HOME": str(home), "DEEPFACE_BACKEND_ENGINE": "onnx"}
     # Its own logger prints to stdout, which belongs to the command line.
     ours.setdefault("DEEPFACE_LOG_LEVEL", os.environ.get("DEEPFACE_LOG_LEVEL", "40"))
@@ -447,7 +447,8 @@ class DeepFaceEmbedder:
         return f"DeepFaceEmbedder({self._info.name})"
 
     def raw(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, size, size, 3) uint8 BGR -> (n, dimension) float32 as the network gives them."""
+        """Embed (n, size, size, 3) uint8 BGR as (n, dimension) float32, as the network gives
+        them."""
         if chips.ndim != 4 or chips.shape[1:] != (self.size, self.size, 3):
             raise ValueError(f"chips must be (n, {self.size}, {self.size}, 3), got {chips.shape}")
         left = (self.size - self._info.width) // 2
@@ -472,7 +473,7 @@ class DeepFaceEmbedder:
         return np.asarray(rows, np.float32)
 
     def embed(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, size, size, 3) uint8 BGR -> (n, dimension) float32 of length 1."""
+        """Embed (n, size, size, 3) uint8 BGR as (n, dimension) float32 of length 1."""
         rows = self.raw(chips)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.maximum(norms, 1e-9), np.float32)
@@ -513,7 +514,7 @@ class DeepFaceDetector:
             self._net = _build("face_detector", info.name, needed_for)
 
     def detect(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
-        """Faces in pixels of `image`, by falling score."""
+        """Detect faces in pixels of `image`, by falling score."""
         boxes: list[Box] = []
         scores: list[float] = []
         landmarks: list[FloatArray] = []

@@ -54,7 +54,7 @@ class DlibHogDetector:
         self._upsample = upsample
 
     def detect(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
-        """Faces in pixels of `image`, by falling score."""
+        """Detect faces in pixels of `image`, by falling score."""
         rgb = np.ascontiguousarray(image[:, :, ::-1])
         found, margins, _ = self._detector.run(rgb, self._upsample, 0.0)
         boxes: list[Box] = []
@@ -108,7 +108,7 @@ class DlibEmbedder:
             ) from error
 
     def raw(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 150, 150, 3) uint8 BGR -> (n, 128) float32 as the network gives them."""
+        """Embed (n, 150, 150, 3) uint8 BGR as (n, 128) float32, as the network gives them."""
         if chips.ndim != 4 or chips.shape[1:] != (self.size, self.size, 3):
             raise ValueError(f"chips must be (n, 150, 150, 3), got {chips.shape}")
         rows = np.zeros((len(chips), self.dimension), np.float32)
@@ -118,7 +118,7 @@ class DlibEmbedder:
         return rows
 
     def embed(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 150, 150, 3) uint8 BGR -> (n, 128) float32 of length 1."""
+        """Embed (n, 150, 150, 3) uint8 BGR as (n, 128) float32 of length 1."""
         rows = self.raw(chips)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.maximum(norms, 1e-9), np.float32)

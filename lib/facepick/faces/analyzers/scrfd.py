@@ -57,7 +57,7 @@ class ScrfdDetector:
         self._side = side
 
     def detect(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
-        """Faces in pixels of `image`, by falling score."""
+        """Detect faces in pixels of `image`, by falling score."""
         square, scale = letterbox(image, self._side)
         blob = (square[:, :, ::-1].astype(np.float32) - 127.5) / 128.0
         outputs = self._session.run(

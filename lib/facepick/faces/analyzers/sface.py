@@ -44,7 +44,7 @@ class SFaceEmbedder:
             self._net = cv2.FaceRecognizerSF.create(opencv_path(model), "")
 
     def raw(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 112, 112, 3) uint8 BGR -> (n, 128) float32 as the network gives them."""
+        """Embed (n, 112, 112, 3) uint8 BGR as (n, 128) float32, as the network gives them."""
         if chips.ndim != 4 or chips.shape[1:] != (self.size, self.size, 3):
             raise ValueError(f"chips must be (n, 112, 112, 3), got {chips.shape}")
         # The graph is fixed to one face a call; on a CPU a batch would bring nothing.
@@ -54,7 +54,7 @@ class SFaceEmbedder:
         return rows
 
     def embed(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, 112, 112, 3) uint8 BGR -> (n, 128) float32 of length 1."""
+        """Embed (n, 112, 112, 3) uint8 BGR as (n, 128) float32 of length 1."""
         rows = self.raw(chips)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.maximum(norms, 1e-9), np.float32)

@@ -57,7 +57,7 @@ class YuNetDetector:
         self._min_score = min_score
 
     def detect(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
-        """Faces in pixels of `image`, by falling score."""
+        """Detect faces in pixels of `image`, by falling score."""
         height, width = image.shape[:2]
         # Black below and to the right, up to whole cells of the coarsest grid.
         rows, columns = -(-height // 32), -(-width // 32)
@@ -89,7 +89,7 @@ class YuNetDetector:
 
 
 def _any_size(model: bytes) -> bytes:
-    """The zoo's file, which says 640x640, with its sizes left open.
+    """Read the zoo's file, which says 640x640, with its sizes left open.
 
     Nothing in the network depends on them, but onnxruntime refuses other pictures.  In the file a
     size is a protobuf field of two or three bytes (`dim_value`, tag 8), which leaves room for a
