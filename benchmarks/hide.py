@@ -28,7 +28,7 @@ import numpy as np
 from facepick.app import App
 from facepick.media.reader import VideoReader
 from facepick.media.writer import EncodeSettings
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment
 from facepick.render.report import read_report

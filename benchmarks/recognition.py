@@ -26,7 +26,7 @@ def mean_mesh(options: argparse.Namespace) -> None:
     from facepick.faces.quality import head_pose
     from facepick.media.reader import VideoReader
     from facepick.models.store import default_store
-    from facepick.recognition.toolbox import open_detector, open_mesher
+    from facepick.recognition.registry import open_detector, open_mesher
 
     store = default_store()
     mesher = open_mesher(store)
@@ -101,13 +101,13 @@ def table(options: argparse.Namespace) -> None:
     from facepick.recognition.alignment import ALIGNMENTS
     from facepick.recognition.evaluate import evaluate, read_dataset
     from facepick.recognition.pipeline import Recognizer
-    from facepick.recognition.thresholds import save_thresholds
-    from facepick.recognition.toolbox import (
+    from facepick.recognition.registry import (
         model_version,
         open_detector,
         open_embedder,
         open_mesher,
     )
+    from facepick.recognition.thresholds import save_thresholds
 
     store = default_store()
     data = read_dataset(options.faces)

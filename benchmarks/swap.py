@@ -44,7 +44,7 @@ from facepick.faces.quality import eye_openness
 from facepick.models.catalog import SFACE, YUNET
 from facepick.models.store import ModelStore, default_store
 from facepick.people.finder import find_people
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.progress import never, no_progress
 from facepick.render.footage import PersonFootage, crop_region
 from facepick.settings import from_mapping

@@ -16,7 +16,7 @@ from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
 from facepick.engines.lipsync.neural.settings import MouthSettings
 from facepick.engines.registry import EngineRegistry
 from facepick.media.probe import probe
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
 from facepick.shots.shot import Shot
 
@@ -95,7 +95,7 @@ def scan_of_film(path: Path, *, people: Sequence[str] = ("P1",)) -> Scan:
             )
         )
         found.append(
-            Identity(
+            Person(
                 id=name,
                 track_ids=(f"T{number + 1}",),
                 exemplars=np.zeros((1, 128), np.float32),

@@ -12,7 +12,7 @@ from facepick.engines.registry import EngineRegistry, default_registry
 from facepick.errors import UserInputError
 from facepick.host.host import Host
 from facepick.jobs.job import JobRecord
-from facepick.jobs.runner import Toolbox, run_job, spawn
+from facepick.jobs.runner import Resources, run_job, spawn
 from facepick.jobs.workspace import Workspace, Workspaces
 from facepick.models.store import ModelStore, default_store
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facepick.notices import Notice
     from facepick.people.edits import Corrected, Edit
     from facepick.people.finder import ScanSettings
-    from facepick.people.identity import Scan
+    from facepick.people.person import Scan
     from facepick.recognition.cast import Cast
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 
@@ -83,8 +83,8 @@ class App:
         """The people that every scan of this host knows by name."""
         return self.host.home() / "cast.sqlite"
 
-    def toolbox(self) -> Toolbox:
-        return Toolbox(
+    def resources(self) -> Resources:
+        return Resources(
             registry=self.registry,
             models=self.models,
             cache=self.cache,
@@ -206,7 +206,7 @@ class App:
         from facepick.settings import to_mapping
 
         values = to_mapping(settings or ScanSettings())
-        found = scan_video(Path(path), values, self.toolbox(), progress, cancel)
+        found = scan_video(Path(path), values, self.resources(), progress, cancel)
         self.trim_cache()
         return found
 
@@ -355,13 +355,15 @@ class App:
         from facepick.engines.swap.resolve import SourceResolver
         from facepick.jobs.work import scan_video
 
-        toolbox = self.toolbox()
+        resources = self.resources()
         resolver = SourceResolver(
             self.models,
             saved=self.sources,
             cast=self.cast_file,
             folder=self.cache / "sources",
-            scan_of=lambda video: scan_video(video, scan_settings or {}, toolbox, progress, cancel),
+            scan_of=lambda video: scan_video(
+                video, scan_settings or {}, resources, progress, cancel
+            ),
             cancel=cancel,
         )
         return resolver.photos(texts)
@@ -582,13 +584,15 @@ class App:
 
     def check(self, plan: RenderPlan) -> None:
         """Raises what a job would fail with, as far as it is known before the scan."""
-        from facepick.render.ready import check_files
+        from facepick.render.preflight import check_files
         from facepick.render.separation import check_separator
 
         if plan.takes_voices_out:
             check_separator(self.separator)
         plan.validate_inputs(self.registry)
-        check_files(plan, self.registry, self.models, host_restorers=self.toolbox().host_restorers)
+        check_files(
+            plan, self.registry, self.models, host_restorers=self.resources().host_restorers
+        )
 
     def run(
         self,
@@ -598,7 +602,7 @@ class App:
         cancel: CancelToken | None = None,
     ) -> JobRecord:
         """Do a job in this process.  Raises what `facepick.jobs.runner.run_job` raises."""
-        record = run_job(workspace, self.toolbox(), progress=progress, cancel=cancel)
+        record = run_job(workspace, self.resources(), progress=progress, cancel=cancel)
         self.trim_cache()
         return record
 
@@ -806,7 +810,7 @@ class App:
         """
         from facepick.jobs.work import stored_scan
 
-        return stored_scan(self.job(job_id), self.toolbox())
+        return stored_scan(self.job(job_id), self.resources())
 
     # --- reading back, health ---------------------------------------------------------------
 
@@ -934,7 +938,7 @@ class App:
         report = read_report(Path(result))
         plan = RenderPlan.from_json(report["plan"])
         video = Path(plan.video)
-        return report, scan_video(video, plan.scan_settings, self.toolbox(), progress, cancel)
+        return report, scan_video(video, plan.scan_settings, self.resources(), progress, cancel)
 
     # --- what is kept ----------------------------------------------------------------------
 

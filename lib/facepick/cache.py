@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from facepick.errors import FacepickError
+from facepick.files import read_json, write_json
 from facepick.jobs.job import JobRecord
-from facepick.jsonfile import read_json, write_json
 from facepick.media.proxies import PROXIES
 from facepick.publishing import set_aside
 from facepick.settings import from_mapping, setting, to_mapping

@@ -13,7 +13,7 @@ from facepick.publishing import write_output
 if TYPE_CHECKING:
     from facepick.app import App
     from facepick.media.picture import ByteImage
-    from facepick.people.identity import Scan
+    from facepick.people.person import Scan
 
 __all__ = ["contact_sheet", "demo_clip", "demo_speech", "run_demo"]
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from facepick.home import home_dir
 from facepick.models.catalog import all_specs, default_specs
 from facepick.models.store import ModelStore, default_store
+from facepick.paths import home_dir
 
 __all__ = ["Check", "host_pins", "run_checks"]
 

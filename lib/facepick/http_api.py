@@ -37,9 +37,9 @@ from facepick.errors import (
     ToolError,
     UserInputError,
 )
+from facepick.files import parsed_json
 from facepick.host.host import allowed_path
 from facepick.http_guard import guarded_route
-from facepick.jsonfile import parsed_json
 from facepick.models.catalog import all_specs, spec_by_id
 from facepick.settings import fields_of, from_mapping, json_schema, to_mapping
 

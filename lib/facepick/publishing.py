@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from facepick.errors import TargetTaken, UserInputError
-from facepick.home import home_dir
-from facepick.jsonfile import MAX_BYTES, read_json, replace, write_json
+from facepick.files import MAX_BYTES, read_json, replace, write_json
 from facepick.locks import FileLock, locked
+from facepick.paths import home_dir
 from facepick.progress import CancelToken, never
 
 __all__ = [

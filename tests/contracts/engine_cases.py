@@ -15,7 +15,7 @@ from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import Engine, EngineContext
 from facepick.media.video import VideoInfo
 from facepick.models.store import ModelStore
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
 from facepick.progress import CancelToken
 from facepick.shots.shot import Shot
@@ -152,7 +152,7 @@ def context_for(
         score=np.ones(len(numbers), np.float32),
         origin=np.zeros(len(numbers), np.uint8),
     )
-    person = Identity(
+    person = Person(
         id="P1",
         track_ids=("T1",),
         exemplars=np.eye(1, 128, dtype=np.float32),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from facepick import jsonfile
+from facepick import files
 from facepick.files import open_plain, read_plain
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no such files on Windows")
@@ -48,10 +48,10 @@ def test_nothing_that_may_never_end_is_opened(tmp_path: Path) -> None:
 def test_json_is_refused_by_its_values_before_they_are_made(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"[" + b"[]," * 1000 + b"[]]")
-    assert len(jsonfile.read_json(path)) == 1001
+    assert len(files.read_json(path)) == 1001
     with pytest.raises(ValueError, match="more than 2,000 values"):
-        jsonfile.parsed_json(path.read_bytes(), max_values=2000)
+        files.parsed_json(path.read_bytes(), max_values=2000)
     with pytest.raises(ValueError, match="larger than"):
-        jsonfile.read_json(path, max_bytes=100)
+        files.read_json(path, max_bytes=100)
     with pytest.raises(ValueError, match="nested"):
-        jsonfile.parsed_json(b"[" * 100_000)
+        files.parsed_json(b"[" * 100_000)

@@ -25,7 +25,7 @@ from facepick.faces.analyzers.deepface_backend import (
     DeepFaceModelInfo,
 )
 from facepick.models.store import ModelStore
-from facepick.recognition.toolbox import open_detector, open_embedder, open_mesher
+from facepick.recognition.registry import open_detector, open_embedder, open_mesher
 
 ONNX = [info for info in DEEPFACE_EMBEDDERS if info.file.endswith(".onnx") and not info.packages]
 

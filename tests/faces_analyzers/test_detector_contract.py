@@ -10,7 +10,7 @@ import pytest
 from facepick.errors import FacepickError, MissingModelError, PackageMissing
 from facepick.faces.analyzer import FaceDetector
 from facepick.models.store import ModelStore
-from facepick.recognition.toolbox import (
+from facepick.recognition.registry import (
     detectors,
     embedders,
     open_detector,

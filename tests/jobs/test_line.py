@@ -14,10 +14,10 @@ import pytest
 
 from facepick.app import App
 from facepick.errors import Cancelled, ToolError
-from facepick.home import DEFAULT_JOBS, jobs_at_once
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs import line
 from facepick.jobs.workspace import Workspace
+from facepick.paths import DEFAULT_JOBS, jobs_at_once
 from facepick.progress import CancelToken, no_progress
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from facepick.engines.registry import default_registry
 from facepick.errors import Cancelled, JobNotFound, RenderError, UserInputError
-from facepick.jobs.runner import Toolbox, run_job
+from facepick.jobs.runner import Resources, run_job
 from facepick.jobs.workspace import Workspace, Workspaces
 from facepick.models.store import ModelStore
 from facepick.progress import Progress, ProgressSink
@@ -160,19 +160,19 @@ def test_a_full_disk_does_not_hide_why_a_job_failed(
     """Neither progress nor the end can be noted; the reason is told all the same."""
     workspace = Workspaces(tmp_path).new("scan", video="a.mp4", out=None, request={})
     store = ModelStore([], tmp_path)
-    toolbox = Toolbox(registry=default_registry(), models=store, cache=tmp_path)
+    resources = Resources(registry=default_registry(), models=store, cache=tmp_path)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def scan(_w: object, _t: object, sink: ProgressSink, _c: object) -> dict[str, Any]:
-        monkeypatch.setattr("facepick.jsonfile.os.replace", full)
+        monkeypatch.setattr("facepick.files.os.replace", full)
         sink(Progress(stage="scan", done=1))
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("facepick.jobs.work.scan", scan)
     with pytest.raises(RenderError, match="No space left"):
-        run_job(workspace, toolbox)
+        run_job(workspace, resources)
 
 
 def test_progress_of_a_spawned_job_never_goes_back_to_queued(tmp_path: Path) -> None:

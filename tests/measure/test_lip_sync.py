@@ -12,7 +12,7 @@ from facepick.measure.lip_sync import measure_sync
 from facepick.media.writer import EncodeSettings
 from facepick.models.store import ModelStore, default_store
 from facepick.people.finder import find_people
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.speech.line import SpeechLine

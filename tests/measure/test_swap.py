@@ -20,7 +20,7 @@ from facepick.engines.registry import default_registry
 from facepick.measure.swap import measure_swap
 from facepick.models.catalog import SFACE
 from facepick.models.store import default_store
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment
 from facepick.render.report import read_report

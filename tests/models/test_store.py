@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from facepick.errors import MissingModelError, ModelMismatchError
-from facepick.home import home_dir
 from facepick.models.catalog import EDTALK_256, SFACE, WAV2LIP, WAV2LIP_ONNX, YUNET
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, default_store, search_folders, sha256_of
+from facepick.paths import home_dir
 
 RIGHT = b"the right content"
 

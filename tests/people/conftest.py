@@ -7,7 +7,7 @@ import pytest
 
 from facepick.models.store import ModelStore
 from facepick.people.finder import ScanSettings, find_people
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from facepick.people.clustering import ClusterOptions, Group, group_tracks, split_changed
-from facepick.people.evidence import TrackEvidence
+from facepick.people.exemplars import TrackEvidence
 from facepick.people.track import BRIDGED, FaceTrack
 
 DIMENSION = 128

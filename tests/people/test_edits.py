@@ -29,7 +29,7 @@ from facepick.people.edits import (
     try_edits,
     undo_edit,
 )
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
 from facepick.shots.shot import Shot
 
@@ -49,8 +49,8 @@ def track(name: str, start: int, stop: int, x: float, shot: int = 0) -> FaceTrac
     )
 
 
-def person(name: str, *tracks: str, unsure: bool = False) -> Identity:
-    return Identity(
+def person(name: str, *tracks: str, unsure: bool = False) -> Person:
+    return Person(
         id=name,
         track_ids=tracks,
         exemplars=np.zeros((1, 4), np.float32),
@@ -60,7 +60,7 @@ def person(name: str, *tracks: str, unsure: bool = False) -> Identity:
     )
 
 
-def scan_of(tracks: tuple[FaceTrack, ...], people: tuple[Identity, ...]) -> Scan:
+def scan_of(tracks: tuple[FaceTrack, ...], people: tuple[Person, ...]) -> Scan:
     info = VideoInfo(
         path=Path("a.mp4"), width=1280, height=720, pixel_format="yuv420p", codec="h264",
         time_base=Fraction(1, 25),

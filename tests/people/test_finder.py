@@ -20,7 +20,7 @@ from facepick.models.store import ModelStore
 from facepick.people.export import people_json
 from facepick.people.finder import ScanSettings, content_hash, find_people
 from facepick.people.gallery import draw_gallery, write_gallery
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.store import load_scan
 from facepick.progress import CancelToken, Progress
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from facepick.people.evidence import TrackEvidence
+from facepick.people.exemplars import TrackEvidence
 from facepick.people.purity import kept_to_one_face
 from facepick.people.track import BRIDGED, FaceTrack
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facepick.media.video import VideoInfo
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
 from facepick.recognition.cast import CastKey
 from facepick.recognition.naming import key_of_model
@@ -54,7 +54,7 @@ def made_up_scan(
             )
         )
         identities.append(
-            Identity(
+            Person(
                 id=f"P{number}",
                 track_ids=(f"T{number}",),
                 exemplars=faces(person, 5, seed=seed),

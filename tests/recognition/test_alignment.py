@@ -23,7 +23,7 @@ from facepick.recognition.alignment import (
     mean_mesh,
 )
 from facepick.recognition.pipeline import load_picture
-from facepick.recognition.toolbox import open_detector, open_mesher
+from facepick.recognition.registry import open_detector, open_mesher
 
 
 def _turned(points: np.ndarray, degrees: float, scale: float, shift: tuple) -> np.ndarray:

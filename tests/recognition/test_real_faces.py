@@ -18,6 +18,7 @@ from facepick.recognition.explain import draw_explanation
 from facepick.recognition.naming import add_photos
 from facepick.recognition.pipeline import Recognizer, open_recognizer
 from facepick.recognition.plots import draw_histogram, draw_roc
+from facepick.recognition.registry import model_version
 from facepick.recognition.thresholds import (
     PACKAGED,
     find_threshold,
@@ -25,7 +26,6 @@ from facepick.recognition.thresholds import (
     save_thresholds,
     user_table,
 )
-from facepick.recognition.toolbox import model_version
 from facepick.recognition.verify import verify
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facepick.media.video import VideoInfo
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import BRIDGED, DETECTED, FaceTrack
 from facepick.render.geometry import paths_of
 from facepick.shots.shot import Shot
@@ -39,7 +39,7 @@ def scan_of(tracks: list[FaceTrack], *, frames: int = 100, cut: int = 60) -> Sca
         codec="h264",
         time_base=Fraction(1, 25),
     )
-    person = Identity(
+    person = Person(
         id="P1",
         track_ids=tuple(t.id for t in tracks),
         exemplars=np.zeros((1, 128), np.float32),

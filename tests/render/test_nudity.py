@@ -19,7 +19,7 @@ from facepick.cli import main
 from facepick.errors import ModelMismatchError, UserInputError
 from facepick.models.catalog import OPEN_NSFW
 from facepick.models.store import ModelStore, sha256_of
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.render.nudity import NudityClassifier, check_before_swap, frames_to_check
 from facepick.render.plan import Assignment, RenderPlan

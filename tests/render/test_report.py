@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from facepick.errors import UserInputError
-from facepick.jsonfile import write_json, write_json_rows
+from facepick.files import write_json, write_json_rows
 from facepick.render.report import FrameNote, read_report, tallied
 
 

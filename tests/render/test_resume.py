@@ -10,7 +10,7 @@ import pytest
 from facepick.app import App
 from facepick.engines.registry import default_registry
 from facepick.errors import Cancelled, UserInputError
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.progress import CancelToken, Progress
 from facepick.render import renderer as module

@@ -12,7 +12,7 @@ from tests.sounds import silent_wav
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.media.video import VideoInfo
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.selection import Selection
 from facepick.people.track import FaceTrack
 from facepick.render.notices import Clock, off_screen_notices
@@ -22,14 +22,14 @@ from facepick.speech.line_owners import GivenLines, give_lines
 from facepick.speech.script import Script, read_script
 
 
-def person(key: str, name: str | None = None, unsure: bool = False) -> Identity:
-    return Identity(
+def person(key: str, name: str | None = None, unsure: bool = False) -> Person:
+    return Person(
         id=key, name=name, track_ids=("T" + key[1:],), exemplars=np.eye(1, 8, dtype=np.float32),
         frames=50, screen_time=Fraction(2), unsure=unsure,
     )  # fmt: skip
 
 
-def scan_of(*people: Identity) -> Scan:
+def scan_of(*people: Person) -> Scan:
     """Twelve seconds at 25 a second: P1 is seen in the first 4 s, P2 in the next 4 s, and so on."""
     tracks = []
     for number in range(1, len(people) + 1):

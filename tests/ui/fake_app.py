@@ -33,7 +33,7 @@ from facepick.jobs.job import JobRecord
 from facepick.models.store import sha256_of
 from facepick.notices import Notice
 from facepick.people.edits import add_edit, apply_edits, edits_problem, load_edits
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
 from facepick.progress import CancelToken, Progress
 from facepick.shots.shot import Shot
@@ -399,7 +399,7 @@ def ground_truth_scan(video: Any, truth: Mapping[str, Any], folder: Path) -> Sca
         name = f"P{number}_1.jpg"
         _thumbnail(video.path, max(mine, key=len), folder / name)
         people.append(
-            Identity(
+            Person(
                 id=f"P{number}",
                 track_ids=tuple(t.id for t in mine),
                 exemplars=np.eye(128, dtype=np.float32)[[number]],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
 
 __all__ = [
@@ -65,7 +65,7 @@ def file_uri(path: Path, *, limit_bytes: int = 400_000) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
 
 
-def face_thumbnail(scan: Scan, person: Identity) -> Image:
+def face_thumbnail(scan: Scan, person: Person) -> Image:
     """(FACE_PX, FACE_PX, 3) uint8 BGR: the person's best face.
 
     Raises:
@@ -240,7 +240,7 @@ def avatar_uri(jpeg: bytes) -> str | None:
     return None if image is None else _tiny(square(np.asarray(image, np.uint8)))
 
 
-def face_uri(scan: Scan, person: Identity) -> str:
+def face_uri(scan: Scan, person: Person) -> str:
     """A tiny face for tables.  Raises what `face_thumbnail` raises."""
     return _tiny(face_thumbnail(scan, person))
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.errors import FacepickError
 from facepick.notices import Notice, as_notices
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.render.plan import Assignment
 
 __all__ = ["Session", "SessionStore", "SourceChoice", "SourceFace"]

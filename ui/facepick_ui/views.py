@@ -14,7 +14,7 @@ from typing import Any
 from facepick.media.video import VideoInfo
 from facepick.models.spec import ModelSpec
 from facepick.notices import Notice
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.progress import Progress
 from facepick_ui.messages import has, model_purpose, notice_text, text
 
@@ -196,7 +196,7 @@ def people_chips(scan: Scan, picked: Sequence[str], language: str) -> str:
     return f'<div class="facepick-chips"><span>{html.escape(count)}</span>{chips}</div>'
 
 
-def _chip(person: Identity, language: str) -> str:
+def _chip(person: Person, language: str) -> str:
     sure = (
         text("unsure", language)
         if person.unsure
@@ -263,7 +263,7 @@ def seconds_of(scan: Scan) -> list[float]:
     return [float(v) for v in (scan.pts - scan.pts[0]) * scale] if len(scan.pts) else []
 
 
-def _spans(scan: Scan, person: Identity) -> list[tuple[int, int]]:
+def _spans(scan: Scan, person: Person) -> list[tuple[int, int]]:
     """Stretches of frames, half-open, in which the person is on screen."""
     spans: list[tuple[int, int]] = []
     for track in scan.tracks_of(person.id):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from facepick.jsonfile import as_json
+from facepick.files import as_json
 from facepick.progress import CancelToken, Progress, ProgressSink
 from facepick.text import printable, say
 

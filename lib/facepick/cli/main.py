@@ -175,18 +175,18 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _recognition_parser(name: str) -> Callable[[argparse.ArgumentParser], None]:
-    """The options of a command of `facepick.recognition.commands`."""
+    """The options of a command of `facepick.cli.recognition`."""
 
     def build(parser: argparse.ArgumentParser) -> None:
-        from facepick.recognition import commands
+        from facepick.cli import recognition
 
         builders = {
-            "cast": commands.build_cast_parser,
-            "evaluate": commands.build_evaluate_parser,
-            "verify-faces": commands.build_verify_parser,
-            "explain": commands.build_explain_parser,
+            "cast": recognition.build_cast_parser,
+            "evaluate": recognition.build_evaluate_parser,
+            "verify-faces": recognition.build_verify_parser,
+            "explain": recognition.build_explain_parser,
         }
-        builders[name](parser, commands.Tools(app=make_app, watch=watched))
+        builders[name](parser, recognition.Tools(app=make_app, watch=watched))
 
     return build
 

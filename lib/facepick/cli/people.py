@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress, add_scan_options, given, ids
 from facepick.errors import UserInputError
-from facepick.jsonfile import as_json
+from facepick.files import as_json
 from facepick.publishing import refuse_input, refuse_output, write_output
 from facepick.text import say
 
 if TYPE_CHECKING:
     from facepick.people.edits import Corrected, Edit
-    from facepick.people.identity import Scan
+    from facepick.people.person import Scan
 
 __all__ = ["build_people"]
 

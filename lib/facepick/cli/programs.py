@@ -11,7 +11,7 @@ from pathlib import Path
 from facepick.cli.console import make_app, watched
 from facepick.cli.options import add_progress
 from facepick.errors import UserInputError
-from facepick.home import DEFAULT_JOBS, JOBS_VARIABLE
+from facepick.paths import DEFAULT_JOBS, JOBS_VARIABLE
 from facepick.text import say
 
 __all__ = ["build_demo", "build_ui"]

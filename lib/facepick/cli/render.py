@@ -210,7 +210,7 @@ def _plan_place(app: App, options: argparse.Namespace, plan: RenderPlan, out: Pa
 
 def _save_plan(path: Path | None, plan: RenderPlan) -> None:
     """Raises: UserInputError, when it cannot be written."""
-    from facepick.jsonfile import write_json
+    from facepick.files import write_json
 
     if path is None:
         return

@@ -20,7 +20,7 @@ from facepick.media.video import VideoInfo
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
 from facepick.notices import Notice
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
 from facepick.speech.line import Speech, SpeechLine
 
@@ -114,7 +114,7 @@ class EngineContext:
     settings: Any
     video: VideoInfo
     scan: Scan
-    person: Identity
+    person: Person
     frames: int
     workspace: Path
     models: ModelStore

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facepick.home import home_dir
 from facepick.host.host import existing, model_environment, python_path
+from facepick.paths import home_dir
 
 __all__ = ["StandaloneHost"]
 

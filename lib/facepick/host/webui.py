@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facepick.home import DEFAULT_JOBS, JOBS_VARIABLE, home_dir
 from facepick.host.host import existing, model_environment, python_path
 from facepick.models.device import DEVICES
+from facepick.paths import DEFAULT_JOBS, JOBS_VARIABLE, home_dir
 
 __all__ = [
     "OPTIONS",

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from facepick.errors import ToolError
-from facepick.home import jobs_at_once
-from facepick.jsonfile import read_json, write_json
+from facepick.files import read_json, write_json
 from facepick.locks import locked
+from facepick.paths import jobs_at_once
 from facepick.progress import CancelToken
 
 __all__ = ["MAX_WAITING", "JobLine"]

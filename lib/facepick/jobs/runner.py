@@ -30,13 +30,13 @@ from facepick.jobs.workspace import Workspace
 from facepick.models.store import ModelStore
 from facepick.progress import STOPPING, CancelToken, Progress, ProgressSink, no_progress
 
-__all__ = ["Toolbox", "cancel_on_signals", "run_job", "spawn"]
+__all__ = ["Resources", "cancel_on_signals", "run_job", "spawn"]
 
 log = logging.getLogger("facepick.jobs")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Toolbox:
+class Resources:
     """What a job works with.
 
     Attributes:
@@ -56,19 +56,19 @@ class Toolbox:
     host_restorers: Mapping[str, HostRestorer] = field(default_factory=dict)
 
 
-Work = Callable[[Workspace, Toolbox, ProgressSink, CancelToken], Mapping[str, Any]]
+Work = Callable[[Workspace, Resources, ProgressSink, CancelToken], Mapping[str, Any]]
 
 
 def run_job(
     workspace: Workspace,
-    toolbox: Toolbox,
+    resources: Resources,
     *,
     progress: ProgressSink = no_progress,
     cancel: CancelToken | None = None,
 ) -> JobRecord:
     """Do the work of a job in this process, when it is its turn, and note how it ended.
 
-    At most `facepick.home.jobs_at_once` jobs of one home work at once.  The job is stopped when
+    At most `facepick.paths.jobs_at_once` jobs of one home work at once.  The job is stopped when
     `cancel` is set or somebody calls `Workspace.ask_to_cancel`.
 
     Raises:
@@ -79,17 +79,17 @@ def run_job(
     token = cancel or CancelToken()
     # Fetching a model waits for the network and not for the machine.
     if workspace.record().kind == "fetch":
-        return _run(workspace, toolbox, progress, token)
+        return _run(workspace, resources, progress, token)
     try:
         with _watching(workspace, token):
             workspace.wait_for_turn(token, progress)
-        return _run(workspace, toolbox, progress, token)
+        return _run(workspace, resources, progress, token)
     finally:
         workspace.line.leave(workspace.id)
 
 
 def _run(
-    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, token: CancelToken
+    workspace: Workspace, resources: Resources, progress: ProgressSink, token: CancelToken
 ) -> JobRecord:
     workspace.claim()
     record = workspace.record()
@@ -101,7 +101,7 @@ def _run(
 
     with _watching(workspace, token):
         try:
-            result = work(workspace, toolbox, sink, token)
+            result = work(workspace, resources, sink, token)
         except Cancelled as error:
             _note_end(workspace, "stopped", error.exit_code)
             raise

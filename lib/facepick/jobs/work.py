@@ -19,23 +19,23 @@ from facepick.errors import (
     UserInputError,
     VideoOpenError,
 )
+from facepick.files import read_json, write_json
 from facepick.jobs.job import JobRecord
-from facepick.jobs.runner import Toolbox
+from facepick.jobs.runner import Resources
 from facepick.jobs.workspace import Workspace
-from facepick.jsonfile import read_json, write_json
 from facepick.media.probe import probe
 from facepick.media.proxies import PROXIES, ProxyStore
 from facepick.models.catalog import spec_by_id
 from facepick.notices import Notice, as_notices
 from facepick.people.edits import apply_edits, edits_problem, load_edits
 from facepick.people.finder import ScanSettings, content_hash, find_people
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.store import load_scan, save_scan, stored_hash
 from facepick.progress import CancelToken, Progress, ProgressSink
 from facepick.render.plan import RenderPlan
+from facepick.render.preflight import check_photos
 from facepick.render.preview import hardest_moment, side_by_side
 from facepick.render.publish import FinishedResult, refuse_existing
-from facepick.render.ready import check_photos
 from facepick.render.renderer import Renderer, RenderResult, check_target
 from facepick.render.separation import without_voices
 from facepick.render.sound import original_of, video_seconds
@@ -60,7 +60,7 @@ log = logging.getLogger("facepick.jobs")
 def scan_video(
     video: Path,
     settings: Mapping[str, Any],
-    toolbox: Toolbox,
+    resources: Resources,
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Scan:
@@ -68,13 +68,13 @@ def scan_video(
     found = find_people(
         video,
         from_mapping(ScanSettings, settings),
-        models=toolbox.models,
-        cache=toolbox.cache,
+        models=resources.models,
+        cache=resources.cache,
         progress=progress,
         cancel=cancel,
     )
-    corrected = apply_edits(found, load_edits(toolbox.cache, found.content_hash))
-    return _named(corrected, toolbox.cast)
+    corrected = apply_edits(found, load_edits(resources.cache, found.content_hash))
+    return _named(corrected, resources.cast)
 
 
 def _named(found: Scan, file: Path | None) -> Scan:
@@ -92,12 +92,12 @@ def _named(found: Scan, file: Path | None) -> Scan:
 
 
 def scan(
-    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+    workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
     record = workspace.record()
     video = Path(record.video)
     with pinned([video]) as pins:
-        found = scan_video(video, record.request.get("settings") or {}, toolbox, progress, cancel)
+        found = scan_video(video, record.request.get("settings") or {}, resources, progress, cancel)
     identity = pins.identity(video)
     return {
         "people": len(found.people),
@@ -108,7 +108,7 @@ def scan(
     }
 
 
-def stored_scan(record: JobRecord, toolbox: Toolbox) -> Scan:
+def stored_scan(record: JobRecord, resources: Resources) -> Scan:
     """What a scan job has found, with the user's edits and the names of known people.
 
     The video is read only to tell whether it is still the same, and never searched.
@@ -139,7 +139,7 @@ def stored_scan(record: JobRecord, toolbox: Toolbox) -> Scan:
         raise JobConflict(f"{video.name} cannot be read now.", hint=again) from error
     if found is None:
         raise JobConflict(f"What job {record.id} has found is no longer stored.", hint=again)
-    return _named(apply_edits(found, load_edits(toolbox.cache, digest)), toolbox.cast)
+    return _named(apply_edits(found, load_edits(resources.cache, digest)), resources.cast)
 
 
 def _holds(video: Path, now: FileIdentity, then: FileIdentity | None, digest: str) -> bool:
@@ -151,7 +151,7 @@ def _holds(video: Path, now: FileIdentity, then: FileIdentity | None, digest: st
 def _frozen_scan(
     workspace: Workspace,
     plan: RenderPlan,
-    toolbox: Toolbox,
+    resources: Resources,
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Scan:
@@ -177,12 +177,12 @@ def _frozen_scan(
             hint="Find its people again and make a new plan.",
         )
     # A look through a film takes minutes; what is wrong with a photo can be said now.
-    check_photos(plan, toolbox.registry, toolbox.models, cancel=cancel)
-    found = scan_video(video, plan.scan_settings, toolbox, progress, cancel)
+    check_photos(plan, resources.registry, resources.models, cancel=cancel)
+    found = scan_video(video, plan.scan_settings, resources, progress, cancel)
     # Thumbnails stay in the cache: a render does not need them.
     plain = replace(found, people=tuple(replace(p, thumbnails=()) for p in found.people))
     save_scan(folder, plain, {})
-    problem = edits_problem(toolbox.cache, found.content_hash)
+    problem = edits_problem(resources.cache, found.content_hash)
     if problem is not None:
         write_json(workspace.folder / "notices.json", [problem.to_json()])
     return found
@@ -192,7 +192,7 @@ def _renderer(
     workspace: Workspace,
     plan: RenderPlan,
     found: Scan,
-    toolbox: Toolbox,
+    resources: Resources,
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Renderer:
@@ -204,12 +204,12 @@ def _renderer(
     return Renderer(
         replace(plan, content_hash=found.content_hash),
         found,
-        rest=_rest(workspace, plan, found, toolbox, progress, cancel),
+        rest=_rest(workspace, plan, found, resources, progress, cancel),
         workspace=workspace.folder,
-        registry=toolbox.registry,
-        models=toolbox.models,
-        device=toolbox.device,
-        host_restorers=toolbox.host_restorers,
+        registry=resources.registry,
+        models=resources.models,
+        device=resources.device,
+        host_restorers=resources.host_restorers,
         notices=_notices(workspace),
         progress=progress,
         cancel=cancel,
@@ -220,7 +220,7 @@ def _rest(
     workspace: Workspace,
     plan: RenderPlan,
     found: Scan,
-    toolbox: Toolbox,
+    resources: Resources,
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Path | None:
@@ -232,16 +232,16 @@ def _rest(
         original,
         workspace.record().request.get("separator"),
         seconds=video_seconds(found),
-        folder=toolbox.cache / "separated",
+        folder=resources.cache / "separated",
         key=found.content_hash,
-        device=toolbox.device,
+        device=resources.device,
         progress=progress,
         cancel=cancel,
     )
 
 
 def render(
-    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+    workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
@@ -251,9 +251,9 @@ def render(
     with _kept(workspace, finished):
         refuse_existing(out, force=record.force)
     if finished is None:
-        with pinned((plan.video, *plan.input_files(toolbox.registry))):
-            found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
-            renderer = _renderer(workspace, plan, found, toolbox, progress, cancel)
+        with pinned((plan.video, *plan.input_files(resources.registry))):
+            found = _frozen_scan(workspace, plan, resources, progress, cancel)
+            renderer = _renderer(workspace, plan, found, resources, progress, cancel)
             check_space(renderer.space_needed(out), workspace.folder, out.parent)
             finished = renderer.finish(out.suffix)
     with _kept(workspace, finished):
@@ -262,7 +262,7 @@ def render(
 
 
 def preview(
-    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+    workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
@@ -272,9 +272,9 @@ def preview(
     with _kept(workspace, finished):
         refuse_existing(out, force=record.force)
     if finished is None:
-        with pinned((plan.video, *plan.input_files(toolbox.registry))):
-            found = _frozen_scan(workspace, plan, toolbox, progress, cancel)
-            finished = _made_preview(workspace, plan, found, out, toolbox, progress, cancel)
+        with pinned((plan.video, *plan.input_files(resources.registry))):
+            found = _frozen_scan(workspace, plan, resources, progress, cancel)
+            finished = _made_preview(workspace, plan, found, out, resources, progress, cancel)
     with _kept(workspace, finished):
         finished.publish(out, force=record.force, cancel=cancel)
     return {"out": str(out), **finished.facts}
@@ -304,14 +304,14 @@ def _made_preview(
     plan: RenderPlan,
     found: Scan,
     out: Path,
-    toolbox: Toolbox,
+    resources: Resources,
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> FinishedResult:
     request = workspace.record().request
     people = [p for item in plan.assignments for p in item.selection.resolve(found)]
     part = hardest_moment(found, people, at=request.get("at"), seconds=float(request["seconds"]))
-    renderer = _renderer(workspace, plan.part(*part), found, toolbox, progress, cancel)
+    renderer = _renderer(workspace, plan.part(*part), found, resources, progress, cancel)
     check_space(renderer.space_needed(out), workspace.folder, out.parent)
     after = renderer.finish(".mp4")
 
@@ -346,7 +346,7 @@ def _kept(workspace: Workspace, finished: FinishedResult | None) -> Iterator[Non
 
 
 def fetch(
-    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+    workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
     """Fetch model files, one after the other; progress counts the bytes of all of them."""
     specs = [spec_by_id(name) for name in workspace.record().request["models"]]
@@ -358,16 +358,16 @@ def fetch(
         def report(step: Progress, before: int = before) -> None:
             progress(replace(step, done=before + step.done, total=total))
 
-        paths[spec.id] = str(toolbox.models.fetch(spec, progress=report, cancel=cancel))
+        paths[spec.id] = str(resources.models.fetch(spec, progress=report, cancel=cancel))
         before += spec.size
     return {"models": paths}
 
 
 def proxy(
-    workspace: Workspace, toolbox: Toolbox, progress: ProgressSink, cancel: CancelToken
+    workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
     """Make the small copy that players show of a video."""
-    store = ProxyStore(toolbox.cache / PROXIES)
+    store = ProxyStore(resources.cache / PROXIES)
     poster = workspace.folder / "poster.jpg"
 
     def report(step: Progress) -> None:

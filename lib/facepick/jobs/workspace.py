@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from facepick.errors import Cancelled, JobNotFound, UserInputError
+from facepick.files import read_json, write_json
 from facepick.jobs.job import JobKind, JobRecord, JobState
 from facepick.jobs.line import JobLine
-from facepick.jsonfile import read_json, write_json
 from facepick.locks import FileLock
 from facepick.progress import CancelToken, Progress, ProgressSink
 

@@ -15,9 +15,9 @@ from facepick.faces.detection import Box, FloatArray
 from facepick.media.picture import Picture
 from facepick.media.reader import VideoReader
 from facepick.models.store import ModelStore
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
-from facepick.recognition.toolbox import open_detector, open_embedder, open_mesher
+from facepick.recognition.registry import open_detector, open_embedder, open_mesher
 from facepick.render.plan import RenderPlan
 
 __all__ = ["measure_hidden"]
@@ -32,7 +32,7 @@ _AROUND = 0.6
 class _Hidden:
     """One hidden person, the faces it is known by, and where somebody like it was seen."""
 
-    person: Identity
+    person: Person
     frames: list[dict[str, Any]] = field(default_factory=list)
     highest: float = -1.0
 
@@ -113,7 +113,7 @@ def measure_hidden(
     return [entry.report(searched, embedder.same_person) for entry in hidden.values()]
 
 
-def _likeness(row: FloatArray, person: Identity) -> float:
+def _likeness(row: FloatArray, person: Person) -> float:
     """Compute the cosine to the nearest of the faces that a person is known by; -1 without one."""
     return float((person.exemplars @ row).max()) if len(person.exemplars) else -1.0
 

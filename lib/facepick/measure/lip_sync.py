@@ -16,7 +16,7 @@ from facepick.measure.sync_report import SyncMeter
 from facepick.measure.syncnet import SyncNet, SyncNetMeter
 from facepick.models.catalog import SYNCNET
 from facepick.models.store import ModelStore
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.geometry import FacePath, paths_of
 from facepick.render.plan import RenderPlan
@@ -67,7 +67,7 @@ def measure_sync(
     part = (plan.start, scan.frames if plan.stop is None else min(plan.stop, scan.frames))
     sound = prepare_sound(plan, scan, part, cancel=cancel)
     reasons = reasons_of(report, "lipsync")
-    meters: list[tuple[Identity, tuple[FacePath, ...], SyncMeter, Speech]] = []
+    meters: list[tuple[Person, tuple[FacePath, ...], SyncMeter, Speech]] = []
     for item in plan.assignments:
         if item.flow == "lipsync" and plan.lines_of(item):
             speech = sound.speech_of(item)

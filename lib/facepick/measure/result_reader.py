@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.compositing.patch import FaceRequest
 from facepick.media.reader import VideoReader
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.progress import CancelToken
 from facepick.render.footage import crop_region
 from facepick.render.geometry import FacePath

@@ -20,11 +20,11 @@ from facepick.faces.detection import FloatArray
 from facepick.measure.result_reader import picture_pairs, reasons_of, request_at
 from facepick.models.catalog import W600K_R50
 from facepick.models.store import ModelStore
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.recognition.alignment import chip_template, cut_chip
 from facepick.recognition.plots import put_text, write_picture
-from facepick.recognition.toolbox import embedder_info
+from facepick.recognition.registry import embedder_info
 from facepick.render.geometry import FacePath, paths_of
 from facepick.render.plan import RenderPlan
 
@@ -62,7 +62,7 @@ class _Recogniser:
 class _Person:
     """Measurements of one person."""
 
-    person: Identity
+    person: Person
     paths: tuple[FacePath, ...]
     recognisers: list[_Recogniser]
     states: Counter[str] = field(default_factory=Counter)

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from facepick.jsonfile import read_json, write_json
+from facepick.files import read_json, write_json
 from facepick.locks import locked
 from facepick.media.proxy import make_proxy, playable_suffix
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress

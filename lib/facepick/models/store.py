@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facepick.errors import MissingModelError, ModelMismatchError
-from facepick.home import home_dir
 from facepick.models.spec import ModelSpec
+from facepick.paths import home_dir
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
 from facepick.unchanged import sha256_of
 

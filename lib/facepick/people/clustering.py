@@ -20,10 +20,10 @@ from facepick.faces.analyzer import FaceEmbedder
 from facepick.faces.detection import FloatArray
 from facepick.faces.quality import patch_correlation
 from facepick.people.continuity import continuity
-from facepick.people.evidence import TrackEvidence
+from facepick.people.exemplars import TrackEvidence
 from facepick.people.faceness import NOTHING, SURE, face_evidence
+from facepick.people.liveness import STILL_BELOW, STILL_SECONDS
 from facepick.people.looks import alike
-from facepick.people.stillness import STILL_BELOW, STILL_SECONDS
 from facepick.people.track import BRIDGED, FaceTrack
 from facepick.people.tracker import ShotTracker
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.detection import Box
-from facepick.people.evidence import TrackEvidence
+from facepick.people.exemplars import TrackEvidence
 from facepick.people.looks import alike
 from facepick.people.track import FaceTrack
 

@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.faces.detection import Box
-from facepick.jsonfile import read_json, write_json
+from facepick.files import read_json, write_json
 from facepick.locks import locked
 from facepick.notices import Notice
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.store import load_scan
 from facepick.people.track import BRIDGED, FaceTrack
 from facepick.publishing import set_aside
@@ -375,7 +375,7 @@ def _move(scan: Scan, tracks: Sequence[str], to: str) -> Correction:
     )
 
 
-def _checked_name(scan: Scan, owner: Identity, name: str | None) -> str | None:
+def _checked_name(scan: Scan, owner: Person, name: str | None) -> str | None:
     text = (name or "").strip()
     if not text:
         return None
@@ -427,7 +427,7 @@ def apply_edits(scan: Scan, edits: Sequence[Correction]) -> Scan:
     return replace(scan, people=(*sure, *(p for p in people if p.unsure)))
 
 
-def _near(people: list[Identity]) -> list[Identity]:
+def _near(people: list[Person]) -> list[Person]:
     """With nobody in `may_be` who is not there or unsure, and nothing there of who is sure."""
     sure = {p.id for p in people if not p.unsure}
     return [
@@ -440,7 +440,7 @@ def _near(people: list[Identity]) -> list[Identity]:
     ]
 
 
-def _renamed(person: Identity, merged: Sequence[str]) -> Identity:
+def _renamed(person: Person, merged: Sequence[str]) -> Person:
     """With the first of the merged ids for the others in `may_be`."""
     scores: dict[str, float] = {}
     for key, score in person.may_be:
@@ -449,7 +449,7 @@ def _renamed(person: Identity, merged: Sequence[str]) -> Identity:
     return replace(person, may_be=tuple(scores.items()))
 
 
-def _applied(scan: Scan, people: list[Identity], edit: Correction) -> tuple[Scan, list[Identity]]:
+def _applied(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan, list[Person]]:
     found = [_owner(scan, people, marks) for marks in edit.people]
     if not found or found[0] is None:
         log.info("A correction (%s) is about nobody in this scan.", edit.action)
@@ -515,7 +515,7 @@ def _thumbnails_of(scan: Scan, tracks: set[str]) -> tuple[str, ...]:
     return tuple(name for name in names if (Path(scan.folder) / name).is_file())[:5]
 
 
-def _owner(scan: Scan, people: Sequence[Identity], marks: Sequence[Mark]) -> Identity | None:
+def _owner(scan: Scan, people: Sequence[Person], marks: Sequence[Mark]) -> Person | None:
     """The person who holds most of what is marked, counted in frames."""
     votes = {p.id: 0.0 for p in people}
     holder = {t: p.id for p in people for t in p.track_ids}
@@ -529,7 +529,7 @@ def _owner(scan: Scan, people: Sequence[Identity], marks: Sequence[Mark]) -> Ide
     return best if best is not None and votes[best.id] > 0 else None
 
 
-def _counted(scan: Scan, person: Identity) -> Identity:
+def _counted(scan: Scan, person: Person) -> Person:
     """With frames, time and track order as the tracks now are."""
     tracks = [t for t in scan.tracks if t.id in set(person.track_ids)]
     frames = np.unique(np.concatenate([t.frames for t in tracks]))
@@ -543,17 +543,17 @@ def _counted(scan: Scan, person: Identity) -> Identity:
     )
 
 
-def _marks(scan: Scan, person: Identity) -> tuple[Mark, ...]:
+def _marks(scan: Scan, person: Person) -> tuple[Mark, ...]:
     return tuple(Mark.of(t) for t in scan.tracks if t.id in set(person.track_ids))
 
 
-def _frames_of(scan: Scan, person: Identity) -> npt.NDArray[np.int32]:
+def _frames_of(scan: Scan, person: Person) -> npt.NDArray[np.int32]:
     """The frames with a person, rising."""
     tracks = [t.frames for t in scan.tracks if t.id in set(person.track_ids)]
     return np.asarray(np.unique(np.concatenate(tracks)), np.int32)
 
 
-def _in_one_place(scan: Scan, person: Identity) -> tuple[Scan, Identity]:
+def _in_one_place(scan: Scan, person: Person) -> tuple[Scan, Person]:
     """A person with one face a frame: of two tracks that share frames the weaker loses them.
 
     What is cut off becomes a track of nobody.  Where a face was seen is stronger than where its

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 
 __all__ = ["FORMAT", "people_json"]
 

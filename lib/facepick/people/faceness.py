@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facepick.people.evidence import TrackEvidence
+from facepick.people.exemplars import TrackEvidence
 from facepick.people.track import BRIDGED, FaceTrack
 
 __all__ = ["NOTHING", "SURE", "face_evidence"]

@@ -21,9 +21,9 @@ from facepick.faces.analyzer import FaceDetector, FaceEmbedder, FaceMesher
 from facepick.faces.detection import Box, FaceBatch
 from facepick.models.store import ModelStore
 from facepick.people.clustering import ClusterOptions, Group, group_tracks, split_changed
-from facepick.people.evidence import Collector, TrackEvidence, track_confidence
+from facepick.people.exemplars import Collector, TrackEvidence, track_confidence
 from facepick.people.held import HeldPicture
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.purity import kept_to_one_face
 from facepick.people.store import load_scan, save_scan, scan_folder
 from facepick.people.track import FaceTrack
@@ -489,7 +489,7 @@ class _Scanner:
         if not self._settings.keep_unsure:
             groups = [g for g in groups if not g.unsure]
         shown = np.append(np.diff(pts), duration)
-        people: list[Identity] = []
+        people: list[Person] = []
         jpegs: dict[str, bytes] = {}
         for track, found in zip(tracks, evidence, strict=True):
             # Whoever splits a person needs a picture of each part.
@@ -514,7 +514,7 @@ class _Scanner:
                 names.append(f"{person}_{k}.jpg")
                 jpegs[names[-1]] = jpeg
             people.append(
-                Identity(
+                Person(
                     id=person,
                     track_ids=tuple(tracks[i].id for i in group.members),
                     exemplars=group.exemplars(evidence),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.publishing import write_outputs
 
 __all__ = ["draw_gallery", "write_gallery"]
@@ -116,7 +116,7 @@ def write_gallery(scan: Scan, folder: Path, *, force: bool = False) -> tuple[Pat
     return tuple(files)
 
 
-def _row(canvas: Bgr, scan: Scan, person: Identity, top: int, color: tuple[int, int, int]) -> None:
+def _row(canvas: Bgr, scan: Scan, person: Person, top: int, color: tuple[int, int, int]) -> None:
     import cv2
 
     x = _MARGIN + 4
@@ -150,7 +150,7 @@ def _row(canvas: Bgr, scan: Scan, person: Identity, top: int, color: tuple[int, 
         strip[-6:, column] = _TEXT
 
 
-def _faces(scan: Scan, person: Identity) -> Sequence[Bgr]:
+def _faces(scan: Scan, person: Person) -> Sequence[Bgr]:
     """The person's thumbnails as squares; files that are gone or broken are left out."""
     import cv2
 
@@ -167,7 +167,7 @@ def _faces(scan: Scan, person: Identity) -> Sequence[Bgr]:
     return faces
 
 
-def _spans(scan: Scan, person: Identity) -> list[tuple[int, int]]:
+def _spans(scan: Scan, person: Person) -> list[tuple[int, int]]:
     return [(t.start, t.stop) for t in scan.tracks if t.id in set(person.track_ids)]
 
 
@@ -177,13 +177,13 @@ def _duration(scan: Scan) -> float:
     return float((int(scan.pts[-1] - scan.pts[0]) + scan.duration_pts) * scan.video.time_base)
 
 
-def _may_be(person: Identity) -> str:
+def _may_be(person: Person) -> str:
     if not person.may_be:
         return ""
     return "   may be " + ", ".join(f"{key} ({score:.0%})" for key, score in person.may_be)
 
 
-def _ascii(person: Identity) -> str:
+def _ascii(person: Person) -> str:
     """The name where OpenCV's strokes can write it, and the id."""
     if person.name and person.name.isascii():
         return f"{person.name}  {person.id}"

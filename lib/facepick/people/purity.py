@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.detection import Box
-from facepick.people.evidence import TrackEvidence
+from facepick.people.exemplars import TrackEvidence
 from facepick.people.track import BRIDGED, FaceTrack
 from facepick.people.tracker import SAME_FACE
 

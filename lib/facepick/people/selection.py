@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facepick.errors import SelectionError
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 
 __all__ = ["Selection"]
 
@@ -31,7 +31,7 @@ class Selection:
         if len(set(self.people)) != len(self.people):
             raise SelectionError(f"A person is named twice: {', '.join(self.people)}.")
 
-    def resolve(self, scan: Scan) -> tuple[Identity, ...]:
+    def resolve(self, scan: Scan) -> tuple[Person, ...]:
         """The identities in the order they are named.
 
         Raises:

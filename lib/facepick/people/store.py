@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from facepick.media.video import VideoInfo
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
 from facepick.shots.shot import Shot
 
@@ -170,7 +170,7 @@ def _read(folder: Path, info: VideoInfo, content_hash: str) -> Scan:
         if any(Path(name).name != name or not (folder / name).is_file() for name in names):
             raise ValueError("a thumbnail is missing")
         people.append(
-            Identity(
+            Person(
                 id=str(entry["id"]),
                 name=entry["name"],
                 track_ids=tuple(map(str, entry["tracks"])),

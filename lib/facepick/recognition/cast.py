@@ -28,9 +28,8 @@ import numpy.typing as npt
 
 from facepick.errors import UserInputError
 from facepick.faces.detection import FloatArray
-from facepick.files import read_plain
-from facepick.home import home_dir
-from facepick.jsonfile import parsed_json
+from facepick.files import parsed_json, read_plain
+from facepick.paths import home_dir
 from facepick.publishing import write_output
 from facepick.recognition.thresholds import Threshold, find_threshold
 

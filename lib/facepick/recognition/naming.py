@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from facepick.errors import UserInputError
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.recognition.cast import Ballot, Cast, CastKey, vote
 from facepick.recognition.pipeline import Recognizer
-from facepick.recognition.toolbox import embedder_info
+from facepick.recognition.registry import embedder_info
 
 __all__ = [
     "SeriesRow",
@@ -146,15 +146,15 @@ def match(scan: Scan, cast: Cast) -> dict[str, tuple[str, float]]:
     return _one_at_a_time(scan, people, ballots)
 
 
-def _frames_of(scan: Scan, person: Identity) -> set[int]:
+def _frames_of(scan: Scan, person: Person) -> set[int]:
     wanted = set(person.track_ids)
     return {int(f) for track in scan.tracks if track.id in wanted for f in track.frames}
 
 
 def _one_at_a_time(
-    scan: Scan, people: Sequence[Identity], ballots: dict[str, Ballot]
+    scan: Scan, people: Sequence[Person], ballots: dict[str, Ballot]
 ) -> dict[str, tuple[str, float]]:
-    by_name: dict[str, list[Identity]] = {}
+    by_name: dict[str, list[Person]] = {}
     for person in people:
         name = ballots[person.id].name
         if name is not None:
@@ -256,7 +256,7 @@ def series_table(scans: Sequence[Scan], cast: Cast) -> SeriesTable:
     memory: list[tuple[str, np.ndarray[Any, Any]]] = []
     count = len(scans)
 
-    def note(name: str, episode: int, person: Identity) -> None:
+    def note(name: str, episode: int, person: Person) -> None:
         seconds.setdefault(name, [Fraction(0)] * count)[episode] += person.screen_time
         ids.setdefault(name, [[] for _ in range(count)])[episode].append(person.id)
 

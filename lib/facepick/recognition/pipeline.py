@@ -22,7 +22,7 @@ from facepick.recognition.alignment import (
     cut_chip,
     mesh_for,
 )
-from facepick.recognition.toolbox import (
+from facepick.recognition.registry import (
     model_version,
     open_detector,
     open_embedder,

@@ -17,8 +17,8 @@ from typing import Any
 
 from facepick.errors import UserInputError
 from facepick.faces.analyzer import FaceEmbedder
-from facepick.home import home_dir
-from facepick.jsonfile import read_json
+from facepick.files import read_json
+from facepick.paths import home_dir
 from facepick.recognition.evaluate import Evaluation
 from facepick.recognition.metrics import Metric, check_metric
 

@@ -13,7 +13,7 @@ from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineSpec
 from facepick.faces.detection import Box, FloatArray
 from facepick.media.reader import VideoReader
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink
 from facepick.render.geometry import FacePath, FaceState, Others, paths_of
 
@@ -128,7 +128,7 @@ class PersonFootage:
         folder: where meshes are kept.
     """
 
-    def __init__(self, scan: Scan, person: Identity, spec: EngineSpec, folder: Path) -> None:
+    def __init__(self, scan: Scan, person: Person, spec: EngineSpec, folder: Path) -> None:
         self.scan = scan
         self.person = person
         self.spec = spec

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.detection import Box, FloatArray
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import BRIDGED, FaceTrack
 from facepick.shots.shot import Shot
 
@@ -100,7 +100,7 @@ class FacePath:
 class Others:
     """The boxes of everybody else, by frame."""
 
-    def __init__(self, scan: Scan, person: Identity) -> None:
+    def __init__(self, scan: Scan, person: Person) -> None:
         own = set(person.track_ids)
         self._tracks = [t for t in scan.tracks if t.id not in own]
 
@@ -109,7 +109,7 @@ class Others:
         return tuple(b for b in boxes if b is not None)
 
 
-def paths_of(scan: Scan, person: Identity, *, cover_gaps: bool) -> tuple[FacePath, ...]:
+def paths_of(scan: Scan, person: Person, *, cover_gaps: bool) -> tuple[FacePath, ...]:
     """The paths of one person; more than one only when tracks that the user merged overlap.
 
     Args:

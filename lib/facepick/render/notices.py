@@ -15,7 +15,7 @@ from facepick.engines.registry import EngineRegistry
 from facepick.media.dub import line_seconds
 from facepick.media.timeline import KEEPS_LENGTH
 from facepick.notices import Fact, Notice, as_notices, notices_of_result, without_repeats
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, never
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 from facepick.render.report import Tally
@@ -208,7 +208,7 @@ def off_screen_notices(
     return tuple(found)
 
 
-def engine_notices(report: Mapping[str, Any], person: Identity) -> tuple[Notice, ...]:
+def engine_notices(report: Mapping[str, Any], person: Person) -> tuple[Notice, ...]:
     """What an engine's session has to say, about the person it worked on."""
     return tuple(
         replace(notice, person=person.id, facts={"who": person.label, **notice.facts})
@@ -220,7 +220,7 @@ def end_notices(
     scan: Scan,
     tallies: Mapping[tuple[str, str], Tally],
     left_out: Sequence[str],
-    speaking: Mapping[str, Identity],
+    speaking: Mapping[str, Person],
 ) -> tuple[Notice, ...]:
     """What is known when everything is drawn.
 

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage
 from facepick.errors import ModelMismatchError, UserInputError
-from facepick.jsonfile import read_json, write_json
+from facepick.files import read_json, write_json
 from facepick.media.reader import VideoReader
 from facepick.models.catalog import OPEN_NSFW
 from facepick.models.device import ort_session
 from facepick.models.store import ModelStore, sha256_of
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.geometry import paths_of
 from facepick.render.plan import RenderPlan

@@ -10,9 +10,9 @@ from typing import Any
 from facepick.engines.engine import Engine, EngineSpec
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import ConsentRequired, SettingsError, UserInputError
-from facepick.jsonfile import read_json
+from facepick.files import read_json
 from facepick.media.writer import EncodeSettings
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.selection import Selection
 from facepick.settings import fields_of, from_mapping, setting, to_mapping
 from facepick.speech.line import SpeechLine, Timings
@@ -227,7 +227,7 @@ class RenderPlan:
 
     def engines(
         self, scan: Scan, registry: EngineRegistry
-    ) -> list[tuple[Assignment, Engine, Identity]]:
+    ) -> list[tuple[Assignment, Engine, Person]]:
         """One entry for every assignment and person, in the order they are applied."""
         return [
             (item, registry.get(item.flow, item.engine), person)

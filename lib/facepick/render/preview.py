@@ -19,7 +19,7 @@ from facepick.media.writer import (
     SegmentWriter,
     join_segments,
 )
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink
 
@@ -30,7 +30,7 @@ GAP_PX = 4
 
 
 def hardest_moment(
-    scan: Scan, people: Sequence[Identity], *, at: float | None, seconds: float
+    scan: Scan, people: Sequence[Person], *, at: float | None, seconds: float
 ) -> tuple[int, int]:
     """The half-open part of the video to preview, in frames.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from facepick.errors import RenderError, TargetTaken, UserInputError
-from facepick.jsonfile import as_json, read_json, write_json, write_json_rows
+from facepick.files import as_json, read_json, write_json, write_json_rows
 from facepick.progress import CancelToken, never
 from facepick.publishing import Staging, refuse_taken
 from facepick.render.report import is_report, sidecar_of

@@ -25,7 +25,7 @@ from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineS
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
 from facepick.faces.detection import Box, FloatArray
-from facepick.jsonfile import read_json, write_json
+from facepick.files import read_json, write_json
 from facepick.media.encode import container_of
 from facepick.media.reader import VideoReader
 from facepick.media.timeline import constant_rate
@@ -33,7 +33,7 @@ from facepick.media.writer import SegmentWriter, join_segments
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of
 from facepick.notices import Notice, as_notices, without_repeats
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.footage import PersonFootage, crop_region
@@ -166,7 +166,7 @@ class _Work:
 
     assignment: Assignment
     engine: Engine
-    person: Identity
+    person: Person
     footage: PersonFootage
     session: EngineSession
 

@@ -15,9 +15,9 @@ from typing import Any
 from facepick import __version__
 from facepick.engines.engine import EngineSpec
 from facepick.errors import UserInputError
-from facepick.jsonfile import read_json
+from facepick.files import read_json
 from facepick.notices import Notice
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.render.plan import RenderPlan
 
 __all__ = [
@@ -169,7 +169,7 @@ def build_report(
     *,
     plan: RenderPlan,
     scan: Scan,
-    work: Sequence[tuple[EngineSpec, Identity]],
+    work: Sequence[tuple[EngineSpec, Person]],
     tallies: Mapping[tuple[str, str], Tally],
     frames: int,
     result_hash: str,
@@ -242,7 +242,7 @@ def build_report(
 
 
 def container_metadata(
-    plan: RenderPlan, work: Sequence[tuple[EngineSpec, Identity]]
+    plan: RenderPlan, work: Sequence[tuple[EngineSpec, Person]]
 ) -> dict[str, str]:
     """Keys for the container: what was done, by what, and the marks for synthetic media.
 

@@ -42,7 +42,7 @@ from facepick.media.timeline import (
 )
 from facepick.media.video import AudioInfo, VideoInfo
 from facepick.media.writer import AudioOut, AudioTrack
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.progress import CancelToken, never
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.speech.line import Speech, SpeechLine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facepick.errors import DiskFull
 from facepick.media.encode import EncodeSettings
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 
 __all__ = ["SpaceNeed", "check_space", "need_of", "result_bytes"]
 

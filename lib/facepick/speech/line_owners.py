@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.notices import Fact, Notice
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick.speech.line import SpeechLine
 from facepick.speech.script import PersonLine, Script, plain_name
 
@@ -128,14 +128,14 @@ def _before(
     return tuple(lines[: len(lines) - len(late)])
 
 
-def _only(people: Sequence[Identity], scan: Scan) -> Identity | None:
+def _only(people: Sequence[Person], scan: Scan) -> Person | None:
     if people:
         return people[0] if len(people) == 1 else None
     sure = [p for p in scan.people if not (p.ignored or p.unsure)]
     return sure[0] if len(sure) == 1 else None
 
 
-def _called(name: str, scan: Scan) -> Identity | None:
+def _called(name: str, scan: Scan) -> Person | None:
     """Raises: SelectionError, where several people are called so."""
     wanted = plain_name(name)
     found = [p for p in scan.people if wanted in (plain_name(p.id), plain_name(p.name or ""))]

@@ -27,7 +27,7 @@ from facepick.host.standalone import StandaloneHost
 from facepick.models.catalog import SFACE
 from facepick.models.store import ModelStore, default_store
 from facepick.people.finder import find_people
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.recognition.cast import Cast, CastKey
 from facepick.render.plan import RenderPlan
 

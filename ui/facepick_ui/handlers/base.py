@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from facepick.errors import FacepickError, JobNotFound, MissingModelError
 from facepick.jobs.job import JobRecord
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick_ui import messages, pictures, views
 from facepick_ui.compat import Changes
 from facepick_ui.session import Offer, Session, SessionStore

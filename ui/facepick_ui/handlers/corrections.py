@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick_ui import pictures, views
 from facepick_ui.compat import Changes
 from facepick_ui.handlers.base import Say, explained, shown

@@ -8,7 +8,7 @@ from typing import Any
 
 from facepick.engines.engine import EngineSpec
 from facepick.notices import Notice
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import CONSENT_SENTENCE, Assignment
 from facepick.speech.line import SpeechLine

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from facepick.errors import FacepickError
-from facepick.people.identity import Identity, Scan
+from facepick.people.person import Person, Scan
 from facepick_ui import messages, pictures, views
 from facepick_ui.compat import Changes
 from facepick_ui.handlers.base import explained, shown
@@ -21,7 +21,7 @@ __all__ = ["People"]
 class People(Flows, Results):
     """The second card of the page."""
 
-    def _shown_people(self, session: Session, *, unsure: bool) -> list[Identity]:
+    def _shown_people(self, session: Session, *, unsure: bool) -> list[Person]:
         people = session.scan.people if session.scan else ()
         return [p for p in people if not p.ignored and p.unsure is unsure]
 
@@ -70,7 +70,7 @@ class People(Flows, Results):
         changes.update(self._after_pick(session))
         return changes
 
-    def _gallery(self, session: Session, people: Sequence[Identity]) -> list[tuple[Any, str]]:
+    def _gallery(self, session: Session, people: Sequence[Person]) -> list[tuple[Any, str]]:
         scan = session.scan
         if scan is None:
             return []

@@ -14,7 +14,7 @@ from facepick.engines.swap.saved import SavedSources
 from facepick.engines.swap.source import best_photos, load_sources
 from facepick.errors import FacepickError, UserInputError
 from facepick.models.store import ModelStore
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.progress import CancelToken, never
 

@@ -26,8 +26,7 @@ from facepick.compositing.pictures import MAX_BYTES
 from facepick.engines.swap.source import FaceFinder, SourceFace
 from facepick.errors import MissingModelError, ModelMismatchError, UserInputError
 from facepick.faces.alignment import align
-from facepick.files import read_plain
-from facepick.jsonfile import read_json
+from facepick.files import read_json, read_plain
 from facepick.models.store import ModelStore, sha256_of
 from facepick.progress import CancelToken, never
 

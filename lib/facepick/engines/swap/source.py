@@ -17,7 +17,7 @@ from facepick.faces.alignment import align
 from facepick.faces.detection import FloatArray
 from facepick.faces.quality import eye_openness, sharpness
 from facepick.models.store import ModelStore
-from facepick.people.identity import Scan
+from facepick.people.person import Scan
 from facepick.progress import CancelToken, never
 
 __all__ = [

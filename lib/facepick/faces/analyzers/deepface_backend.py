@@ -33,7 +33,7 @@ from facepick.faces.analyzer import FaceMesher
 from facepick.faces.analyzers.facenet import looser_template
 from facepick.faces.detection import Box, FaceBatch, FloatArray
 from facepick.faces.five_points import batch_of, five_points
-from facepick.home import home_dir
+from facepick.paths import home_dir
 
 __all__ = [
     "DEEPFACE_DETECTORS",

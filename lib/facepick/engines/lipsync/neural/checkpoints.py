@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from facepick.engines.lipsync.neural.generator_arch import expected_shapes
 from facepick.errors import ModelMismatchError
-from facepick.jsonfile import parsed_json
+from facepick.files import parsed_json
 from facepick.models.torch_file import StoredTensor, read_tensors
 
 __all__ = ["Checkpoint", "find_checkpoints", "generator_tensors", "identify", "onnx_signature"]

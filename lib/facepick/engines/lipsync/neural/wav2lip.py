@@ -14,9 +14,9 @@ import numpy.typing as npt
 from facepick.engines.lipsync.neural import generator_arch as arch
 from facepick.engines.lipsync.neural.checkpoints import generator_tensors, identify
 from facepick.errors import ModelMismatchError, OutOfMemory, PackageMissing
-from facepick.home import home_dir
 from facepick.models.device import choose, is_out_of_memory, ort_session, torch_device
 from facepick.models.store import sha256_of
+from facepick.paths import home_dir
 
 __all__ = ["FACE_SIZE", "Generator", "Runtime", "exported", "load_generator"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facepick.jsonfile import parsed_json
+from facepick.files import parsed_json
 
 
 def test_a_mark_before_utf8_is_no_fault() -> None:

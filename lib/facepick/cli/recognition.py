@@ -24,7 +24,7 @@ from facepick.text import say
 
 if TYPE_CHECKING:
     from facepick.app import App
-    from facepick.people.identity import Scan
+    from facepick.people.person import Scan
     from facepick.recognition.cast import Cast
     from facepick.recognition.naming import SeriesTable
     from facepick.recognition.pipeline import Recognizer
@@ -276,7 +276,7 @@ def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
 
 def _list_choices(options: argparse.Namespace) -> int:
     from facepick.recognition.alignment import ALIGNMENTS
-    from facepick.recognition.toolbox import detectors, embedders
+    from facepick.recognition.registry import detectors, embedders
 
     rows = [("detector", d.id, d.licence, d.about) for d in detectors()]
     rows += [("model", e.id, e.licence, e.about) for e in embedders()]

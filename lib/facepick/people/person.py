@@ -15,11 +15,11 @@ from facepick.media.video import VideoInfo
 from facepick.people.track import FaceTrack
 from facepick.shots.shot import Shot
 
-__all__ = ["Identity", "Scan"]
+__all__ = ["Person", "Scan"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Identity:
+class Person:
     """One person.
 
     Attributes:
@@ -62,7 +62,7 @@ class Identity:
             raise ValueError(f"exemplars must be (k, d), got {self.exemplars.shape}")
 
     def __repr__(self) -> str:
-        return f"Identity({self.id}, {len(self.track_ids)} tracks, {self.frames} frames)"
+        return f"Person({self.id}, {len(self.track_ids)} tracks, {self.frames} frames)"
 
     @property
     def label(self) -> str:
@@ -94,7 +94,7 @@ class Scan:
     duration_pts: int
     shots: tuple[Shot, ...]
     tracks: tuple[FaceTrack, ...]
-    people: tuple[Identity, ...]
+    people: tuple[Person, ...]
     decode_failures: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     folder: str = ""
@@ -117,7 +117,7 @@ class Scan:
                 return item
         raise KeyError(track_id)
 
-    def person(self, key: str) -> Identity:
+    def person(self, key: str) -> Person:
         """The person with this id (``P1``, any case) or this exact name.
 
         Raises:

@@ -19,8 +19,8 @@ from facepick.faces.quality import (
     head_pose,
     patch_correlation,
 )
+from facepick.people.liveness import StillnessProbe
 from facepick.people.looks import Looks, look_at, mean_look
-from facepick.people.stillness import StillnessProbe
 from facepick.people.track import BRIDGED
 from facepick.people.tracker import Observation, RawTrack, ShotTracker
 
@@ -63,7 +63,7 @@ class TrackEvidence:
         inside: (k,) float32, the share of the face that lies inside the picture.
         thumbnails: best first.
         mesh_score: how sure the mesh network is that the best picture shows a face.
-        stillness: how rigid the face is, see `facepick.people.stillness`; None when the track
+        stillness: how rigid the face is, see `facepick.people.liveness`; None when the track
             is too short to tell.
         strengths: (k,) float32, how much the embedder found to say of each, where it tells: the
             length of its vector, over that of a chip which is as likely a face as not.
