@@ -35,11 +35,11 @@ from facepick.engines.registry import default_registry
 from facepick.engines.swap.fallback import FADING
 from facepick.engines.swap.measure import flicker, pasted
 from facepick.engines.swap.source import best_photos, load_sources, mouth_openness
-from facepick.engines.swap.topology import pose_of
 from facepick.faces.alignment import align
 from facepick.faces.analyzers.sface import SFaceEmbedder
 from facepick.faces.analyzers.yunet import YuNetDetector
 from facepick.faces.mesh import FaceMesh
+from facepick.faces.mesh_topology import pose_of
 from facepick.faces.quality import eye_openness
 from facepick.models.catalog import SFACE, YUNET
 from facepick.models.store import ModelStore, default_store

@@ -1,4 +1,4 @@
-"""Makes ``lib/facepick/engines/swap/data/mesh_topology.npz`` from footage of talking people.
+"""Makes ``lib/facepick/faces/data/mesh_topology.npz`` from footage of talking people.
 
     python tools/make_mesh_topology.py VIDEO [VIDEO ...]
 
@@ -25,15 +25,15 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import Delaunay
 
-from facepick.compositing.masks import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
-from facepick.engines.swap.topology import VERTICES, extended
 from facepick.faces.analyzers.yunet import YuNetDetector
+from facepick.faces.landmarks468 import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
 from facepick.faces.mesh import FaceMesh
+from facepick.faces.mesh_topology import VERTICES, extended
 from facepick.media.reader import VideoReader
 from facepick.models.catalog import YUNET
 from facepick.models.store import default_store
 
-OUT = Path(__file__).parent.parent / "lib/facepick/engines/swap/data/mesh_topology.npz"
+OUT = Path(__file__).parent.parent / "lib/facepick/faces/data/mesh_topology.npz"
 STEP = 10
 """Every 10th frame: neighbours show nearly the same face."""
 # The rings of the lower lip from outside to inside, without the mouth's corners.

@@ -10,6 +10,15 @@ import pytest
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.faces.detection import Box
+from facepick.faces.landmarks468 import (
+    FACE_OVAL,
+    LEFT_BROW,
+    LEFT_EYE,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_BROW,
+    RIGHT_EYE,
+)
 
 AREA = Area(100, 50, 80, 60)
 
@@ -74,9 +83,9 @@ def test_an_empty_and_a_full_mask_survive_every_operation() -> None:
 
 def test_outline_follows_the_oval_and_grows_up_only_at_the_forehead() -> None:
     mesh = np.zeros((468, 3), np.float32)
-    turn = np.linspace(0, 2 * math.pi, len(masks.FACE_OVAL), endpoint=False)
-    mesh[list(masks.FACE_OVAL), 0] = 140 + 15 * np.sin(turn)
-    mesh[list(masks.FACE_OVAL), 1] = 84 - 20 * np.cos(turn)
+    turn = np.linspace(0, 2 * math.pi, len(FACE_OVAL), endpoint=False)
+    mesh[list(FACE_OVAL), 0] = 140 + 15 * np.sin(turn)
+    mesh[list(FACE_OVAL), 1] = 84 - 20 * np.cos(turn)
     plain = masks.outline(AREA, mesh)
     tall = masks.outline(AREA, mesh, forehead=0.2)
     assert plain.sum() == pytest.approx(math.pi * 15 * 20, rel=0.08)
@@ -86,10 +95,10 @@ def test_outline_follows_the_oval_and_grows_up_only_at_the_forehead() -> None:
 
 
 def test_regions_of_the_mesh_do_not_overlap() -> None:
-    rings = (masks.LIPS_OUTER, masks.RIGHT_EYE, masks.LEFT_EYE, masks.RIGHT_BROW, masks.LEFT_BROW)
+    rings = (LIPS_OUTER, RIGHT_EYE, LEFT_EYE, RIGHT_BROW, LEFT_BROW)
     points = [i for ring in rings for i in ring]
     assert len(points) == len(set(points))
-    assert not set(masks.LIPS_INNER) & set(masks.LIPS_OUTER)
+    assert not set(LIPS_INNER) & set(LIPS_OUTER)
 
 
 def test_roll_of_a_level_and_a_tilted_face() -> None:

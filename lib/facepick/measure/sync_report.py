@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing.masks import LIPS_OUTER, Area, area_around
+from facepick.compositing.masks import Area, area_around
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.lipsync.mouth_blend import lower_face
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import LIPS_OUTER
 from facepick.faces.mesh import mouth_opening
 from facepick.measure.lip_sync_plot import SyncCurves, draw_sync
 from facepick.media.dub import line_seconds

@@ -12,13 +12,14 @@ import pytest
 from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import face_requests
 
-from facepick.compositing.masks import FACE_OVAL, LIPS_OUTER, Area, polygon
+from facepick.compositing.masks import Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.lipsync import mouth_blend
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.neural.engine import Wav2LipEngine, Wav2LipSession
 from facepick.engines.lipsync.neural.settings import Wav2LipSettings
 from facepick.engines.restore.restorer import NoRestorer
+from facepick.faces.landmarks468 import FACE_OVAL, LIPS_OUTER
 from facepick.progress import CancelToken
 from facepick.speech.line import Speech
 from facepick.speech.vad import Stretch

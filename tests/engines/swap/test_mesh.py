@@ -20,12 +20,12 @@ from facepick.engines.swap.measure import flicker, pasted
 from facepick.engines.swap.mesh import MeshSwapEngine
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.source import load_sources, mouth_openness
-from facepick.engines.swap.topology import pose_of
 from facepick.errors import NoFacesFound, UserInputError
 from facepick.faces.alignment import align
 from facepick.faces.analyzers.sface import SFaceEmbedder
 from facepick.faces.detection import Box
 from facepick.faces.mesh import FaceMesh
+from facepick.faces.mesh_topology import pose_of
 from facepick.models.store import ModelStore, default_store
 from facepick.people.track import BRIDGED
 from facepick.progress import never

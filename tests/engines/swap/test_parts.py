@@ -18,15 +18,16 @@ from facepick.engines.swap.gating import Gate, Sight
 from facepick.engines.swap.light import basis, fit_light, gain
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.stabilization import MeshSteadier
-from facepick.engines.swap.surface import Surface, Texture, spread, texture_from
-from facepick.engines.swap.topology import (
+from facepick.faces.detection import Box
+from facepick.faces.landmarks468 import LEFT_EYE, LIPS_INNER, RIGHT_EYE
+from facepick.faces.mesh_surface import Surface, Texture, spread, texture_from
+from facepick.faces.mesh_topology import (
     VERTICES,
     extended,
     pose_of,
     topology,
     vertex_normals,
 )
-from facepick.faces.detection import Box
 
 
 def head(scale: float = 100.0, at: tuple[float, float] = (200.0, 180.0)) -> np.ndarray:
@@ -57,7 +58,7 @@ def test_topology_is_one_sheet_with_three_holes() -> None:
             edge = frozenset((triangle[i], triangle[i - 1]))
             edges[edge] = edges.get(edge, 0) + 1
     border = {e for e, count in edges.items() if count == 1}
-    holes = (masks.LIPS_INNER, masks.RIGHT_EYE, masks.LEFT_EYE, tuple(range(468, VERTICES)))
+    holes = (LIPS_INNER, RIGHT_EYE, LEFT_EYE, tuple(range(468, VERTICES)))
     rings = {
         frozenset(pair) for ring in holes for pair in zip(ring, (*ring[1:], ring[0]), strict=True)
     }

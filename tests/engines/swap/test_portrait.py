@@ -15,7 +15,7 @@ from facepick.engines.swap.light import fit_light
 from facepick.engines.swap.portrait import Portrait
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.source import SourceFace, load_sources
-from facepick.engines.swap.topology import extended, topology, vertex_normals
+from facepick.faces.mesh_topology import extended, topology, vertex_normals
 from facepick.models.store import ModelStore
 
 

@@ -12,6 +12,7 @@ from facepick.compositing.masks import Area
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.hide.settings import HideSettings
 from facepick.faces.detection import Box, FloatArray
+from facepick.faces.landmarks468 import FACE_OVAL
 from facepick.people.track import BRIDGED
 
 __all__ = ["Oval", "head_of", "hidden_mask", "oval_of"]
@@ -112,7 +113,7 @@ def hidden_mask(
     degrees = masks.roll_degrees(request.landmarks5)
     pad = feather + 2
     if settings.shape == "outline" and mesh is not None:
-        points = mesh[list(masks.FACE_OVAL)]
+        points = mesh[list(FACE_OVAL)]
         reach = margin * box.width
         around = masks.area_around(
             points, pad=pad + reach + _OUTLINE_FOREHEAD * float(np.ptp(points[:, 1]))

@@ -14,15 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing.masks import (
-    FACE_OVAL,
-    LIPS_OUTER,
-    Area,
-    area_around,
-    polygon,
-)
+from facepick.compositing.masks import Area, area_around, polygon
 from facepick.compositing.patch import BgrImage
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import FACE_OVAL, LIPS_OUTER
 
 __all__ = ["MaskShape", "blend_mask", "lower_face", "match_colour", "match_grain"]
 

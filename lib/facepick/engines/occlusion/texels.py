@@ -12,11 +12,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing import masks
 from facepick.compositing.patch import BgrImage
-from facepick.engines.swap.surface import Surface
-from facepick.engines.swap.topology import Topology, topology, vertex_normals
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
+from facepick.faces.mesh_surface import Surface
+from facepick.faces.mesh_topology import Topology, topology, vertex_normals
 
 __all__ = ["SIDE", "Texels", "texels"]
 
@@ -29,7 +29,7 @@ _FACE_SHARE = 0.73
 # Skin seen at more than 63 degrees (cosine 0.45) slides on the mesh by its own width.
 _MIN_FACING = 0.45
 # The jaw from cheek to cheek and a line below the nose, as `mouth_blend.lower_face` draws it.
-_LOWER = (*masks.FACE_OVAL[8:29], 205, 203, 97, 2, 326, 423, 425)
+_LOWER = (*FACE_OVAL[8:29], 205, 203, 97, 2, 326, 423, 425)
 
 Bools = npt.NDArray[np.bool_]
 
@@ -176,8 +176,8 @@ def texels() -> Texels:
         corners=corners,
         weights=weights,
         normals=np.asarray((normals * weights[:, :, None]).sum(axis=1), np.float32),
-        lips=region(masks.LIPS_OUTER, grow=2),
-        eyes=region(masks.LEFT_EYE, masks.RIGHT_EYE, grow=2),
+        lips=region(LIPS_OUTER, grow=2),
+        eyes=region(LEFT_EYE, RIGHT_EYE, grow=2),
         lower=region(_LOWER, grow=0),
         triangles=triangles,
     )
@@ -190,7 +190,7 @@ def _cross(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArra
 def _closed(surface: Topology) -> npt.NDArray[np.int64]:
     """The triangles inside the oval, with fans over mouth and eyes."""
     kept = surface.triangles[(surface.triangles < 468).all(axis=1)]
-    rings = (masks.LIPS_INNER, masks.RIGHT_EYE, masks.LEFT_EYE)
+    rings = (LIPS_INNER, RIGHT_EYE, LEFT_EYE)
     fans = np.array([(r[0], r[i], r[i + 1]) for r in rings for i in range(1, len(r) - 1)])
     a, b, c = (surface.uv[fans[:, k]].astype(np.float64) for k in range(3))
     turn = _cross(b - a, c - a)

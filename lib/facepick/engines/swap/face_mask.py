@@ -11,9 +11,17 @@ from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import BgrImage, FaceRequest
 from facepick.engines.swap.light import basis
-from facepick.engines.swap.surface import Surface
-from facepick.engines.swap.topology import VERTICES, ring_reach, topology
 from facepick.faces.detection import Box, FloatArray
+from facepick.faces.landmarks468 import (
+    FACE_OVAL,
+    LEFT_BROW,
+    LEFT_EYE,
+    LIPS_INNER,
+    RIGHT_BROW,
+    RIGHT_EYE,
+)
+from facepick.faces.mesh_surface import Surface
+from facepick.faces.mesh_topology import VERTICES, ring_reach, topology
 
 __all__ = [
     "beard_likelihood",
@@ -42,7 +50,7 @@ def hair_zone(*, jaw: bool = False) -> npt.NDArray[np.float64]:
         jaw: also along the jaw; what is dark there may be a beard.
     """
     shape = topology().shape
-    brows = shape[list(masks.RIGHT_BROW + masks.LEFT_BROW), :2]
+    brows = shape[list(RIGHT_BROW + LEFT_BROW), :2]
     brows = brows[np.argsort(brows[:, 0])]
     mouth = float(shape[[61, 291], 1].mean())
     # Above the brows' upper edge, and beside their outer ends down to the mouth.
@@ -53,10 +61,10 @@ def hair_zone(*, jaw: bool = False) -> npt.NDArray[np.float64]:
     zone[:468] = shape[:, 1] < upper - 0.06
     beside = (np.abs(shape[:, 0]) > outer + 0.04) & (shape[:, 1] < mouth)
     zone[:468] = np.maximum(zone[:468], beside)
-    ring_y = shape[list(masks.FACE_OVAL), 1]
+    ring_y = shape[list(FACE_OVAL), 1]
     zone[468:] = jaw | (ring_y < mouth)
     if jaw:
-        zone[list(masks.FACE_OVAL)] = 1
+        zone[list(FACE_OVAL)] = 1
     return zone
 
 
@@ -65,9 +73,9 @@ def jaw_zone() -> npt.NDArray[np.float64]:
     """(`VERTICES`,) 1 on the oval's edge and the ring well below the mouth, else 0."""
     shape = topology().shape
     mouth = float(shape[[61, 291], 1].mean())
-    low = shape[list(masks.FACE_OVAL), 1] > mouth + 0.3 * (shape[152, 1] - mouth)
+    low = shape[list(FACE_OVAL), 1] > mouth + 0.3 * (shape[152, 1] - mouth)
     zone = np.zeros(VERTICES)
-    zone[list(masks.FACE_OVAL)] = low
+    zone[list(FACE_OVAL)] = low
     zone[468:] = low
     return zone
 
@@ -79,7 +87,7 @@ def beard_points() -> tuple[int, ...]:
     mouth = float(shape[[61, 291], 1].mean())
     corner = float(np.abs(shape[[61, 291], 0]).mean())
     under_lip = float(shape[17, 1])
-    edge = shape[list(masks.FACE_OVAL), :2]
+    edge = shape[list(FACE_OVAL), :2]
     chosen = []
     for i, (x, y, _) in enumerate(shape):
         off_edge = float(np.min(np.hypot(*(edge - (x, y)).T))) > 0.04
@@ -198,9 +206,9 @@ def holes(area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float
     """Alpha of the parts that stay as filmed, with a soft edge of `width` pixels around them."""
     rings: list[tuple[int, ...]] = []
     if eyes:
-        rings += [masks.RIGHT_EYE, masks.LEFT_EYE]
+        rings += [RIGHT_EYE, LEFT_EYE]
     if mouth:
-        rings.append(masks.LIPS_INNER)
+        rings.append(LIPS_INNER)
     kept = np.zeros((area.height, area.width), np.float32)
     for ring in rings:
         region = masks.feather_out(masks.mesh_region(area, mesh, ring), width)

@@ -16,8 +16,8 @@ from facepick.engines.swap.face_mask import hairy_share
 from facepick.engines.swap.gating import Sight, look
 from facepick.engines.swap.light import COEFFICIENTS, fit_light
 from facepick.engines.swap.stabilization import MeshSteadier
-from facepick.engines.swap.topology import extended, topology, vertex_normals
 from facepick.faces.detection import FloatArray
+from facepick.faces.mesh_topology import extended, topology, vertex_normals
 from facepick.faces.quality import eye_openness
 
 __all__ = ["Learned", "learn"]

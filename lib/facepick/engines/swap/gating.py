@@ -13,7 +13,7 @@ import numpy as np
 
 from facepick.compositing.patch import FaceRequest, Reason
 from facepick.engines.swap.settings import SwapSettings
-from facepick.engines.swap.topology import pose_of
+from facepick.faces.mesh_topology import pose_of
 from facepick.people.track import BRIDGED
 
 __all__ = ["Decision", "Gate", "Sight", "look"]

@@ -13,10 +13,18 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing import masks
 from facepick.compositing.patch import BgrImage
-from facepick.engines.swap.topology import topology
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import (
+    FACE_OVAL,
+    LEFT_BROW,
+    LEFT_EYE,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_BROW,
+    RIGHT_EYE,
+)
+from facepick.faces.mesh_topology import topology
 
 __all__ = ["COEFFICIENTS", "basis", "fit_light", "gain", "skin_points"]
 
@@ -36,12 +44,12 @@ def skin_points() -> tuple[int, ...]:
     """Points of cheeks, nose and forehead: no lips, eyes, brows, beard, and not the oval's edge."""
     shape = topology().shape
     skip = {
-        *masks.FACE_OVAL, *masks.LIPS_INNER, *masks.LIPS_OUTER, *masks.RIGHT_EYE, *masks.LEFT_EYE,
-        *masks.RIGHT_BROW, *masks.LEFT_BROW,
+        *FACE_OVAL, *LIPS_INNER, *LIPS_OUTER, *RIGHT_EYE, *LEFT_EYE,
+        *RIGHT_BROW, *LEFT_BROW,
     }  # fmt: skip
     nose_y = float(shape[2, 1])
-    rings = np.array([shape[i, :2] for i in (*masks.RIGHT_EYE, *masks.LEFT_EYE)])
-    brows = np.array([shape[i, :2] for i in (*masks.RIGHT_BROW, *masks.LEFT_BROW)])
+    rings = np.array([shape[i, :2] for i in (*RIGHT_EYE, *LEFT_EYE)])
+    brows = np.array([shape[i, :2] for i in (*RIGHT_BROW, *LEFT_BROW)])
     nostrils = shape[[98, 97, 2, 326, 327, 19, 94], :2]
     keep = []
     for i, point in enumerate(shape[:, :2]):

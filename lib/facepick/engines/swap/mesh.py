@@ -29,9 +29,9 @@ from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.portrait import Portrait
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.source import load_sources
-from facepick.engines.swap.surface import Surface
-from facepick.engines.swap.topology import extended, vertex_normals
 from facepick.errors import EngineError
+from facepick.faces.mesh_surface import Surface
+from facepick.faces.mesh_topology import extended, vertex_normals
 
 __all__ = ["MeshSession", "MeshSwapEngine"]
 

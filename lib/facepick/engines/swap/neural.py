@@ -35,11 +35,11 @@ from facepick.engines.swap.network import (
 )
 from facepick.engines.swap.settings import InswapperSettings, Neural256Settings
 from facepick.engines.swap.source import SourceFace, load_sources
-from facepick.engines.swap.surface import Surface
-from facepick.engines.swap.topology import extended, topology
 from facepick.errors import EngineError
 from facepick.faces.alignment import ARCFACE_128, align, similarity
 from facepick.faces.detection import FloatArray
+from facepick.faces.mesh_surface import Surface
+from facepick.faces.mesh_topology import extended, topology
 from facepick.models.catalog import (
     GHOST,
     GHOST_CONVERTER,

@@ -20,10 +20,11 @@ from facepick.engines.swap import face_mask
 from facepick.engines.swap.light import basis, fit_light, gain
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.source import SourceFace
-from facepick.engines.swap.surface import Texture, spread, texture_from, texture_surface
-from facepick.engines.swap.topology import VERTICES, Topology, extended, topology, vertex_normals
 from facepick.errors import UserInputError
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import FACE_OVAL, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
+from facepick.faces.mesh_surface import Texture, spread, texture_from, texture_surface
+from facepick.faces.mesh_topology import VERTICES, Topology, extended, topology, vertex_normals
 
 __all__ = ["Portrait"]
 
@@ -146,9 +147,9 @@ def _own(side: int) -> FloatArray:
     height = float(np.ptp(flat[[10, 152], 1]))
     area = masks.Area(0, 0, side, side)
     shapes = []
-    for lids in (masks.RIGHT_EYE, masks.LEFT_EYE):
+    for lids in (RIGHT_EYE, LEFT_EYE):
         shapes.append((flat[list(lids)], _LID_EDGE))
-    for ring in (masks.RIGHT_BROW, masks.LEFT_BROW):
+    for ring in (RIGHT_BROW, LEFT_BROW):
         # The ring runs along the upper edge from the tail and back along the lower one; it stays
         # wide at the tail, where a brow runs out into a point.
         upper, lower = flat[list(ring[:5])], flat[list(ring[:4:-1])]
@@ -221,8 +222,8 @@ def _near(rings: Sequence[tuple[int, ...]], reach: float) -> npt.NDArray[np.floa
 
 @cache
 def _brow_zone() -> npt.NDArray[np.float64]:
-    brows = _near((masks.RIGHT_BROW, masks.LEFT_BROW), 0.06)
-    return np.maximum(brows, _near((masks.RIGHT_EYE, masks.LEFT_EYE), 0.12))
+    brows = _near((RIGHT_BROW, LEFT_BROW), 0.06)
+    return np.maximum(brows, _near((RIGHT_EYE, LEFT_EYE), 0.12))
 
 
 @cache
@@ -230,9 +231,9 @@ def _feature_zone() -> npt.NDArray[np.float64]:
     """(`VERTICES`,) 1 where features and their shades lie: from the brows down to the chin, as wide
     as the eyes (their outer corners are at 0.71) and narrower towards the chin."""
     x, y = np.abs(topology().shape[:, 0]), topology().shape[:, 1]
-    brows = list(masks.RIGHT_BROW + masks.LEFT_BROW)
+    brows = list(RIGHT_BROW + LEFT_BROW)
     mouth, chin = float(y[[61, 291]].mean()), float(y[152])
-    width = np.where(y < y[list(masks.RIGHT_EYE)].max(), 0.85, 0.72)
+    width = np.where(y < y[list(RIGHT_EYE)].max(), 0.85, 0.72)
     width = width * (1 - 0.5 * np.clip((y - mouth) / (chin - mouth), 0, 1))
     zone = _brow_zone().copy()
     middle = (x < width) & (y > y[brows].min()) & (y < chin - 0.15)
@@ -247,5 +248,5 @@ def _beard_zone() -> npt.NDArray[np.float64]:
     nose = float(shape[2, 1])
     zone = np.zeros(VERTICES)
     zone[:468] = shape[:, 1] > nose
-    zone[468:] = shape[list(masks.FACE_OVAL), 1] > nose
+    zone[468:] = shape[list(FACE_OVAL), 1] > nose
     return zone

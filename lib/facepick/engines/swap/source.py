@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from facepick.compositing import masks
 from facepick.compositing.patch import BgrImage
 from facepick.compositing.pictures import load_picture
-from facepick.engines.swap.topology import pose_of
 from facepick.errors import NoFacesFound, UserInputError
 from facepick.faces.alignment import align
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
+from facepick.faces.mesh_topology import pose_of
 from facepick.faces.quality import eye_openness, sharpness
 from facepick.models.store import ModelStore
 from facepick.people.person import Scan
@@ -424,8 +424,8 @@ def best_photos(
 
 def _brow_height(mesh: FloatArray) -> float:
     """From the eyes up to the brows, in eye distances."""
-    eyes = [mesh[list(ring), :2].mean(axis=0) for ring in (masks.RIGHT_EYE, masks.LEFT_EYE)]
-    brows = mesh[list(masks.RIGHT_BROW + masks.LEFT_BROW), :2].mean(axis=0)
+    eyes = [mesh[list(ring), :2].mean(axis=0) for ring in (RIGHT_EYE, LEFT_EYE)]
+    brows = mesh[list(RIGHT_BROW + LEFT_BROW), :2].mean(axis=0)
     apart = max(float(np.linalg.norm(eyes[0] - eyes[1])), 1e-6)
     return float(np.linalg.norm(brows - (eyes[0] + eyes[1]) / 2)) / apart
 

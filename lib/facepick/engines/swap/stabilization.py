@@ -14,10 +14,10 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing import masks
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.swap.topology import topology
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
+from facepick.faces.mesh_topology import topology
 
 __all__ = ["MeshSteadier"]
 
@@ -34,7 +34,7 @@ _MAX_DISAGREEMENT = 0.04
 def _shares() -> npt.NDArray[np.float64]:
     """(468, 1) share of the network's place for every point."""
     shape = topology().shape
-    moving = np.array([*masks.LIPS_INNER, *masks.LIPS_OUTER, *masks.RIGHT_EYE, *masks.LEFT_EYE])
+    moving = np.array([*LIPS_INNER, *LIPS_OUTER, *RIGHT_EYE, *LEFT_EYE])
     gaps = shape[:, None, :2] - shape[None, moving, :2]
     near = np.sqrt((gaps**2).sum(axis=2)).min(axis=1)
     # From the full share on the lips to the skin's within 0.15 eye distances.

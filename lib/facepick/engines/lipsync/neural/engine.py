@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from facepick.compositing.masks import FACE_OVAL, Area, polygon
+from facepick.compositing.masks import Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.lipsync import mouth_blend
@@ -28,6 +28,7 @@ from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, open_restorer
 from facepick.errors import EngineError, MissingModelError, ModelMismatchError, UserInputError
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import FACE_OVAL
 from facepick.models import catalog
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.swap.topology import Topology, vertex_normals
 from facepick.faces.detection import FloatArray
+from facepick.faces.mesh_topology import Topology, vertex_normals
 
 __all__ = ["TEXTURE_SIDE", "Surface", "Texture", "spread", "texture_from", "texture_surface"]
 

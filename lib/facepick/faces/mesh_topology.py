@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing.masks import FACE_OVAL
 from facepick.faces.detection import FloatArray
+from facepick.faces.landmarks468 import FACE_OVAL
 
 __all__ = [
     "RING_JAW",
