@@ -1,4 +1,4 @@
-"""Pictures pulled over the face mesh: into a texture, and from a texture into a frame."""
+"""Surface of the face mesh: pictures pulled into a texture, and from a texture into a frame."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Surface:
         return cls(canvas.astype(np.int32), xy, triangles)
 
     def interpolate(self, values: npt.NDArray[np.float64]) -> list[FloatArray]:
-        """Values (n, k) at the corners as k planes (h, w), linear on each triangle."""
+        """Interpolate values (n, k) at the corners to k planes (h, w), linear on each triangle."""
         corners = np.concatenate(
             [self.vertices[self.triangles], np.ones((*self.triangles.shape, 1))], axis=2
         )
@@ -91,13 +91,13 @@ class Surface:
 
 @lru_cache(maxsize=4)
 def texture_surface(topology: Topology, side: int = TEXTURE_SIDE) -> Surface:
-    """The mesh laid out flat."""
+    """Lay the mesh out flat."""
     uv = np.concatenate([topology.uv * side, np.zeros((len(topology.uv), 1), np.float32)], axis=1)
     return Surface.draw(uv.astype(np.float32), topology, (side, side))
 
 
 def pull(image: FloatArray, vertices: FloatArray, topology: Topology, side: int) -> FloatArray:
-    """The picture as seen through the texture's eyes: (side, side, c) float32.
+    """Pull the picture into the texture: (side, side, c) float32.
 
     Args:
         image: (h, w, c) float32.
@@ -123,7 +123,7 @@ def pull(image: FloatArray, vertices: FloatArray, topology: Topology, side: int)
 
 
 def _texels_per_pixel(vertices: FloatArray, topology: Topology, side: int) -> float:
-    """How many texels lie along one pixel, at the middle of the triangles."""
+    """Measure how many texels lie along one pixel, at the middle of the triangles."""
 
     def areas(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         a, b, c = (points[topology.triangles[:, i]] for i in range(3))
@@ -165,7 +165,7 @@ class Texture:
         return cls(tuple(levels), weight)
 
     def onto(self, surface: Surface, vertices: FloatArray, topology: Topology) -> FloatArray:
-        """The face in the pose of `surface`, (h, w, c) float32, as sharp as pixels allow."""
+        """Draw the face in the pose of `surface`, (h, w, c) float32, as sharp as pixels allow."""
         import cv2
 
         side = self.levels[0].shape[0]
@@ -195,7 +195,7 @@ class Texture:
 def texture_from(
     image: FloatArray, vertices: FloatArray, topology: Topology
 ) -> tuple[FloatArray, FloatArray]:
-    """One photo's texture and how well each texel is seen.
+    """Make one photo's texture, and tell how well each texel is seen.
 
     Args:
         image: (h, w, c) float32.

@@ -1,4 +1,4 @@
-"""The surface of the face mesh: triangles, texture coordinates, and a ring around the oval.
+"""Topology of the face mesh: triangles, texture coordinates, and a ring around the oval.
 
 The data come from ``tools/make_mesh_topology.py``.
 """
@@ -42,7 +42,7 @@ _DATA = Path(__file__).parent / "data" / "mesh_topology.npz"
 
 @dataclass(frozen=True, eq=False)
 class Topology:
-    """The surface.
+    """Triangles and texture coordinates of the surface.
 
     Attributes:
         shape: (468, 3) float32, mean head, eye distance 1, x right, y down, z away.
@@ -61,7 +61,7 @@ class Topology:
 
 @cache
 def topology() -> Topology:
-    """The surface that comes with facepick."""
+    """Load the surface that comes with facepick."""
     with np.load(_DATA, allow_pickle=False) as data:
         return Topology(
             shape=np.asarray(data["shape"], np.float32),
@@ -71,7 +71,7 @@ def topology() -> Topology:
 
 
 def ring_reach(*, top: float = RING_TOP, side: float = RING_SIDE) -> npt.NDArray[np.float64]:
-    """How far each point of the ring lies outside the oval, (36,)."""
+    """Measure how far each point of the ring lies outside the oval, (36,)."""
     steps = np.arange(len(FACE_OVAL))
     # 0 at the top of the oval, pi at the chin.
     angle = np.minimum(steps, len(FACE_OVAL) - steps) * (2 * math.pi / len(FACE_OVAL))
@@ -81,7 +81,7 @@ def ring_reach(*, top: float = RING_TOP, side: float = RING_SIDE) -> npt.NDArray
 
 
 def extended(mesh: npt.ArrayLike, *, top: float = RING_TOP, side: float = RING_SIDE) -> FloatArray:
-    """The mesh (468, 3) with the ring around its oval, (`VERTICES`, 3)."""
+    """Extend the mesh (468, 3) by the ring around its oval, (`VERTICES`, 3)."""
     points = np.asarray(mesh, np.float64)
     oval = points[list(FACE_OVAL)]
     center = oval.mean(axis=0)
@@ -94,7 +94,7 @@ def extended(mesh: npt.ArrayLike, *, top: float = RING_TOP, side: float = RING_S
 
 
 def vertex_normals(vertices: FloatArray, triangles: npt.NDArray[np.int64]) -> FloatArray:
-    """Unit normals (n, 3) that point out of the face (towards the camera z is negative)."""
+    """Compute unit normals (n, 3) out of the face (towards the camera z is negative)."""
     a, b, c = (vertices[triangles[:, i]].astype(np.float64) for i in range(3))
     # Clockwise on the screen with y down: the cross product points away from the camera.
     faces = -np.cross(b - a, c - a)
@@ -119,7 +119,8 @@ _RIGID = (10, 67, 297, 109, 338, 127, 356, 234, 454, 168, 6, 197, 195, 5, 133, 3
 
 
 def pose_of(mesh: FloatArray) -> HeadPose:
-    """Rotation that brings the mean head onto the mesh (Kabsch), points of little motion only."""
+    """Fit the rotation that brings the mean head onto the mesh (Kabsch), by points of little
+    motion."""
     target = np.asarray(mesh, np.float64)[list(_RIGID)]
     mean = topology().shape.astype(np.float64)[list(_RIGID)]
     target, mean = target - target.mean(axis=0), mean - mean.mean(axis=0)

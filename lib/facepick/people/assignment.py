@@ -9,7 +9,7 @@ __all__ = ["assign"]
 
 
 def assign(cost: npt.NDArray[np.float64], *, limit: float) -> list[tuple[int, int]]:
-    """Pairs (row, column) of the cheapest one-to-one assignment.
+    """Find the pairs (row, column) of the cheapest one-to-one assignment.
 
     The Hungarian method (Kuhn 1955, Munkres 1957) by shortest augmenting paths with potentials;
     n is the number of faces in a picture, so its n^3 steps cost nothing.
@@ -35,7 +35,7 @@ def assign(cost: npt.NDArray[np.float64], *, limit: float) -> list[tuple[int, in
 
 
 def _square(cost: npt.NDArray[np.float64]) -> list[int]:
-    """Column of every row in the cheapest perfect matching of a square table."""
+    """Find the column of every row in the cheapest perfect matching of a square table."""
     n = len(cost)
     row_potential, column_potential = np.zeros(n + 1), np.zeros(n + 1)
     row_of = np.zeros(n + 1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Groups tracks into people.
+"""Grouping of tracks into people.
 
 Constrained agglomerative clustering with average linkage over all pairs of exemplars: a single
 pair of look-alike pictures moves the mean of many pairs little, so one wrong link cannot merge
@@ -32,7 +32,7 @@ __all__ = ["ClusterOptions", "Group", "group_tracks", "split_changed"]
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """When two groups are one person.
+    """Limits that decide when two groups are one person.
 
     Attributes:
         link: mean cosine of all pairs of exemplars from which two groups are joined.  Tracks of
@@ -94,7 +94,7 @@ class ClusterOptions:
         rate: float = 25.0,
         picture_side: float = 0.0,
     ) -> ClusterOptions:
-        """The options for a model.
+        """Return the options for a model.
 
         A video holds many pairs of tracks, and joining two people is worse than finding one
         twice, so that the threshold lies 0.03 above that for a single pair; `strictness` in
@@ -135,14 +135,14 @@ class Group:
     THUMBNAILS = 5
 
     def exemplars(self, evidence: Sequence[TrackEvidence]) -> FloatArray:
-        """(k, d) embeddings of the best faces, best first."""
+        """Collect (k, d) embeddings of the best faces, best first."""
         rows = np.concatenate([evidence[i].embeddings for i in self.members])
         value = np.concatenate([evidence[i].value for i in self.members])
         best = np.argsort(-value, kind="stable")[: self.EXEMPLARS]
         return np.asarray(rows[best], np.float32)
 
     def thumbnails(self, evidence: Sequence[TrackEvidence]) -> list[bytes]:
-        """3 to 5 pictures, the best of each track before the second of any."""
+        """Choose 3 to 5 pictures, the best of each track before the second of any."""
         ranked = [
             (rank, -thumbnail.value, thumbnail.frame, thumbnail.jpeg)
             for i in self.members
@@ -161,7 +161,7 @@ def group_tracks(
     *,
     damaged: Container[int] = (),
 ) -> list[Group]:
-    """People, sure and unsure.
+    """Group tracks into people, sure and unsure.
 
     Args:
         tracks: of the whole video.
@@ -185,7 +185,7 @@ def group_tracks(
     ]
 
     def followed(a: list[int], b: list[int]) -> float:
-        """Affinity; of who was never seen well only where place and time speak, too."""
+        """Compute the affinity; of who was never seen well only where place and time speak, too."""
         well = not clear.isdisjoint(a) and not clear.isdisjoint(b)
         return affinity.of(a, b) if well or affinity.share(a, b) >= 0.5 else float("-inf")
 
@@ -231,7 +231,7 @@ def group_tracks(
 
 
 class _Affinity:
-    """How much two groups of tracks look like one person.
+    """Likeness of two groups of tracks as one person.
 
     Of all pairs of exemplars, one from each, the most alike quarter: a head seen from the side
     and from the front agrees little with itself, so that the pairs of like views tell.  (Of
@@ -285,14 +285,14 @@ class _Affinity:
                         self.apart[i, j] = self.apart[j, i] = shared
 
     def cosine(self, a: Sequence[int], b: Sequence[int]) -> float:
-        """Mean cosine over all pairs of exemplars, weighted by their quality."""
+        """Compute the mean cosine over all pairs of exemplars, weighted by their quality."""
         left = np.sum([self._sums[i] for i in a], axis=0)
         right = np.sum([self._sums[i] for i in b], axis=0)
         weight = sum(self._totals[i] for i in a) * sum(self._totals[i] for i in b)
         return float(left @ right) / weight
 
     def likeness(self, a: Sequence[int], b: Sequence[int], *, least: float = -1.0) -> float:
-        """How alike the faces of two groups are: a cosine.
+        """Compare the faces of two groups: a cosine.
 
         Args:
             least: below it, a value that is no less than the true one may be given.
@@ -304,13 +304,13 @@ class _Affinity:
         return min(limit, float(pairs[-(-3 * len(pairs) // 4) - 1 :].mean()))
 
     def of(self, a: Sequence[int], b: Sequence[int]) -> float:
-        """Affinity of two groups; minus infinity when they share a frame."""
+        """Compute the affinity of two groups; minus infinity when they share a frame."""
         if self.apart[np.ix_(a, b)].any():
             return float("-inf")
         return self.faces(a, b)
 
     def faces(self, a: Sequence[int], b: Sequence[int]) -> float:
-        """Affinity of two groups, whether or not they share a frame."""
+        """Compute the affinity of two groups, sharing a frame or not."""
         # Views of quality 0.5 and better count as good ones.
         worse = min(max(self._best[i] for i in a), max(self._best[i] for i in b))
         penalty = self._poor_penalty * max(0.0, 1.0 - worse / 0.5)
@@ -321,7 +321,8 @@ class _Affinity:
         return self.likeness(a, b, least=-other) + other
 
     def share(self, a: Sequence[int], b: Sequence[int]) -> float:
-        """How much place and time speak for one person, in [0, 1]: the mean over all pairs."""
+        """Compute how far place and time speak for one person, in [0, 1]: the mean over all
+        pairs."""
         left, right = (np.array([self._totals[i] for i in g]) for g in (a, b))
         speaks = left @ self._comes_back[np.ix_(a, b)] @ right
         return float(speaks) / float(left.sum() * right.sum())
@@ -334,7 +335,7 @@ class _Affinity:
         return rows[np.argsort(-value, kind="stable")[: self.MOST]]
 
     def _strange(self, a: Sequence[int], b: Sequence[int]) -> float:
-        """What hair of other colours says against one person in two shots.
+        """Weigh hair of other colours as evidence against one person in two shots.
 
         Light changes with the shot, so that it is little; like colours there say nothing.
         """
@@ -471,7 +472,7 @@ def _may_be(
     affinity: _Affinity,
     options: ClusterOptions,
 ) -> tuple[tuple[int, float], ...]:
-    """Whom a group may be: at most three people, likeliest first.
+    """List whom a group may be: at most three people, likeliest first.
 
     The score rises from 0.25 at `ClusterOptions.near` to 0.5 at the threshold for joining: of
     groups that agree so much about a quarter and a half are one person.
@@ -491,7 +492,7 @@ def _of_the_crowd(
     evidence: Sequence[TrackEvidence],
     options: ClusterOptions,
 ) -> bool:
-    """Whether somebody is only seen for a glimpse, for a few blurred frames, or small."""
+    """Tell whether somebody is seen only for a glimpse, for a few blurred frames, or small."""
     frames = sum(len(tracks[i]) for i in members)
     if frames < options.glimpse_seconds * options.rate:
         return True
@@ -508,7 +509,7 @@ def _alive(
     evidence: Sequence[TrackEvidence],
     options: ClusterOptions,
 ) -> list[list[int]]:
-    """A person's tracks, those apart that show one and the same photograph of him.
+    """Drop those of a person's tracks that show one and the same photograph of him.
 
     A listener holds still, too, but no two looks at him are one picture: exemplars of one
     photograph agree by 0.9 and more, those of one person in two shots by 0.6 to 0.85.
@@ -536,7 +537,7 @@ def _is_picture(
     evidence: Sequence[TrackEvidence],
     options: ClusterOptions,
 ) -> bool:
-    """Whether a person is only ever seen as a photograph: rigid, for long enough to tell."""
+    """Tell whether a person is only ever seen as a photograph: rigid, for long enough to tell."""
     measured = [
         (value, len(tracks[i])) for i in members if (value := evidence[i].stillness) is not None
     ]
@@ -555,7 +556,7 @@ def _confidence(
     affinity: _Affinity,
     options: ClusterOptions,
 ) -> float:
-    """How sure it is that these tracks, and no others, are one person.
+    """Estimate how sure it is that these tracks, and no others, are one person.
 
     The tracks' own confidence, times two doubts: the least that a track agrees with the rest,
     and the most that another person does who could be the same, both against the threshold.
@@ -582,7 +583,7 @@ def split_changed(
     link: float,
     patches: Mapping[int, npt.NDArray[np.uint8]],
 ) -> list[tuple[FaceTrack, TrackEvidence]]:
-    """A track in pieces, where its faces before and after some frame are of two people.
+    """Split a track where its faces before and after some frame are of two people.
 
     When one face passes before another, or one picture dissolves into the next, the tracker may
     go over to the other person.  The exemplars of the two stretches then agree among themselves
@@ -626,7 +627,8 @@ def _from_first_to_last(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def _jump(low: int, high: int, patches: Mapping[int, npt.NDArray[np.uint8]]) -> int | None:
-    """The frame, ``low < frame <= high``, in which the pixels change at once, if there is one."""
+    """Find the frame, ``low < frame <= high``, in which the pixels change at once, if there is
+    one."""
     seen = [f for f in sorted(patches) if low <= f <= high]
     steps = [(patch_correlation(patches[a], patches[b]), b) for a, b in pairwise(seen)]
     weakest, frame = min(steps, default=(1.0, high))
@@ -634,7 +636,7 @@ def _jump(low: int, high: int, patches: Mapping[int, npt.NDArray[np.uint8]]) -> 
 
 
 def _handover(low: int, high: int, patches: Mapping[int, npt.NDArray[np.uint8]]) -> int:
-    """The first frame, ``low < frame <= high``, that is more like `high` than like `low`."""
+    """Find the first frame, ``low < frame <= high``, that is more like `high` than like `low`."""
     seen = sorted(f for f in patches if low <= f <= high)
     likes = [
         patch_correlation(patches[f], patches[low]) - patch_correlation(patches[f], patches[high])

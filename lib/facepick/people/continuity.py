@@ -1,4 +1,4 @@
-"""How much speaks for one person in two tracks of one shot, apart from the face itself.
+"""Evidence for one person in two tracks of one shot, apart from the face itself.
 
 Somebody who is hidden for a moment, turns away or is blurred is lost, and found again as another
 track: about where he was lost, about as large, in the same clothes, while he was nowhere else.
@@ -36,7 +36,8 @@ _UNLIKE, _ALIKE = 0.6, 0.82
 def continuity(
     tracks: Sequence[FaceTrack], evidence: Sequence[TrackEvidence], *, rate: float
 ) -> npt.NDArray[np.float64]:
-    """(n, n) symmetric, in [0, 1]: how much place, size, time and colours speak for one person.
+    """Compute how far place, size, time and colours speak for one person: (n, n) symmetric, in
+    [0, 1].
 
     0 where two tracks are in different shots, or share a frame.
 
@@ -83,7 +84,7 @@ def _place(
 
 
 def _taken(before: FaceTrack, after: FaceTrack, everybody: Sequence[FaceTrack]) -> bool:
-    """Whether somebody else was seen where one was lost, until the other was found."""
+    """Tell whether somebody else was seen where one was lost, until the other was found."""
     place = Box(*map(float, before.boxes[-1]))
     for track in everybody:
         if track is before or track is after:

@@ -1,4 +1,4 @@
-"""What a user corrects: merge, split, move, rename, ignore, include.
+"""Corrections by the user: merge, split, move, rename, ignore, include.
 
 An edit names people and tracks by their ids in the scan that the user sees.  What is stored of
 it, a correction, is stored apart from the scan, and says which faces it is about by where and when
@@ -62,7 +62,7 @@ _MAX_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a track is, so that it is found again in another scan of the same video.
+    """Place of a track, by which it is found again in another scan of the same video.
 
     Attributes:
         start, stop: its frames, half-open.
@@ -82,8 +82,11 @@ class Mark:
         return cls(track.start, track.stop, at)
 
     def fits(self, track: FaceTrack) -> float:
-        """How well a track is the marked one, in [0, 1]: mean overlap of the boxes where both
-        are, times the share of the shorter one that they share."""
+        """Measure how well a track is the marked one, in [0, 1].
+
+        The mean overlap of the boxes where both are, times the share of the shorter one that they
+        share.
+        """
         shared = min(self.stop, track.stop) - max(self.start, track.start)
         if shared <= 0:
             return 0.0
@@ -103,7 +106,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """These are one person; the first keeps id and name.
+    """Statement that these are one person; the first keeps id and name.
 
     Where they share frames the face that was seen less well is cut off, and is nobody's.
     """
@@ -113,7 +116,7 @@ class Merge:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """These appearances (track ids) are somebody else than the rest of `person`."""
+    """Statement that these appearances (track ids) are somebody else than the rest of `person`."""
 
     person: str
     tracks: tuple[str, ...]
@@ -121,7 +124,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """These appearances, of whomever or of nobody, are `to`."""
+    """Statement that these appearances, of whomever or of nobody, are `to`."""
 
     tracks: tuple[str, ...]
     to: str
@@ -129,7 +132,7 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True)
 class Rename:
-    """Call a person something; None or an empty name takes the name away."""
+    """New name of a person; None or an empty name takes the name away."""
 
     person: str
     name: str | None
@@ -137,7 +140,7 @@ class Rename:
 
 @dataclass(frozen=True, kw_only=True)
 class Ignore:
-    """Leave a person out of the gallery, or show them again."""
+    """Wish to leave a person out of the gallery, or to show them again."""
 
     person: str
     ignored: bool = True
@@ -145,7 +148,7 @@ class Ignore:
 
 @dataclass(frozen=True, kw_only=True)
 class Include:
-    """An unsure person is one after all, or a sure one is not."""
+    """Statement that an unsure person is one after all, or that a sure one is not."""
 
     person: str
     unsure: bool = False
@@ -172,7 +175,7 @@ class Correction:
 
 
 def load_edits(cache: Path, content_hash: str) -> tuple[Correction, ...]:
-    """The corrections of a video, oldest first; none when there are none that can be read.
+    """Load the corrections of a video, oldest first; none when none can be read.
 
     What cannot be read stays where it is: `edits_problem` says so, and whoever stores the next
     correction sets it aside.
@@ -187,7 +190,7 @@ def load_edits(cache: Path, content_hash: str) -> tuple[Correction, ...]:
 
 
 def edits_problem(cache: Path, content_hash: str) -> Notice | None:
-    """Why the corrections of a video are not applied; None when they are."""
+    """Say why the corrections of a video are not applied; None when they are."""
     try:
         _load(cache, content_hash)
     except FileNotFoundError:
@@ -396,7 +399,7 @@ def _path(cache: Path, content_hash: str) -> Path:
 
 
 def _alone(cache: Path, content_hash: str) -> AbstractContextManager[None]:
-    """Nobody else may read the list, add to it and write it back meanwhile."""
+    """Keep all others from reading the list, adding to it and writing it back meanwhile."""
     path = _path(cache, content_hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     return locked(path.with_name(f".{path.name}.lock"))
@@ -413,7 +416,7 @@ def _store(cache: Path, content_hash: str, edits: Sequence[Correction]) -> None:
 
 
 def apply_edits(scan: Scan, edits: Sequence[Correction]) -> Scan:
-    """The scan with every correction, in order.
+    """Apply every correction to the scan, in order.
 
     What a correction is about and cannot be found again is passed over.  People keep their ids
     as long as they exist; somebody split off gets the next free one, so that ids a user has
@@ -428,7 +431,7 @@ def apply_edits(scan: Scan, edits: Sequence[Correction]) -> Scan:
 
 
 def _near(people: list[Person]) -> list[Person]:
-    """With nobody in `may_be` who is not there or unsure, and nothing there of who is sure."""
+    """Clean `may_be` of people who are gone or unsure, and empty it for sure people."""
     sure = {p.id for p in people if not p.unsure}
     return [
         replace(
@@ -441,7 +444,7 @@ def _near(people: list[Person]) -> list[Person]:
 
 
 def _renamed(person: Person, merged: Sequence[str]) -> Person:
-    """With the first of the merged ids for the others in `may_be`."""
+    """Put the first of the merged ids for the others in `may_be`."""
     scores: dict[str, float] = {}
     for key, score in person.may_be:
         name = merged[0] if key in merged else key
@@ -509,14 +512,14 @@ def _applied(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan, 
 
 
 def _thumbnails_of(scan: Scan, tracks: set[str]) -> tuple[str, ...]:
-    """The picture that the scan keeps of each track, of the longest ones."""
+    """Pick the pictures that the scan keeps of the longest tracks."""
     chosen = sorted((t for t in scan.tracks if t.id in tracks), key=lambda t: (-len(t), t.start))
     names = [f"{t.id}.jpg" for t in chosen]
     return tuple(name for name in names if (Path(scan.folder) / name).is_file())[:5]
 
 
 def _owner(scan: Scan, people: Sequence[Person], marks: Sequence[Mark]) -> Person | None:
-    """The person who holds most of what is marked, counted in frames."""
+    """Find the person who holds most of what is marked, counted in frames."""
     votes = {p.id: 0.0 for p in people}
     holder = {t: p.id for p in people for t in p.track_ids}
     for mark in marks:
@@ -530,7 +533,7 @@ def _owner(scan: Scan, people: Sequence[Person], marks: Sequence[Mark]) -> Perso
 
 
 def _counted(scan: Scan, person: Person) -> Person:
-    """With frames, time and track order as the tracks now are."""
+    """Recount frames, time and track order as the tracks now are."""
     tracks = [t for t in scan.tracks if t.id in set(person.track_ids)]
     frames = np.unique(np.concatenate([t.frames for t in tracks]))
     shown = np.append(np.diff(scan.pts), scan.duration_pts)
@@ -548,13 +551,13 @@ def _marks(scan: Scan, person: Person) -> tuple[Mark, ...]:
 
 
 def _frames_of(scan: Scan, person: Person) -> npt.NDArray[np.int32]:
-    """The frames with a person, rising."""
+    """List the frames with a person, rising."""
     tracks = [t.frames for t in scan.tracks if t.id in set(person.track_ids)]
     return np.asarray(np.unique(np.concatenate(tracks)), np.int32)
 
 
 def _in_one_place(scan: Scan, person: Person) -> tuple[Scan, Person]:
-    """A person with one face a frame: of two tracks that share frames the weaker loses them.
+    """Leave a person one face a frame: of two tracks that share frames the weaker loses them.
 
     What is cut off becomes a track of nobody.  Where a face was seen is stronger than where its
     place is a guess, a higher score of the detector is stronger than a lower one.
@@ -584,7 +587,7 @@ def _in_one_place(scan: Scan, person: Person) -> tuple[Scan, Person]:
 
 
 def _seen(track: FaceTrack, rows: npt.NDArray[np.integer]) -> float:
-    """How well a face was seen in some rows of a track."""
+    """Measure how well a face was seen in some rows of a track."""
     return float(np.mean(np.where(track.origin[rows] == BRIDGED, 0.0, track.score[rows])))
 
 

@@ -1,4 +1,4 @@
-"""What a scan keeps of a track to tell who it is: a few good faces, not every frame."""
+"""Evidence of who a track is: a few good faces that a scan keeps, not every frame."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, eq=False)
 class TrackEvidence:
-    """What is known of who a track is.
+    """Faces, strengths and colours by which a track is told.
 
     Attributes:
         frames: (k,) int32, where the exemplars were taken, rising.
@@ -102,7 +102,7 @@ class TrackEvidence:
 
     @property
     def clear(self) -> bool:
-        """Whether somebody could be recognised by it, whatever way the head is turned.
+        """True when somebody could be recognised by it, whatever way the head is turned.
 
         Some exemplar is sharp and has 14 pixels between the eyes; or it is so large that the
         mesh network is certain of it even where darkness leaves no fine detail.  Either way
@@ -115,11 +115,11 @@ class TrackEvidence:
 
     @property
     def profile(self) -> bool:
-        """Whether no exemplar shows more than the side of the face."""
+        """True when no exemplar shows more than the side of the face."""
         return bool(np.all(self.off_frontal > 45.0))
 
     def part(self, start: int, stop: int) -> TrackEvidence:
-        """What of it was taken in frames ``start <= i < stop``."""
+        """Take the part from frames ``start <= i < stop``."""
         rows = (self.frames >= start) & (self.frames < stop)
         thumbnails = tuple(t for t in self.thumbnails if start <= t.frame < stop)
         mesh = self.mesh_score
@@ -143,7 +143,7 @@ class TrackEvidence:
 def track_confidence(
     score: FloatArray, origin: npt.NDArray[np.uint8], evidence: TrackEvidence
 ) -> float:
-    """How sure a track is a face, in [0, 1].
+    """Estimate how sure a track is a face, in [0, 1].
 
     The detector's mean score, times the share of frames in which the face was really seen
     (half counts for nothing lost), times what the mesh network says of its best picture.  The
@@ -206,7 +206,7 @@ class _Samples:
         return self._look
 
     def wants(self, seen: Observation, prior: float) -> bool:
-        """Whether an observation is worth cutting out; asked of each in rising order."""
+        """Tell whether an observation is worth cutting out; asked of each in rising order."""
         jumped = patch_correlation(self._last, seen.patch) < ShotTracker.CHANGED_PATCH
         self._last = seen.patch
         if jumped or patch_correlation(self._reference, seen.patch) < self.SAME_LOOK:
@@ -240,8 +240,11 @@ class _Samples:
 
 
 def _spread(samples: list[_Sample]) -> list[_Sample]:
-    """The best sample of every look; of the two halves, where all look alike, so that a track
-    which changes hands half-way shows both."""
+    """Choose the best sample of every look.
+
+    Of the two halves, where all look alike, so that a track which changes hands half-way shows
+    both.
+    """
     looks: dict[int, list[_Sample]] = {}
     for sample in samples:
         looks.setdefault(sample.look, []).append(sample)
@@ -255,7 +258,7 @@ def _spread(samples: list[_Sample]) -> list[_Sample]:
 def _embedded(
     embedder: FaceEmbedder, samples: list[_Sample]
 ) -> tuple[FloatArray, FloatArray | None]:
-    """Embeddings of the samples, and `TrackEvidence.strengths`."""
+    """Embed the samples, and compute `TrackEvidence.strengths`."""
     chips = np.stack([s.chip for s in samples])
     if not isinstance(embedder, MeasuringEmbedder):
         return embedder.embed(chips), None
@@ -266,7 +269,7 @@ def _embedded(
 
 
 class Collector:
-    """Cuts out good faces while the tracks of one shot grow.
+    """Collector of good faces while the tracks of one shot grow.
 
     Args:
         source: the frames that are held.
@@ -320,7 +323,7 @@ class Collector:
     def evidence(
         self, track: RawTrack, embedder: FaceEmbedder, mesher: FaceMesher
     ) -> TrackEvidence:
-        """What is kept of a finished track; its pictures are given up."""
+        """Return what is kept of a finished track; its pictures are given up."""
         held = self._samples.pop(track)
         span = range(track.first.frame, track.last.frame + 1)
         samples = [s for s in held.best if s.frame in span] or held.best
@@ -393,7 +396,7 @@ class Collector:
         return bytes(data)
 
     def _area(self, box: Box, *, grow: float) -> Box:
-        """The square (in square pixels) around a face with some margin, not clipped."""
+        """Compute the square (in square pixels) around a face with some margin, not clipped."""
         aspect = self._source.aspect
         side = max(box.width * aspect, box.height) * (1 + 2 * grow)
         cx, cy = box.center
@@ -403,7 +406,7 @@ class Collector:
     def _cut(
         self, seen: Observation, box: FloatArray, *, grow: float, side: int
     ) -> tuple[Bgr, Box]:
-        """A square of `side` pixels around a face; what lies outside repeats the border."""
+        """Cut out a square of `side` pixels around a face; what lies outside repeats the border."""
         import cv2
 
         area = self._area(Box(*map(float, box)), grow=grow)

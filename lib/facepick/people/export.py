@@ -12,7 +12,7 @@ FORMAT = "facepick-people/1"
 
 
 def people_json(scan: Scan) -> dict[str, Any]:
-    """What ``facepick people --json`` prints: plain JSON values only.
+    """Build what ``facepick people --json`` prints: plain JSON values only.
 
     Boxes are rows ``[frame, x0, y0, x1, y1]`` in display pixels, one for every frame in which
     the face is held to be visible.  A track of nobody has ``"person": null``; people that are

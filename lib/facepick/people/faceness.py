@@ -1,4 +1,4 @@
-"""Whether a track is a face at all, told by several weak witnesses together.
+"""Test of a track for being a face at all, by several weak witnesses together.
 
 Hands with a cup, the back of a head, a kettle: what a detector takes for a face now and then is
 one to nobody else.  None of the witnesses decides alone.  A quarter of the faces in movement -
@@ -28,7 +28,7 @@ _MOST = 1.5
 
 
 def face_evidence(track: FaceTrack, evidence: TrackEvidence) -> float:
-    """How much speaks for a face, from about -3 to 4.5; 0 when nothing speaks either way.
+    """Compute how much speaks for a face, from about -3 to 4.5; 0 when nothing speaks either way.
 
     The sum of three witnesses: the detector's median score where it saw the face, the length of
     the embedder's vectors, and the mesh network, which says little when it says no.

@@ -1,4 +1,4 @@
-"""Finds everyone in a video, in one streaming pass.
+"""Search for everyone in a video, in one streaming pass.
 
 decode -> a small picture -> shot cuts and the detector on sampled frames -> tracks -> a few of
 the best faces of each track, embedded -> people.  Only the last dozen frames are held, and of a
@@ -43,7 +43,7 @@ __all__ = ["ScanSettings", "content_hash", "find_people"]
 
 @dataclass(frozen=True, kw_only=True)
 class ScanSettings:
-    """How a video is searched for people."""
+    """Settings of the search for people."""
 
     accuracy: str = setting(
         "balanced",
@@ -97,7 +97,7 @@ _USUAL_RATE = Fraction(25)
 
 
 def content_hash(path: Path, *, cancel: CancelToken = never) -> str:
-    """The sha256 of a video's bytes, hex, by which scans and corrections are kept.
+    """Compute the sha256 of a video's bytes, hex, by which scans and corrections are kept.
 
     Raises:
         OSError: it cannot be read.
@@ -118,7 +118,7 @@ def find_people(
     embedder: FaceEmbedder | None = None,
     mesher: FaceMesher | None = None,
 ) -> Scan:
-    """Everyone in a video; a second call with the same settings reads the stored answer.
+    """Find everyone in a video; a second call with the same settings reads the stored answer.
 
     Args:
         path: the video.
@@ -242,7 +242,7 @@ class _Footage:
         return np.asarray(cv2.cvtColor(glance, cv2.COLOR_YCrCb2BGR), np.uint8)
 
     def _reduced(self, index: int) -> npt.NDArray[np.uint8]:
-        """A frame reduced for the detector, with square pixels."""
+        """Reduce a frame for the detector, with square pixels."""
         small, _ = self._pictures[index].small(self._long_side)
         if abs(self.aspect - 1.0) > 0.01:
             import cv2
@@ -266,7 +266,7 @@ class _Footage:
         return self._pictures[index]
 
     def small(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-        """The reduced frame and its (x, y) scale: display pixels x scale = its pixels."""
+        """Return the reduced frame and its (x, y) scale: display pixels x scale = its pixels."""
         small = self._small.get(index)
         if small is None:
             small = self._small[index] = self._reduced(index)
@@ -344,7 +344,7 @@ class _Footage:
 def _mapped(
     found: FaceBatch, scale: npt.NDArray[np.float64], offset: tuple[float, float]
 ) -> FaceBatch:
-    """Faces times `scale` (x, y), then moved by `offset`."""
+    """Scale faces by `scale` (x, y), then move them by `offset`."""
     shift = np.asarray(offset, np.float64)
     xyxy = found.xyxy.reshape(-1, 2, 2) * scale + shift
     landmarks = found.landmarks5 * scale + shift
@@ -474,7 +474,7 @@ class _Scanner:
         plain: dict[str, Any],
         folder: Path,
     ) -> tuple[Scan, dict[str, bytes]]:
-        """The scan and its thumbnails by file name."""
+        """Return the scan and its thumbnails by file name."""
         pieces = sorted(self._pieces, key=lambda p: (p[0].start, float(p[0].boxes[0][0])))
         evidence = [found for _, found in pieces]
         tracks = [

@@ -36,7 +36,7 @@ _MAX_ROWS = 60
 
 
 def draw_gallery(scan: Scan) -> Bgr:
-    """One row per person, sure ones first; the crowd is a number in the heading.
+    """Draw one row per person, sure ones first; the crowd is a number in the heading.
 
     Returns:
         (h, 1280, 3) uint8 BGR.
@@ -88,7 +88,7 @@ def draw_gallery(scan: Scan) -> Bgr:
 
 
 def write_gallery(scan: Scan, folder: Path, *, force: bool = False) -> tuple[Path, ...]:
-    """The picture as ``gallery.jpg`` and every thumbnail, into `folder`.
+    """Write the picture as ``gallery.jpg`` and every thumbnail, into `folder`.
 
     Args:
         force: overwrite files of these names that facepick did not write.
@@ -151,7 +151,7 @@ def _row(canvas: Bgr, scan: Scan, person: Person, top: int, color: tuple[int, in
 
 
 def _faces(scan: Scan, person: Person) -> Sequence[Bgr]:
-    """The person's thumbnails as squares; files that are gone or broken are left out."""
+    """Load the person's thumbnails as squares; files that are gone or broken are left out."""
     import cv2
 
     faces: list[Bgr] = []
@@ -184,7 +184,7 @@ def _may_be(person: Person) -> str:
 
 
 def _ascii(person: Person) -> str:
-    """The name where OpenCV's strokes can write it, and the id."""
+    """Return the name where OpenCV's strokes can write it, and the id."""
     if person.name and person.name.isascii():
         return f"{person.name}  {person.id}"
     return person.id

@@ -23,7 +23,7 @@ ByteImage = npt.NDArray[np.uint8]
 
 
 class HeldPicture:
-    """Reads like a `Picture`; one of more than `HELD_BYTES` is reduced.
+    """Frame that reads like a `Picture`; one of more than `HELD_BYTES` is reduced.
 
     What is reduced is enlarged again when it is read: coordinates stay those of the frame.  In 8K
     with 8 bits the sides become 0.57 of what they were, which costs no face that is large enough
@@ -43,12 +43,13 @@ class HeldPicture:
         self._picture = picture if self._scale == 1 else picture.resized(self._scale)
 
     def small(self, long_side: int) -> tuple[ByteImage, float]:
-        """As `Picture.small`.  A frame held in less than `long_side` is given as it is held."""
+        """Scale as `Picture.small`; a frame held in less than `long_side` is given as it is
+        held."""
         image, _ = self._picture.small(long_side)
         return image, max(image.shape[:2]) / max(self.width, self.height)
 
     def crop(self, x0: int, y0: int, x1: int, y1: int) -> ByteImage:
-        """As `Picture.crop`: (y1 - y0, x1 - x0, 3) uint8 BGR.
+        """Crop as `Picture.crop`: (y1 - y0, x1 - x0, 3) uint8 BGR.
 
         Raises:
             ValueError: the rectangle is empty or reaches outside the frame.

@@ -1,4 +1,4 @@
-"""Tells a printed or shown still portrait from a living face.
+"""Test for a printed or shown still portrait in place of a living face.
 
 A photograph may move - the camera pans, a card is carried - but it moves as one flat piece: after
 an affine registration nothing is left but noise.  A living face blinks, talks and turns, and so
@@ -22,7 +22,7 @@ takes that much time on screen to tell."""
 
 
 class StillnessProbe:
-    """Gathers a picture of a face every 0.4 s, a dozen in all, and compares them.
+    """Probe that gathers a picture of a face every 0.4 s, a dozen in all, and compares them.
 
     Args:
         rate: frames per second, roughly.
@@ -52,8 +52,10 @@ class StillnessProbe:
             self._frames, self._patches = self._frames[::2], self._patches[::2]
 
     def stillness(self) -> float | None:
-        """The largest difference between pictures after registration, as a share of the face's
-        own contrast; None when the track is too short to tell."""
+        """Measure the largest difference between pictures after registration.
+
+        As a share of the face's own contrast; None when the track is too short to tell.
+        """
         if len(self._frames) < 3:
             return None
         if self._frames[-1] - self._frames[0] < self.MIN_SECONDS * self._rate:

@@ -32,7 +32,7 @@ class Looks:
 
 
 def look_at(image: npt.NDArray[np.uint8], scale: npt.NDArray[np.float64], box: Box) -> Looks:
-    """The colours around a face.
+    """Collect the colours around a face.
 
     Args:
         image: (h, w, 3) uint8 BGR.
@@ -47,13 +47,13 @@ def look_at(image: npt.NDArray[np.uint8], scale: npt.NDArray[np.float64], box: B
 
 
 def mean_look(looks: Sequence[FloatArray | None]) -> FloatArray | None:
-    """The mean histogram of those that are there."""
+    """Average the histograms that are there."""
     there = [look for look in looks if look is not None]
     return np.asarray(np.mean(there, axis=0), np.float32) if there else None
 
 
 def alike(a: FloatArray | None, b: FloatArray | None) -> float | None:
-    """How alike two histograms are, in [0, 1]; None where one is missing."""
+    """Compare two histograms, in [0, 1]; None where one is missing."""
     if a is None or b is None:
         return None
     return float(np.sum(np.sqrt(a * b)))

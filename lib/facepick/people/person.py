@@ -111,14 +111,18 @@ class Scan:
         return len(self.pts)
 
     def track(self, track_id: str) -> FaceTrack:
-        """Raises: KeyError."""
+        """Find a track by its id.
+
+        Raises:
+            KeyError.
+        """
         for item in self.tracks:
             if item.id == track_id:
                 return item
         raise KeyError(track_id)
 
     def person(self, key: str) -> Person:
-        """The person with this id (``P1``, any case) or this exact name.
+        """Find the person with this id (``P1``, any case) or this exact name.
 
         Raises:
             SelectionError: nobody, or several people, are called that.
@@ -139,6 +143,6 @@ class Scan:
         )
 
     def tracks_of(self, person_id: str) -> tuple[FaceTrack, ...]:
-        """The tracks of one person, in time order."""
+        """List the tracks of one person, in time order."""
         wanted = set(self.person(person_id).track_ids)
         return tuple(t for t in self.tracks if t.id in wanted)

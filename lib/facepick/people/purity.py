@@ -1,4 +1,4 @@
-"""Keeps a track to one face: what slid onto somebody else, or onto nothing, is cut off."""
+"""Purity of tracks: what slid onto somebody else, or onto nothing, is cut off."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TAIL_SCORE, _REST_SCORE, _TAIL_STRENGTH = 0.6, 0.75, 0.9
 
 
 def kept_to_one_face(pieces: Sequence[Piece], *, rate: float) -> list[Piece]:
-    """The tracks of one shot in pieces that each follow one face.
+    """Cut the tracks of one shot into pieces that each follow one face.
 
     * Where two tracks follow one face for longer than two people need to pass, it is the longer
       track's; the other one loses these frames, and the guesses that lead there.
@@ -47,7 +47,7 @@ def kept_to_one_face(pieces: Sequence[Piece], *, rate: float) -> list[Piece]:
 
 
 def _follows(track: FaceTrack, others: Sequence[FaceTrack], passing: int) -> _Rows:
-    """The rows in which a track follows a face that is another's."""
+    """Find the rows in which a track follows a face that is another's."""
     same = np.zeros(len(track), bool)
     for other in others:
         _, mine, theirs = np.intersect1d(track.frames, other.frames, return_indices=True)
@@ -86,7 +86,8 @@ def _without_tails(piece: Piece, least: int) -> list[Piece]:
 
 
 def _parts(track: FaceTrack, evidence: TrackEvidence, rows: _Rows) -> list[Piece]:
-    """The chosen rows as one piece for each stretch without a gap; all rows as they were."""
+    """Cut the chosen rows into one piece for each stretch without a gap; all rows stay as they
+    were."""
     if rows.all():
         return [(track, evidence)]
     pieces = []
@@ -101,6 +102,6 @@ def _parts(track: FaceTrack, evidence: TrackEvidence, rows: _Rows) -> list[Piece
 
 
 def _stretches(rows: _Rows) -> list[tuple[int, int]]:
-    """Runs of true values, half-open."""
+    """Find runs of true values, half-open."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], rows, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,4 +1,4 @@
-"""Which people an assignment is about; unsure means untouched."""
+"""Selection of people for an assignment; unsure means untouched."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Selection:
             raise SelectionError(f"A person is named twice: {', '.join(self.people)}.")
 
     def resolve(self, scan: Scan) -> tuple[Person, ...]:
-        """The identities in the order they are named.
+        """Find the people, in the order in which they are named.
 
         Raises:
             SelectionError: unknown, ambiguous, named twice under two names, or unsure.

@@ -38,7 +38,7 @@ _TRACK_ARRAYS = ("frames", "boxes", "landmarks5", "score", "origin")
 
 
 def scan_folder(cache: Path, content_hash: str, settings: Mapping[str, Any]) -> Path:
-    """Where the scan of this content with these settings lies."""
+    """Name the folder for the scan of this content with these settings."""
     text = json.dumps({"version": VERSION, **settings}, sort_keys=True)
     short = hashlib.sha256(text.encode()).hexdigest()[:8]
     return Path(cache) / f"{content_hash[:16]}-{short}"
@@ -113,7 +113,7 @@ def save_scan(folder: Path, scan: Scan, jpegs: Mapping[str, bytes]) -> None:
 
 
 def load_scan(folder: Path, *, info: VideoInfo, content_hash: str) -> Scan | None:
-    """The stored scan, or None when there is none that can be used."""
+    """Load the stored scan, or None when none can be used."""
     if not (folder / _JSON).is_file():
         return None
     try:
@@ -137,7 +137,7 @@ def load_scan(folder: Path, *, info: VideoInfo, content_hash: str) -> Scan | Non
 
 
 def stored_hash(folder: Path) -> str | None:
-    """The sha256 of the video whose scan is stored there; None when there is none."""
+    """Read the sha256 of the video whose scan is stored there; None without a scan."""
     try:
         digest = json.loads((folder / _JSON).read_text(encoding="utf-8"))["content_hash"]
     except (OSError, ValueError, TypeError, KeyError):

@@ -77,7 +77,7 @@ class FaceTrack:
         return int(self.frames[-1]) + 1
 
     def only(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> FaceTrack:
-        """The same track with some of its rows (mask or indices, at least one)."""
+        """Keep some rows of the track (mask or indices, at least one)."""
         return replace(
             self,
             frames=self.frames[rows],
@@ -88,13 +88,13 @@ class FaceTrack:
         )
 
     def position(self, frame: int) -> int | None:
-        """Row of `frame` in the arrays, or None when the face is not there."""
+        """Find the row of `frame` in the arrays, or None when the face is not there."""
         i = int(np.searchsorted(self.frames, frame))
         if i < len(self.frames) and self.frames[i] == frame:
             return i
         return None
 
     def box_at(self, frame: int) -> Box | None:
-        """Where the face is in `frame`, or None."""
+        """Find where the face is in `frame`, or None."""
         i = self.position(frame)
         return None if i is None else Box(*map(float, self.boxes[i]))

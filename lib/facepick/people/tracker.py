@@ -1,4 +1,4 @@
-"""Follows faces through one shot.
+"""Tracking of faces through one shot.
 
 The detector sees the whole of every other sampled frame; in the samples between, it sees only
 small cut-outs where faces are expected, at an eighth of the cost each.  Between two samples that
@@ -40,21 +40,21 @@ class FaceSource(Protocol):
     height: int
 
     def detect(self, frame: int) -> FaceBatch:
-        """All faces of a frame."""
+        """Detect all faces of a frame."""
         ...
 
     def look(self, frame: int, box: Box) -> FaceBatch:
-        """Faces near `box`, looked for again in a magnified and padded cut-out."""
+        """Look again for faces near `box`, in a magnified and padded cut-out."""
         ...
 
     def patch(self, frame: int, box: Box) -> Gray:
-        """The face with its surroundings as a small grey picture."""
+        """Cut out the face with its surroundings as a small grey picture."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerOptions:
-    """How faces are followed.
+    """Limits of how faces are followed.
 
     Attributes:
         step: distance of the sampled frames.
@@ -81,7 +81,7 @@ class TrackerOptions:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """A face that was seen.
+    """One sighting of a face.
 
     Attributes:
         frame: index of the frame.
@@ -122,7 +122,7 @@ class RawTrack:
         return max(self._trust, max(o.score for o in self.observations))
 
     def predicted(self, frame: int) -> npt.NDArray[np.float64]:
-        """Where the box should be: it goes on as it went, but not for long."""
+        """Predict where the box should be: it goes on as it went, but not for long."""
         box = self.last.box.astype(np.float64)
         if len(self.observations) < 2:
             return box
@@ -140,7 +140,7 @@ class RawTrack:
     def arrays(
         self,
     ) -> tuple[npt.NDArray[np.int32], FloatArray, FloatArray, FloatArray, npt.NDArray[np.uint8]]:
-        """frames, boxes, landmarks5, score and origin for every frame from first to last."""
+        """Fill frames, boxes, landmarks5, score and origin for every frame from first to last."""
         seen = np.array([o.frame for o in self.observations])
         frames = np.arange(seen[0], seen[-1] + 1)
 
@@ -164,7 +164,7 @@ class RawTrack:
 
 
 class ShotTracker:
-    """Follows the faces of one shot; frames are asked for in rising order.
+    """Tracker of the faces of one shot; frames are asked for in rising order.
 
     Args:
         source: the frames.
@@ -242,7 +242,7 @@ class ShotTracker:
                 self._whole, self._samples_since_whole = target, 0
 
     def finish(self) -> list[RawTrack]:
-        """The tracks of the shot, weak ones dropped, by first frame and left edge."""
+        """Return the tracks of the shot, weak ones dropped, by first frame and left edge."""
         self._done.extend(self._active)
         self._active = []
         length = 0 if self._sampled is None else self._sampled - self._start + 1
@@ -260,7 +260,7 @@ class ShotTracker:
     # ------------------------------------------------------------------ one sample
 
     def _sample(self, frame: int, *, whole: bool) -> _Pairing:
-        """Who is who in `frame`; changes no track."""
+        """Pair tracks and faces in `frame`; changes no track."""
         self._samples_since_whole += 1
         whole = whole or self._samples_since_whole >= self._options.whole_every
         if not whole and len(self._active) <= self.MAX_CUT_OUTS:
@@ -275,7 +275,7 @@ class ShotTracker:
         return replace(self._pair(frame, self._source.detect(frame)), whole=True)
 
     def _cut_outs(self, frame: int) -> FaceBatch:
-        """What is found where faces are expected, each face once."""
+        """Detect what is where faces are expected, each face once."""
         parts = [
             self._source.look(frame, Box(*map(float, track.predicted(frame))))
             for track in self._active
@@ -400,7 +400,7 @@ class ShotTracker:
             pairing.before_new[n] = self._backwards(seen, since, pairing, but=None)
 
     def _forwards(self, track: RawTrack, between: range, pairing: _Pairing) -> list[Observation]:
-        """A face that is gone at the next sample: until when it was there."""
+        """Find until when a face was there that is gone at the next sample."""
         found: list[Observation] = []
         for frame in between:
             expected = track.predicted(frame)
@@ -415,7 +415,7 @@ class ShotTracker:
     def _backwards(
         self, seen: Observation, between: range, pairing: _Pairing, *, but: int | None
     ) -> list[Observation]:
-        """A face that is new at a sample: since when it has been there."""
+        """Find since when a face has been there that is new at a sample."""
         found: list[Observation] = []
         for frame in reversed(between):
             near = (found[-1] if found else seen).box.astype(np.float64)
@@ -429,7 +429,7 @@ class ShotTracker:
     def _across(
         self, track: RawTrack, seen: Observation, between: range, pairing: _Pairing
     ) -> list[Observation]:
-        """A face around which the pixels changed: every frame in between."""
+        """Follow a face around which the pixels changed through every frame in between."""
         found: list[Observation] = []
         first, last = track.last.box.astype(np.float64), seen.box.astype(np.float64)
         span = seen.frame - track.last.frame
@@ -442,7 +442,7 @@ class ShotTracker:
         return found
 
     def _others(self, frame: int, pairing: _Pairing, *, but: int | None) -> list[Box]:
-        """Where everybody else is between the samples, by interpolation."""
+        """Interpolate where everybody else is between the samples."""
         boxes: list[Box] = []
         for k, seen in pairing.pairs.items():
             last = self._active[k].last
@@ -476,7 +476,7 @@ class ShotTracker:
         self._active = still
 
     def _extend(self, track: RawTrack, seen: Observation) -> RawTrack:
-        """The track that goes on with `seen`: itself, or a new one when it is somebody else."""
+        """Extend the track with `seen`, or begin a new one when it is somebody else."""
         adjacent = seen.frame - track.last.frame == 1
         missed = bool(track.missed) and track.missed[-1] > track.last.frame
         other = adjacent and patch_correlation(track.last.patch, seen.patch) < self.OTHER_PATCH
@@ -490,7 +490,7 @@ class ShotTracker:
         return track
 
     def _left_between(self, before: Observation, after: Observation) -> bool:
-        """Whether a face that was missed for a while went out of the picture meanwhile.
+        """Tell whether a face that was missed for a while went out of the picture meanwhile.
 
         A face that is leaving is seen as a narrower and narrower one at the edge, so that
         touching the same side on both ends of the gap says as much as lying outside.
@@ -513,7 +513,7 @@ class ShotTracker:
 
 @dataclass(frozen=True, eq=False)
 class _Pairing:
-    """Who is who at a sample.
+    """Pairing of tracks and faces at a sample.
 
     Attributes:
         pairs: what was seen of active track k.
@@ -530,7 +530,7 @@ class _Pairing:
 
 
 def _without_doubles(tracks: list[RawTrack]) -> list[RawTrack]:
-    """Tracks, less what of them follows a face which a longer one follows already.
+    """Drop what of each track follows a face which a longer one follows already.
 
     That is a whole track, or its end or beginning: a track that is losing its face may go over
     to that of another.  Two that pass before each other keep their middle.
@@ -555,7 +555,7 @@ def _without_doubles(tracks: list[RawTrack]) -> list[RawTrack]:
 
 
 def _without_nested(found: FaceBatch) -> FaceBatch:
-    """Faces that do not lie inside a better one: a mouth or a chin taken for a face."""
+    """Drop faces that lie inside a better one: a mouth or a chin taken for a face."""
     keep: list[int] = []
     for i in range(len(found)):
         box = found.box(i)

@@ -1,1 +1,1 @@
-"""Hide a face: pixelate, blur, cover."""
+"""Hide flow: a face pixelated, blurred or covered."""

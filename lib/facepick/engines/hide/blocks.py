@@ -23,7 +23,7 @@ _BELL_BLOCKS = 0.7
 
 
 def face_grid(request: FaceRequest, across: float) -> tuple[float, float, float]:
-    """Block side and the grid's origin, ``(side, x, y)`` in display pixels.
+    """Choose block side and the grid's origin, ``(side, x, y)`` in display pixels.
 
     The grid hangs between the eyes and grows with the face: when the head moves, each block keeps
     showing the same part of it, so that colours stay steady, and averaging many frames of a
@@ -58,7 +58,7 @@ class BlockGrid:
 
     @classmethod
     def of(cls, request: FaceRequest, area: Area, across: float) -> BlockGrid:
-        """The blocks that touch `area`, which lies inside the request's crop.
+        """Average the blocks that touch `area`, which lies inside the request's crop.
 
         Block borders fall between pixels, so sums are read from the integral image between its
         nodes, where it is exactly bilinear; a block that the crop cuts off is the mean of the
@@ -87,7 +87,7 @@ class BlockGrid:
         )
 
     def mosaic(self, area: Area) -> BgrImage:
-        """The blocks with hard borders."""
+        """Draw the blocks with hard borders."""
         ys = self._positions(area.y0, area.height, axis=1)
         xs = self._positions(area.x0, area.width, axis=0)
         rows = np.clip(np.floor(ys).astype(int) - self.first[0], 0, self.means.shape[0] - 1)
@@ -96,7 +96,7 @@ class BlockGrid:
         return np.ascontiguousarray(small[rows][:, columns])
 
     def smooth(self, area: Area) -> BgrImage:
-        """The blocks melted into each other."""
+        """Melt the blocks into each other."""
         down = self._bells(self._positions(area.y0, area.height, axis=1), self.first[0], 0)
         across = self._bells(self._positions(area.x0, area.width, axis=0), self.first[1], 1)
         # Rows first, then columns: (h, i) (i, j * 3) -> (h, j, 3), then (w, j) (h, j, 3).
@@ -105,7 +105,7 @@ class BlockGrid:
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
     def _positions(self, start: int, length: int, *, axis: int) -> npt.NDArray[np.float64]:
-        """Pixel centres in blocks from the grid's origin."""
+        """Place pixel centres in blocks from the grid's origin."""
         return np.asarray((start + np.arange(length) + 0.5 - self.origin[axis]) / self.side)
 
     def _bells(
@@ -118,7 +118,7 @@ class BlockGrid:
 
 
 def _edges(start: int, length: int, origin: float, side: float) -> npt.NDArray[np.float64]:
-    """Numbers of the block borders from the one at or before `start` to past its end."""
+    """List the numbers of the block borders from the one at or before `start` to past its end."""
     first = int(np.floor((start - origin) / side))
     last = int(np.ceil((start + length - origin) / side))
     return np.arange(first, max(last, first + 1) + 1).astype(np.float64)
@@ -132,7 +132,7 @@ def _span(ends: npt.NDArray[np.float64], size: int) -> tuple[int, int]:
 def _between(
     values: npt.NDArray[np.float64], at: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Rows of `values` at fractional positions, linear in between."""
+    """Interpolate rows of `values` at fractional positions, linear in between."""
     low = np.minimum(np.floor(at).astype(int), len(values) - 2)
     share = (at - low).reshape(-1, *[1] * (values.ndim - 1))
     return np.asarray(values[low] * (1 - share) + values[low + 1] * share)

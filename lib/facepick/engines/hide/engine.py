@@ -1,4 +1,4 @@
-"""Pixelate, blur or cover a face."""
+"""Engines that pixelate, blur or cover a face."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Painter(Protocol):
 
 
 class HideSession:
-    """Hides one person's face; the same work for every style, see the painters below.
+    """Session that hides one person's face; the same for every style, see the painters below.
 
     Args:
         context: of the session.
@@ -73,7 +73,8 @@ class HideSession:
         return answers
 
     def report(self) -> dict[str, Any]:
-        """Frames that fell back from the outline to the ellipse, when the outline was chosen."""
+        """Report frames that fell back from the outline to the ellipse, when the outline was
+        chosen."""
         if self._shape != "outline":
             return {}
         return {"frames_without_outline": self._without_outline}

@@ -22,8 +22,9 @@ _STRIP_PIXELS = 4_000_000
 
 
 def _premultiplied(image: BgrImage) -> npt.NDArray[np.float32]:
-    """(h, w, 4) float32: BGR in 0..255 weighted with alpha, or hidden colours would bleed out of
-    what is mixed later, and alpha.
+    """Premultiply with alpha, (h, w, 4) float32 with BGR in 0..255.
+
+    Hidden colours would bleed out of what is mixed later.
 
     A picture more than twice as large as is needed becomes smaller by a whole factor, strip by
     strip: as float32 it would take four times its memory.
@@ -78,13 +79,13 @@ class Sticker:
             )
 
     def area(self, oval: Oval, size: float) -> Oval:
-        """Where the picture lies: as large as the oval times `size`, its own aspect kept."""
+        """Place the picture: as large as the oval times `size`, its own aspect kept."""
         height, width = self._levels[0].shape[:2]
         scale = size * max(2 * oval.radii[0] / width, 2 * oval.radii[1] / height)
         return Oval(oval.center, (width * scale / 2, height * scale / 2), oval.degrees)
 
     def draw(self, area: Area, place: Oval) -> tuple[FloatArray, FloatArray]:
-        """Colour times alpha (h, w, 3) in 0..255, and alpha (h, w) in [0, 1]."""
+        """Draw colour times alpha (h, w, 3) in 0..255, and alpha (h, w) in [0, 1]."""
         import cv2
 
         wanted = 2 * place.radii[0]

@@ -1,4 +1,4 @@
-"""What a user can choose about hiding a face."""
+"""Settings of hiding a face."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["BlurSettings", "CoverSettings", "HideSettings", "PixelateSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class HideSettings:
-    """Shared by all ways to hide a face.
+    """Settings that all ways to hide a face share.
 
     Lengths are shares of the face box's width, so that they fit a small and a large face alike.
     """

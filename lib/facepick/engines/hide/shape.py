@@ -1,4 +1,4 @@
-"""Where a hidden face is covered."""
+"""Shape that covers a hidden face."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Oval:
     degrees: float
 
     def points(self) -> FloatArray:
-        """The corners of the rectangle that holds it, turned with it, (4, 2)."""
+        """Compute the corners of the rectangle that holds it, turned with it, (4, 2)."""
         (cx, cy), (rx, ry) = self.center, self.radii
         cos, sin = math.cos(math.radians(self.degrees)), math.sin(math.radians(self.degrees))
         corners = [(-rx, -ry), (rx, -ry), (rx, ry), (-rx, ry)]
@@ -58,7 +58,7 @@ class Oval:
 
 
 def oval_of(box: Box, degrees: float, margin: float) -> Oval:
-    """The ellipse that covers a head's front, from brow to chin with forehead and sides."""
+    """Fit the ellipse that covers a head's front, from brow to chin with forehead and sides."""
     rx, ry = box.width * (0.5 + margin), box.height * (0.5 + margin)
     lift = box.height * _FOREHEAD_LIFT
     turn = math.radians(degrees)
@@ -68,7 +68,7 @@ def oval_of(box: Box, degrees: float, margin: float) -> Oval:
 
 
 def head_of(landmarks5: FloatArray, box: Box, margin: float) -> Oval:
-    """The ellipse that covers a whole head with ears and hair, however it is turned.
+    """Fit the ellipse that covers a whole head with ears and hair, however it is turned.
 
     A head is an ellipsoid behind the eyes: turned away by an angle, its middle moves to the side
     by its sine, away from where the nose points, and its width becomes that of its length.
@@ -103,7 +103,7 @@ def head_of(landmarks5: FloatArray, box: Box, margin: float) -> Oval:
 def hidden_mask(
     request: FaceRequest, settings: HideSettings, mesh: FloatArray | None, bounds: Area
 ) -> tuple[Area, FloatArray]:
-    """The area to change and its alpha, both inside `bounds`.
+    """Draw the area to change and its alpha, both inside `bounds`.
 
     Faces of other people nearby are spared, but never at the cost of this face's own middle.
     """

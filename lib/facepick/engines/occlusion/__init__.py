@@ -1,1 +1,1 @@
-"""Telling what is in front of a face from the face itself."""
+"""Occlusion: what is in front of a face, told from the face itself."""

@@ -1,4 +1,4 @@
-"""What a person's own face looks like over the clip, and what in a frame is something else.
+"""Appearance of a person's own face over the clip, and what in a frame differs from it.
 
 Every frame is pulled into the face's own coordinates.  Light is taken off: log colours are a
 linear function of the mean head's normals and of the place on the face (see
@@ -49,7 +49,7 @@ _USUAL_COLOUR, _USUAL_SLOPE = 0.6, 0.7
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """What is usual at each of n texels.
+    """Usual colours and spreads at each of n texels.
 
     Attributes:
         middle: (n, 3) float32 opponent log colour without light.
@@ -66,7 +66,7 @@ class Appearance:
 
 
 def learn(colours: npt.NDArray[np.uint8], seen: Bools) -> Appearance | None:
-    """The usual face, or None with too few frames.
+    """Learn the usual face, or None with too few frames.
 
     Args:
         colours: (m, n, 3) uint8 BGR, `Texels.pull` of every frame.
@@ -106,7 +106,7 @@ def occluded(
     seen: Bools,
     follows: Bools,
 ) -> Iterator[Bools]:
-    """Which texels are covered, (n,) for every frame.
+    """Find the texels that are covered, (n,) for every frame.
 
     Args:
         colours, seen: as in `learn`, all frames in time order.
@@ -130,7 +130,7 @@ def occluded(
 
 
 def score(appearance: Appearance, colours: npt.NDArray[np.uint8], seen: Bools) -> FloatArray:
-    """How far each texel is from usual, (n,) float32 in spreads; 0 where it is not seen."""
+    """Score how far each texel is from usual, (n,) float32 in spreads; 0 where it is not seen."""
     points = texels()
     logs = _logs(colours)
     rest = logs - _light(logs, appearance.middle, appearance.spread, seen) - appearance.middle
@@ -161,7 +161,7 @@ def _skin() -> Bools:
 
 
 def _blurred(values: npt.ArrayLike, sigma: float, weight: Bools) -> FloatArray:
-    """Gaussian mean over the texels with weight."""
+    """Average over the texels with weight (Gaussian)."""
     import cv2
 
     points = texels()
@@ -174,7 +174,7 @@ def _blurred(values: npt.ArrayLike, sigma: float, weight: Bools) -> FloatArray:
 
 
 def _slope(rest: FloatArray, seen: Bools) -> FloatArray:
-    """Length of the gradient of grey and red, (n,) per texel; 0 beside what is not seen."""
+    """Compute the gradient of grey and red, (n,) per texel; 0 beside what is not seen."""
     import cv2
 
     points = texels()
@@ -188,7 +188,7 @@ def _slope(rest: FloatArray, seen: Bools) -> FloatArray:
 
 
 def _basis(points: Texels, middle: FloatArray) -> FloatArray:
-    """First order in normals and place, the normals' squares, and the face's own contrast.
+    """Build the basis: first order in normals and place, the normals' squares, the face's contrast.
 
     The last takes up what a change of gamma, or haze, does.
     """
@@ -199,7 +199,7 @@ def _basis(points: Texels, middle: FloatArray) -> FloatArray:
 
 
 def _light(logs: FloatArray, middle: FloatArray, spread: FloatArray, seen: Bools) -> FloatArray:
-    """What the light adds to `middle` in a frame, (n, 3): reweighted least squares.
+    """Fit what the light adds to `middle` in a frame, (n, 3): reweighted least squares.
 
     Tukey's biweight leaves out whatever covers up to half of the face.
     """
@@ -224,7 +224,7 @@ def _light(logs: FloatArray, middle: FloatArray, spread: FloatArray, seen: Bools
 
 
 def _median_and_spread(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Over frames, of what was seen; NaN elsewhere becomes 0."""
+    """Compute median and spread over frames, of what was seen; NaN elsewhere becomes 0."""
     import warnings
 
     with warnings.catch_warnings():
@@ -236,7 +236,7 @@ def _median_and_spread(rest: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _regions(far: FloatArray, seen: Bools) -> Bools:
-    """The texels of regions that come in over the face's edge."""
+    """Find the texels of regions that come in over the face's edge."""
     import cv2
 
     points = texels()

@@ -1,4 +1,4 @@
-"""Hands: where they are and what of a face they cover.
+"""Hands: their places, and what of a face they cover.
 
 Zhang et al., *MediaPipe Hands: On-device Real-time Hand Tracking*, 2020; weights Apache-2.0.  One
 network finds palms, another places 21 points on a hand that is already known about, from the
@@ -55,14 +55,14 @@ class _Region:
 
 
 def opencv_reads_hands() -> bool:
-    """Whether ``cv2.dnn`` knows the mean over a tensor, which came to it with OpenCV 4.10."""
+    """Tell whether ``cv2.dnn`` knows the mean over a tensor, which it does from OpenCV 4.10 on."""
     import cv2
 
     return tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= (4, 10)
 
 
 class HandFinder:
-    """The two networks.
+    """Finder of hands with two networks.
 
     Raises:
         MissingModelError: a file is not there.
@@ -78,7 +78,7 @@ class HandFinder:
         self._anchors = _anchors()
 
     def regions(self, image: BgrImage) -> list[_Region]:
-        """Where palms are in (h, w, 3) uint8 BGR, best first."""
+        """Find where palms are in (h, w, 3) uint8 BGR, best first."""
         height, width = image.shape[:2]
         side = max(height, width)
         centre = np.array([(width - 1) / 2, (height - 1) / 2])
@@ -103,7 +103,8 @@ class HandFinder:
         return out
 
     def found(self, request: FaceRequest, besides: list[FloatArray]) -> list[FloatArray]:
-        """Hands in a crop that are not among those known, (21, 2) float32 in display pixels."""
+        """Find hands in a crop that are not among those known, (21, 2) float32 in display
+        pixels."""
         out: list[FloatArray] = []
         for region in self.regions(request.crop):
             hand = self._seen(request, region)
@@ -112,7 +113,7 @@ class HandFinder:
         return out
 
     def followed(self, request: FaceRequest, hands: list[FloatArray]) -> list[FloatArray]:
-        """Those of the hands in the frame beside this one that are here, too."""
+        """Follow those of the hands in the frame beside this one that are here, too."""
         corner = np.asarray(request.origin, np.float32)
         out: list[FloatArray] = []
         for hand in hands:
@@ -132,7 +133,7 @@ class HandFinder:
         return hand + np.asarray(request.origin, np.float32)
 
     def points(self, image: BgrImage, region: _Region) -> FloatArray | None:
-        """(21, 2) float32 in pixels of the picture, or None when there is no hand."""
+        """Locate (21, 2) float32 in pixels of the picture, or None without a hand."""
         centre = np.array([region.x, region.y])
         chip, inverse = turned_square(image, centre, region.side, region.angle, self.HAND_SIDE)
         raw, presence = _forward(self._hand, chip, (self.POINTS, self.PRESENCE))
@@ -146,7 +147,7 @@ class HandFinder:
 def with_hands(
     finder: HandFinder, requests: Iterable[FaceRequest]
 ) -> Iterator[tuple[FaceRequest, list[FloatArray]]]:
-    """Each request with the hands in its crop, (21, 2) float32 each in display pixels.
+    """Pair each request with the hands in its crop, (21, 2) float32 each in display pixels.
 
     Palms are looked for in every twelfth frame (36 ms of CPU time); a hand that is found is
     followed in both directions (18 ms a frame), so that requests come out up to twelve frames
@@ -172,7 +173,7 @@ def with_hands(
 
 
 def hand_mask(hands: list[FloatArray], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """What hands cover of a picture of `size` (width, height), (h, w) bool.
+    """Mask what hands cover of a picture of `size` (width, height), (h, w) bool.
 
     Args:
         hands: (21, 2) float32 each, in pixels of that picture.
@@ -191,7 +192,7 @@ def hand_mask(hands: list[FloatArray], size: tuple[int, int]) -> npt.NDArray[np.
 
 
 def _palm_width(hand: FloatArray) -> float:
-    """From the index finger's knuckle to the little one's; seen edge-on, from the palm's length.
+    """Measure from the index knuckle to the little one's; seen edge-on, by the palm's length.
 
     A palm is 0.85 times as wide between these joints as it is long.
     """
@@ -207,7 +208,7 @@ def _forward(net: Any, chip: npt.NDArray[np.uint8], names: tuple[str, ...]) -> l
 
 
 def _anchors() -> Doubles:
-    """Centres of the palm network's 2016 boxes, (2016, 2), as shares of its picture.
+    """Place the centres of the palm network's 2016 boxes, (2016, 2), as shares of its picture.
 
     SSD with boxes of fixed size: two at each cell of 8 pixels, and of three layers with cells of
     16 pixels two each, which share their cells.
@@ -221,7 +222,7 @@ def _anchors() -> Doubles:
 
 
 def _merged(found: Doubles, scores: Doubles) -> list[Doubles]:
-    """Boxes (n, 18) that overlap become one, weighted by their scores; best first."""
+    """Merge boxes (n, 18) that overlap, weighted by their scores; best first."""
     low, high = found[:, :2] - found[:, 2:4] / 2, found[:, :2] + found[:, 2:4] / 2
     area = np.prod(high - low, axis=1)
     left, out = np.argsort(-scores), []
@@ -237,7 +238,7 @@ def _merged(found: Doubles, scores: Doubles) -> list[Doubles]:
 
 
 def _around(hand: FloatArray) -> _Region:
-    """Where to look for a hand that was at these points a frame ago."""
+    """Predict where to look for a hand that was at these points a frame ago."""
     points = np.asarray(hand, np.float64)
     knuckles = (points[5] + points[13]) / 4 + points[9] / 2
     way = knuckles - points[_WRIST]
@@ -254,7 +255,7 @@ def _around(hand: FloatArray) -> _Region:
 
 
 def _known(hand: FloatArray, others: list[FloatArray]) -> bool:
-    """Whether one of the others may be the same hand: as large, within half of its size."""
+    """Tell whether one of the others may be the same hand: as large, within half of its size."""
     size, middle = float(np.max(np.ptp(hand, axis=0))), hand.mean(axis=0)
     return any(
         np.hypot(*(other.mean(axis=0) - middle)) < 0.5 * size
@@ -264,7 +265,7 @@ def _known(hand: FloatArray, others: list[FloatArray]) -> bool:
 
 
 def _follows(before: FaceRequest, request: FaceRequest) -> bool:
-    """Whether a request shows the face of the one before it, a frame later."""
+    """Tell whether a request shows the face of the one before it, a frame later."""
     if request.source_frame != before.source_frame + 1 or request.shot != before.shot:
         return False
     away = np.subtract(request.box.center, before.box.center)

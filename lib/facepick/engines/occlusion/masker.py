@@ -1,4 +1,4 @@
-"""What of a face may be changed in each frame, and which frames are better left alone.
+"""Masks of what of a face may be changed, and decisions which frames are better left alone.
 
 All is decided in `open_masker`, in one pass over the person's footage, and kept in the session's
 workspace; a request is only looked up.  So answers do not depend on where a render starts.
@@ -52,25 +52,26 @@ _REFINE_PX = 160.0
 
 
 class OcclusionMasker(Protocol):
-    """Knows what is in front of one person's face."""
+    """Masker that knows what is in front of one person's face."""
 
     def covered(self, request: FaceRequest) -> bool:
-        """Whether so much is covered that the frame stays as it was filmed."""
+        """Tell whether so much is covered that the frame stays as it was filmed."""
         ...
 
     def lips_clear(self, request: FaceRequest) -> bool:
-        """Whether nothing is in front of the lips, so that they may be learned from."""
+        """Tell whether nothing is in front of the lips, so that they may be learned from."""
         ...
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
-        """(h, w) float32 over `request.crop`: 1 where the face shows, 0 where something else does.
+        """Draw (h, w) float32 over `request.crop`: 1 where the face shows, 0 where something
+        else does.
 
         None when the whole face does, which is nearly always.
         """
         ...
 
     def report(self) -> dict[str, Any]:
-        """What was found, as plain JSON."""
+        """Report what was found, as plain JSON."""
         ...
 
 
@@ -78,25 +79,25 @@ class NothingInFront:
     """The masker of those who do not want one."""
 
     def covered(self, request: FaceRequest) -> bool:
-        """False."""
+        """Return False."""
         return False
 
     def lips_clear(self, request: FaceRequest) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
-        """None: the whole face."""
+        """Return None: the whole face."""
         return None
 
     def report(self) -> dict[str, Any]:
-        """Says that nobody looked."""
+        """Say that nobody looked."""
         return {"masker": "off"}
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """What was found, one row per sighting of the face, in time order.
+    """Findings, one row per sighting of the face, in time order.
 
     Attributes:
         frame, shot: (n,) int64, of the source.
@@ -112,12 +113,12 @@ class _Table:
     hand: Bools
 
     def follows(self) -> Bools:
-        """(n,) whether a row comes right after the one before it, at the same place."""
+        """Tell which rows come right after the one before them, at the same place, (n,)."""
         return _follows(self.frame, self.shot, self.place)
 
 
 def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> OcclusionMasker:
-    """The masker that the settings ask for, after one pass over the footage.
+    """Open the masker that the settings ask for, after one pass over the footage.
 
     Args:
         context: its settings have `occlusion`, see `occlusion_setting`.
@@ -148,7 +149,7 @@ def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> Occ
 
 
 def _load(file: Path, name: str) -> _Table | None:
-    """What an interrupted job kept, when it was found in the same way."""
+    """Load what an interrupted job kept, when it was found in the same way."""
     if not file.is_file():
         return None
     with np.load(file, allow_pickle=False) as stored:
@@ -165,7 +166,7 @@ def _save(file: Path, name: str, table: _Table) -> None:
 
 
 class _Masker:
-    """See `OcclusionMasker`."""
+    """Masker by hands and appearance, see `OcclusionMasker`."""
 
     def __init__(self, name: str, table: _Table, part: Part, *, fade: bool) -> None:
         self._name = name
@@ -205,7 +206,7 @@ class _Masker:
         return _refined(request.crop, mesh, there) * np.float32(strength)
 
     def report(self) -> dict[str, Any]:
-        """Counts of frames of the footage."""
+        """Report counts of frames of the footage."""
         return {
             "masker": self._name,
             "frames": len(self._table.frame),
@@ -225,7 +226,7 @@ class _Masker:
 
 
 def _scan(context: EngineContext, network: Path | None) -> _Table:
-    """One pass over the footage; texels wait in a file, so that memory stays flat."""
+    """Pass once over the footage; texels wait in a file, so that memory stays flat."""
     points = texels()
     xseg = None if network is None else XSeg(network, context.device)
     finder = HandFinder(context.models) if xseg is None and opencv_reads_hands() else None
@@ -282,7 +283,7 @@ def _scan(context: EngineContext, network: Path | None) -> _Table:
 
 
 def _usable(context: EngineContext) -> Iterator[FaceRequest]:
-    """The sightings that say something."""
+    """Select the sightings that say something."""
     meter = ProgressMeter(context.progress, "prepare", context.person.frames)
     for i, request in enumerate(context.footage()):
         context.cancel.raise_if_cancelled()
@@ -297,7 +298,7 @@ def _usable(context: EngineContext) -> Iterator[FaceRequest]:
 
 
 def _under(hands: list[FloatArray], mesh: FloatArray) -> Bools:
-    """(n,) the texels under hands: what overlaps a face that is seen is in front of it.
+    """Mark the texels under hands, (n,): what overlaps a face that is seen is in front of it.
 
     Args:
         hands, mesh: (21, 2) each and (468, 3), in the same pixels.
@@ -324,7 +325,7 @@ def _follows(frame: npt.NDArray[np.int64], shot: npt.NDArray[np.int64], place: F
 
 
 def _give_up(table: _Table, part: Part) -> Bools:
-    """(n,) whether a row is left alone, with hysteresis."""
+    """Decide which rows are left alone, (n,), with hysteresis."""
     points = texels()
     # Of a mouth, the lips by themselves decide too: they are a twelfth of the lower face.
     zones = [points.lower, points.lips] if part == "mouth" else [np.ones(len(points), bool)]
@@ -343,7 +344,7 @@ def _give_up(table: _Table, part: Part) -> Bools:
 
 
 def _runs(flags: Bools, follows: Bools) -> Iterator[tuple[int, int]]:
-    """Stretches of equal flags without a cut, as (first, past the last)."""
+    """Find stretches of equal flags without a cut, as (first, past the last)."""
     start = 0
     for row in range(1, len(flags) + 1):
         if row == len(flags) or flags[row] != flags[start] or not follows[row]:
@@ -352,7 +353,7 @@ def _runs(flags: Bools, follows: Bools) -> Iterator[tuple[int, int]]:
 
 
 def _ramps(covered: Bools, follows: Bools, frames: int) -> FloatArray:
-    """(n,) how strongly the change shows `frames` beside those that are left alone."""
+    """Compute how strongly the change shows `frames` beside those that are left alone, (n,)."""
     out = np.ones(len(covered), np.float32)
     out[covered] = 0.0
     for step in range(1, frames + 1):
@@ -368,7 +369,7 @@ def _ramps(covered: Bools, follows: Bools, frames: int) -> FloatArray:
 
 
 def _refined(crop: BgrImage, mesh: FloatArray, there: FloatArray) -> FloatArray:
-    """Covered texels (n,) as a mask (h, w) of what is not covered, with the picture's edges.
+    """Refine covered texels (n,) to a mask (h, w) of what is not covered, by the picture's edges.
 
     Guided filter (He, Sun and Tang, *Guided Image Filtering*, PAMI 2013) on a small copy; its
     coefficients are enlarged and applied to the crop (He and Sun, *Fast Guided Filter*, 2015).

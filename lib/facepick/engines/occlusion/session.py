@@ -1,4 +1,4 @@
-"""Any engine's session, made to stay behind what is in front of the face."""
+"""Session of any engine, made to stay behind what is in front of the face."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def behind_occluders(
     instead: Callable[[FaceRequest], EngineResult] | None = None,
     keep_note: str | None = None,
 ) -> EngineSession:
-    """The session, or one around it that spares what is in front of the face.
+    """Wrap the session so that it spares what is in front of the face; or return it as it is.
 
     Args:
         session: of the engine; closed when the masker cannot be had.
@@ -51,7 +51,7 @@ def behind_occluders(
 
 
 class OcclusionSession:
-    """See `behind_occluders`; the rest is the engine's own session's."""
+    """Session that `behind_occluders` wraps around the engine's own."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class OcclusionSession:
         ]
 
     def report(self) -> dict[str, Any]:
-        """The engine's, and ``occlusion``: see `OcclusionMasker.report`."""
+        """Report as the engine does, and ``occlusion``: see `OcclusionMasker.report`."""
         return {**self._session.report(), "occlusion": self._masker.report()}
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class OcclusionSession:
 
 
 def _moved(visible: FloatArray, origin: tuple[int, int], patch: FacePatch) -> FloatArray:
-    """A mask of the crop at `origin` over the patch's rectangle; 1 beyond the crop."""
+    """Move a mask of the crop at `origin` over the patch's rectangle; 1 beyond the crop."""
     height, width = patch.alpha.shape
     out = np.ones((height, width), np.float32)
     dx, dy = patch.origin[0] - origin[0], patch.origin[1] - origin[1]

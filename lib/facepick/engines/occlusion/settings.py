@@ -1,4 +1,4 @@
-"""What a user can choose about things in front of a face."""
+"""Settings of things in front of a face."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OCCLUSION = ("auto", "off", "built-in", "xseg")
 
 
 def occlusion_setting() -> Any:
-    """The field ``occlusion`` of the settings of every engine that draws on a face."""
+    """Declare the field ``occlusion`` in the settings of every engine that draws on a face."""
     return setting(
         "auto",
         label="Things in front of the face",

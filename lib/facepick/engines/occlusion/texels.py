@@ -1,4 +1,4 @@
-"""A face looked at in its own coordinates: the same texel is the same spot of skin in every frame.
+"""Texels: a face in its own coordinates, where a texel is the same spot of skin in every frame.
 
 The texels are those of the swap's texture coordinates, with eyes and mouth closed over, so that a
 hand before the mouth has somewhere to be seen.
@@ -65,23 +65,23 @@ class Texels:
         return f"Texels({len(self)})"
 
     def square(self, values: npt.ArrayLike) -> FloatArray:
-        """Values (n,) or (n, c) laid out as (SIDE, SIDE) or (SIDE, SIDE, c) float32, else 0."""
+        """Lay values (n,) or (n, c) out as (SIDE, SIDE) or (SIDE, SIDE, c) float32, else 0."""
         flat = np.asarray(values, np.float32)
         out = np.zeros((SIDE, SIDE, *flat.shape[1:]), np.float32)
         out[self.rows, self.columns] = flat
         return out
 
     def flat(self, square: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """The reverse."""
+        """Reverse `square`."""
         return square[self.rows, self.columns]
 
     def places(self, mesh: FloatArray) -> FloatArray:
-        """(n, 2) float32 where the texels lie, in the mesh's pixels."""
+        """Place the texels in the mesh's pixels, (n, 2) float32."""
         corners = np.asarray(mesh[:, :2], np.float32)[self.corners]
         return np.asarray(np.einsum("nkc,nk->nc", corners, self.weights), np.float32)
 
     def seen(self, mesh: FloatArray, size: tuple[int, int]) -> Bools:
-        """(n,) whether a texel faces the camera and lies in the picture of `size` (w, h).
+        """Tell which texels face the camera and lie in the picture of `size` (w, h), (n,).
 
         Args:
             mesh: (468, 3) in pixels of that picture.
@@ -92,7 +92,7 @@ class Texels:
         return np.asarray(ahead & (at >= 1).all(axis=1) & (at < np.array(size) - 1).all(axis=1))
 
     def pull(self, image: BgrImage, mesh: FloatArray) -> npt.NDArray[np.uint8]:
-        """The picture's colours at the texels, (n, 3) uint8 BGR.
+        """Pull the picture's colours at the texels, (n, 3) uint8 BGR.
 
         Args:
             image: (h, w, 3) uint8.
@@ -115,7 +115,7 @@ class Texels:
         return np.asarray(found, np.uint8).reshape(-1, 3)
 
     def onto(self, values: FloatArray, mesh: FloatArray, size: tuple[int, int]) -> FloatArray:
-        """Values (n,) drawn on a picture of `size` (width, height), (h, w) float32.
+        """Draw values (n,) on a picture of `size` (width, height), (h, w) float32.
 
         Every texel is a soft dot (normalised convolution); beyond the face the nearest values
         go on, as a hand does that comes in over the jaw.
@@ -144,7 +144,7 @@ class Texels:
 
 @cache
 def texels() -> Texels:
-    """The one set of texels."""
+    """Return the one set of texels."""
     surface = topology()
     triangles = _closed(surface)
     flat = np.zeros((len(surface.uv), 3), np.float32)
@@ -188,7 +188,7 @@ def _cross(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArra
 
 
 def _closed(surface: Topology) -> npt.NDArray[np.int64]:
-    """The triangles inside the oval, with fans over mouth and eyes."""
+    """Close the triangles inside the oval, with fans over mouth and eyes."""
     kept = surface.triangles[(surface.triangles < 468).all(axis=1)]
     rings = (LIPS_INNER, RIGHT_EYE, LEFT_EYE)
     fans = np.array([(r[0], r[i], r[i + 1]) for r in rings for i in range(1, len(r) - 1)])

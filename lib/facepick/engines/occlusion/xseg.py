@@ -53,7 +53,7 @@ class XSeg:
         self._name, self._side = first.name, shape[1]
 
     def face(self, crop: BgrImage, points: FloatArray, places: FloatArray) -> FloatArray:
-        """How surely each of the places shows the face itself, (n,) float32 in [0, 1].
+        """Estimate how surely each of the places shows the face itself, (n,) float32 in [0, 1].
 
         Args:
             crop: (h, w, 3) uint8 BGR.

@@ -1,1 +1,1 @@
-"""Give a re-made face its detail back."""
+"""Restoration of the detail of a re-made face."""

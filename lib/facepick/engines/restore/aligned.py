@@ -1,4 +1,4 @@
-"""What the networks that restore a face have in common: an aligned picture in, one out.
+"""Base of the networks that restore a face: an aligned picture in, one out.
 
 They were trained on faces aligned as in FFHQ (Karras et al. 2019), RGB in [-1, 1].
 """
@@ -34,7 +34,7 @@ class AlignedRestorer(ABC):
 
     @abstractmethod
     def _restored(self, face: FloatArray, fidelity: float) -> FloatArray:
-        """The network itself: (3, side, side) float32 RGB in [-1, 1], in and out."""
+        """Run the network itself: (3, side, side) float32 RGB in [-1, 1], in and out."""
 
     def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
         """See `facepick.engines.restore.restorer.Restorer`."""

@@ -1,5 +1,4 @@
-"""GFPGAN, CodeFormer, RestoreFormer++ and GPEN as ONNX, as users of facefusion and ReActor have
-them; they need nothing but onnxruntime.
+"""GFPGAN, CodeFormer, RestoreFormer++ and GPEN as ONNX, on nothing but onnxruntime.
 
 Tensors, as facefusion's ``face_enhancer`` gives them: a picture (1, 3, side, side), RGB in [-1, 1],
 in and out, and for CodeFormer its weight, one float64.
@@ -32,7 +31,7 @@ _FILES: dict[str, tuple[tuple[ModelSpec, FloatArray], ...]] = {
 
 
 def onnx_specs(name: str) -> tuple[ModelSpec, ...]:
-    """The files that hold a restorer, best first."""
+    """List the files that hold a restorer, best first."""
     return tuple(spec for spec, _ in _FILES[name])
 
 

@@ -1,4 +1,4 @@
-"""The face restorers that a lip sync or a swap may run over its result."""
+"""Face restorers that a lip sync or a swap may run over its result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESTORERS = ("none", "sharpen", "GFPGAN", "CodeFormer", "RestoreFormer", "GPEN")
 
 
 class Restorer(Protocol):
-    """Improves one face.
+    """Restorer of one face's detail.
 
     Attributes:
         whole_face: whether it must see the whole face; else any part of it will do.
@@ -40,7 +40,7 @@ class Restorer(Protocol):
     unchanged: int
 
     def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
-        """The face with more detail.
+        """Return the face with more detail.
 
         Args:
             image: (h, w, 3) uint8 BGR with the face, see `whole_face`; it is not changed.
@@ -64,7 +64,7 @@ def open_restorer(
     device: str = "auto",
     host_restorers: Mapping[str, HostRestorer] | None = None,
 ) -> Restorer:
-    """The restorer called `name`.
+    """Open the restorer called `name`.
 
     An ONNX file that the store finds is preferred, for it needs onnxruntime alone; then a
     ``.pth`` file, then a host's restorer of that name.
@@ -100,7 +100,7 @@ def check_restorer(
     models: ModelStore,
     host_restorers: Mapping[str, HostRestorer] | None = None,
 ) -> None:
-    """Whether `open_restorer` would find what it needs; nothing is loaded.
+    """Check that `open_restorer` would find what it needs; nothing is loaded.
 
     Raises: as `open_restorer`.
     """
@@ -117,7 +117,7 @@ def check_restorer(
 
 
 def spec_in_use(name: str | None, models: ModelStore) -> ModelSpec | None:
-    """The model file that `open_restorer` takes; None where it needs none or a host does it."""
+    """Find the model file that `open_restorer` takes; None if none is needed or a host does it."""
     if name is None or name not in RESTORERS[2:]:
         return None
     from facepick.engines.restore.onnx_model import onnx_specs
@@ -129,7 +129,7 @@ def spec_in_use(name: str | None, models: ModelStore) -> ModelSpec | None:
 
 
 class NoRestorer:
-    """Leaves the face as it is."""
+    """Restorer that leaves the face as it is."""
 
     whole_face = False
     unchanged = 0

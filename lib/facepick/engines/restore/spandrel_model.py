@@ -35,7 +35,7 @@ _WRAPPERS = ("params_ema.", "params-ema.", "params.", "model.")
 
 
 def spec_of(name: str) -> ModelSpec | None:
-    """The ``.pth`` file of a restorer; None when it exists as ONNX only."""
+    """Find the ``.pth`` file of a restorer; None when it exists as ONNX only."""
     return _SPECS.get(name)
 
 
@@ -93,7 +93,11 @@ class SpandrelRestorer(AlignedRestorer):
 
 
 def check_packages(name: str) -> None:
-    """Raises: PackageMissing, for a package without which this restorer cannot run."""
+    """Check for the packages that this restorer cannot run without.
+
+    Raises:
+        PackageMissing.
+    """
     # CodeFormer's is a package of its own, because its licence forbids commercial use.
     extra = ("spandrel_extra_arches",) if name == "CodeFormer" else ()
     for module in ("torch", "spandrel", *extra):

@@ -1,1 +1,1 @@
-"""Swap the face."""
+"""Swap flow: another face in place of the person's own."""

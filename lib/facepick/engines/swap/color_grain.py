@@ -1,4 +1,4 @@
-"""What both engines do to a new face before it goes into the frame: colour and grain."""
+"""Colour and grain that both engines give a new face before it goes into the frame."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ __all__ = ["add_grain", "lids", "match_lab", "match_low_frequencies", "noise_of"
 
 
 def match_lab(new: FloatArray, old: BgrImage, weight: FloatArray) -> FloatArray:
-    """The new face with the old one's mean and spread in Lab (Reinhard et al., *Color Transfer
-    between Images*, 2001), over the pixels that `weight` (h, w) counts.
+    """Give the new face the old one's mean and spread in Lab.
+
+    Over the pixels that `weight` (h, w) counts (Reinhard et al., *Color Transfer between Images*,
+    2001).
 
     Both (h, w, 3) BGR; `new` float32 in 0..255.
     """
@@ -35,7 +37,7 @@ def match_lab(new: FloatArray, old: BgrImage, weight: FloatArray) -> FloatArray:
 
 
 def match_low_frequencies(new: FloatArray, old: BgrImage, weight: FloatArray) -> FloatArray:
-    """The new face with the old one's coarse colours: what a blur of a sixth of it leaves."""
+    """Give the new face the old one's coarse colours: what a blur of a sixth of it leaves."""
     import cv2
 
     sigma = max(1.0, weight.shape[0] / 6)
@@ -48,7 +50,7 @@ def match_low_frequencies(new: FloatArray, old: BgrImage, weight: FloatArray) ->
 def lids(
     new: FloatArray, old: BgrImage, around: FloatArray, eyes: FloatArray, face_height: float
 ) -> FloatArray:
-    """The new face with closed lids: the filmed ones in the colours of the new skin around them.
+    """Close the lids of the new face: the filmed ones in the colours of the new skin around them.
 
     Args:
         new: (h, w, 3) float32 BGR, 0..255.
@@ -72,7 +74,7 @@ def lids(
 
 
 def noise_of(image: FloatArray | BgrImage, weight: FloatArray) -> float:
-    """Noise sigma of a face in grey levels: the flattest quarter of it, where no feature is.
+    """Measure the noise sigma of a face in grey levels: the flattest quarter, where no feature is.
 
     The difference of a pixel from the mean of its neighbours is sqrt(20 / 16) sigma for white
     noise; the median of its size is 0.6745 of its deviation.
@@ -91,7 +93,7 @@ def noise_of(image: FloatArray | BgrImage, weight: FloatArray) -> float:
 
 
 def add_grain(new: FloatArray, sigma: float, seed: int) -> FloatArray:
-    """Grey noise of `sigma` grey levels, the same for the same seed."""
+    """Add grey noise of `sigma` grey levels, the same for the same seed."""
     import cv2
 
     if sigma < 0.3:

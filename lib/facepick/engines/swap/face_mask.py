@@ -1,4 +1,4 @@
-"""Where the new face covers the old one."""
+"""Mask of a new face over the old one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SKIN_NEAR, _SKIN_FAR = 2.5, 5.0
 
 @cache
 def hair_zone(*, jaw: bool = False) -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 where hair may hang over a face (forehead, temples, sides), else 0.
+    """Mark where hair may hang over a face (forehead, temples, sides): (`VERTICES`,) 1, else 0.
 
     Args:
         jaw: also along the jaw; what is dark there may be a beard.
@@ -70,7 +70,7 @@ def hair_zone(*, jaw: bool = False) -> npt.NDArray[np.float64]:
 
 @cache
 def jaw_zone() -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 on the oval's edge and the ring well below the mouth, else 0."""
+    """Mark the oval's edge and the ring well below the mouth: (`VERTICES`,) 1, else 0."""
     shape = topology().shape
     mouth = float(shape[[61, 291], 1].mean())
     low = shape[list(FACE_OVAL), 1] > mouth + 0.3 * (shape[152, 1] - mouth)
@@ -82,7 +82,8 @@ def jaw_zone() -> npt.NDArray[np.float64]:
 
 @cache
 def beard_points() -> tuple[int, ...]:
-    """Points of chin and lower cheeks, inside the oval and off the lips: where a beard grows."""
+    """List points of chin and lower cheeks, inside the oval and off the lips: where a beard
+    grows."""
     shape = topology().shape
     mouth = float(shape[[61, 291], 1].mean())
     corner = float(np.abs(shape[[61, 291], 0]).mean())
@@ -100,7 +101,7 @@ def beard_points() -> tuple[int, ...]:
 def hairy_share(
     image: BgrImage, vertices: FloatArray, normals: FloatArray, light: npt.NDArray[np.float64]
 ) -> float:
-    """How much of chin and lower cheeks is darker than skin in this light, in [0, 1].
+    """Measure how much of chin and lower cheeks is darker than skin in this light, in [0, 1].
 
     Args:
         image: (h, w, 3) uint8 BGR.
@@ -126,7 +127,7 @@ def hairy_share(
 
 
 def fall_off(*, top: float, side: float) -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 on the face, falling to 0 where the mask ends.
+    """Compute the fall-off: (`VERTICES`,) 1 on the face, falling to 0 where the mask ends.
 
     That is at the ring, but below the jaw, where the ring lies further out than the mask goes,
     halfway: negative values there put the zero in between.
@@ -142,7 +143,7 @@ def fall_off(*, top: float, side: float) -> npt.NDArray[np.float64]:
 
 
 def skin_likelihood(image: BgrImage, predicted: list[FloatArray], face_height: float) -> FloatArray:
-    """How likely each pixel is skin in the light of the face, (h, w) float32 in [0, 1].
+    """Estimate how likely each pixel is skin in the light of the face, (h, w) float32 in [0, 1].
 
     Args:
         image: (h, w, 3) uint8 BGR.
@@ -164,7 +165,7 @@ def skin_likelihood(image: BgrImage, predicted: list[FloatArray], face_height: f
 def beard_likelihood(
     image: BgrImage, skin: FloatArray, vertices: FloatArray, face_height: float
 ) -> FloatArray | None:
-    """How likely each pixel has the colour of the beard, (h, w) float32, or None without one.
+    """Estimate how likely each pixel has the beard's colour, (h, w) float32, or None without one.
 
     Args:
         image: (h, w, 3) uint8 BGR.
@@ -198,12 +199,13 @@ def beard_likelihood(
 def predicted_skin(
     surface: Surface, light: npt.NDArray[np.float64], normals: FloatArray
 ) -> list[FloatArray]:
-    """Log colour of skin at every pixel of the surface, one plane a channel."""
+    """Predict the log colour of skin at every pixel of the surface, one plane a channel."""
     return surface.interpolate(basis(normals) @ light)
 
 
 def holes(area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float) -> FloatArray:
-    """Alpha of the parts that stay as filmed, with a soft edge of `width` pixels around them."""
+    """Make the alpha of parts that stay as filmed, with a soft edge of `width` pixels around
+    them."""
     rings: list[tuple[int, ...]] = []
     if eyes:
         rings += [RIGHT_EYE, LEFT_EYE]
@@ -217,7 +219,7 @@ def holes(area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float
 
 
 def spare_people_in_front(request: FaceRequest, area: Area, alpha: FloatArray) -> FloatArray:
-    """Takes faces that are nearer to the camera out of the mask.
+    """Take faces that are nearer to the camera out of the mask.
 
     A face that is clearly smaller (under 0.7 of the height) is behind; every other one may be in
     front, and what may be in front is left alone.

@@ -1,4 +1,4 @@
-"""A face that cannot be swapped is hidden, when the user wants that."""
+"""Fallback: a face that cannot be swapped is hidden, when the user wants that."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FADING = "fading"
 
 
 def hidden_face(request: FaceRequest) -> FacePatch | Reason:
-    """The face pixelated with the default settings of the hide flow."""
+    """Pixelate the face with the default settings of the hide flow."""
     settings = PixelateSettings()
     bounds = Area(*request.origin, request.crop.shape[1], request.crop.shape[0])
     area, alpha = hidden_mask(request, settings, None, bounds)

@@ -1,4 +1,4 @@
-"""What a session learns from the person's own footage before the first frame."""
+"""Statistics that a session learns from the person's own footage before the first frame."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ class Learned:
             self._rows.setdefault(sight.frame, []).append(row)
 
     def of(self, request: FaceRequest) -> tuple[FloatArray | None, npt.NDArray[np.float64] | None]:
-        """Mesh (468, 3) in display pixels and light (4, 3) of a request, each None if unknown.
+        """Look up mesh (468, 3) in display pixels and light (4, 3) of a request, each None if
+        unknown.
 
         A request that the footage did not hold keeps its own mesh.
         """
@@ -78,7 +79,7 @@ class Learned:
         )
 
     def shut(self, mesh: FloatArray) -> float:
-        """How surely the eyes are closed, in [0, 1], measured by how far this person opens them.
+        """Estimate how surely the eyes are closed, in [0, 1], by how far this person opens them.
 
         On three people closed lids measured up to 0.58 of the 90 % point, the narrowest open
         ones 0.65.
@@ -111,7 +112,7 @@ class Learned:
 
 
 def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Learned:
-    """One pass over the person's footage, or what an interrupted job kept of it.
+    """Pass once over the person's footage, or take what an interrupted job kept of it.
 
     Args:
         masker: knows what is in front of the face, which says nothing about the light on it.
@@ -160,7 +161,7 @@ def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Lear
 
 
 def _smoothed(sights: list[Sight], light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Gaussian over time inside a shot, over the frames in which the light was found."""
+    """Smooth over time inside a shot (Gaussian), over the frames in which the light was found."""
     out = light.copy()
     if not sights:
         return out

@@ -1,4 +1,4 @@
-"""When a frame is better left alone.
+"""Decisions which frames are better left alone.
 
 Decisions are made for the whole clip before the first frame is rendered, from the person's own
 footage.  That allows hysteresis and a soft start and end, and keeps the answer to a request the
@@ -31,7 +31,8 @@ _RAMP_FRAMES = 2
 
 @dataclass(frozen=True)
 class Sight:
-    """What decides about one request: place, turn in degrees, height in pixels, certainties."""
+    """Facts that decide about one request: place, turn in degrees, height in pixels,
+    certainties."""
 
     frame: int
     shot: int
@@ -45,7 +46,7 @@ class Sight:
 
 
 def look(request: FaceRequest) -> Sight:
-    """The facts of one request that a decision rests on."""
+    """Collect the facts of one request that a decision rests on."""
     turn = abs(pose_of(request.mesh).yaw) if request.mesh is not None else 90.0
     x, y = request.box.center
     return Sight(
@@ -63,7 +64,8 @@ def look(request: FaceRequest) -> Sight:
 
 @dataclass(frozen=True)
 class Decision:
-    """`reason` to leave the frame alone, or None and how strongly the new face shows in (0, 1]."""
+    """Outcome: `reason` to leave the frame alone, or None and the strength of the new face in
+    (0, 1]."""
 
     reason: Reason | None
     strength: float = 1.0
@@ -86,7 +88,7 @@ class Gate:
                 self._places.setdefault(sight.frame, []).append((sight.x, sight.y, decision))
 
     def decide(self, request: FaceRequest) -> Decision:
-        """What to do with `request`."""
+        """Decide what to do with `request`."""
         sight = look(request)
         known = self._places.get(request.source_frame)
         if known:
@@ -121,7 +123,7 @@ class Gate:
 
 
 def _strands(sights: list[Sight]) -> list[list[Sight]]:
-    """Sights that follow each other in one shot at one place."""
+    """Split sights into strands that follow each other in one shot at one place."""
     strands: list[list[Sight]] = []
     for sight in sights:
         for strand in reversed(strands[-8:]):
@@ -136,7 +138,7 @@ def _strands(sights: list[Sight]) -> list[list[Sight]]:
 
 
 def _drop_flashes(reasons: list[Reason | None]) -> None:
-    """Short swapped runs between kept ones take the reason before them."""
+    """Drop short swapped runs between kept ones; they take the reason before them."""
     start = 0
     while start < len(reasons):
         stop = start
@@ -149,7 +151,7 @@ def _drop_flashes(reasons: list[Reason | None]) -> None:
 
 
 def _strength(reasons: list[Reason | None], i: int) -> float:
-    """Rises over the frames after a kept one, falls over those before; full at a strand's ends."""
+    """Ramp up after a kept frame and down before one; full strength at a strand's ends."""
     if reasons[i] is not None:
         return 0.0
     for distance in range(1, _RAMP_FRAMES + 1):

@@ -1,4 +1,4 @@
-"""How a face is lit, as a few numbers.
+"""Light on a face, as a few numbers.
 
 Skin reflects nearly evenly in all directions, so that the light on it is a smooth function of the
 surface normal: spherical harmonics (Ramamoorthi and Hanrahan, *An Efficient Representation for
@@ -41,7 +41,8 @@ _SLOPE_SHARE = 0.5
 
 @cache
 def skin_points() -> tuple[int, ...]:
-    """Points of cheeks, nose and forehead: no lips, eyes, brows, beard, and not the oval's edge."""
+    """List points of cheeks, nose and forehead: no lips, eyes, brows, beard, nor the oval's
+    edge."""
     shape = topology().shape
     skip = {
         *FACE_OVAL, *LIPS_INNER, *LIPS_OUTER, *RIGHT_EYE, *LEFT_EYE,
@@ -66,7 +67,7 @@ def skin_points() -> tuple[int, ...]:
 
 
 def basis(normals: FloatArray) -> npt.NDArray[np.float64]:
-    """Real spherical harmonics up to first order without their constants, (n, 4)."""
+    """Compute real spherical harmonics up to first order without their constants, (n, 4)."""
     return np.concatenate([np.ones((len(normals), 1)), normals.astype(np.float64)], axis=1)
 
 
@@ -76,7 +77,8 @@ def fit_light(
     normals: FloatArray,
     visible: FloatArray | None = None,
 ) -> npt.NDArray[np.float64] | None:
-    """Coefficients (4, 3) of log colour (BGR) over normals, or None with too little skin in view.
+    """Fit coefficients (4, 3) of log colour (BGR) over normals, or None with too little skin in
+    view.
 
     Args:
         image: (h, w, 3) uint8 BGR.
@@ -126,7 +128,7 @@ def gain(
     source: npt.NDArray[np.float64],
     source_normals: FloatArray,
 ) -> npt.NDArray[np.float64]:
-    """Factor (n, 3) that takes the source's colour at each vertex to the target's light."""
+    """Compute the factor (n, 3) from the source's colour at each vertex to the target's light."""
     change = basis(target_normals) @ target - basis(source_normals) @ source
     even = change.mean(axis=0)
     change = even + _SLOPE_SHARE * (change - even)

@@ -1,4 +1,4 @@
-"""What a swap did, counted and measured while it ran."""
+"""Counts and measurements of a swap while it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SAMPLES = 40
 
 
 def pasted(request: FaceRequest, patch: FacePatch) -> BgrImage:
-    """The request's crop with the patch in it; pixels with alpha 0 are bit-equal."""
+    """Paste the patch into the request's crop; pixels with alpha 0 are bit-equal."""
     out = request.crop.copy()
     x, y = patch.origin[0] - request.origin[0], patch.origin[1] - request.origin[1]
     height, width = patch.alpha.shape
@@ -43,7 +43,7 @@ def pasted(request: FaceRequest, patch: FacePatch) -> BgrImage:
 def flicker(
     before: tuple[FaceRequest, BgrImage], after: tuple[FaceRequest, BgrImage]
 ) -> float | None:
-    """What motion does not explain from one frame to the next, over the same in the original.
+    """Measure what motion does not explain between frames, over the same in the original.
 
     Both are a request and its changed crop.  Motion is the original's optical flow; 1 means as
     steady as the footage.  None when nothing was changed.
@@ -80,7 +80,7 @@ def flicker(
 
 
 class SwapMeter:
-    """Counts every answer and measures a sample of the swapped frames.
+    """Meter that counts every answer and measures a sample of the swapped frames.
 
     Recognition uses SFace when the store has it; that is not the embedding that the engines
     swap by.
@@ -104,7 +104,7 @@ class SwapMeter:
         self._last: tuple[FaceRequest, BgrImage] | None = None
 
     def count(self, request: FaceRequest, result: EngineResult) -> None:
-        """One answer."""
+        """Count one answer."""
         if isinstance(result, Reason):
             self._kept[result.value] += 1
         if not isinstance(result, FacePatch):
@@ -134,7 +134,7 @@ class SwapMeter:
         self._last = None
 
     def report(self) -> dict[str, Any]:
-        """Plain JSON; a measure is missing when nothing could be measured."""
+        """Report plain JSON; a measure is missing when nothing could be measured."""
         total = self._swapped + self._fading + self._hidden + sum(self._kept.values())
         found: dict[str, Any] = {
             "frames": total,
@@ -196,7 +196,7 @@ class _Judge:
 
     @classmethod
     def of(cls, models: ModelStore, sources: Sequence[SourceFace]) -> _Judge | None:
-        """None when SFace is not on this machine: a swap does not need it."""
+        """Load the judge; None when SFace is not on this machine: a swap does not need it."""
         from facepick.faces.analyzers.sface import SFaceEmbedder
         from facepick.faces.mesh import FaceMesh
         from facepick.models.catalog import SFACE

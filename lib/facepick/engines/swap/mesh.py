@@ -81,7 +81,7 @@ class MeshSwapEngine:
 
 
 class MeshSession:
-    """See `EngineSession`."""
+    """Session of `MeshSwapEngine`."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class MeshSession:
         return answers
 
     def report(self) -> dict[str, Any]:
-        """What was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
+        """Report what was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
         return self._meter.report()
 
     def close(self) -> None:

@@ -40,7 +40,7 @@ class ArcFaceEmbedder:
         self._name, self._path = first.name, path
 
     def embed(self, chip: npt.NDArray[np.uint8]) -> FloatArray:
-        """(112, 112, 3) uint8 BGR -> (512,) float32."""
+        """Embed (112, 112, 3) uint8 BGR as (512,) float32."""
         blob = (chip[:, :, ::-1].astype(np.float32) - 127.5) / 127.5
         blob = blob.transpose(2, 0, 1)[None]
         answer = np.asarray(self._session.run(None, {self._name: blob})[0], np.float32).ravel()
@@ -62,14 +62,14 @@ class EmbeddingConverter:
         self._name = first.name
 
     def convert(self, embedding: FloatArray) -> FloatArray:
-        """(512,) -> (512,) float32."""
+        """Convert (512,) to (512,) float32."""
         blob = embedding.reshape(1, EMBEDDING)
         return np.asarray(self._session.run(None, {self._name: blob})[0], np.float32).ravel()
 
 
 @dataclass(frozen=True)
 class ChipRange:
-    """How a network codes colours: value = (c / 255 - mean) / scale."""
+    """Coding of colours by a network: value = (c / 255 - mean) / scale."""
 
     mean: float
     scale: float
@@ -104,7 +104,7 @@ class SwapNetwork:
         self._picture, self._identity = pictures[0].name, identities[0].name
 
     def swap(self, chip: npt.NDArray[np.uint8], identity: FloatArray) -> npt.NDArray[np.uint8]:
-        """The face in `chip` (side, side, 3) uint8 BGR with another identity (512,)."""
+        """Give the face in `chip` (side, side, 3) uint8 BGR another identity (512,)."""
         unit = chip[:, :, ::-1].astype(np.float32) / np.float32(255)
         blob = ((unit - self._range.mean) / self._range.scale).transpose(2, 0, 1)[None]
         feed = {
@@ -129,7 +129,7 @@ class SwapNetwork:
 def boosted(
     network: SwapNetwork, chip: npt.NDArray[np.uint8], identity: FloatArray
 ) -> npt.NDArray[np.uint8]:
-    """A chip of a multiple of the network's side, through the network in interleaved parts.
+    """Run a chip of a multiple of the network's side through the network in interleaved parts.
 
     Every k-th pixel of every k-th row makes one part; the k * k parts are k * k nearly equal
     pictures of the whole face, each shifted by one pixel, and go back where they came from.
@@ -146,7 +146,7 @@ def boosted(
 
 
 def last_square_initializer(path: Path, side: int = EMBEDDING) -> FloatArray:
-    """The last matrix (side, side) among the constants of an ONNX file, as float32.
+    """Read the last matrix (side, side) among the constants of an ONNX file, as float32.
 
     inswapper keeps there the map from ArcFace's space to its own.  The file is walked as protocol
     buffers (ModelProto.graph = 7, GraphProto.initializer = 5, TensorProto: dims = 1, data_type = 2,
@@ -192,8 +192,11 @@ def _varint(data: Any, at: int, stop: int) -> tuple[int, int]:
 
 
 def _fields(data: Any, at: int, stop: int) -> Any:
-    """(number, first byte, past the last byte) of every length-delimited field of a message;
-    a plain varint is given as (number, value, -1)."""
+    """Yield (number, first byte, past the last byte) of every length-delimited field of a
+    message.
+
+    A plain varint is given as (number, value, -1).
+    """
     while at < stop:
         key, at = _varint(data, at, stop)
         number, kind = key >> 3, key & 7
@@ -245,7 +248,7 @@ def _values(data: Any, start: int, stop: int, *, count: int) -> FloatArray | Non
 
 
 def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:
-    """Whether a graph's shape (numbers, names or None for free axes) allows `wanted`."""
+    """Tell whether a graph's shape (numbers, names or None for free axes) allows `wanted`."""
     if len(shape) != len(wanted):
         return False
     return all(

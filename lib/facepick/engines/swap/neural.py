@@ -84,7 +84,7 @@ class _Loaded:
 
 
 def embedding_of(sources: list[SourceFace], embedder: ArcFaceEmbedder) -> FloatArray:
-    """Mean of the photos' embeddings, (512,) float32; each photo counts the same."""
+    """Average the photos' embeddings, (512,) float32; each photo counts the same."""
     rows = [
         embedder.embed(align(s.image, s.landmarks5, size=ArcFaceEmbedder.SIDE)) for s in sources
     ]
@@ -101,7 +101,7 @@ def _unit(vector: FloatArray) -> FloatArray:
 
 
 class _NeuralEngine(ABC):
-    """What all of them share; the first of `spec.models` is the network, the last the embedder.
+    """Base of the neural swaps; the first of `spec.models` is the network, the last the embedder.
 
     Attributes:
         side: of the network's chip in pixels.
@@ -116,7 +116,8 @@ class _NeuralEngine(ABC):
 
     @abstractmethod
     def _identity(self, embedding: FloatArray, context: EngineContext) -> FloatArray:
-        """What the network wants to know of the source, from its ArcFace embedding; (512,)."""
+        """Compute what the network wants to know of the source, from its ArcFace embedding;
+        (512,)."""
 
     def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
@@ -184,7 +185,7 @@ class InswapperEngine(_NeuralEngine):
 
     @classmethod
     def half(cls) -> InswapperEngine:
-        """The same network in half precision, for graphics cards."""
+        """Load the same network in half precision, for graphics cards."""
         return cls(model=INSWAPPER_128_FP16)
 
     def _identity(self, embedding: FloatArray, context: EngineContext) -> FloatArray:
@@ -252,7 +253,7 @@ class GhostEngine(_NeuralEngine):
 
 
 class NeuralSession:
-    """See `EngineSession`."""
+    """Session of a neural swap."""
 
     def __init__(self, context: EngineContext, loaded: _Loaded, learned: Learned) -> None:
         self._settings = context.settings
@@ -283,7 +284,7 @@ class NeuralSession:
         return answers
 
     def report(self) -> dict[str, Any]:
-        """What was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
+        """Report what was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
         return self._meter.report()
 
     def close(self) -> None:
@@ -371,7 +372,7 @@ class NeuralSession:
         request: FaceRequest,
         area: Area,
     ) -> FloatArray:
-        """Restorer, colour and grain, as the settings say."""
+        """Finish with restorer, colour and grain, as the settings say."""
         settings = self._settings
         if self._restorer is not None:
             # It must see the whole head, not a face cut out: that is what it was trained on.
@@ -395,7 +396,7 @@ class NeuralSession:
 
 
 def _cut(image: BgrImage, matrix: npt.NDArray[np.float64], side: int) -> BgrImage:
-    """The chip; the picture is reduced by area first where it is larger than the chip."""
+    """Cut out the chip; the picture is reduced by area first where it is larger than the chip."""
     import cv2
 
     warp = matrix.copy()
@@ -417,7 +418,7 @@ def _cut(image: BgrImage, matrix: npt.NDArray[np.float64], side: int) -> BgrImag
 def _uncut(
     chip: BgrImage, matrix: npt.NDArray[np.float64], area: Area, crop: Area
 ) -> tuple[FloatArray, FloatArray]:
-    """The chip back in the picture's pixels: (h, w, 3) float32, and where it is, (h, w)."""
+    """Bring the chip back to the picture's pixels: (h, w, 3) float32, and where it is, (h, w)."""
     import cv2
 
     side = chip.shape[0]

@@ -78,7 +78,7 @@ class Portrait:
         self.texture = Texture.of(colors, weights)
 
     def _layer(self, source: SourceFace) -> tuple[FloatArray, FloatArray]:
-        """A photo's texture in the light of the best photo, without holes and hair.
+        """Make a texture of a photo in the light of the best photo, without holes and hair.
 
         Returns:
             Colours (side, side, 3) and how well each texel is seen (side, side), 0 where it was
@@ -141,8 +141,11 @@ class Portrait:
 
 @lru_cache(maxsize=1)
 def _own(side: int) -> FloatArray:
-    """(side, side) 1 on brows and lids: even under hair's edge their colour draws them better than
-    skin would, or one that was cut short."""
+    """Mark brows and lids, (side, side) 1.
+
+    Even under hair's edge their colour draws them better than skin would, or one that was cut
+    short.
+    """
     flat = topology().uv * np.float32(side)
     height = float(np.ptp(flat[[10, 152], 1]))
     area = masks.Area(0, 0, side, side)
@@ -164,8 +167,10 @@ def _own(side: int) -> FloatArray:
 
 
 def _hair(likely: FloatArray, outside: FloatArray, height: float) -> FloatArray:
-    """How surely each texel lies under hair, (h, w): what is no skin, wider than a brow and reaches
-    in from `outside`, where no feature is."""
+    """Estimate how surely each texel lies under hair, (h, w).
+
+    Hair is no skin, wider than a brow and reaches in from `outside`, where no feature is.
+    """
     import cv2
 
     wide = masks.shrink(np.asarray(likely < 0.5, np.float32), _HAIR_WIDTH * height) > 0.5
@@ -177,7 +182,7 @@ def _hair(likely: FloatArray, outside: FloatArray, height: float) -> FloatArray:
 
 
 def _strange(rest: FloatArray, likely: FloatArray, height: float) -> FloatArray:
-    """How surely each texel is no skin, (h, w)."""
+    """Estimate how surely each texel is something else than skin, (h, w)."""
     surely = 1 - masks.shrink(likely, 0.01 * height)
     near = masks.grow(np.asarray(surely > 0.5, np.float32), _EDGE_REACH * height)
     dark = -_blurred(rest, 0.01 * height).mean(axis=2)
@@ -190,7 +195,7 @@ def _strange(rest: FloatArray, likely: FloatArray, height: float) -> FloatArray:
 def _mirrored(
     rest: FloatArray, known: FloatArray, zone: FloatArray, height: float
 ) -> tuple[FloatArray, FloatArray]:
-    """`rest` with what is dark on one half of `zone` alone taken from the other, and its share."""
+    """Mirror what is dark on one half of `zone` alone from the other half, and give its share."""
     import cv2
 
     dark = -_blurred(rest, 0.008 * height).mean(axis=2)
@@ -211,7 +216,8 @@ def _blurred(image: FloatArray, sigma: float) -> FloatArray:
 
 
 def _near(rings: Sequence[tuple[int, ...]], reach: float) -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 within `reach` eye distances of a ring, 0 on the ring around the oval."""
+    """Mark (`VERTICES`,) 1 within `reach` eye distances of a ring, 0 on the ring around the
+    oval."""
     shape = topology().shape[:, :2]
     points = shape[[i for ring in rings for i in ring]]
     gaps = np.sqrt(((shape[:, None] - points[None]) ** 2).sum(axis=2)).min(axis=1)
@@ -228,8 +234,11 @@ def _brow_zone() -> npt.NDArray[np.float64]:
 
 @cache
 def _feature_zone() -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 where features and their shades lie: from the brows down to the chin, as wide
-    as the eyes (their outer corners are at 0.71) and narrower towards the chin."""
+    """Mark where features and their shades lie, (`VERTICES`,) 1.
+
+    From the brows down to the chin, as wide as the eyes (their outer corners are at 0.71) and
+    narrower towards the chin.
+    """
     x, y = np.abs(topology().shape[:, 0]), topology().shape[:, 1]
     brows = list(RIGHT_BROW + LEFT_BROW)
     mouth, chin = float(y[[61, 291]].mean()), float(y[152])
@@ -243,7 +252,7 @@ def _feature_zone() -> npt.NDArray[np.float64]:
 
 @cache
 def _beard_zone() -> npt.NDArray[np.float64]:
-    """(`VERTICES`,) 1 where a beard grows, the ring around the jaw among it."""
+    """Mark where a beard grows, (`VERTICES`,) 1, the ring around the jaw among it."""
     shape = topology().shape
     nose = float(shape[2, 1])
     zone = np.zeros(VERTICES)

@@ -1,4 +1,4 @@
-"""What a user may name as the source of a swap, turned into photos."""
+"""Resolution of what a user may name as the source of a swap into photos."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CAST = "cast:"
 
 
 def split_person(text: str) -> tuple[Path, str] | None:
-    """``VIDEO:P2`` as video and person; None when it is not of this form.
+    """Split ``VIDEO:P2`` into video and person; None when it is of another form.
 
     The part before the last colon must be a file, so that a drive letter is no video and a file
     name with a colon in it stays a file name.
@@ -38,7 +38,7 @@ def split_person(text: str) -> tuple[Path, str] | None:
 
 
 class SourceResolver:
-    """Turns photos, ``VIDEO:P2``, ``cast:NAME`` and names of saved sources into photo files.
+    """Resolver of photos, ``VIDEO:P2``, ``cast:NAME`` and names of saved sources into photo files.
 
     Args:
         models: where detector, mesh and recogniser are.
@@ -66,7 +66,7 @@ class SourceResolver:
         self._cancel = cancel
 
     def photos(self, texts: Sequence[str]) -> list[tuple[Path, str]]:
-        """Photo file and origin of everything that is named, in the order given.
+        """List photo file and origin of everything that is named, in the order given.
 
         Raises:
             UserInputError: there is no such photo, video, person, member or saved source, or no
@@ -164,6 +164,6 @@ class SourceResolver:
 
 
 def _place(name: str) -> tuple[int, str]:
-    """Rank of a photo of `best_photos` by its name ``ID_RANK_frameN.png``."""
+    """Read the rank of a photo of `best_photos` from its name ``ID_RANK_frameN.png``."""
     found = re.search(r"_(\d+)_frame\d+\.png$", name)
     return int(found.group(1)) if found else 0, name

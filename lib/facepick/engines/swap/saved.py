@@ -88,7 +88,7 @@ class SavedSources:
         return f"SavedSources({str(self.folder)!r})"
 
     def names(self) -> list[str]:
-        """In the order of the alphabet."""
+        """List the names in the order of the alphabet."""
         if not self.folder.is_dir():
             return []
         found = (p.name for p in self.folder.iterdir() if (p / _FILE).is_file())
@@ -98,11 +98,19 @@ class SavedSources:
         return self._known(name) is not None
 
     def all(self) -> list[SavedSource]:
-        """Raises: UserInputError when the file of one is damaged."""
+        """Load all sources.
+
+        Raises:
+            UserInputError when the file of one is damaged.
+        """
         return [self._read(name) for name in self.names()]
 
     def get(self, name: str) -> SavedSource:
-        """Raises: UserInputError: there is no such source, or its files are damaged."""
+        """Load one source.
+
+        Raises:
+            UserInputError: no such source, or its files are damaged.
+        """
         source = self._read(self._require(name))
         for path, digest in self._hashes(source.name):
             if not path.is_file() or sha256_of(path) != digest:
@@ -182,7 +190,11 @@ class SavedSources:
         return self._read(name)
 
     def remove(self, name: str) -> None:
-        """Delete a source with its photos.  Raises: UserInputError: there is no such source."""
+        """Delete a source with its photos.
+
+        Raises:
+            UserInputError: no such source.
+        """
         shutil.rmtree(self.folder / self._require(name))
 
     # --- inside ----------------------------------------------------------------------------
@@ -256,7 +268,7 @@ def _clean(name: str) -> str:
 
 
 def _described(faces: Sequence[SourceFace], models: ModelStore) -> dict[str, Any] | None:
-    """The mean SFace embedding of length 1, or None when SFace is not on this machine."""
+    """Compute the mean SFace embedding of length 1, or None when SFace is not on this machine."""
     from facepick.faces.analyzers.sface import SFaceEmbedder
     from facepick.models.catalog import SFACE
 

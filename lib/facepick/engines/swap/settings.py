@@ -1,4 +1,4 @@
-"""What a user can choose about a face swap."""
+"""Settings of a face swap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class SwapSettings:
-    """Shared by all ways to swap a face."""
+    """Settings that all ways to swap a face share."""
 
     face: int = setting(
         0,
@@ -120,7 +120,7 @@ class MeshSettings(SwapSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class NeuralSettings(SwapSettings):
-    """Shared by the engines that run a network."""
+    """Settings that the engines with a network share."""
 
     color: Literal["off", "lab", "light"] = setting(
         "off",

@@ -1,4 +1,4 @@
-"""The face that is put in: found in photos, or cut from a video for use as photos."""
+"""Source face of a swap: found in photos, or cut from a video for use as photos."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class SourceFace:
 
     @property
     def merit(self) -> float:
-        """How well this photo serves as a texture: frontal, large, sharp, mouth closed, eyes open.
+        """Quality of this photo as a texture: frontal, large, sharp, mouth closed, eyes open.
 
         Lips that show teeth are parted by 0.03 to 0.06 and cost as much as a turn of 20 degrees:
         a texture of parted lips smears their inside over every mouth that closes.
@@ -90,13 +90,13 @@ class SourceFace:
 
 
 def mouth_openness(mesh: FloatArray) -> float:
-    """Gap between the lips over the height of the face."""
+    """Measure the gap between the lips over the height of the face."""
     gap = float(np.linalg.norm(mesh[13, :2] - mesh[14, :2]))
     return gap / max(float(np.linalg.norm(mesh[10, :2] - mesh[152, :2])), 1e-6)
 
 
 class UnusableFace(UserInputError):
-    """A face of a photo cannot be put on another one.
+    """Refusal of a photo's face that cannot be put on another one.
 
     Args:
         reason: ``too_small``, ``covered`` or ``turned``.
@@ -133,7 +133,7 @@ class FoundFace:
 
 
 class FaceFinder:
-    """Finds the faces of photos.
+    """Finder of the faces of photos.
 
     Args:
         models: where detector and mesh are.
@@ -151,7 +151,7 @@ class FaceFinder:
         self._mesher = FaceMesh(models)
 
     def faces(self, path: Path | str) -> list[FoundFace]:
-        """Every face of a photo, from left to right.
+        """Find every face of a photo, from left to right.
 
         Raises:
             UserInputError: the photo cannot be read.
@@ -170,7 +170,7 @@ class FaceFinder:
         return found
 
     def face(self, path: Path | str, number: int) -> SourceFace:
-        """The largest face of a photo (0), or the n-th from the left.
+        """Find the largest face of a photo (0), or the n-th from the left.
 
         Raises:
             UserInputError: the photo cannot be read, the face cannot be used, or there is no
@@ -194,7 +194,8 @@ class FaceFinder:
         return self._usable(image, name, boxes[row], points[row])
 
     def _detected(self, path: Path | str) -> tuple[BgrImage, FloatArray, FloatArray]:
-        """The photo, and its faces from left to right: boxes (n, 4), landmarks (n, 5, 2)."""
+        """Load the photo and detect its faces from left to right: boxes (n, 4), landmarks (n, 5,
+        2)."""
         import cv2
 
         image = load_picture(path)
@@ -210,7 +211,11 @@ class FaceFinder:
     def _usable(
         self, image: BgrImage, name: str, box: FloatArray, points: FloatArray
     ) -> SourceFace:
-        """Raises: UnusableFace."""
+        """Check that a face can be used.
+
+        Raises:
+            UnusableFace.
+        """
         import cv2
 
         tall = float(box[3] - box[1])
@@ -248,7 +253,7 @@ class FaceFinder:
 def load_sources(
     paths: Sequence[str], models: ModelStore, *, face: int = 0, cancel: CancelToken = never
 ) -> list[SourceFace]:
-    """The chosen face of every photo, the best photo first.
+    """Load the chosen face of every photo, the best photo first.
 
     Args:
         paths: photos of one person.
@@ -273,7 +278,7 @@ def load_sources(
 
 
 def _on_its_own(image: BgrImage, boxes: FloatArray, row: int) -> BgrImage:
-    """The part of a photo in which the face of this row is by far the largest.
+    """Cut out the part of a photo in which the face of this row is by far the largest.
 
     Where a neighbour stands too close for that, the neighbour is painted over.
     """
@@ -297,7 +302,7 @@ def _on_its_own(image: BgrImage, boxes: FloatArray, row: int) -> BgrImage:
 
 
 def _faces_of_others(scan: Scan, person_id: str, frames: set[int]) -> dict[int, list[FloatArray]]:
-    """Boxes of everybody else in these frames."""
+    """Collect boxes of everybody else in these frames."""
     own = set(scan.person(person_id).track_ids)
     found: dict[int, list[FloatArray]] = {}
     for track in scan.tracks:
@@ -309,7 +314,7 @@ def _faces_of_others(scan: Scan, person_id: str, frames: set[int]) -> dict[int, 
 
 
 def _grown(box: FloatArray, share: float, limits: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The box with so much of its size more on each side, in whole pixels of the picture."""
+    """Grow the box by so much of its size on each side, in whole pixels of the picture."""
     grow = share * (box[2:] - box[:2])
     x0, y0 = (int(v) for v in np.maximum(box[:2] - grow, 0))
     x1, y1 = (int(v) for v in np.minimum(box[2:] + grow, limits))
@@ -319,7 +324,7 @@ def _grown(box: FloatArray, share: float, limits: tuple[int, int]) -> tuple[int,
 def _alone(
     box: FloatArray, others: Sequence[FloatArray], limits: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
-    """A cut (x0, y0, x1, y1) in which the face of `box` is by far the largest, or None.
+    """Find a cut (x0, y0, x1, y1) in which the face of `box` is by far the largest, or None.
 
     `load_sources` takes the largest face of a photo.  The mesh network needs 0.25 of the face
     around it, so that the tight cut still holds all it looks at.
@@ -352,7 +357,7 @@ def best_photos(
     count: int = 3,
     cancel: CancelToken = never,
 ) -> list[Path]:
-    """Photos of a person of a video, for use as the source of a swap in any video.
+    """Choose photos of a person of a video, for use as the source of a swap in any video.
 
     Up to 150 frames, spread over the person's whole screen time, are judged by size, sharpness,
     pose, closed mouth, open eyes and brows as they mostly are.  The first photo is the best; the
@@ -423,7 +428,7 @@ def best_photos(
 
 
 def _brow_height(mesh: FloatArray) -> float:
-    """From the eyes up to the brows, in eye distances."""
+    """Measure from the eyes up to the brows, in eye distances."""
     eyes = [mesh[list(ring), :2].mean(axis=0) for ring in (RIGHT_EYE, LEFT_EYE)]
     brows = mesh[list(RIGHT_BROW + LEFT_BROW), :2].mean(axis=0)
     apart = max(float(np.linalg.norm(eyes[0] - eyes[1])), 1e-6)
@@ -431,7 +436,7 @@ def _brow_height(mesh: FloatArray) -> float:
 
 
 def _from_all_sides(judged: Sequence[_Candidate], count: int) -> list[_Candidate]:
-    """The best, then the best that are turned further left and right, then what differs in time."""
+    """Choose the best, then those turned furthest left and right, then what differs in time."""
     chosen = [judged[0]]
     for apart, later in ((_OTHER_SIDE, 0), (0.0, _OTHER_MOMENT), (0.0, 1)):
         for one in judged:

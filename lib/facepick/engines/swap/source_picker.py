@@ -1,4 +1,4 @@
-"""Every face of some photos, cut out, so that a person can choose whose face is put in."""
+"""Choice of the source face: every face of some photos, cut out for a person to pick one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def faces_in_photos(
     force: bool = False,
     cancel: CancelToken = never,
 ) -> list[dict[str, Any]]:
-    """What ``facepick sources faces --json`` prints.
+    """Build what ``facepick sources faces --json`` prints.
 
     Args:
         photos: files, each with what it stands for.
@@ -100,7 +100,7 @@ def _write(image: BgrImage, path: Path, *, force: bool) -> None:
 
 
 def _people(faces: Sequence[SourceFace], models: ModelStore) -> list[int | None]:
-    """Which faces show one person: each joins the nearest one before it, if that is near."""
+    """Group the faces by person: each joins the nearest one before it, if that is near."""
     from facepick.faces.analyzers.sface import SFaceEmbedder
     from facepick.models.catalog import SFACE
 

@@ -1,4 +1,4 @@
-"""Takes the tremble out of the mesh.
+"""Stabilization of the mesh against trembling.
 
 The network places every frame's points anew, about half a pixel off; a texture drawn on them
 trembles.  Optical flow (Kroeger et al., *Fast Optical Flow using Dense Inverse Search*, ECCV 2016)
@@ -32,7 +32,7 @@ _MAX_DISAGREEMENT = 0.04
 
 @cache
 def _shares() -> npt.NDArray[np.float64]:
-    """(468, 1) share of the network's place for every point."""
+    """Compute the share of the network's place for every point, (468, 1)."""
     shape = topology().shape
     moving = np.array([*LIPS_INNER, *LIPS_OUTER, *RIGHT_EYE, *LEFT_EYE])
     gaps = shape[:, None, :2] - shape[None, moving, :2]
@@ -43,7 +43,7 @@ def _shares() -> npt.NDArray[np.float64]:
 
 
 class MeshSteadier:
-    """Requests of one person in time order -> steadier meshes."""
+    """Stabilizer of one person's meshes, pushed in time order."""
 
     def __init__(self) -> None:
         import cv2
@@ -53,7 +53,7 @@ class MeshSteadier:
         self._mesh: npt.NDArray[np.float64] | None = None
 
     def push(self, request: FaceRequest) -> FloatArray | None:
-        """The mesh of this request, (468, 3) float32 display pixels, or None without one."""
+        """Return the mesh of this request, (468, 3) float32 display pixels, or None without one."""
         before, last = self._mesh, self._last
         self._last, self._mesh = request, None
         if request.mesh is None:
@@ -74,7 +74,7 @@ class MeshSteadier:
     def _carried(
         self, last: FaceRequest, now: FaceRequest, points: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64] | None:
-        """`points` of the last frame where the flow takes them in this one."""
+        """Carry `points` of the last frame to where the flow takes them in this one."""
         import cv2
 
         x0 = min(last.origin[0], now.origin[0])
