@@ -41,10 +41,11 @@ from typing import Any
 from facepick.errors import UserInputError
 from facepick.files import open_plain
 from facepick.notices import Notice
+from facepick.speech.encoding import decoded
 from facepick.speech.file_kinds import kind_of_bytes, kind_of_text
 from facepick.speech.line import SpeechLine, Timings
 from facepick.speech.subtitles import Cue, clock_seconds, read_cues
-from facepick.speech.timings import decoded, timings_of, within
+from facepick.speech.timings import timings_of, within
 
 __all__ = ["PersonLine", "Script", "plain_name", "read_script"]
 
