@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from facepick.app import App
     from facepick.engines.swap.saved import SavedSource
     from facepick.models.spec import ModelSpec
-    from facepick.render.plan import Assignment
+    from facepick.render.plan import Assignment, RenderPlan
 
 __all__ = ["PREFIX", "add_routes", "is_plain_name", "status_of"]
 
@@ -132,183 +132,86 @@ class _Elsewhere:
         await answer(scope, receive, send)
 
 
-def add_routes(server: Any, app: App) -> None:
-    """Add the API to a FastAPI application.
+_Payload = dict[str, Any]
 
-    Call it again for every new application (a WebUI makes one at each 'Reload UI').
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
+
+
+def _check_scan_settings(settings: Any) -> None:
+    from facepick.people.finder import ScanSettings
+
+    if not isinstance(settings, dict):
+        raise UserInputError("Settings of a scan must be an object.")
+    from_mapping(ScanSettings, settings)
+
+
+class _Api:
+    """Handlers of the API: each takes the fields of a request and gives plain JSON.
+
+    Args:
+        app: what the requests are carried out by.
     """
-    # Annotations of the handlers below are looked up in this module's globals by FastAPI.
-    from fastapi import APIRouter, Request
-    from fastapi.concurrency import run_in_threadpool
-    from fastapi.responses import FileResponse, JSONResponse
-    from starlette.routing import Route
 
-    router = APIRouter(prefix=PREFIX, tags=["facepick"], route_class=guarded_route())
+    def __init__(self, app: App) -> None:
+        self.app = app
+        # Two requests at once must not choose the same name for their results.
+        self._naming = threading.Lock()
 
-    naming = threading.Lock()
+    def about(self) -> Any:
+        return {"name": "facepick", "version": __version__, "host": self.app.host.name}
 
-    def answer(call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except FacepickError as error:
-            said: dict[str, Any] = {"error": error.sentence()}
-            if isinstance(error, MissingModelError) and error.models:
-                said = {"error": f"{error.message} {how_to_get(error.models)}"}
-                said["missing"] = [about_model(spec_by_id(name)) for name in error.models]
-            return JSONResponse(said, status_code=status_of(error))
-        except OSError as error:
-            # A full disk, a home folder that is gone.
-            return JSONResponse({"error": f"The machine refused: {error}."}, status_code=500)
-        except Exception as error:
-            # A fault of ours: the log gets the trace, the caller a sentence.
-            log.exception("unexpected")
-            sentence = f"Unexpected {type(error).__name__}."
-            return JSONResponse({"error": sentence}, status_code=500)
+    def engines(self) -> Any:
+        return [
+            {
+                "id": e.spec.id,
+                "flow": e.spec.flow,
+                "label": e.spec.label,
+                "help": e.spec.help,
+                "needs_audio": e.spec.needs_audio,
+                "needs_source": e.spec.needs_source,
+                "settings": json_schema(e.spec.settings),
+            }
+            for e in self.app.registry.all()
+        ]
 
-    def how_to_get(ids: Sequence[str]) -> str:
-        """What `ModelStore.how_to_get` says, in the words of this API."""
-        specs = [spec_by_id(name) for name in ids]
-        fetched = [spec.id for spec in specs if spec.can_fetch]
-        words = [app.models.how_to_get(spec) for spec in specs if not spec.can_fetch]
-        if fetched:
-            body = json.dumps({"models": fetched})
-            words.append(f"Fetch it with: POST {PREFIX}/models/fetch {body}")
-        return " ".join(words)
+    def models(self) -> Any:
+        return [self._about_model(spec) for spec in all_specs()]
 
-    def about_model(spec: ModelSpec) -> dict[str, Any]:
-        return {
-            "id": spec.id,
-            "file": spec.file,
-            "here": app.models.find(spec) is not None,
-            "can_fetch": spec.can_fetch,
-            "size": spec.size,
-            "sha256": spec.sha256,
-            "licence": spec.licence,
-            "commercial_use": spec.commercial_use,
-            "purpose": spec.purpose,
-            "homepage": spec.homepage,
-            "folder": str(app.models.fetch_dir),
-        }
-
-    def fetch_models(payload: dict[str, Any]) -> Any:
+    def fetch_models(self, payload: _Payload) -> Any:
         ids = payload.get("models")
         if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
             raise UserInputError('"models" must be a list of ids; GET /models names them.')
-        return app.start_fetch(ids).to_json()
+        return self.app.start_fetch(ids).to_json()
 
-    def is_json(request: Any) -> bool:
-        # A page of another origin can post text/plain without asking, but not this type.
-        return str(request.headers.get("content-type", "")).startswith("application/json")
-
-    def post(path: str, work: Callable[[dict[str, Any]], Any]) -> None:
-        def from_body(data: bytes) -> Any:
-            try:
-                payload = (
-                    parsed_json(data, max_values=MAX_VALUES, strict_text=True)
-                    if data.strip()
-                    else {}
-                )
-            except ValueError as error:
-                raise UserInputError(f"This is no JSON that can be taken: {error}.") from error
-            if not isinstance(payload, dict):
-                raise UserInputError("Send a JSON object.")
-            return work(payload)
-
-        async def handler(request):  # type: ignore[no-untyped-def]
-            if not is_json(request):
-                return JSONResponse({"error": "Send application/json."}, status_code=415)
-            data = await request.body()
-            # In a thread: while it reads, everybody else is served.
-            return await run_in_threadpool(answer, lambda: from_body(data))
-
-        handler.__annotations__ = {"request": Request}
-        handler.__name__ = "post_" + path.strip("/").replace("/", "_")
-        schema = {"content": {"application/json": {"schema": {"type": "object"}}}}
-        router.add_api_route(path, handler, methods=["POST"], openapi_extra={"requestBody": schema})
-
-    def video_of(payload: dict[str, Any]) -> Path:
+    def start_scan(self, payload: _Payload) -> Any:
+        settings = payload.get("settings") or {}
+        _check_scan_settings(settings)
         name = payload.get("video")
         if not isinstance(name, str):
             raise UserInputError('"video" must be a path.')
-        return allowed_path(app.host, name)
+        return self.app.start_scan(allowed_path(self.app.host, name), settings=settings).to_json()
 
-    def start_scan(payload: dict[str, Any]) -> Any:
-        settings = payload.get("settings") or {}
-        check_scan_settings(settings)
-        return app.start_scan(video_of(payload), settings=settings).to_json()
+    def start_render(self, payload: _Payload) -> Any:
+        plan = self._plan_of(payload)
+        with self._naming:
+            job = self.app.new_render_job(plan, self._output_of(payload))
+        return self.app.start(job).to_json()
 
-    def check_scan_settings(settings: Any) -> None:
-        from facepick.people.finder import ScanSettings
-
-        if not isinstance(settings, dict):
-            raise UserInputError("Settings of a scan must be an object.")
-        from_mapping(ScanSettings, settings)
-
-    def start_render(payload: dict[str, Any]) -> Any:
-        plan = plan_of(payload)
-        with naming:
-            job = app.new_render_job(plan, output_of(payload))
-        return app.start(job).to_json()
-
-    def start_preview(payload: dict[str, Any]) -> Any:
+    def start_preview(self, payload: _Payload) -> Any:
         at, seconds = payload.get("at"), payload.get("seconds", 3.0)
-        if not (at is None or is_time(at)) or not is_time(seconds):
+        if not (at is None or _is_time(at)) or not _is_time(seconds):
             raise UserInputError('"at" and "seconds" must be numbers, 0 or more.')
-        plan = plan_of(payload)
-        with naming:
-            job = app.new_preview_job(plan, output_of(payload), at=at, seconds=seconds)
-        return app.start(job).to_json()
+        plan = self._plan_of(payload)
+        with self._naming:
+            job = self.app.new_preview_job(plan, self._output_of(payload), at=at, seconds=seconds)
+        return self.app.start(job).to_json()
 
-    def is_time(value: Any) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
+    def sources(self) -> Any:
+        return [_saved(source) for source in self.app.sources.all()]
 
-    def allowed(name: str) -> str:
-        return str(allowed_path(app.host, name))
-
-    def source_of(name: str, settings: Mapping[str, Any]) -> list[str]:
-        """The photos of a saved source, of ``cast:NAME``, of ``VIDEO:P2``, or one photo."""
-        if app.sources.has(name):
-            return [str(photo) for photo in app.sources.get(name).photos]
-        video, colon, person = name.rpartition(":")
-        if video.casefold() != "cast":
-            if not (colon and person.strip()) or is_allowed(name):
-                return [allowed(name)]
-            name = f"{allowed(video)}:{person}"
-        with tempfile.TemporaryDirectory(prefix="facepick-") as folder:
-            found = app.source_faces([name], Path(folder), scan_settings=settings)
-        return [photo["file"] for photo in found]
-
-    def is_allowed(name: str) -> bool:
-        try:
-            return bool(allowed(name))
-        except UserInputError:
-            return False
-
-    def plan_of(payload: dict[str, Any]) -> Any:
-        from facepick.render.plan import RenderPlan
-
-        plan = RenderPlan.from_json(payload.get("plan"), open_file=lambda name: Path(allowed(name)))
-        check_scan_settings(plan.scan_settings)
-        return replace(
-            plan.moved(allowed),
-            assignments=tuple(
-                replace(
-                    item,
-                    settings=settings_of(item),
-                    source=tuple(p for s in item.source for p in source_of(s, plan.scan_settings)),
-                )
-                for item in plan.assignments
-            ),
-        )
-
-    def settings_of(item: Assignment) -> dict[str, Any]:
-        """The settings of an engine; files that they name must be allowed ones, too."""
-        cls = app.registry.get(item.flow, item.engine).spec.settings
-        values = to_mapping(from_mapping(cls, item.settings))
-        files = [f.name for f in fields_of(cls) if f.kind == "file" and values[f.name]]
-        return {**item.settings, **{name: allowed(values[name]) for name in files}}
-
-    def save_source(payload: dict[str, Any]) -> Any:
+    def save_source(self, payload: _Payload) -> Any:
         name, photos = payload.get("name"), payload.get("photos")
         face = payload.get("face", 0)
         if not isinstance(name, str) or not isinstance(photos, list) or not photos:
@@ -322,99 +225,246 @@ def add_routes(server: Any, app: App) -> None:
                 _uploaded(photo, Path(folder) / f"photo{number}")
                 for number, photo in enumerate(photos, start=1)
             ]
-            app.save_source(name, paths, face=face, origins=["upload"] * len(paths))
-        return _saved(app.sources.get(name))
+            self.app.save_source(name, paths, face=face, origins=["upload"] * len(paths))
+        return _saved(self.app.sources.get(name))
 
-    def forget_source(payload: dict[str, Any]) -> Any:
+    def forget_source(self, payload: _Payload) -> Any:
         if not isinstance(payload.get("name"), str):
             raise UserInputError('"name" must be a text.')
-        app.sources.remove(payload["name"])
+        self.app.sources.remove(payload["name"])
         return {"removed": payload["name"]}
 
-    def output_of(payload: dict[str, Any]) -> Path:
+    def jobs(self) -> Any:
+        return [record.to_json() for record in self.app.jobs()]
+
+    def job(self, job_id: str) -> Any:
+        return self.app.job(job_id).to_json()
+
+    def people(self, job_id: str) -> Any:
+        from facepick.people.export import people_json
+
+        return people_json(self.app.scan_of_job(job_id))
+
+    def result(self, job_id: str) -> Any:
+        from fastapi.responses import FileResponse
+
+        record = self.app.job(job_id)
+        if record.state != "done" or not record.out or not Path(record.out).is_file():
+            raise JobNotFound(f"Job {job_id} has no result.")
+        return FileResponse(record.out, filename=Path(record.out).name)
+
+    def cancel(self, job_id: str) -> Any:
+        return self.app.cancel_job(job_id).to_json()
+
+    def resume(self, job_id: str) -> Any:
+        out = None
+        with self._naming:
+            wanted = self.app.job(job_id).out
+            if wanted is not None and os.path.lexists(wanted):
+                # Somebody has put a file there; the result gets another name.
+                out = self._output_of({"name": Path(wanted).name})
+            return self.app.resume_job(job_id, out=out).to_json()
+
+    def said_of(self, error: FacepickError) -> dict[str, Any]:
+        """Put an error into the words of this API, with all that is known of missing models."""
+        if isinstance(error, MissingModelError) and error.models:
+            specs = [spec_by_id(name) for name in error.models]
+            return {
+                "error": f"{error.message} {self._how_to_get(specs)}",
+                "missing": [self._about_model(spec) for spec in specs],
+            }
+        return {"error": error.sentence()}
+
+    def _how_to_get(self, specs: Sequence[ModelSpec]) -> str:
+        """Say what `ModelStore.how_to_get` says, in the words of this API."""
+        fetched = [spec.id for spec in specs if spec.can_fetch]
+        words = [self.app.models.how_to_get(spec) for spec in specs if not spec.can_fetch]
+        if fetched:
+            body = json.dumps({"models": fetched})
+            words.append(f"Fetch it with: POST {PREFIX}/models/fetch {body}")
+        return " ".join(words)
+
+    def _about_model(self, spec: ModelSpec) -> dict[str, Any]:
+        return {
+            "id": spec.id,
+            "file": spec.file,
+            "here": self.app.models.find(spec) is not None,
+            "can_fetch": spec.can_fetch,
+            "size": spec.size,
+            "sha256": spec.sha256,
+            "licence": spec.licence,
+            "commercial_use": spec.commercial_use,
+            "purpose": spec.purpose,
+            "homepage": spec.homepage,
+            "folder": str(self.app.models.fetch_dir),
+        }
+
+    def _allowed(self, name: str) -> str:
+        return str(allowed_path(self.app.host, name))
+
+    def _is_allowed(self, name: str) -> bool:
+        try:
+            return bool(self._allowed(name))
+        except UserInputError:
+            return False
+
+    def _plan_of(self, payload: _Payload) -> RenderPlan:
+        from facepick.render.plan import RenderPlan
+
+        plan = RenderPlan.from_json(
+            payload.get("plan"), open_file=lambda name: Path(self._allowed(name))
+        )
+        _check_scan_settings(plan.scan_settings)
+        return replace(
+            plan.moved(self._allowed),
+            assignments=tuple(
+                replace(
+                    item,
+                    settings=self._settings_of(item),
+                    source=tuple(
+                        photo
+                        for name in item.source
+                        for photo in self._source_of(name, plan.scan_settings)
+                    ),
+                )
+                for item in plan.assignments
+            ),
+        )
+
+    def _settings_of(self, item: Assignment) -> dict[str, Any]:
+        """Check the settings of an engine; files that they name must be allowed ones, too."""
+        cls = self.app.registry.get(item.flow, item.engine).spec.settings
+        values = to_mapping(from_mapping(cls, item.settings))
+        files = [f.name for f in fields_of(cls) if f.kind == "file" and values[f.name]]
+        return {**item.settings, **{name: self._allowed(values[name]) for name in files}}
+
+    def _source_of(self, name: str, settings: Mapping[str, Any]) -> list[str]:
+        """List the photos of a saved source, of ``cast:NAME``, of ``VIDEO:P2``, or one photo."""
+        if self.app.sources.has(name):
+            return [str(photo) for photo in self.app.sources.get(name).photos]
+        video, colon, person = name.rpartition(":")
+        if video.casefold() != "cast":
+            if not (colon and person.strip()) or self._is_allowed(name):
+                return [self._allowed(name)]
+            name = f"{self._allowed(video)}:{person}"
+        with tempfile.TemporaryDirectory(prefix="facepick-") as folder:
+            found = self.app.source_faces([name], Path(folder), scan_settings=settings)
+        return [photo["file"] for photo in found]
+
+    def _output_of(self, payload: _Payload) -> Path:
         name = payload.get("name", "result.mp4")
         if not isinstance(name, str) or not is_plain_name(name):
             raise UserInputError('"name" must be a plain file name, such as result.mp4.')
-        folder = app.host.outputs()
+        folder = self.app.host.outputs()
         folder.mkdir(parents=True, exist_ok=True)
         stem, suffix = Path(name).stem, Path(name).suffix or ".mp4"
         # What a job will write is not there yet, but its name is taken.
-        taken = {record.out for record in app.jobs()}
+        taken = {record.out for record in self.app.jobs()}
         target, number = folder / f"{stem}{suffix}", 2
         while target.exists() or str(target.absolute()) in taken:
             target, number = folder / f"{stem}-{number}{suffix}", number + 1
         return target
 
-    post("/models/fetch", fetch_models)
-    post("/scans", start_scan)
-    post("/renders", start_render)
-    post("/previews", start_preview)
-    post("/sources", save_source)
-    post("/sources/remove", forget_source)
 
-    @router.get("/models")
-    def models() -> Any:
-        return answer(lambda: [about_model(spec) for spec in all_specs()])
+_ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
+    ("GET", "/", _Api.about),
+    ("GET", "/engines", _Api.engines),
+    ("GET", "/models", _Api.models),
+    ("POST", "/models/fetch", _Api.fetch_models),
+    ("POST", "/scans", _Api.start_scan),
+    ("POST", "/renders", _Api.start_render),
+    ("POST", "/previews", _Api.start_preview),
+    ("GET", "/sources", _Api.sources),
+    ("POST", "/sources", _Api.save_source),
+    ("POST", "/sources/remove", _Api.forget_source),
+    ("GET", "/jobs", _Api.jobs),
+    ("GET", "/jobs/{job_id}", _Api.job),
+    ("GET", "/jobs/{job_id}/people", _Api.people),
+    ("GET", "/jobs/{job_id}/result", _Api.result),
+    ("POST", "/jobs/{job_id}/cancel", _Api.cancel),
+    ("POST", "/jobs/{job_id}/resume", _Api.resume),
+)
+"""Every route: method, address below `PREFIX`, and its handler.  A handler of an address with
+``{job_id}`` is given the id; another one of POST the body's object; the others nothing."""
 
-    @router.get("/sources")
-    def sources() -> Any:
-        return answer(lambda: [_saved(source) for source in app.sources.all()])
 
-    @router.get("/")
-    def about() -> Any:
-        return {"name": "facepick", "version": __version__, "host": app.host.name}
+def _answered(api: _Api, call: Callable[[], Any]) -> Any:
+    """Call a handler; whatever it raises is an answer with its status."""
+    from fastapi.responses import JSONResponse
 
-    @router.get("/engines")
-    def engines() -> Any:
-        return [
-            {
-                "id": e.spec.id,
-                "flow": e.spec.flow,
-                "label": e.spec.label,
-                "help": e.spec.help,
-                "needs_audio": e.spec.needs_audio,
-                "needs_source": e.spec.needs_source,
-                "settings": json_schema(e.spec.settings),
-            }
-            for e in app.registry.all()
-        ]
+    try:
+        return call()
+    except FacepickError as error:
+        return JSONResponse(api.said_of(error), status_code=status_of(error))
+    except OSError as error:
+        # A full disk, a home folder that is gone.
+        return JSONResponse({"error": f"The machine refused: {error}."}, status_code=500)
+    except Exception as error:
+        # A fault of ours: the log gets the trace, the caller a sentence.
+        log.exception("unexpected")
+        return JSONResponse({"error": f"Unexpected {type(error).__name__}."}, status_code=500)
 
-    @router.get("/jobs")
-    def jobs() -> Any:
-        return answer(lambda: [r.to_json() for r in app.jobs()])
 
-    def by_job(path: str, work: Callable[[str], Any], method: str) -> None:
-        def handler(job_id):  # type: ignore[no-untyped-def]
-            return answer(lambda: work(job_id))
+def _body_of(data: bytes) -> _Payload:
+    """Read the JSON object of a request's body; an empty body is an empty object."""
+    if not data.strip():
+        return {}
+    try:
+        payload = parsed_json(data, max_values=MAX_VALUES, strict_text=True)
+    except ValueError as error:
+        raise UserInputError(f"This is no JSON that can be taken: {error}.") from error
+    if not isinstance(payload, dict):
+        raise UserInputError("Send a JSON object.")
+    return payload
 
-        handler.__annotations__ = {"job_id": str}
-        handler.__name__ = "job_" + (path.rpartition("/")[2].strip("{}") or "show")
-        router.add_api_route(path, handler, methods=[method])
 
-    def people(job_id: str) -> Any:
-        from facepick.people.export import people_json
+def _plain_endpoint(api: _Api, handler: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda: _answered(api, lambda: handler(api))
 
-        return people_json(app.scan_of_job(job_id))
 
-    def resume(job_id: str) -> Any:
-        out = None
-        with naming:
-            wanted = app.job(job_id).out
-            if wanted is not None and os.path.lexists(wanted):
-                # Somebody has put a file there; the result gets another name.
-                out = output_of({"name": Path(wanted).name})
-            return app.resume_job(job_id, out=out).to_json()
+def _job_endpoint(api: _Api, handler: Callable[..., Any]) -> Callable[..., Any]:
+    def endpoint(job_id):  # type: ignore[no-untyped-def]
+        return _answered(api, lambda: handler(api, job_id))
 
-    def result(job_id: str) -> Any:
-        record = app.job(job_id)
-        if record.state != "done" or not record.out or not Path(record.out).is_file():
-            raise JobNotFound(f"Job {job_id} has no result.")
-        return FileResponse(record.out, filename=Path(record.out).name)
+    # FastAPI looks annotations that are texts up in this module, where Request is not imported.
+    endpoint.__annotations__ = {"job_id": str}
+    return endpoint
 
-    by_job("/jobs/{job_id}", lambda i: app.job(i).to_json(), "GET")
-    by_job("/jobs/{job_id}/people", people, "GET")
-    by_job("/jobs/{job_id}/result", result, "GET")
-    by_job("/jobs/{job_id}/cancel", lambda i: app.cancel_job(i).to_json(), "POST")
-    by_job("/jobs/{job_id}/resume", resume, "POST")
+
+def _body_endpoint(api: _Api, handler: Callable[..., Any]) -> Callable[..., Any]:
+    from fastapi import Request
+    from fastapi.concurrency import run_in_threadpool
+    from fastapi.responses import JSONResponse
+
+    async def endpoint(request):  # type: ignore[no-untyped-def]
+        # A page of another origin can post text/plain without asking, but not this type.
+        if not str(request.headers.get("content-type", "")).startswith("application/json"):
+            return JSONResponse({"error": "Send application/json."}, status_code=415)
+        data = await request.body()
+        # In a thread: while it reads, everybody else is served.
+        return await run_in_threadpool(_answered, api, lambda: handler(api, _body_of(data)))
+
+    endpoint.__annotations__ = {"request": Request}
+    return endpoint
+
+
+def add_routes(server: Any, app: App) -> None:
+    """Add the API to a FastAPI application.
+
+    Call it again for every new application (a WebUI makes one at each 'Reload UI').
+    """
+    from fastapi import APIRouter
+    from starlette.routing import Route
+
+    api = _Api(app)
+    router = APIRouter(prefix=PREFIX, tags=["facepick"], route_class=guarded_route())
+    body = {"content": {"application/json": {"schema": {"type": "object"}}}}
+    for method, path, handler in _ROUTES:
+        with_job, with_body = "{job_id}" in path, method == "POST"
+        made = _job_endpoint if with_job else _body_endpoint if with_body else _plain_endpoint
+        endpoint = made(api, handler)
+        endpoint.__name__ = handler.__name__
+        extra = {"requestBody": body} if made is _body_endpoint else None
+        router.add_api_route(path, endpoint, methods=[method], openapi_extra=extra)
     server.include_router(router)
     server.router.routes.append(Route(PREFIX + "/{rest:path}", endpoint=_Elsewhere(router.routes)))
