@@ -263,7 +263,6 @@ class Clip:
         return open_masker(
             EngineContext(
                 settings=RewriteSettings(occlusion="built-in"),
-                video=self.scan.video,
                 scan=self.scan,
                 person=self.person,
                 frames=self.scan.frames,

@@ -388,7 +388,6 @@ def _opened(
     return RewriteEngine().open(
         EngineContext(
             settings=RewriteEngine.spec.settings(language=language),
-            video=filmed.scan.video,
             scan=filmed.scan,
             person=filmed.person,
             frames=filmed.scan.frames,

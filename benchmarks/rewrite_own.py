@@ -106,7 +106,6 @@ def person_row(scan: Any, person: Any, folder: Path) -> tuple[float, ...]:
         session = RewriteEngine().open(
             EngineContext(
                 settings=RewriteEngine.spec.settings(offset_ms=round(-1000 * voice.offset_seconds)),
-                video=scan.video,
                 scan=scan,
                 person=person,
                 frames=scan.frames,

@@ -158,7 +158,7 @@ def run_pair(
     footage = target.footage
     # So many frames that the session's own measuring, one frame in 25 000, costs nothing.
     context = EngineContext(
-        settings=settings, video=target.scan.video, scan=target.scan, person=footage.person,
+        settings=settings, scan=target.scan, person=footage.person,
         frames=10**6, workspace=footage.folder, models=store, device="cpu",
         source=tuple(map(str, photos)),
         footage=lambda: footage.stream((0, target.scan.frames), never),

@@ -172,7 +172,6 @@ def context_for(
     workspace.mkdir(exist_ok=True)
     values: dict[str, Any] = {
         "settings": engine.spec.settings(),
-        "video": video,
         "scan": scan,
         "person": person,
         "frames": frames,

@@ -53,13 +53,13 @@ def request_for(
     x0, y0 = max(0, int(reach.x0)), max(0, int(reach.y0))
     x1, y1 = min(width, int(reach.x1) + 1), min(height, int(reach.y1) + 1)
     return FaceRequest(
+        row=frame,
         frame=frame,
         time=Fraction(frame, 25),
         crop=np.ascontiguousarray(image[y0:y1, x0:x1]),
         origin=(x0, y0),
         box=box,
         landmarks5=points.astype(np.float32),
-        discontinuity=frame == 0,
         source_frame=frame,
     )
 

@@ -81,7 +81,6 @@ def test_nothing_crosses_a_cut() -> None:
     first_of_next = path.at(60)
     assert first_of_next is not None
     assert first_of_next.shot == 1
-    assert first_of_next.discontinuity
     assert path.at(59).shot == 0  # type: ignore[union-attr]
 
 

@@ -36,6 +36,8 @@ class FaceRequest:
     a session starts at: geometry is smoothed over the track beforehand, not by the engine.
 
     Attributes:
+        path, row: which sighting this is: the number of the person's path and the row in it, see
+            `facepick.render.geometry.FacePath`.  What was learnt of it is found again by them.
         frame: index in the output video; for footage of the source, in the source.
         time: seconds since the first frame, exact.
         crop: (h, w, 3) uint8 BGR, the picture's own pixels (never resampled) around the face.
@@ -48,11 +50,12 @@ class FaceRequest:
         confidence: how sure the face is this person's, in [0, 1].
         seen: `DETECTED`, `TRACKED` or `BRIDGED`, see `facepick.people.track`.
         shot: index of the shot.
-        discontinuity: True for the first request of the person in a shot.
         others: boxes of every other face followed in this frame.
         source_frame: index of the source frame whose pixels these are.
     """
 
+    path: int = 0
+    row: int
     frame: int
     time: Fraction
     crop: BgrImage
@@ -64,7 +67,6 @@ class FaceRequest:
     confidence: float = 1.0
     seen: int = DETECTED
     shot: int = 0
-    discontinuity: bool = False
     others: tuple[Box, ...] = field(default=())
     source_frame: int = 0
 
@@ -78,6 +80,19 @@ class FaceRequest:
 
     def __repr__(self) -> str:
         return f"FaceRequest(frame {self.frame}, {self.crop.shape[1]}x{self.crop.shape[0]})"
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Path and row, the same for a sighting in whichever output frame."""
+        return self.path, self.row
+
+    def follows(self, before: FaceRequest) -> bool:
+        """Tell whether this is the face of `before` one frame of the source later."""
+        return (
+            self.path == before.path
+            and self.shot == before.shot
+            and self.source_frame == before.source_frame + 1
+        )
 
     def local(self, points: FloatArray) -> FloatArray:
         """Convert points (n, >=2) in display pixels to (n, 2) float32 in crop pixels."""

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
-from facepick.media.video import VideoInfo
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
 from facepick.notices import Notice
@@ -91,7 +90,6 @@ class EngineContext:
 
     Attributes:
         settings: an instance of the spec's settings class.
-        video: the source video.
         scan: what the first pass found.
         person: the one person of this session.
         frames: number of output frames.
@@ -112,7 +110,6 @@ class EngineContext:
     """
 
     settings: Any
-    video: VideoInfo
     scan: Scan
     person: Person
     frames: int

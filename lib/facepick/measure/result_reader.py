@@ -66,6 +66,8 @@ def request_at(
     crop = picture.crop(x0, y0, x1, y1)
     points, score = mesh.locate(crop, state.landmarks5, (x0, y0))
     return FaceRequest(
+        path=state.path,
+        row=state.row,
         frame=output,
         time=time,
         crop=crop,
@@ -77,6 +79,5 @@ def request_at(
         confidence=state.confidence,
         seen=state.seen,
         shot=state.shot,
-        discontinuity=state.discontinuity,
         source_frame=source,
     )

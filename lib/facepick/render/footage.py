@@ -220,6 +220,8 @@ class PersonFootage:
             if score >= MESH_SCORE:
                 mesh = np.array(meshes.mesh[state.row], dtype=np.float32)
         return FaceRequest(
+            path=state.path,
+            row=state.row,
             frame=output_frame,
             time=time,
             crop=picture.crop(x0, y0, x1, y1),
@@ -231,7 +233,6 @@ class PersonFootage:
             confidence=state.confidence,
             seen=state.seen,
             shot=state.shot,
-            discontinuity=state.discontinuity,
             others=self._others.at(state.frame),
             source_frame=state.frame,
         )

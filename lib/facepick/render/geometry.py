@@ -41,6 +41,7 @@ VELOCITY_FRAMES = 5
 class FaceState:
     """One row of a `FacePath`."""
 
+    path: int
     row: int
     frame: int
     box: Box
@@ -48,7 +49,6 @@ class FaceState:
     confidence: float
     seen: int
     shot: int
-    discontinuity: bool
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,6 +57,7 @@ class FacePath:
 
     Attributes:
         person: id of the person.
+        number: which of the person's paths.
         frames: (n,) int32, strictly rising.
         boxes: (n, 4) float32, landmarks5: (n, 5, 2) float32, display pixels, smoothed.
         confidence: (n,) float32.
@@ -66,6 +67,7 @@ class FacePath:
     """
 
     person: str
+    number: int
     frames: npt.NDArray[np.int32]
     boxes: FloatArray
     landmarks5: FloatArray
@@ -86,6 +88,7 @@ class FacePath:
         if i >= len(self.frames) or self.frames[i] != frame:
             return None
         return FaceState(
+            path=self.number,
             row=i,
             frame=frame,
             box=Box(*map(float, self.boxes[i])),
@@ -93,7 +96,6 @@ class FacePath:
             confidence=float(self.confidence[i]),
             seen=int(self.seen[i]),
             shot=int(self.shots[i]),
-            discontinuity=i == 0 or self.shots[i - 1] != self.shots[i],
         )
 
 
@@ -127,10 +129,14 @@ def paths_of(scan: Scan, person: Person, *, cover_gaps: bool) -> tuple[FacePath,
                 break
         else:
             strands.append([track])
-    return tuple(_path(scan, person.id, strand, cover_gaps) for strand in strands)
+    return tuple(
+        _path(scan, person.id, number, strand, cover_gaps) for number, strand in enumerate(strands)
+    )
 
 
-def _path(scan: Scan, person: str, tracks: Sequence[FaceTrack], cover_gaps: bool) -> FacePath:
+def _path(
+    scan: Scan, person: str, number: int, tracks: Sequence[FaceTrack], cover_gaps: bool
+) -> FacePath:
     seconds = scan.pts.astype(np.float64) * float(scan.video.time_base)
     parts: list[_Run] = []
     for shot in scan.shots:
@@ -143,6 +149,7 @@ def _path(scan: Scan, person: str, tracks: Sequence[FaceTrack], cover_gaps: bool
         parts.extend(_smooth(run, seconds) for run in runs)
     return FacePath(
         person=person,
+        number=number,
         frames=np.concatenate([p.frames for p in parts]),
         boxes=np.concatenate([p.boxes for p in parts]),
         landmarks5=np.concatenate([p.landmarks5 for p in parts]),

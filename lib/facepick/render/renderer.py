@@ -352,7 +352,6 @@ class Renderer:
             )
             context = EngineContext(
                 settings=from_mapping(engine.spec.settings, assignment.settings),
-                video=self.scan.video,
                 scan=self.scan,
                 person=person,
                 frames=self.frames,

@@ -158,16 +158,16 @@ def test_light_is_found_on_skin_that_is_partly_covered() -> None:
 
 def sight(frame: int, turn: float, **changes: object) -> Sight:
     base = Sight(
-        frame=frame, shot=0, x=100.0, y=100.0, turn=turn, height=200.0, mesh_score=1.0,
+        path=0, row=frame, frame=frame, shot=0, turn=turn, height=200.0, mesh_score=1.0,
         confidence=1.0, seen=0,
     )  # fmt: skip
     return replace(base, **changes)
 
 
 def request_of(s: Sight) -> FaceRequest:
-    box = Box(s.x - s.height * 0.4, s.y - s.height / 2, s.x + s.height * 0.4, s.y + s.height / 2)
+    box = Box(20, 0, 180, 200)
     return FaceRequest(
-        frame=s.frame, time=Fraction(s.frame, 25), crop=np.zeros((8, 8, 3), np.uint8),
+        row=s.row, frame=s.frame, time=Fraction(s.frame, 25), crop=np.zeros((8, 8, 3), np.uint8),
         origin=(0, 0), box=box, landmarks5=np.zeros((5, 2), np.float32), source_frame=s.frame,
     )  # fmt: skip
 
@@ -207,6 +207,14 @@ def test_decisions_do_not_reach_over_a_cut() -> None:
     assert all(d.reason is None and d.strength == 1 for d in after)
 
 
+def test_two_faces_of_one_person_in_a_frame_keep_their_own_decisions() -> None:
+    both = [[sight(i, turn, path=path) for path, turn in enumerate((10.0, 60.0))] for i in range(9)]
+    sights = [s for pair in both for s in pair]
+    gate = Gate(MeshSettings(max_turn=40), sights)
+    reasons = [gate.decide(replace(request_of(s), path=s.path)).reason for s in sights]
+    assert reasons == [None, Reason.PROFILE] * 9
+
+
 def test_the_steadier_removes_tremble_and_follows_motion() -> None:
     """A textured picture moves by a pixel a frame; the mesh follows it, trembling."""
     rng = np.random.default_rng(2)
@@ -219,7 +227,7 @@ def test_the_steadier_removes_tremble_and_follows_motion() -> None:
         mesh = head(at=(200.0 + i, 180.0))
         trembling = mesh + rng.normal(0, 0.8, mesh.shape).astype(np.float32)
         request = FaceRequest(
-            frame=i, time=Fraction(i, 25), crop=crop, origin=(0, 0),
+            row=i, frame=i, time=Fraction(i, 25), crop=crop, origin=(0, 0),
             box=Box(110.0 + i, 60, 290.0 + i, 320), landmarks5=np.zeros((5, 2), np.float32),
             mesh=trembling, mesh_score=1.0, source_frame=i,
         )  # fmt: skip

@@ -156,7 +156,7 @@ def with_hands(
     waiting: list[tuple[FaceRequest, list[FloatArray]]] = []
     for request in requests:
         # Crops are kept until the next look only.
-        if waiting and not _follows(waiting[-1][0], request):
+        if waiting and not request.follows(waiting[-1][0]):
             yield from waiting
             waiting = []
         hands = finder.followed(request, waiting[-1][1]) if waiting else []
@@ -262,11 +262,3 @@ def _known(hand: FloatArray, others: list[FloatArray]) -> bool:
         and 0.6 < float(np.max(np.ptp(other, axis=0))) / max(size, 1e-6) < 1 / 0.6
         for other in others
     )
-
-
-def _follows(before: FaceRequest, request: FaceRequest) -> bool:
-    """Tell whether a request shows the face of the one before it, a frame later."""
-    if request.source_frame != before.source_frame + 1 or request.shot != before.shot:
-        return False
-    away = np.subtract(request.box.center, before.box.center)
-    return bool(np.hypot(*away) < 0.5 * request.box.height)

@@ -36,7 +36,7 @@ __all__ = ["NothingInFront", "OcclusionMasker", "Part", "open_masker"]
 Part = Literal["mouth", "face"]
 Bools = npt.NDArray[np.bool_]
 
-_FILE, _TEXELS, _VERSION = "occlusion.npz", "occlusion_texels.u8", 2
+_FILE, _TEXELS, _VERSION = "occlusion.npz", "occlusion_texels.u8", 3
 # A frame is left alone when this much of what would change is covered, until less than the
 # second share is: half a mouth replaced looks worse than none.
 _GIVE_UP, _GO_ON = 0.35, 0.25
@@ -100,21 +100,22 @@ class _Table:
     """Findings, one row per sighting of the face, in time order.
 
     Attributes:
+        path, row: (n,) int64, the keys of the requests.
         frame, shot: (n,) int64, of the source.
-        place: (n, 3) float32, the box's middle and height.
         bits: (n, b) uint8, covered texels, packed.
         hand: (n,) whether a hand covers some of them.
     """
 
+    path: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
     frame: npt.NDArray[np.int64]
     shot: npt.NDArray[np.int64]
-    place: FloatArray
     bits: npt.NDArray[np.uint8]
     hand: Bools
 
     def follows(self) -> Bools:
-        """Tell which rows come right after the one before them, at the same place, (n,)."""
-        return _follows(self.frame, self.shot, self.place)
+        """Tell which rows come right after the one before them on the same path, (n,)."""
+        return _follows(self.path, self.frame, self.shot)
 
 
 def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> OcclusionMasker:
@@ -171,18 +172,17 @@ class _Masker:
     def __init__(self, name: str, table: _Table, part: Part, *, fade: bool) -> None:
         self._name = name
         self._table = table
-        self._rows: dict[int, list[int]] = {}
-        for row, frame in enumerate(table.frame.tolist()):
-            self._rows.setdefault(frame, []).append(row)
+        keys = zip(table.path.tolist(), table.row.tolist(), strict=True)
+        self._rows = {key: i for i, key in enumerate(keys)}
         self._covered = _give_up(table, part)
         self._strength = _ramps(self._covered, table.follows(), _RAMP_FRAMES if fade else 0)
 
     def covered(self, request: FaceRequest) -> bool:
-        row = self._row(request)
+        row = self._rows.get(request.key)
         return row is not None and bool(self._covered[row])
 
     def lips_clear(self, request: FaceRequest) -> bool:
-        row = self._row(request)
+        row = self._rows.get(request.key)
         if row is None or not self._table.bits[row].any():
             return True
         points = texels()
@@ -190,7 +190,7 @@ class _Masker:
         return bool(there[points.lips].mean() < _LIPS_TOUCHED)
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
-        row = self._row(request)
+        row = self._rows.get(request.key)
         if row is None or request.mesh is None:
             return None
         strength = float(self._strength[row])
@@ -215,22 +215,13 @@ class _Masker:
             "frames_left_alone": int(self._covered.sum()),
         }
 
-    def _row(self, request: FaceRequest) -> int | None:
-        rows = self._rows.get(request.source_frame)
-        if not rows:
-            return None
-        place = np.array(request.box.center, np.float32)
-        away = np.hypot(*(self._table.place[rows, :2] - place).T)
-        nearest = int(np.argmin(away))
-        return rows[nearest] if away[nearest] < 0.3 * request.box.height else None
-
 
 def _scan(context: EngineContext, network: Path | None) -> _Table:
     """Pass once over the footage; texels wait in a file, so that memory stays flat."""
     points = texels()
     xseg = None if network is None else XSeg(network, context.device)
     finder = HandFinder(context.models) if xseg is None and opencv_reads_hands() else None
-    facts: list[tuple[int, int, float, float, float]] = []
+    facts: list[tuple[int, int, int, int]] = []
     rows: list[npt.NDArray[np.uint8]] = []
     packed_seen: list[npt.NDArray[np.uint8]] = []
     packed_hands: list[npt.NDArray[np.uint8]] = []
@@ -241,8 +232,7 @@ def _scan(context: EngineContext, network: Path | None) -> _Table:
             with_hands(finder, requests) if finder else ((r, []) for r in requests)
         ):
             assert request.mesh is not None
-            x, y = request.box.center
-            facts.append((request.source_frame, request.shot, x, y, request.box.height))
+            facts.append((*request.key, request.source_frame, request.shot))
             mesh = request.mesh.astype(np.float32).copy()
             mesh[:, :2] -= np.asarray(request.origin, np.float32)
             seen = points.seen(mesh, (request.crop.shape[1], request.crop.shape[0]))
@@ -255,9 +245,8 @@ def _scan(context: EngineContext, network: Path | None) -> _Table:
             own = xseg.face(request.crop, request.local(request.landmarks5), points.places(mesh))
             # facefusion's rule: half sure is not enough.
             rows.append(np.packbits((own < 0.5) & seen))
-    known = np.array(facts, np.float64).reshape(-1, 5)
-    frame, shot = known[:, 0].astype(np.int64), known[:, 1].astype(np.int64)
-    place = known[:, 2:].astype(np.float32)
+    known = np.array(facts, np.int64).reshape(-1, 4)
+    path, row, frame, shot = known.T
     by_hand = np.zeros((len(known), len(points)), bool)
     if packed_hands:
         by_hand = np.unpackbits(np.array(packed_hands), axis=1, count=len(points)).astype(bool)
@@ -270,7 +259,7 @@ def _scan(context: EngineContext, network: Path | None) -> _Table:
         others = (
             np.zeros_like(by_hand)
             if usual is None
-            else appearance.occluded(usual, colours, looks, _follows(frame, shot, place))
+            else appearance.occluded(usual, colours, looks, _follows(path, frame, shot))
         )
         for covered, hand in zip(others, by_hand, strict=True):
             context.cancel.raise_if_cancelled()
@@ -279,7 +268,7 @@ def _scan(context: EngineContext, network: Path | None) -> _Table:
     file.unlink()
     width = -(-len(points) // 8)
     bits = np.array(rows, np.uint8).reshape(len(known), width)
-    return _Table(frame, shot, place, bits, np.asarray(by_hand.any(axis=1)))
+    return _Table(path, row, frame, shot, bits, np.asarray(by_hand.any(axis=1)))
 
 
 def _usable(context: EngineContext) -> Iterator[FaceRequest]:
@@ -316,11 +305,11 @@ def _under(hands: list[FloatArray], mesh: FloatArray) -> Bools:
     return np.asarray(drawn[at[:, 1], at[:, 0]])
 
 
-def _follows(frame: npt.NDArray[np.int64], shot: npt.NDArray[np.int64], place: FloatArray) -> Bools:
+def _follows(
+    path: npt.NDArray[np.int64], frame: npt.NDArray[np.int64], shot: npt.NDArray[np.int64]
+) -> Bools:
     out = np.zeros(len(frame), bool)
-    if len(frame) > 1:
-        near = np.hypot(*np.diff(place[:, :2], axis=0).T) < 0.5 * place[1:, 2]
-        out[1:] = (np.diff(frame) == 1) & (np.diff(shot) == 0) & near
+    out[1:] = (np.diff(frame) == 1) & (np.diff(shot) == 0) & (np.diff(path) == 0)
     return out
 
 

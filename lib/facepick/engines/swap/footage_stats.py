@@ -28,7 +28,7 @@ _LIGHT_SIGMA_FRAMES = 4.0
 _USUAL_OPENNESS, _SHUT, _NARROW = 0.28, 0.58, 0.70
 # Share of chin and cheeks darker than skin: shadow makes a quarter of a clean face so.
 _BEARD = 0.3
-_FACTS, _MESHES = "swap_learned_2.json", "swap_meshes.f32"
+_FACTS, _MESHES = "swap_learned_3.json", "swap_meshes.f32"
 _MESH_FLOATS = 468 * 3
 
 
@@ -58,9 +58,7 @@ class Learned:
                 meshes, dtype=np.float32, mode="r", shape=(len(sights), 468, 3)
             )
         self._open = self._usual_openness()
-        self._rows: dict[int, list[int]] = {}
-        for row, sight in enumerate(sights):
-            self._rows.setdefault(sight.frame, []).append(row)
+        self._rows = {(sight.path, sight.row): i for i, sight in enumerate(sights)}
 
     def of(self, request: FaceRequest) -> tuple[FloatArray | None, npt.NDArray[np.float64] | None]:
         """Look up mesh (468, 3) in display pixels and light (4, 3) of a request, each None if
@@ -68,7 +66,7 @@ class Learned:
 
         A request that the footage did not hold keeps its own mesh.
         """
-        row = self._row(request)
+        row = self._rows.get(request.key)
         if row is None or self._meshes is None:
             return request.mesh, None
         light = self._light[row]
@@ -97,18 +95,6 @@ class Learned:
     def close(self) -> None:
         """Let go of the file."""
         self._meshes = None
-
-    def _row(self, request: FaceRequest) -> int | None:
-        rows = self._rows.get(request.source_frame)
-        if not rows:
-            return None
-        x, y = request.box.center
-
-        def away(row: int) -> float:
-            return float(np.hypot(self.sights[row].x - x, self.sights[row].y - y))
-
-        nearest = min(rows, key=away)
-        return nearest if away(nearest) < 0.05 * request.box.height else None
 
 
 def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Learned:
@@ -167,16 +153,14 @@ def _smoothed(sights: list[Sight], light: npt.NDArray[np.float64]) -> npt.NDArra
         return out
     frames = np.array([s.frame for s in sights])
     shots = np.array([s.shot for s in sights])
-    centers = np.array([(s.x, s.y) for s in sights])
-    heights = np.array([s.height for s in sights])
+    paths = np.array([s.path for s in sights])
     found = np.array([bool(np.isfinite(row).all()) for row in light])
     reach = int(3 * _LIGHT_SIGMA_FRAMES)
     for i in range(len(sights)):
         low = int(np.searchsorted(frames, frames[i] - reach))
         high = int(np.searchsorted(frames, frames[i] + reach, side="right"))
         near = slice(low, high)
-        away = np.hypot(*(centers[near] - centers[i]).T)
-        use = found[near] & (shots[near] == shots[i]) & (away < 2 * heights[i])
+        use = found[near] & (shots[near] == shots[i]) & (paths[near] == paths[i])
         if not use.any():
             continue
         distance = (frames[near][use] - frames[i]) / _LIGHT_SIGMA_FRAMES

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from facepick.compositing.patch import FaceRequest, Reason
 from facepick.engines.swap.settings import SwapSettings
 from facepick.faces.mesh_topology import pose_of
@@ -31,13 +29,12 @@ _RAMP_FRAMES = 2
 
 @dataclass(frozen=True)
 class Sight:
-    """Facts that decide about one request: place, turn in degrees, height in pixels,
-    certainties."""
+    """Facts that decide about one request: key, turn in degrees, height in pixels, certainties."""
 
+    path: int
+    row: int
     frame: int
     shot: int
-    x: float
-    y: float
     turn: float
     height: float
     mesh_score: float
@@ -48,12 +45,11 @@ class Sight:
 def look(request: FaceRequest) -> Sight:
     """Collect the facts of one request that a decision rests on."""
     turn = abs(pose_of(request.mesh).yaw) if request.mesh is not None else 90.0
-    x, y = request.box.center
     return Sight(
+        path=request.path,
+        row=request.row,
         frame=request.source_frame,
         shot=request.shot,
-        x=x,
-        y=y,
         turn=turn,
         height=request.box.height,
         mesh_score=request.mesh_score if request.mesh is not None else 0.0,
@@ -82,20 +78,16 @@ class Gate:
 
     def __init__(self, settings: SwapSettings, sights: list[Sight]) -> None:
         self._settings = settings
-        self._places: dict[int, list[tuple[float, float, Decision]]] = {}
-        for strand in _strands(sights):
-            for sight, decision in zip(strand, self._decide(strand), strict=True):
-                self._places.setdefault(sight.frame, []).append((sight.x, sight.y, decision))
+        self._known = {
+            (sight.path, sight.row): decision
+            for strand in _strands(sights)
+            for sight, decision in zip(strand, self._decide(strand), strict=True)
+        }
 
     def decide(self, request: FaceRequest) -> Decision:
         """Decide what to do with `request`."""
-        sight = look(request)
-        known = self._places.get(request.source_frame)
-        if known:
-            nearest = min(known, key=lambda p: (p[0] - sight.x) ** 2 + (p[1] - sight.y) ** 2)
-            if np.hypot(nearest[0] - sight.x, nearest[1] - sight.y) < 0.5 * sight.height:
-                return nearest[2]
-        return Decision(self._problem(sight, strict=False))
+        known = self._known.get(request.key)
+        return known or Decision(self._problem(look(request), strict=False))
 
     def _problem(self, sight: Sight, *, strict: bool) -> Reason | None:
         limits = self._settings
@@ -123,15 +115,16 @@ class Gate:
 
 
 def _strands(sights: list[Sight]) -> list[list[Sight]]:
-    """Split sights into strands that follow each other in one shot at one place."""
+    """Split sights into strands that follow each other on one path in one shot."""
     strands: list[list[Sight]] = []
-    for sight in sights:
-        for strand in reversed(strands[-8:]):
-            last = strand[-1]
-            near = np.hypot(last.x - sight.x, last.y - sight.y) < max(last.height, 1.0)
-            if last.shot == sight.shot and 0 < sight.frame - last.frame <= 2 and near:
-                strand.append(sight)
-                break
+    for sight in sorted(sights, key=lambda s: (s.path, s.row)):
+        last = strands[-1][-1] if strands else None
+        if (
+            last is not None
+            and (last.path, last.shot) == (sight.path, sight.shot)
+            and sight.frame - last.frame <= 2
+        ):
+            strands[-1].append(sight)
         else:
             strands.append([sight])
     return strands

@@ -163,9 +163,7 @@ class SwapMeter:
 
     def _compare(self, now: tuple[FaceRequest, BgrImage]) -> None:
         last = self._last
-        if last is None or now[0].source_frame - last[0].source_frame != 1:
-            return
-        if last[0].shot == now[0].shot and last[0].box.iou(now[0].box) > 0.3:
+        if last is not None and now[0].follows(last[0]) and last[0].box.iou(now[0].box) > 0.3:
             value = flicker(last, now)
             if value is not None:
                 self._flicker.append(value)

@@ -59,7 +59,7 @@ class MeshSteadier:
         if request.mesh is None:
             return None
         mesh = request.mesh.astype(np.float64)
-        if before is not None and last is not None and _follows(last, request):
+        if before is not None and last is not None and _moved_little(last, request):
             carried = self._carried(last, request, before[:, :2])
             if carried is not None:
                 share = np.repeat(_shares(), 2, axis=1)
@@ -102,6 +102,6 @@ class MeshSteadier:
         return np.asarray(points + moved[:, 0].astype(np.float64) / ratio)
 
 
-def _follows(last: FaceRequest, now: FaceRequest) -> bool:
-    near = last.box.iou(now.box) > 0.3
-    return near and last.shot == now.shot and now.source_frame - last.source_frame == 1
+def _moved_little(last: FaceRequest, now: FaceRequest) -> bool:
+    """Tell whether flow can follow the face from one request to the other."""
+    return now.follows(last) and last.box.iou(now.box) > 0.3
