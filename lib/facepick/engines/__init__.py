@@ -1,1 +1,1 @@
-"""Engines: what is done to the face of a picked person."""
+"""Engines that change the face of a picked person."""

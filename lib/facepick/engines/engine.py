@@ -1,4 +1,4 @@
-"""The one interface of everything that changes a face.
+"""Interface of everything that changes a face.
 
 To add an engine: a folder with the engine, an `EngineSpec`, one line in
 `facepick.engines.registry`, and the contract suite ``tests/contracts/test_engine_contract.py``
@@ -41,7 +41,7 @@ HostRestorer = Callable[[BgrImage, float], BgrImage]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSpec:
-    """What the menus, the renderer and the documentation need to know of an engine.
+    """Description of an engine for the menus, the renderer and the documentation.
 
     Attributes:
         id: as in ``--engine`` (for hide: ``--style``).
@@ -86,7 +86,7 @@ class EngineSpec:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EngineContext:
-    """What an engine gets when a session for one person opens.
+    """Surroundings of a session, which an engine gets when it opens for one person.
 
     Attributes:
         settings: an instance of the spec's settings class.
@@ -131,7 +131,7 @@ class EngineSession(Protocol):
     """One engine at work on one person."""
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
-        """Answers in the order of `requests`, one each.
+        """Answer in the order of `requests`, one each.
 
         `FacePatch`: the new pixels.  `Reason` or None: the frame is left as it is.  The answer
         to a request depends on nothing but the request and what `Engine.open` prepared: not on
@@ -140,7 +140,7 @@ class EngineSession(Protocol):
         ...
 
     def report(self) -> dict[str, Any]:
-        """What the session measured, as plain JSON, for the sidecar; may be empty.
+        """Report what the session measured, as plain JSON, for the sidecar; may be empty.
 
         ``notices`` in it are a list of what `facepick.notices.Notice.to_json` gives.
         """

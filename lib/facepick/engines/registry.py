@@ -20,7 +20,11 @@ class EngineRegistry:
             self.add(engine)
 
     def add(self, engine: Engine) -> None:
-        """Raises: DuplicateEngineError; the registry is unchanged."""
+        """Add an engine.
+
+        Raises:
+            DuplicateEngineError; the registry is unchanged.
+        """
         key = (engine.spec.flow, engine.spec.id)
         if key in self._engines:
             raise DuplicateEngineError(f"There already is a {key[0]} engine called {key[1]!r}.")
@@ -30,14 +34,18 @@ class EngineRegistry:
         return tuple(e for (f, _), e in self._engines.items() if f == flow)
 
     def flows(self) -> tuple[Flow, ...]:
-        """The flows that have at least one engine."""
+        """List the flows that have at least one engine."""
         return tuple(dict.fromkeys(e.spec.flow for e in self._engines.values()))
 
     def all(self) -> tuple[Engine, ...]:
         return tuple(self._engines.values())
 
     def get(self, flow: str, engine_id: str) -> Engine:
-        """Raises: SettingsError, naming the engines there are."""
+        """Find an engine.
+
+        Raises:
+            SettingsError, naming the engines there are.
+        """
         try:
             return self._engines[flow, engine_id]
         except KeyError:
@@ -54,7 +62,7 @@ class EngineRegistry:
 
 @cache
 def default_registry() -> EngineRegistry:
-    """The engines that come with facepick."""
+    """Build the registry of the engines that come with facepick."""
     from facepick.engines.hide.engine import BlurEngine, CoverEngine, PixelateEngine
     from facepick.engines.lipsync.neural.edtalk import EdTalkEngine
     from facepick.engines.lipsync.neural.engine import Wav2LipEngine, Wav2LipGanEngine

@@ -1,4 +1,4 @@
-"""Which speech sound is heard when: phone likelihoods from a small acoustic model, in numpy.
+"""Phone likelihoods of speech over time, from a small acoustic model, in numpy.
 
 The model is the context-independent part of the ``en-us`` acoustic model of CMU Sphinx (see
 ``data/NOTICE``): 42 phones of three states, each phone with 128 Gaussians over each of three
@@ -48,7 +48,7 @@ _FILE = Path(__file__).with_name("data") / "acoustic_en.npz"
 
 @dataclass(frozen=True, eq=False)
 class PhoneScores:
-    """How well every state of every phone explains every column.
+    """Likelihood of every column under every state of every phone.
 
     Attributes:
         states: (t, 42, 3) float32, log likelihood of the three states.
@@ -63,13 +63,13 @@ class PhoneScores:
         return len(self.states)
 
     def part(self, first: int, last: int) -> PhoneScores:
-        """The columns from `first` to before `last`."""
+        """Cut out the columns from `first` to before `last`."""
         return PhoneScores(states=self.states[first:last], features=self.features[first:last])
 
 
 @cache
 def _filters(warp: float = 1.0) -> Array:
-    """(25, 257) triangular mel filters of unit area, edges rounded to whole FFT bins.
+    """Build (25, 257) triangular mel filters of unit area, edges rounded to whole FFT bins.
 
     Args:
         warp: what the edges in Hz are multiplied by; 1.14 ends at 7750 Hz.
@@ -90,7 +90,7 @@ def _filters(warp: float = 1.0) -> Array:
 
 @cache
 def _dct() -> Array:
-    """(13, 25) orthonormal DCT-II."""
+    """Build the orthonormal DCT-II, (13, 25)."""
     k, n = np.arange(CEPSTRA)[:, None], np.arange(BANDS)[None]
     rows = np.cos(np.pi * k * (n + 0.5) / BANDS) * np.sqrt(2.0 / BANDS)
     rows[0] /= np.sqrt(2.0)
@@ -98,7 +98,8 @@ def _dct() -> Array:
 
 
 def _band_powers(samples: Array, warp: float = 1.0) -> Array:
-    """(t, 25) float32 mel band powers of int16-scaled speech, column t centred on t x 10 ms."""
+    """Compute mel band powers of int16-scaled speech, (t, 25) float32, column t centred on t x
+    10 ms."""
     count = max(1, -(-len(samples) // HOP))
     scaled = np.asarray(samples, dtype=np.float32) * np.float32(32768.0)
     emphasised = np.append(scaled[:1], scaled[1:] - np.float32(0.97) * scaled[:-1])
@@ -117,7 +118,7 @@ def _band_powers(samples: Array, warp: float = 1.0) -> Array:
 
 
 def _without_noise(powers: Array) -> Array:
-    """Band powers with the steady background taken away (Kim and Stern 2012)."""
+    """Take the steady background off band powers (Kim and Stern 2012)."""
     out = np.empty_like(powers)
     smooth = powers[0].copy()
     noise = powers[0].copy()
@@ -141,18 +142,18 @@ def _without_noise(powers: Array) -> Array:
 
 
 def _lower_envelope(envelope: Array, value: Array) -> Array:
-    """Follows `value` slowly upwards and fast downwards."""
+    """Follow `value` slowly upwards and fast downwards."""
     share = np.where(value >= envelope, np.float32(0.995), np.float32(0.5))
     return np.asarray(share * envelope + (1.0 - share) * value, dtype=np.float32)
 
 
 def band_levels(samples: Array) -> Array:
-    """Mel band levels (t, 25) float32 in dB, 10 ms a column, no noise suppression."""
+    """Compute mel band levels in dB, (t, 25) float32, 10 ms a column, no noise suppression."""
     return np.asarray(10.0 * np.log10(_band_powers(samples) + 1.0), dtype=np.float32)
 
 
 def _features(powers: Array) -> Array:
-    """(t, 39) float32: cepstra and their first and second differences, of band powers."""
+    """Compute cepstra of band powers and their first and second differences, (t, 39) float32."""
     levels = np.log(_without_noise(powers) + np.float32(1e-4))
     order = np.arange(CEPSTRA)
     lifter = 1.0 + 11.0 * np.sin(np.pi * order / 22.0)
@@ -171,7 +172,7 @@ def _features(powers: Array) -> Array:
 
 @cache
 def phone_pairs() -> Array:
-    """(42, 42) float32: how likely phone j follows phone i in English; rows sum to 1."""
+    """Load how likely phone j follows phone i in English, (42, 42) float32; rows sum to 1."""
     with np.load(_FILE, allow_pickle=False) as file:
         pairs = np.asarray(file["pairs"], np.float32)
     return np.asarray(pairs / pairs.sum(axis=1, keepdims=True), np.float32)
@@ -179,7 +180,7 @@ def phone_pairs() -> Array:
 
 @cache
 def _model() -> tuple[Array, Array, Array, Array]:
-    """Per stream: weights of x and x squared, constants, log mixture weights."""
+    """Load, per stream, weights of x and x squared, constants, log mixture weights."""
     with np.load(_FILE, allow_pickle=False) as file:
         if tuple(str(name) for name in file["phones"]) != PHONES:
             raise ValueError("the acoustic model's phones are not the ones this module names")
@@ -212,7 +213,7 @@ QUIET_RANGE_DB = 15.0
 
 
 def _loudness(powers: Array) -> Array:
-    """(t,) float32 in [0, 1], about 1 in columns that are too loud to be a pause."""
+    """Rate each column, (t,) float32 in [0, 1]: about 1 where it is too loud to be a pause."""
     level = 10.0 * np.log10(powers.mean(axis=1) + 1.0)
     floor, top = np.percentile(level, [5, 95])
     if top - floor < QUIET_RANGE_DB:
@@ -231,7 +232,7 @@ WARP_COLUMNS = 1000
 
 
 def _warp(samples: Array, powers: Array) -> float:
-    """The stretch of the frequency axis at which this voice is likeliest.
+    """Find the stretch of the frequency axis at which this voice is likeliest.
 
     Vocal tract length normalisation, with the likeliest states instead of a transcript (Lee and
     Rose, "A frequency warping approach to speaker normalization", IEEE Trans. Speech and Audio
@@ -265,7 +266,7 @@ def _warp(samples: Array, powers: Array) -> float:
 
 
 def phone_scores(samples: Array) -> PhoneScores:
-    """Log likelihoods of all phones for speech (n,) float32 mono at 16 kHz."""
+    """Compute log likelihoods of all phones for speech (n,) float32 mono at 16 kHz."""
     powers = _band_powers(samples)
     warp = _warp(samples, powers)
     x = _features(powers if warp == 1.0 else _band_powers(samples, warp))
@@ -275,7 +276,8 @@ def phone_scores(samples: Array) -> PhoneScores:
 
 
 def _likelihoods(x: Array) -> Array:
-    """(t, 42, 3) float32, log likelihood of each state of each phone for features (t, 39)."""
+    """Compute the log likelihood of each state of each phone, (t, 42, 3) float32, for features
+    (t, 39)."""
     linear, square, constant, weight = _model()
     phones = len(PHONES)
     out = np.zeros((len(x), phones, 3), np.float32)

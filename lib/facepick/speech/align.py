@@ -1,4 +1,4 @@
-"""From words to phones, and from phones to times.
+"""Forced alignment: from words to phones, and from phones to times.
 
 Three sources of pronunciations, the best one that is there: espeak-ng (any language), the CMU
 pronouncing dictionary (English, shipped in ``data/``), and reading the letters as they stand, which
@@ -99,7 +99,7 @@ class Pronounced:
 
 
 def pronounce(text: str, *, language: str = "en-us") -> Pronounced | None:
-    """The phones of `text`, or None when nothing in it can be said.
+    """Look up the phones of `text`, or None when nothing in it can be said.
 
     Args:
         language: espeak-ng's name of the language, such as ``en-us``, ``de`` or ``cmn``, or what
@@ -129,7 +129,7 @@ def pronounce(text: str, *, language: str = "en-us") -> Pronounced | None:
 
 
 def words_notices(lines: Sequence[SpeechLine], language: str) -> tuple[Notice, ...]:
-    """Notices of words that cannot be said, or only roughly, for want of espeak-ng.
+    """Note words that cannot be said, or only roughly, for want of espeak-ng.
 
     One a language, however many lines.
     """
@@ -156,18 +156,18 @@ def words_notices(lines: Sequence[SpeechLine], language: str) -> tuple[Notice, .
 
 
 def phones_of_ipa(word: str) -> tuple[int, ...]:
-    """The phones of a word in IPA; signs of stress, length and tone are mute."""
+    """Read the phones of a word in IPA; signs of stress, length and tone are mute."""
     return _spelled(word, _IPA)
 
 
 def _plain(word: str) -> str:
-    """Without accents: é -> e, ü -> u."""
+    """Strip accents: é -> e, ü -> u."""
     parts = unicodedata.normalize("NFD", word)
     return "".join(c for c in parts if not unicodedata.combining(c))
 
 
 def _spelled(word: str, table: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
-    """Reads `word` by the longest entries of `table`; unknown signs (stress, length) are mute."""
+    """Read `word` by the longest entries of `table`; unknown signs (stress, length) are mute."""
     out: list[int] = []
     at = 0
     while at < len(word):
@@ -184,7 +184,7 @@ def _spelled(word: str, table: dict[str, tuple[str, ...]]) -> tuple[int, ...]:
 
 @cache
 def _dictionary() -> dict[str, tuple[int, ...]]:
-    """The CMU pronouncing dictionary, first pronunciation of each word."""
+    """Load the CMU pronouncing dictionary, first pronunciation of each word."""
     import lzma
 
     packed = Path(__file__).with_name("data") / "cmudict_en.xz"
@@ -212,7 +212,7 @@ class Aligned:
     score: float
 
     def posteriors(self, columns: int) -> Array:
-        """(columns, 42) float32, one-hot."""
+        """Set the phones one-hot, (columns, 42) float32."""
         out = np.zeros((columns, len(PHONES)), np.float32)
         for phone, a, b in zip(self.phones, self.start, self.stop, strict=True):
             out[a:b, phone] = 1.0
@@ -230,7 +230,7 @@ log likelihood of a column, where phones differ by 5 to 20."""
 
 
 def shut_stops(scores: PhoneScores) -> PhoneScores:
-    """Scores in which the first state of a stop may be silence."""
+    """Let the first state of a stop be silence, in these scores."""
     states = scores.states.copy()
     silent = states[:, SILENCE].max(axis=1) - np.float32(CLOSURE_COST)
     states[:, STOPS, 0] = np.maximum(states[:, STOPS, 0], silent[:, None])
@@ -243,7 +243,7 @@ def align(
     *,
     windows: Sequence[tuple[int, int]] | None = None,
 ) -> Aligned | None:
-    """Viterbi alignment of `words` with optional silence around each of them.
+    """Align `words` (Viterbi), with optional silence around each of them.
 
     None when the sound is too short for the words (every phone takes at least 30 ms), or for
     their windows.
@@ -328,7 +328,7 @@ SHORTEST_VOICE = 50
 
 
 def adapted(scores: PhoneScores, heard: Array, *, share: float = VOICE_SHARE) -> PhoneScores:
-    """`scores` with what this voice's phones sound like.
+    """Adapt `scores` to what this voice's phones sound like.
 
     Each phone gets a Gaussian of the features of its columns, its mean drawn towards that of the
     voice (maximum a posteriori; Gauvain and Lee, IEEE Trans. Speech and Audio Processing 2, 1994),
@@ -377,7 +377,7 @@ rises by 0.07 for strange voices, but would fall by 0.03 for people."""
 
 
 def phone_posteriors(scores: PhoneScores) -> Array:
-    """(t, 42) float32: how likely each phone is in each column, when no words are known.
+    """Compute how likely each phone is in each column, (t, 42) float32, when no words are known.
 
     Forward-backward over a free loop of phones, with English phone pairs as its grammar; again
     with the voice's own phones where it is unlike those of the model.

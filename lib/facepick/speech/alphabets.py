@@ -93,18 +93,18 @@ _IGNORED = frozenset("ˈˌ.'‿|*,;:!?¡¿…—–\"«»()ʔʕ")
 
 
 def alphabet_of(symbols: Iterable[str]) -> str:
-    """The alphabet that knows most of these symbols, each counted once."""
+    """Find the alphabet that knows most of these symbols, each counted once."""
     distinct = {s for s in map(_trimmed, symbols) if s.lower() not in SILENT | UNHEARD}
     return max(ALPHABETS, key=lambda name: sum(is_known(s, name) for s in distinct))
 
 
 def is_known(symbol: str, alphabet: str) -> bool:
-    """Whether the alphabet has the symbol."""
+    """Tell whether the alphabet has the symbol."""
     return phones_of(symbol, alphabet) is not None
 
 
 def phones_of(symbol: str, alphabet: str) -> tuple[str, ...] | None:
-    """The ARPAbet phones of a symbol, without stress, or None when it is unknown.
+    """Look up the ARPAbet phones of a symbol, without stress, or None when it is unknown.
 
     ``("SIL",)`` for the names of silence; empty for what has no lips of its own, such as a
     glottal stop or a mark of stress.
@@ -122,7 +122,7 @@ def phones_of(symbol: str, alphabet: str) -> tuple[str, ...] | None:
 
 
 def _trimmed(symbol: str) -> str:
-    """Without blanks, and without Kaldi's marks of the place in the word."""
+    """Strip blanks, and Kaldi's marks of the place in the word."""
     return re.sub(r"(?<=.)_[BIES]$", "", symbol.strip())
 
 
@@ -180,7 +180,7 @@ def _of_ipa(name: str) -> tuple[str, ...] | None:
 
 
 def _is_one_sound(phones: tuple[str, ...]) -> bool:
-    """A phone, a run of vowels, or an affricate: no syllable and no word."""
+    """Tell a phone, a run of vowels or an affricate from a syllable or a word."""
     if len(phones) == 1 or phones in _AS_ONE:
         return True
     if 2 <= len(phones) <= 3 and all(p in _VOWELS for p in phones[:-1]):

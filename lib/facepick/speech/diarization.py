@@ -1,4 +1,4 @@
-"""Whose voice is heard when: the voices of a clip, told apart by how they sound.
+"""Diarization: the voices of a clip, told apart by how they sound.
 
 After Chen and Gopalakrishnan, "Speaker, environment and channel change detection and clustering
 via the Bayesian information criterion" (DARPA Broadcast News workshop 1998): each voice is one
@@ -35,7 +35,7 @@ ROUNDS = 4
 
 
 def voices(samples: Array) -> npt.NDArray[np.int64]:
-    """(t,) the voice that is heard in each column of 10 ms, numbered from 0; -1 where none is.
+    """Label the voice that is heard in each column of 10 ms, (t,), from 0; -1 where none is.
 
     Args:
         samples: (n,) float32 mono at 16 kHz.
@@ -70,7 +70,7 @@ def _cepstra(levels: Array) -> Array64:
 
 
 def _pieces(heard: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Rows of `heard` in pieces that lie between pauses."""
+    """Split rows of `heard` into pieces that lie between pauses."""
     rows = np.arange(len(heard))
     found: list[npt.NDArray[np.int64]] = []
     for run in np.split(rows, np.flatnonzero(np.diff(heard) > PAUSE) + 1):
@@ -79,7 +79,7 @@ def _pieces(heard: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
 
 
 def _merged(x: Array64, pieces: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.int64]]:
-    """Pieces (rows of x) merged for as long as the criterion gains by it."""
+    """Merge pieces (rows of x) for as long as the criterion gains by it."""
     d = x.shape[1]
     count = np.array([len(rows) for rows in pieces], float)
     total = np.stack([x[rows].sum(axis=0) for rows in pieces])
@@ -88,7 +88,7 @@ def _merged(x: Array64, pieces: list[npt.NDArray[np.int64]]) -> list[npt.NDArray
     members = list(pieces)
 
     def costs(i: int) -> Array64:
-        """Of joining the i-th with each, less what one voice fewer saves."""
+        """Compute the cost of joining the i-th with each, less what one voice fewer saves."""
         n = count + count[i]
         joined = _spread(n, total + total[i], square + square[i])
         saved = PENALTY * 0.5 * (d + d * (d + 1) / 2) * np.log(n)
@@ -114,14 +114,14 @@ def _merged(x: Array64, pieces: list[npt.NDArray[np.int64]]) -> list[npt.NDArray
 
 
 def _spread(count: Array64, total: Array64, square: Array64) -> Array64:
-    """Per voice: columns times the log determinant of their covariance."""
+    """Multiply, per voice, columns by the log determinant of their covariance."""
     mean = total / count[:, None]
     covariance = square / count[:, None, None] - mean[:, :, None] * mean[:, None, :]
     return np.asarray(count * np.linalg.slogdet(covariance + 0.01 * np.eye(total.shape[1]))[1])
 
 
 def _fit(x: Array64, own: Array64) -> Array64:
-    """(n,) log likelihood of x under the Gaussian of `own`."""
+    """Compute the log likelihood of x under the Gaussian of `own`, (n,)."""
     covariance = np.cov(own.T) + 0.01 * np.eye(x.shape[1])
     off = x - own.mean(axis=0)
     distance = np.einsum("ij,ij->i", off @ np.linalg.inv(covariance), off)
@@ -129,7 +129,7 @@ def _fit(x: Array64, own: Array64) -> Array64:
 
 
 def _path(fits: Array64) -> npt.NDArray[np.int64]:
-    """(n,) best voice per column; each change costs `CHANGE`."""
+    """Find the best voice per column, (n,); each change costs `CHANGE`."""
     n, count = fits.shape
     source = np.empty((n, count), np.int64)
     row = fits[0]

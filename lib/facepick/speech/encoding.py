@@ -11,7 +11,7 @@ __all__ = ["decoded"]
 
 
 def decoded(name: str, data: bytes) -> str:
-    """The text of a file that users bring.
+    """Decode the text of a file that users bring.
 
     UTF-8, UTF-16, UTF-32, and GBK or Big5 where that is surely Chinese.  Other encodings differ in
     what the same bytes mean, so they are refused rather than guessed.
@@ -32,7 +32,7 @@ def decoded(name: str, data: bytes) -> str:
 
 
 def _unicode_of(data: bytes) -> str:
-    """By its mark, or by the zeros that Latin letters and line ends have in UTF-16."""
+    """Decode by a mark, or by the zeros that Latin letters and line ends have in UTF-16."""
     if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         return "utf-32"
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -51,7 +51,7 @@ def _unicode_of(data: bytes) -> str:
 
 
 def _chinese_of(data: bytes) -> str:
-    """``gb18030``, ``big5`` or empty: by where the pairs of bytes above 127 lie.
+    """Tell ``gb18030`` from ``big5``, or neither, by where the pairs of bytes above 127 lie.
 
     The 3 755 common letters of GB 2312 have first bytes B0 to D7 and second ones from A1, and its
     marks A1 to A3; Korean keeps below C9, where two in five of Chinese letters lie beyond.  The

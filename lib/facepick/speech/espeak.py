@@ -1,4 +1,4 @@
-"""How espeak-ng says a text, where it is installed.
+"""Pronunciation of a text by espeak-ng, where it is installed.
 
 A program on the path, or the library in the wheel ``espeakng-loader``.  Either is used as it is, in
 a process of its own, and never shipped: it is under the GPL, and its library ends the process
@@ -45,13 +45,13 @@ while at.value:
 
 
 def espeak_found() -> str:
-    """What is used: the path of the program, or the name of the wheel; empty without both."""
+    """Find the path of the program, or the name of the wheel; empty without both."""
     program = shutil.which("espeak-ng") or shutil.which("espeak")
     return program or (WHEEL if find_spec(WHEEL) is not None else "")
 
 
 def spoken_ipa(text: str, language: str) -> str | None:
-    """IPA of `text`, words parted by blanks, or None without espeak-ng or the language.
+    """Pronounce `text` as IPA, words parted by blanks, or None without espeak-ng or the language.
 
     Args:
         language: espeak-ng's name of it.

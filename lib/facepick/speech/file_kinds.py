@@ -1,4 +1,4 @@
-"""What a file is that was given for a list of lines, told by its first bytes and its words."""
+"""Kind of a file that was given for a list of lines, by its first bytes and its words."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _INSIDE = (
 
 
 def kind_of_bytes(data: bytes) -> str | None:
-    """What a file is that is no text; None where it may be one."""
+    """Tell the kind of a file that holds no text; None where it may."""
     if data[4:8] == b"ftyp":
         brand = data[8:12]
         if brand.startswith((b"M4A", b"M4B")):
@@ -98,7 +98,7 @@ _FORMATS = {
 
 
 def kind_of_text(text: str) -> str | None:
-    """What a text is that holds no lines as facepick reads them; None where it may."""
+    """Tell the kind of a text without lines as facepick reads them; None where it may have some."""
     start = text.lstrip("\ufeff \t\r\n")
     if start[:1] in "[{":
         try:

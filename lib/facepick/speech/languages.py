@@ -104,7 +104,7 @@ def check_language(language: str) -> None:
 
 
 def language_of(text: str, language: str) -> str:
-    """The language in which `text` is read.
+    """Choose the language in which `text` is read.
 
     What is named holds, unless it cannot be: Chinese letters are no English, whatever was said.
     ``zh`` is Mandarin, and English where there is no Chinese letter.
@@ -124,7 +124,7 @@ def language_of(text: str, language: str) -> str:
 
 
 def name_of(language: str) -> str:
-    """``cmn`` -> ``Chinese (Mandarin)``; the name itself where it is another one."""
+    """Name a language: ``cmn`` is ``Chinese (Mandarin)``; an unknown one keeps its name."""
     return LANGUAGES.get(language.lower()) or LANGUAGES.get(_base(language), language)
 
 
@@ -133,7 +133,7 @@ def _base(language: str) -> str:
 
 
 def _script_of(text: str) -> str:
-    """``CJK``, ``LATIN`` ...: of most letters; any kana makes it Japanese."""
+    """Find the script of most letters, ``CJK``, ``LATIN`` ...; any kana makes it Japanese."""
     found = Counter(
         unicodedata.name(c, "?").split(" ")[0].split("-")[0] for c in text[:2000] if c.isalpha()
     )

@@ -33,7 +33,7 @@ class Timed:
 
 @dataclass(frozen=True, kw_only=True)
 class Timings:
-    """When what is said, as a speech synthesiser or an aligner has told it.
+    """Times of what is said, as a speech synthesiser or an aligner has told them.
 
     Both sequences are in order and free of overlaps; where there is a gap nothing is known.
 

@@ -1,4 +1,4 @@
-"""Whose lines are whose: names of a list become people of a video."""
+"""Owners of lines: names of a list become people of a video."""
 
 from __future__ import annotations
 
@@ -136,7 +136,11 @@ def _only(people: Sequence[Person], scan: Scan) -> Person | None:
 
 
 def _called(name: str, scan: Scan) -> Person | None:
-    """Raises: SelectionError, where several people are called so."""
+    """Find the person who is called so.
+
+    Raises:
+        SelectionError, where several people are called so.
+    """
     wanted = plain_name(name)
     found = [p for p in scan.people if wanted in (plain_name(p.id), plain_name(p.name or ""))]
     if len(found) > 1:

@@ -115,7 +115,7 @@ class Script:
     entries: tuple[_Entry, ...] = ()
 
     def lines(self, known: Collection[str] = ()) -> tuple[PersonLine, ...]:
-        """The lines in order of their start.
+        """Sort the lines by their start.
 
         Args:
             known: what people are called; ids such as ``P1`` need not be among them.
@@ -129,7 +129,7 @@ class Script:
         return tuple(sorted(lines, key=lambda item: item.line.start_seconds))
 
     def notices(self, known: Collection[str] = ()) -> tuple[Notice, ...]:
-        """What was read in a way that its maker may not have meant."""
+        """Note what was read in a way that its maker may not have meant."""
         found = []
         shared = {entry.where for entry, parts in self._shared(known) if parts > 1}
         if shared:
@@ -152,7 +152,7 @@ class Script:
         return tuple(found)
 
     def _shared(self, known: Collection[str]) -> Iterator[tuple[_Entry, int]]:
-        """Entries of the cues, each with the number of people who share its cue."""
+        """Yield entries of the cues, each with the number of people who share its cue."""
         taken = _Names(self.cues, known)
         for cue in self.cues:
             parts = taken.parts(cue)
@@ -222,7 +222,7 @@ class Script:
 def read_script(
     path: Path, *, audio: Path | None = None, phones: Path | None = None, beside: bool = False
 ) -> Script:
-    """A list of lines: JSON or subtitles, told by what is in it.
+    """Read a list of lines: JSON or subtitles, told by what is in it.
 
     Args:
         path: the list.
@@ -272,12 +272,12 @@ def read_script(
 
 
 def plain_name(name: str) -> str:
-    """A name as names are compared."""
+    """Fold a name as names are compared."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _guess(words: str) -> tuple[str | None, str, str]:
-    """What may be a name in front of words, the words after it, and how it is written.
+    """Guess a name in front of words, the words after it, and how it is written.
 
     The third is ``colon``, ``bracket``, ``both`` or empty.
     """
@@ -305,7 +305,7 @@ def _undashed(words: str) -> str:
 
 
 class _Names:
-    """Decides what in front of words is a name.
+    """Judge of what in front of words is a name.
 
     Args:
         cues: of one file.
@@ -326,7 +326,7 @@ class _Names:
         return plain_name(name) in self._known or _ID.fullmatch(name) is not None
 
     def is_name(self, words: str, *, first: bool = True) -> bool:
-        """Whether what stands in front of these words is a name.
+        """Tell whether what stands in front of these words is a name.
 
         Args:
             first: whether they begin a cue; in the middle of one a name must stand elsewhere, too.
@@ -343,7 +343,7 @@ class _Names:
         return stem == plain_name(name) or often > 1 or self._stems[stem] > 1
 
     def parts(self, cue: Cue) -> list[tuple[str | None, str]]:
-        """Who says which words of a cue, in order."""
+        """Split a cue by who says which words, in order."""
         parts: list[tuple[str | None, list[str]]] = []
         style = cue.style if cue.style and plain_name(cue.style) in self._known else None
         dashed = bool(cue.rows) and _DASH.match(cue.rows[0].words) is not None
@@ -372,7 +372,7 @@ class _Names:
 
 
 def _word_count(text: str) -> int:
-    """Words; of scripts without blanks between them every letter is one."""
+    """Count words; of scripts without blanks between them every letter is one."""
     single = sum(1 for c in text if _stands_alone(c))
     return single + sum(1 for word in re.findall(r"\w+", text) if not _stands_alone(word[0]))
 
@@ -385,7 +385,7 @@ def _stands_alone(letter: str) -> bool:
 
 
 def _looks_like_json(text: str) -> bool:
-    """Whether it is meant to be: subtitles may begin with a bracket or a brace, too."""
+    """Tell whether it is meant to be JSON: subtitles may begin with a bracket or a brace, too."""
     return re.match(r"\s*(?:\[\s*[\]{\"]|\{\s*[}\"])", text) is not None or text.strip() == "["
 
 
@@ -434,7 +434,7 @@ def _json_entry(where: str, item: Any) -> _Entry:
 
 
 def _named(path: Path, where: str, name: str, *, beside: bool) -> Path:
-    """The file that a list names."""
+    """Find the file that a list names."""
     if beside and (re.search(r"[/\\:]", name) or name == ".."):
         raise UserInputError(
             f"{where}: names a file in another folder.",
@@ -455,7 +455,7 @@ def _optional_seconds(where: str, key: str, value: Any) -> float | None:
 
 
 def _seconds(where: str, key: str, value: Any) -> float:
-    """A number of seconds, or a clock time such as 01:02:03,250 or 2:03.25."""
+    """Read a number of seconds, or a clock time such as 01:02:03,250 or 2:03.25."""
     seconds: float | None = None
     if isinstance(value, str):
         seconds = clock_seconds(value)

@@ -68,7 +68,7 @@ class Cue:
 
 
 def read_cues(name: str, text: str) -> list[Cue]:
-    """The cues of a subtitle file, in its order.
+    """Read the cues of a subtitle file, in its order.
 
     Args:
         name: of the file, for messages.
@@ -91,7 +91,7 @@ def read_cues(name: str, text: str) -> list[Cue]:
 
 
 def clock_seconds(value: str) -> float | None:
-    """``01:02:03,250`` or ``2:03.25`` in seconds; None where it is no such time."""
+    """Read ``01:02:03,250`` or ``2:03.25`` in seconds; None for anything else."""
     clock = _CLOCK.fullmatch(value.strip())
     if clock is None:
         return None
@@ -102,7 +102,7 @@ def clock_seconds(value: str) -> float | None:
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
-    """Rows up to a blank one, or to the next cue where the blank row is missing."""
+    """Split rows at a blank one, or at the next cue where the blank row is missing."""
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         rows = [row.strip() for row in block.strip().split("\n") if row.strip()]
         timed = [i for i, row in enumerate(rows) if _TIMES.fullmatch(row)]
@@ -171,7 +171,7 @@ def _checked(where: str, start: float, stop: float) -> tuple[float, float]:
 
 
 def _rows_of(rows: Sequence[str], actor: str | None = None) -> Iterator[Row]:
-    """Rows parted at voice tags, without tags; a voice holds until the next one."""
+    """Split a cue at voice tags, without the tags; a voice holds until the next one."""
     voice = actor
     for row in rows:
         at, opens = 0, False
@@ -188,7 +188,7 @@ def _rows_of(rows: Sequence[str], actor: str | None = None) -> Iterator[Row]:
 
 
 def _plain(text: str) -> str:
-    """Without tags and overrides; entities as what they stand for."""
+    """Strip tags and overrides; entities become what they stand for."""
     text = html.unescape(_TAG.sub("", _OVERRIDE.sub("", text)))
     return " ".join(re.sub(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", "", text).split())
 

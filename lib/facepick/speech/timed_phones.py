@@ -44,7 +44,7 @@ phones at r 0.97 to 0.99."""
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What is known of a line.
+    """Facts of a line that were given with it.
 
     Attributes:
         posteriors: (t, 42) float32, one-hot where `known`.
@@ -60,7 +60,7 @@ class Given:
 
 
 def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Given | None:
-    """The given phones of a line in columns of 10 ms, or None where it brings none.
+    """Lay the given phones of a line in columns of 10 ms, or None where it brings none.
 
     Args:
         line: its times count from the first sample of its file, what is skipped included.
@@ -81,7 +81,7 @@ def given_phones(line: SpeechLine, scores: PhoneScores, *, language: str) -> Giv
 
 
 def _given_words(line: SpeechLine, scores: PhoneScores, language: str) -> Given | None:
-    """Words aligned about where they were told to be; long gaps between them stay unknown."""
+    """Align words about where they were told to be; long gaps between them stay unknown."""
     out = np.zeros((len(scores), len(PHONES)), np.float32)
     known = np.zeros(len(out), bool)
     assert line.phones is not None
@@ -120,7 +120,7 @@ def _given_words(line: SpeechLine, scores: PhoneScores, language: str) -> Given 
 
 
 def hold_closures(rows: Array) -> None:
-    """Lengthens "p", "b" and "m" that are too short to be seen, to both sides, in place."""
+    """Lengthen "p", "b" and "m" that are too short to be seen, to both sides, in place."""
     named = np.where(rows.max(axis=1) > 0, rows.argmax(axis=1), -1)
     edges = np.concatenate([[0], np.flatnonzero(np.diff(named)) + 1, [len(named)]])
     for first, last in pairwise(edges):
@@ -133,14 +133,14 @@ def hold_closures(rows: Array) -> None:
 
 
 def _columns(item: Timed, offset: float, count: int) -> tuple[int, int]:
-    """Half-open columns of an item, inside the line."""
+    """Compute the half-open columns of an item, inside the line."""
     first = round((item.start - offset) / HOP_SECONDS)
     last = round((item.stop - offset) / HOP_SECONDS)
     return min(max(first, 0), count), min(max(last, 0), count)
 
 
 def _spoken(words: Sequence[Timed], language: str) -> tuple[list[tuple[int, ...]], str]:
-    """The phones of each word, in one sentence where that comes out word by word."""
+    """Pronounce each word, in one sentence where that comes out word by word."""
     together = pronounce(" ".join(word.label for word in words), language=language)
     if together is None:
         return [() for _ in words], ""

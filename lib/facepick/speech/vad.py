@@ -1,4 +1,4 @@
-"""When somebody speaks: silero VAD with numpy and onnxruntime alone.
+"""Voice activity by silero VAD, with numpy and onnxruntime alone.
 
 Silero VAD (Silero Team, *Silero VAD: pre-trained enterprise-grade Voice Activity Detector*, MIT):
 a small recurrent network over 32 ms of 16 kHz audio, each given with the last 4 ms before it.
@@ -55,7 +55,7 @@ class Stretch:
 def speech_probability(
     wav16k: npt.ArrayLike, *, model: Path, cancel: CancelToken = never
 ) -> FloatArray:
-    """How likely it is that somebody speaks, every 32 ms.
+    """Estimate how likely it is that somebody speaks, every 32 ms.
 
     Args:
         wav16k: (n,) mono samples in [-1, 1] at 16 kHz.
@@ -99,7 +99,7 @@ def speech_stretches(
     min_silence_seconds: float = 0.2,
     pad_seconds: float = 0.03,
 ) -> tuple[Stretch, ...]:
-    """The stretches of speech in what `speech_probability` gave.
+    """Find the stretches of speech in what `speech_probability` gave.
 
     Speech begins at `threshold` and ends 0.15 below it, so that a wavering probability does not
     chop a word.  Silences shorter than `min_silence_seconds` are bridged (the stop of a "p" is
@@ -140,7 +140,7 @@ def speech_stretches(
 
 
 def _gain(wav: FloatArray) -> float:
-    """What brings the louder parts of the audio to an ordinary level; 0 for silence."""
+    """Compute the gain that brings the louder parts to an ordinary level; 0 for silence."""
     usable = wav[: len(wav) // _STEP * _STEP].reshape(-1, _STEP)
     if not len(usable):
         usable = wav[None]

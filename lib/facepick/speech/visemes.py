@@ -1,4 +1,4 @@
-"""Which mouth the new speech asks for, moment by moment.
+"""Visemes: the mouth that the new speech asks for, moment by moment.
 
 Phones, with times from an alignment of the words when they are known and with probabilities when
 they are not, become three curves (opening, rounding, closure) by a table of what the lips do for
@@ -72,7 +72,7 @@ FRAME_SECONDS = 0.04
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What the speech asks of the lips, a column every 10 ms.
+    """Curves that the speech asks of the lips, a column every 10 ms.
 
     Attributes:
         opening: (t,) float32 in [0, 1].
@@ -98,7 +98,7 @@ class Curves:
 
 
 def smooth(values: Array, seconds: float, step: float = HOP_SECONDS) -> Array:
-    """Gaussian of sigma `seconds` along the first axis, ends held."""
+    """Smooth with a Gaussian of sigma `seconds` along the first axis, ends held."""
     sigma = seconds / step
     radius = max(1, int(np.ceil(3 * sigma)))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
@@ -112,7 +112,7 @@ def smooth(values: Array, seconds: float, step: float = HOP_SECONDS) -> Array:
 
 
 def curves_of(speech: Speech, *, language: str) -> Curves:
-    """The curves of the new speech.
+    """Compute the curves of the new speech.
 
     A line whose words do not fit its sound (they are aligned no better than when said backwards)
     is treated as if its words were unknown.
@@ -192,7 +192,7 @@ half of them, 0.82 without the middle third, 0.88 with five too many."""
 
 
 def _misfit(found: Aligned, states: Array) -> Array:
-    """(t,) float32: best state of the aligned phone less the best of any, smoothed over 0.3 s."""
+    """Compare the aligned phone's best state with the best of any, (t,) float32, over 0.3 s."""
     columns = np.arange(len(states))
     phone = found.posteriors(len(states)).argmax(axis=1)
     best = states.reshape(len(states), -1).max(axis=1)
@@ -202,7 +202,7 @@ def _misfit(found: Aligned, states: Array) -> Array:
 def _trusted(
     found: Aligned, backwards: Aligned | None, states: Array, guessed: Array
 ) -> npt.NDArray[np.bool_]:
-    """(t,) where the alignment is believed: text may lack words, or have some too many."""
+    """Tell where the alignment is believed, (t,): text may lack words, or have some too many."""
     fit = _misfit(found, states)
     trusted = fit > min(FIT, float(np.percentile(fit, 75)) - FIT_RANGE)
     if backwards is not None:
@@ -219,7 +219,7 @@ def _trusted(
 
 
 def _columns(line: SpeechLine, lines: Sequence[SpeechLine], count: int) -> tuple[int, int]:
-    """The columns of a line: to its end if known, else to where the next line starts."""
+    """Find the columns of a line: to its end if known, else to where the next line starts."""
     first = int(line.start_seconds / HOP_SECONDS)
     if line.duration_seconds is not None:
         last = first + int(line.duration_seconds / HOP_SECONDS)
@@ -232,7 +232,7 @@ def _columns(line: SpeechLine, lines: Sequence[SpeechLine], count: int) -> tuple
 def lips_of(
     posteriors: Array, *, dips: Array | None = None, known: npt.NDArray[np.bool_] | None = None
 ) -> tuple[Array, Array, Array]:
-    """Opening, width and closure (t,) for phone posteriors (t, 42).
+    """Compute opening, width and closure (t,) for phone posteriors (t, 42).
 
     Args:
         dips: what `stop_dips` found, where phones are guessed from the sound.
@@ -270,7 +270,7 @@ was said.  At one half two of three are right."""
 
 
 def _heard_closure(posteriors: Array, dips: Array) -> Array:
-    """(t,) float32 in [0, 1]: the lips meet, as far as it can be heard."""
+    """Estimate how surely the lips meet, as far as it can be heard, (t,) float32 in [0, 1]."""
 
     def log_odds(mass: Array) -> Array:
         return np.asarray(np.log((mass + 0.02) / (1.02 - mass)), np.float32)
@@ -287,7 +287,7 @@ def _heard_closure(posteriors: Array, dips: Array) -> Array:
 
 
 def stop_dips(samples: Array) -> Array:
-    """(t,) float32 in [0, 1]: how surely the sound is shut off between two louder moments.
+    """Estimate how surely the sound is shut off between two louder moments, (t,) float32 in [0, 1].
 
     The level of the bands from 1.9 to 6.8 kHz is compared with its peaks within 100 ms before
     and after; in a stop or a nasal it falls by 15 dB and more.
@@ -302,7 +302,7 @@ def stop_dips(samples: Array) -> Array:
 
 
 def sampled(curve: Array, seconds: npt.NDArray[np.float64], *, low: bool = False) -> Array:
-    """A curve at moments in time, averaged over the frame that each of them shows.
+    """Sample a curve at moments in time, averaged over the frame that each of them shows.
 
     Args:
         low: take the smallest value in the frame instead, so that a short closure is not lost.

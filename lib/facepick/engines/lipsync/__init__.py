@@ -1,1 +1,1 @@
-"""Re-sync the lips to new speech."""
+"""Lip-sync flow: lips that follow new speech."""

@@ -1,4 +1,4 @@
-"""When a person's lips are re-made, when only closed, and when left alone.
+"""Decisions when a person's lips are re-made, when only closed, and when left alone.
 
 A pure function of time, so that every segment of a video can be rendered on its own.
 """
@@ -39,7 +39,7 @@ DUB_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Gate:
-    """What is to be done at one moment.
+    """Decision for one moment.
 
     Attributes:
         action: ``speak`` re-makes the mouth after the new speech, ``close`` shows it at rest,
@@ -53,7 +53,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Gating:
-    """The decision for every moment of the output.
+    """Decisions for every moment of the output.
 
     Attributes:
         speak: stretches in which the new speech speaks, widened by the lips' lead and trail.
@@ -66,7 +66,7 @@ class Gating:
     fade_seconds: float = FADE_SECONDS
 
     def at(self, time: Fraction | float) -> Gate:
-        """The decision for the frame shown at `time` (seconds since the first frame)."""
+        """Look up the decision for the frame shown at `time` (seconds since the first frame)."""
         now = float(time)
         speak, close = self._weight(self.speak, now), self._weight(self.close, now)
         # Where two stretches meet, one fades in while the other fades out: the mouth is re-made
@@ -98,7 +98,7 @@ def gating_of(
     vad_model: Path,
     cancel: CancelToken = never,
 ) -> Gating:
-    """The gating for one person's new speech.
+    """Decide for one person's new speech.
 
     With ``close``, the mouth is closed where the video's own audio speaks, this person's lips
     move as if it were their voice, the new speech is silent, and that voice is not heard in the
@@ -139,7 +139,7 @@ def gating_of(
 
 
 def merged(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
-    """The union, in time order."""
+    """Unite stretches, in time order."""
     out: list[Stretch] = []
     for item in sorted(stretches):
         if out and item.start <= out[-1].stop:
@@ -154,7 +154,7 @@ def _widened(stretches: Iterable[Stretch], lead: float, trail: float) -> tuple[S
 
 
 def _common(stretches: Sequence[Stretch], others: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """The parts of `stretches` inside `others`; both in time order, none overlapping."""
+    """Cut `stretches` to what lies inside `others`; both in time order, none overlapping."""
     return _without(stretches, _without(stretches, others))
 
 
@@ -163,7 +163,7 @@ def _covers(stretches: Sequence[Stretch], seconds: float) -> bool:
 
 
 def _without(stretches: Sequence[Stretch], taken: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """The parts of `stretches` outside `taken`; both in time order, none overlapping."""
+    """Cut `taken` out of `stretches`; both in time order, none overlapping."""
     out: list[Stretch] = []
     for item in stretches:
         start = item.start

@@ -1,4 +1,4 @@
-"""Lay a re-made mouth into the picture so that nobody sees where it begins.
+"""Blending of a re-made mouth into the picture so that nobody sees where it begins.
 
 The steps of sd-wav2lip-uhq (mouth mask dilated, face mask eroded, both blurred) on one person's
 crop: what is blended is the lower face inside the jaw line, or the mouth alone.  Added to them:
@@ -59,14 +59,14 @@ class MaskShape:
 
 
 def lower_face(mesh: FloatArray) -> FloatArray:
-    """The outline of the lower face, (n, 2): jaw line and a line under the nose."""
+    """Trace the outline of the lower face, (n, 2): jaw line and a line under the nose."""
     return np.asarray(mesh[[*_JAW, *_UNDER_NOSE], :2], np.float32)
 
 
 def blend_mask(
     mesh: FloatArray, shape: MaskShape, unit: float, bounds: Area
 ) -> tuple[Area, FloatArray]:
-    """Where the re-made mouth shows.
+    """Draw where the re-made mouth shows.
 
     Args:
         mesh: (468, >=2) in the coordinates of `bounds`.
@@ -95,7 +95,7 @@ def blend_mask(
 
 
 def _resized(area: Area, ring: FloatArray, by: float) -> FloatArray:
-    """The inside of a closed line, grown by `by` pixels, or shrunk by a negative number.
+    """Fill a closed line, grown by `by` pixels, or shrunk by a negative number.
 
     A thick line along the border adds or takes away what a round brush would.
     """
@@ -113,7 +113,7 @@ def _resized(area: Area, ring: FloatArray, by: float) -> FloatArray:
 
 
 def _soft_inside(mask: FloatArray, width: float) -> FloatArray:
-    """A soft edge of about `width` pixels that ends where the mask ended."""
+    """Soften the edge over about `width` pixels that end where the mask ended."""
     import cv2
 
     if width < 0.5:
@@ -124,7 +124,7 @@ def _soft_inside(mask: FloatArray, width: float) -> FloatArray:
 
 
 def _faded_at_edges(mask: FloatArray, area: Area, bounds: Area) -> FloatArray:
-    """0 at the border of the crop: past it nobody knows what the picture shows."""
+    """Fade to 0 at the border of the crop: past it nobody knows what the picture shows."""
     x = np.arange(area.width) + area.x0 - bounds.x0
     y = np.arange(area.height) + area.y0 - bounds.y0
     soft = max(2.0, 0.04 * max(bounds.width, bounds.height))
@@ -136,7 +136,7 @@ def _faded_at_edges(mask: FloatArray, area: Area, bounds: Area) -> FloatArray:
 def match_colour(
     new: FloatArray, old: FloatArray, mask: FloatArray, face: FloatArray
 ) -> FloatArray:
-    """`new` with the light of `old`, as the skin around the mask tells it.
+    """Give `new` the light of `old`, as the skin around the mask tells it.
 
     Both pictures are averaged where the mask begins and just outside it, on the face only, and
     the averages are carried inwards as smooth fields (normalised convolution, Knutsson and
@@ -174,7 +174,7 @@ def match_colour(
 
 
 def _near(mask: FloatArray) -> FloatArray:
-    """1 up to `_COLOUR_REACH` away from the mask."""
+    """Mark what lies up to `_COLOUR_REACH` away from the mask."""
     import cv2
 
     side = 2 * max(2, round(max(mask.shape) * _COLOUR_REACH)) + 1
@@ -184,7 +184,7 @@ def _near(mask: FloatArray) -> FloatArray:
 
 
 def match_grain(new: FloatArray, old: FloatArray, mask: FloatArray, *, seed: int) -> FloatArray:
-    """`new` with as much grain as `old` shows in the same place.
+    """Give `new` as much grain as `old` shows in the same place.
 
     Both are measured under the mask, on its flattest skin: around it lie nose and jaw, which on a
     small face are as fine as grain.  What is added is noise made from `seed` alone, of the same
@@ -208,7 +208,7 @@ def match_grain(new: FloatArray, old: FloatArray, mask: FloatArray, *, seed: int
 
 
 def _grain(picture: FloatArray, where: npt.NDArray[np.bool_]) -> float:
-    """Deviation of what is finer than 1.5 pixels, where a fifth of the windows have less of it.
+    """Measure the deviation of what is finer than 1.5 pixels, at the first quintile of windows.
 
     Film grain is everywhere, detail is not: the flattest windows of 5 x 5 pixels show grain alone.
     """
@@ -223,5 +223,5 @@ def _grain(picture: FloatArray, where: npt.NDArray[np.bool_]) -> float:
 
 
 def rounded(picture: FloatArray) -> BgrImage:
-    """(h, w, 3) float in [0, 255] to uint8, rounded, not cut off."""
+    """Round (h, w, 3) float in [0, 255] to uint8 instead of cutting off."""
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)

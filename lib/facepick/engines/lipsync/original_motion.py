@@ -1,4 +1,4 @@
-"""What a person's mouth did in the original: when it talked, when it only listened.
+"""Motion of a person's mouth in the original: when it talked, when it only listened.
 
 A video's sound does not say whose it is.  Whoever talks moves the lips all the time: over any
 0.8 s the opening of a talking mouth mostly varies by 0.014 eye distances or more (standard
@@ -59,7 +59,7 @@ class FilmedMouth:
             raise ValueError("times, openings and shots must be as many")
 
     def talking(self) -> tuple[Stretch, ...]:
-        """When the lips moved as those of a talking person do; in time order, none overlapping."""
+        """Find when the lips moved as a talking person's do; in time order, none overlapping."""
         found: list[Stretch] = []
         for rows in self._runs():
             times = self.times[rows]
@@ -74,7 +74,7 @@ class FilmedMouth:
         return tuple(found)
 
     def _runs(self) -> Iterator[npt.NDArray[np.int64]]:
-        """Rows in which the mouth was seen, shot by shot."""
+        """Find rows in which the mouth was seen, shot by shot."""
         seen = np.flatnonzero(np.isfinite(self.opening))
         cuts = np.flatnonzero(np.diff(self.shot[seen]) != 0) + 1
         for rows in np.split(seen, cuts):
@@ -85,7 +85,7 @@ class FilmedMouth:
 def _deviation(
     times: npt.NDArray[np.float64], opening: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
-    """(n,) standard deviation of the opening around each time; 0 where too little was seen."""
+    """Measure the opening's deviation around each time, (n,); 0 where too little was seen."""
     values = opening.astype(np.float64) - float(opening.mean())
     first = np.searchsorted(times, times - _HALF_WINDOW, side="left")
     last = np.searchsorted(times, times + _HALF_WINDOW, side="right")
@@ -99,15 +99,18 @@ def _deviation(
 
 
 def output_sources(context: EngineContext) -> npt.NDArray[np.int64]:
-    """(frames,) the source frame of every output frame."""
+    """List the source frame of every output frame, (frames,)."""
     if context.source_frames is not None:
         return np.asarray(context.source_frames, np.int64)
     return np.arange(context.frames, dtype=np.int64) % max(1, context.scan.frames)
 
 
 def output_times(context: EngineContext, sources: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """(frames,) seconds of every output frame: as the renderer says, else the source's own steps
-    where they are known, its mean step where they are not."""
+    """List the seconds of every output frame, (frames,).
+
+    As the renderer says, else the source's own steps where they are known, its mean step where they
+    are not.
+    """
     if context.times is not None:
         return np.asarray(context.times, np.float64)
     scan = context.scan
@@ -119,7 +122,7 @@ def output_times(context: EngineContext, sources: npt.NDArray[np.int64]) -> npt.
 
 
 def filmed_mouth(context: EngineContext) -> FilmedMouth:
-    """The mouth of the session's person: one pass over the footage, kept in the workspace.
+    """Read the mouth of the session's person: one pass over the footage, kept in the workspace.
 
     Raises:
         Cancelled: the user stopped it.
@@ -153,7 +156,7 @@ def in_output_order(
     opening: npt.NDArray[np.float32],
     shot: npt.NDArray[np.int64],
 ) -> FilmedMouth:
-    """Openings by source frame (rising) as the output shows them.
+    """Bring openings by source frame (rising) into the order in which the output shows them.
 
     Args:
         context: says which source frame each output frame shows.

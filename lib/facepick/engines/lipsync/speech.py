@@ -1,4 +1,4 @@
-"""The new speech of one person, from lines to samples."""
+"""New speech of one person, from lines to samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def person_speech(
     original: OriginalSound | None = None,
     cancel: CancelToken = never,
 ) -> Speech:
-    """One person's lines on the output's clock, 16 kHz mono, `seconds` long.
+    """Mix one person's lines on the output's clock, 16 kHz mono, `seconds` long.
 
     Args:
         lines: of one person.

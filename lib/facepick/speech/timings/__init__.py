@@ -54,7 +54,7 @@ _FORMS = (
 
 
 def read_timings(path: Path) -> Timings:
-    """The phones of a file, or its words where it holds no phones.
+    """Read the phones of a file, or its words where it holds no phones.
 
     Raises:
         UserInputError: not readable, of no known form, or with times that cannot be; it names
@@ -76,7 +76,7 @@ def read_timings(path: Path) -> Timings:
 
 
 def timings_from_json(data: Any, *, name: str = '"phones"') -> Timings:
-    """The same from JSON that is already read; `name` says in messages where it stands.
+    """Read the same from JSON that is already parsed; `name` says in messages where it stands.
 
     Raises:
         UserInputError: as of `read_timings`.
@@ -91,7 +91,7 @@ def timings_from_json(data: Any, *, name: str = '"phones"') -> Timings:
 
 
 def timings_to_json(timings: Timings) -> dict[str, Any]:
-    """As `timings_from_json` reads it: rows of start, end and name."""
+    """Write rows of start, end and name, as `timings_from_json` reads them."""
     return {
         "phones": [[item.start, item.stop, item.label] for item in timings.phones],
         "words": [[item.start, item.stop, item.label] for item in timings.words],
@@ -100,7 +100,7 @@ def timings_to_json(timings: Timings) -> dict[str, Any]:
 
 
 def timings_of(source: Path | Any, sound: Path, *, name: str = '"phones"') -> Timings:
-    """The phones of a sound file, without what lies beyond its end.
+    """Find the phones of a sound file, without what lies beyond its end.
 
     Args:
         source: a file as of `read_timings`, or JSON as of `timings_from_json`.
@@ -119,7 +119,7 @@ def timings_of(source: Path | Any, sound: Path, *, name: str = '"phones"') -> Ti
 
 
 def within(timings: Timings, start: float, stop: float | None) -> Timings | None:
-    """What is said in a part of the file, on the file's clock; None where nothing is."""
+    """Cut out what is said in a part of the file, on the file's clock; None where nothing is."""
 
     def kept(items: Sequence[Timed]) -> tuple[Timed, ...]:
         last = math.inf if stop is None else stop
@@ -130,7 +130,7 @@ def within(timings: Timings, start: float, stop: float | None) -> Timings | None
 
 
 def fitted_to(timings: Timings, seconds: float, *, name: str) -> Timings:
-    """Without what lies beyond the end of the sound, and a note of it.
+    """Drop what lies beyond the end of the sound, and note it.
 
     Args:
         seconds: length of the whole sound file.

@@ -85,7 +85,7 @@ def _from_object(name: str, data: Mapping[Any, Any]) -> Found:
 
 
 def _from_entries(name: str, items: Sequence[Any], *labels: str) -> list[Row]:
-    """Objects, or lists of start, end and name; entries with a duration alone follow each other."""
+    """Read objects, or lists of start, end, name; those with a duration alone follow each other."""
     rows: list[Row] = []
     for number, item in enumerate(items, 1):
         where = f"{name}, entry {number}"
@@ -110,7 +110,7 @@ def _from_entries(name: str, items: Sequence[Any], *labels: str) -> list[Row]:
 
 
 def _from_words(name: str, items: Sequence[Any]) -> Found:
-    """Words, and their phones where each word has them, as Gentle writes it."""
+    """Read words, and their phones where each word has them, as Gentle writes it."""
     phones: list[Row] = []
     words: list[Row] = []
     for number, item in enumerate(items, 1):
@@ -137,7 +137,7 @@ def _from_words(name: str, items: Sequence[Any]) -> Found:
 
 
 def _from_characters(name: str, data: Mapping[Any, Any]) -> list[Row]:
-    """ElevenLabs: when each character is said; characters without a blank between make a word."""
+    """Read ElevenLabs: when each character is said; those without a blank between make a word."""
     keys = ("characters", "character_start_times_seconds", "character_end_times_seconds")
     columns = [data.get(key) for key in keys]
     if (
@@ -161,7 +161,7 @@ def _from_characters(name: str, data: Mapping[Any, Any]) -> list[Row]:
 
 
 def _from_polly(name: str, items: Sequence[Mapping[Any, Any]]) -> Found:
-    """Speech marks: milliseconds at which visemes, named in X-SAMPA, and words begin."""
+    """Read Polly's marks: milliseconds at which visemes, named in X-SAMPA, and words begin."""
     marks: dict[str, list[tuple[float, str, str]]] = {"viseme": [], "word": []}
     for number, item in enumerate(items, 1):
         where = f"{name}, line {number}"
@@ -174,7 +174,7 @@ def _from_polly(name: str, items: Sequence[Mapping[Any, Any]]) -> Found:
 
 
 def _from_azure(name: str, items: Sequence[Mapping[Any, Any]]) -> list[Row]:
-    """Viseme events: units of 100 ns at which one of 22 shapes begins."""
+    """Read Azure's viseme events: units of 100 ns at which one of 22 shapes begins."""
     marks = []
     for number, item in enumerate(items, 1):
         where = f"{name}, entry {number}"

@@ -142,7 +142,7 @@ _NO_WORDS = UNHEARD | {"sil", "silence", "sp", "pau", "<eps>", "eps"}
 
 
 def _ordered(name: str, rows: Sequence[Row]) -> list[Row]:
-    """In order, none without a length, free of the overlaps and gaps of rounding.
+    """Order rows, none without a length, free of the overlaps and gaps of rounding.
 
     Raises:
         UserInputError: a time that cannot be, or two that cannot both be.
@@ -175,7 +175,7 @@ def _ordered(name: str, rows: Sequence[Row]) -> list[Row]:
 
 
 def _named(name: str, rows: Sequence[Row], notices: list[Notice]) -> list[Timed]:
-    """The rows under the names of ARPAbet; a symbol of two phones is halved between them.
+    """Rename the rows to ARPAbet; a symbol of two phones is halved between them.
 
     Raises:
         UserInputError: more than one in ten is of no alphabet that is known.

@@ -1,4 +1,4 @@
-"""Recognise Wav2Lip generators by what is in the file, and find them in folders.
+"""Wav2Lip generators: recognised by what is in the file, and found in folders.
 
 File names say little: people rename checkpoints, and the two public variants (``wav2lip``
 follows the sound more closely, ``wav2lip_gan`` is sharper) are the same network with other
@@ -53,7 +53,7 @@ class Checkpoint:
 
 
 def find_checkpoints(folders: Iterable[Path]) -> list[Checkpoint]:
-    """Every generator in these folders and up to three folders below, in their order.
+    """Find every generator in these folders and up to three folders below, in their order.
 
     Only the descriptions inside the files are read, and only in files of a fitting size, so that
     a folder of image models costs little.  Files that are something else, damaged or unsafe are
@@ -75,7 +75,7 @@ def find_checkpoints(folders: Iterable[Path]) -> list[Checkpoint]:
 
 @lru_cache(maxsize=_MAX_FILES)
 def _identified(path: Path, size: int, changed: int) -> Checkpoint | None:
-    """What a file of that size and time is: a page that asks again and again reads it once."""
+    """Identify a file of that size and time: a page that asks again and again reads it once."""
     try:
         return identify(path)
     except ModelMismatchError:
@@ -83,7 +83,7 @@ def _identified(path: Path, size: int, changed: int) -> Checkpoint | None:
 
 
 def identify(path: Path) -> Checkpoint:
-    """What a file is, by its content.
+    """Identify a file by its content.
 
     Raises:
         ModelMismatchError: no 96-pixel Wav2Lip generator; it says what else, if that is clear.
@@ -98,7 +98,7 @@ def identify(path: Path) -> Checkpoint:
 
 
 def generator_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The generator's tensors by the keys of `generator_arch.expected_shapes`.
+    """Read the generator's tensors by the keys of `generator_arch.expected_shapes`.
 
     Raises:
         ModelMismatchError, OSError: as `identify`; also for NaN or infinity among the numbers.
@@ -149,7 +149,7 @@ def _tensors_of(path: Path) -> dict[str, StoredTensor]:
 
 
 def _select(path: Path, tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """The generator's tensors, their names freed of what wrappers put before them."""
+    """Select the generator's tensors, their names freed of what wrappers put before them."""
     wanted = expected_shapes()
     anchor = "output_block.1.bias"
     prefixes = [name[: -len(anchor)] for name in tensors if name.endswith(anchor)]
@@ -192,7 +192,7 @@ def _not_a_generator(
 
 
 def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of a safetensors file: a JSON table of names, types, shapes and offsets."""
+    """Read a safetensors file: a JSON table of names, types, shapes and offsets, then tensors."""
     types = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8"}
     wrong = ModelMismatchError(f"{path.name} is no safetensors file.")
     size = path.stat().st_size
@@ -240,7 +240,7 @@ Shapes = dict[str, tuple[int | None, ...]]
 
 
 def onnx_signature(path: Path) -> tuple[Shapes, Shapes]:
-    """Inputs and outputs of an ONNX file, without loading its weights.
+    """Read inputs and outputs of an ONNX file, without loading its weights.
 
     Returns:
         Name -> shape for both, None for a size that is free.  Initialisers that old files list
@@ -280,7 +280,7 @@ Span = tuple[int, int]
 
 
 def _fields(path: Path, file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, Span]]:
-    """Fields of a protocol-buffer message between two offsets: number, and where the value is."""
+    """Yield fields of a protocol-buffer message: number, and where the value is."""
     at = start
     while at < stop:
         key, at = _varint(path, file, at)
@@ -319,7 +319,7 @@ def _string(path: Path, file: BinaryIO, start: int, stop: int, wanted: int) -> s
 
 
 def _shape(path: Path, file: BinaryIO, start: int, stop: int) -> tuple[int | None, ...]:
-    """ValueInfo.type (2) . tensor_type (1) . shape (2) . dim (1) . dim_value (1)."""
+    """Read ValueInfo.type (2) . tensor_type (1) . shape (2) . dim (1) . dim_value (1)."""
     spans = [(start, stop)]
     for wanted in (2, 1, 2, 1):
         spans = [s for span in spans for f, s in _fields(path, file, *span) if f == wanted]

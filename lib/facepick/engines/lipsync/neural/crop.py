@@ -1,4 +1,4 @@
-"""Cut the face out for Wav2Lip as its training footage was cut, and put the result back.
+"""Crop of a face for Wav2Lip as its training footage was cut, and the way back.
 
 The network saw boxes of the S3FD detector (Zhang et al. 2017), axis-aligned, each stretched to
 96x96 whatever its aspect.  S3FD learned its boxes from WIDER FACE, and so did YuNet, whose boxes
@@ -50,7 +50,7 @@ class Pads:
 
 @dataclass(frozen=True, eq=False)
 class FaceCut:
-    """Where the network's picture lies in a request's crop.
+    """Place of the network's picture in a request's crop.
 
     Attributes:
         to_crop: (2, 3) float64, maps pixel corners of the network's picture to crop pixels.
@@ -66,7 +66,7 @@ class FaceCut:
 
 
 def detector_box(request: FaceRequest, *, smooth: bool = True) -> Box:
-    """The box as the detectors draw it, display pixels.
+    """Estimate the box as the detectors draw it, display pixels.
 
     Smooth is the track's own box, smoothed in time inside its shot; otherwise the box that
     belongs to this frame's mesh.  Where the track's box is a guess, or has lost the face, the
@@ -92,7 +92,7 @@ def _box_of_mesh(mesh: FloatArray) -> Box:
 
 
 def cut_face(request: FaceRequest, *, pads: Pads = Pads(), smooth: bool = True) -> FaceCut:
-    """Where the network shall look in this request's crop."""
+    """Choose where the network looks in this request's crop."""
     box = detector_box(request, smooth=smooth)
     unit = max(box.height, 1.0) / REFERENCE_PX
     x, y = request.origin
@@ -124,7 +124,8 @@ def _turn(roll: float) -> float:
 
 
 def network_input(crop: BgrImage, cut: FaceCut) -> FloatArray:
-    """The (6, 96, 96) float32 input: BGR in [0, 1], first with the lower half black, then whole.
+    """Build the (6, 96, 96) float32 input: BGR in [0, 1], first with the lower half black, then
+    whole.
 
     What lies outside the crop repeats its border.
     """
@@ -136,7 +137,7 @@ def network_input(crop: BgrImage, cut: FaceCut) -> FloatArray:
 
 
 def warp_out(crop: BgrImage, cut: FaceCut, *, side: int = FACE_SIZE) -> BgrImage:
-    """The picture under the cut, `side` pixels wide and high."""
+    """Cut out the picture under the cut, `side` pixels wide and high."""
     import cv2
 
     matrix = cut.to_crop.copy()
@@ -162,7 +163,7 @@ def warp_out(crop: BgrImage, cut: FaceCut, *, side: int = FACE_SIZE) -> BgrImage
 def warp_back(
     picture: FloatArray, cut: FaceCut, *, origin: tuple[int, int], size: tuple[int, int]
 ) -> FloatArray:
-    """A network's picture laid over a rectangle of the crop.
+    """Lay a network's picture over a rectangle of the crop.
 
     Args:
         picture: (side, side) or (side, side, channels) float32.
@@ -193,7 +194,7 @@ def _scale(matrix: npt.NDArray[np.float64]) -> float:
 
 
 def _centres(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The map for OpenCV, to which a pixel's centre is the integer, not half a pixel on."""
+    """Adapt the map to OpenCV, where a pixel's centre is the integer, not half a pixel on."""
     out = matrix.copy()
     out[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     return out

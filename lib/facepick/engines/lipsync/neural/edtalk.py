@@ -1,4 +1,4 @@
-"""The neural lip-sync engine `edtalk_256`.
+"""Neural lip-sync engine `edtalk_256`.
 
 EdTalk (Tan et al., *EdTalk: Efficient Disentanglement for Emotional Talking Head Synthesis*, ECCV
 2024) draws a whole face at 256 pixels.  The file ``edtalk_256.onnx`` of facefusion's assets has
@@ -64,14 +64,14 @@ _WANTED: Shapes = {
 
 
 def five_points(mesh: FloatArray) -> FloatArray:
-    """(5, 2): centres of the eyes, nose tip, mouth corners of a mesh; the person's right first."""
+    """Pick eye centres, nose tip and mouth corners of a mesh, (5, 2); the person's right first."""
     eyes = [mesh[list(ring), :2].mean(axis=0) for ring in (_RIGHT_EYE, _LEFT_EYE)]
     rest = [mesh[i, :2] for i in (_NOSE_TIP, _RIGHT_CORNER, _LEFT_CORNER)]
     return np.asarray([*eyes, *rest], np.float32)
 
 
 def load_edtalk(path: Path, *, device: str = "cpu", weight: float = 0.5) -> Generator:
-    """The network in `path` as a function.
+    """Load the network in `path` as a function.
 
     It takes mel (N, 1, 80, 16) and faces (N, 3, 256, 256) BGR in [0, 1] and gives pictures like
     the faces, float32.  Faces are run one by one: the public file takes no more.
@@ -115,14 +115,14 @@ def _check_tensors(path: Path) -> None:
 
 
 def _fits(shape: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
-    """Whether every size that the file fixes is the right one."""
+    """Tell whether every size that the file fixes is the right one."""
     return len(shape) == len(wanted) and all(
         a is None or a == b for a, b in zip(shape, wanted, strict=True)
     )
 
 
 class EdTalkSession(MouthSession):
-    """Re-makes one person's mouth with `edtalk_256`."""
+    """Session that re-makes one person's mouth with `edtalk_256`."""
 
     def _cut(self, request: FaceRequest) -> FaceCut:
         assert request.mesh is not None
@@ -148,7 +148,7 @@ class EdTalkSession(MouthSession):
 
 
 def _file_of(settings: EdTalkSettings, models: ModelStore) -> Path:
-    """The network's file; what it takes has been checked."""
+    """Find the network's file; what it takes has been checked."""
     path = named_file(settings) or models.require(catalog.EDTALK_256)
     _check_tensors(path)
     return path

@@ -1,4 +1,4 @@
-"""The neural lip-sync engines `wav2lip` and `wav2lip_gan`, and what others share with them."""
+"""Neural lip-sync engines `wav2lip` and `wav2lip_gan`, and what others share with them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Job:
 
 
 class MouthSession(ABC):
-    """Re-makes one person's mouth after new speech, with a network that draws faces.
+    """Session that re-makes one person's mouth after new speech, with a network that draws faces.
 
     Args:
         context: of the session.
@@ -129,7 +129,7 @@ class MouthSession(ABC):
         return answers
 
     def report(self) -> dict[str, Any]:
-        """Counts of frames and seconds of speech; see the keys."""
+        """Report counts of frames and seconds of speech; see the keys."""
         return {
             "checkpoint": self._checkpoint.name,
             "checkpoint_sha256": self._digest,
@@ -147,18 +147,18 @@ class MouthSession(ABC):
 
     @abstractmethod
     def _cut(self, request: FaceRequest) -> FaceCut:
-        """Where the network looks; the request has a mesh."""
+        """Choose where the network looks; the request has a mesh."""
 
     @abstractmethod
     def _sound(self, request: FaceRequest) -> FloatArray:
-        """(80, 16) mel columns for the frame."""
+        """Cut (80, 16) mel columns for the frame."""
 
     @abstractmethod
     def _face(self, request: FaceRequest, cut: FaceCut) -> FloatArray:
-        """The network's input, (3 or 6, side, side) BGR in [0, 1]."""
+        """Build the network's input, (3 or 6, side, side) BGR in [0, 1]."""
 
     def _plan(self, index: int, request: FaceRequest) -> _Job | Reason:
-        """What is to be done with a frame, or why nothing is."""
+        """Decide what to do with a frame, or why nothing is done."""
         gate = self._gating.at(request.time)
         if gate.weight <= 0:
             return Reason.SILENCE
@@ -216,14 +216,14 @@ class MouthSession(ABC):
         )
 
     def _drawn(self, picture: FloatArray, cut: FaceCut, wide: Area) -> FloatArray:
-        """The network's picture over a rectangle of the crop, (h, w, 3) in [0, 255]."""
+        """Lay the network's picture over a rectangle of the crop, (h, w, 3) in [0, 255]."""
         bgr = np.ascontiguousarray(picture.transpose(1, 2, 0) * np.float32(255))
         return warp_back(bgr, cut, origin=wide.origin, size=(wide.width, wide.height))
 
     def _restored(
         self, request: FaceRequest, wide: Area, new: FloatArray, mask: FloatArray
     ) -> FloatArray:
-        """The rectangle after the restorer saw the face with the new mouth in it."""
+        """Restore the rectangle: the restorer sees the face with the new mouth in it."""
         area = wide
         if self._restorer.whole_face:
             area = Area(0, 0, request.crop.shape[1], request.crop.shape[0])
@@ -248,7 +248,7 @@ class MouthSession(ABC):
         alpha: FloatArray,
         wide: Area,
     ) -> None:
-        """One sheet a second: crop, what the network saw, its result, mask, outcome."""
+        """Write one sheet a second: crop, what the network saw, its result, mask, outcome."""
         time = job.request.time
         second = int(time / _DEBUG_EVERY_SECONDS)
         name = f"{second:05d}.jpg"
@@ -282,7 +282,7 @@ class MouthSession(ABC):
 
 
 class Wav2LipSession(MouthSession):
-    """The same with a Wav2Lip generator."""
+    """Session of a mouth with a Wav2Lip generator."""
 
     def _cut(self, request: FaceRequest) -> FaceCut:
         settings = self._wav2lip
@@ -314,13 +314,13 @@ def _placed(mask: FloatArray, area: Area, wide: Area) -> FloatArray:
 
 
 def yaw_degrees(mesh: FloatArray) -> float:
-    """How far a face is turned to its side, from the mesh's cheeks (points 234 and 454)."""
+    """Measure how far a face is turned to its side, from the mesh's cheeks (points 234 and 454)."""
     across = mesh[454] - mesh[234]
     return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
 
 
 def named_file(settings: MouthSettings) -> Path | None:
-    """The checkpoint that the settings name; None where they leave it to the model folders.
+    """Find the checkpoint that the settings name; None where they leave it to the model folders.
 
     Raises:
         UserInputError: there is no such file.
@@ -334,7 +334,7 @@ def named_file(settings: MouthSettings) -> Path | None:
 
 
 def checkpoint_of(variant: str, settings: Wav2LipSettings, models: ModelStore) -> Checkpoint:
-    """The checkpoint that an engine runs.
+    """Find the checkpoint that an engine runs.
 
     The file named in the settings; else one with a public name in the model folders; else any
     file there that holds the generator and is called after the variant.
@@ -385,7 +385,7 @@ def open_mouth(
     find: Callable[[Any, ModelStore], Path],
     load: Callable[[Path], Generator],
 ) -> EngineSession:
-    """A session of a network that draws mouths, behind what is in front of the face.
+    """Open a session of a network that draws mouths, behind what is in front of the face.
 
     Args:
         kind: the session.

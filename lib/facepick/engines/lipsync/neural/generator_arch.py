@@ -1,4 +1,4 @@
-"""The layers of the 96-pixel Wav2Lip generator, as a table.
+"""Layers of the 96-pixel Wav2Lip generator, as a table.
 
 The public network (Prajwal et al. 2020) has three chains of convolutions: the face encoder, whose
 intermediate results the decoder sees again; the audio encoder; and the face decoder.  Every
@@ -137,14 +137,14 @@ OUTPUT: tuple[Layer, ...] = (
 
 
 def layers() -> tuple[Layer, ...]:
-    """Every layer once."""
+    """List every layer once."""
     encoder = tuple(layer for block in FACE_ENCODER for layer in block)
     decoder = tuple(layer for block in FACE_DECODER for layer in block)
     return (*encoder, *AUDIO_ENCODER, *decoder, *OUTPUT)
 
 
 def expected_shapes() -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor of a checkpoint, without the counters of batch normalisation."""
+    """List the shape of every tensor of a checkpoint, without batch normalisation's counters."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in layers():
         convolution = layer.key if layer.plain else f"{layer.key}.conv_block.0"
@@ -157,7 +157,7 @@ def expected_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def folded(layer: Layer, tensors: Mapping[str, npt.NDArray[Any]]) -> tuple[FloatArray, FloatArray]:
-    """Weight and bias of a layer with its batch normalisation worked into them.
+    """Fold a layer's batch normalisation into its weight and bias.
 
     In evaluation, normalisation is ``(x - mean) / sqrt(var + eps) * gamma + beta``: a factor and
     an offset per output channel, which the convolution can carry itself.  Worked out in float64.

@@ -1,4 +1,4 @@
-"""The mel spectrogram that Wav2Lip's audio encoder was trained on, in numpy alone.
+"""Mel spectrogram that Wav2Lip's audio encoder was trained on, in numpy alone.
 
 After the public Wav2Lip front end (Prajwal et al., *A Lip Sync Expert Is All You Need for Speech
 to Lip Generation In the Wild*, 2020): 16 kHz mono, pre-emphasis, a short-time Fourier transform
@@ -48,12 +48,12 @@ _COLUMNS_AT_ONCE = 2048
 
 
 def mel_count(samples: int) -> int:
-    """Number of columns that `mel_spectrogram` gives for this many samples."""
+    """Count the columns that `mel_spectrogram` gives for this many samples."""
     return 1 + samples // HOP
 
 
 def mel_spectrogram(wav16k: npt.ArrayLike) -> FloatArray:
-    """The whole mel spectrogram.
+    """Compute the whole mel spectrogram.
 
     Args:
         wav16k: (n,) mono samples in [-1, 1] at 16 kHz.
@@ -71,7 +71,7 @@ def mel_spectrogram(wav16k: npt.ArrayLike) -> FloatArray:
 
 
 def mel_columns(wav16k: npt.ArrayLike, start: int, stop: int) -> FloatArray:
-    """Columns ``start <= c < stop`` of the spectrogram, the same values as in the whole of it.
+    """Compute columns ``start <= c < stop`` of the spectrogram, the same values as in the whole.
 
     Columns before the first and past the last hold `MEL_FLOOR`: outside the audio it is silent.
 
@@ -91,14 +91,14 @@ def mel_columns(wav16k: npt.ArrayLike, start: int, stop: int) -> FloatArray:
 
 
 def window_start(time: Fraction | float) -> int:
-    """First column of the frame shown at `time`: ``int(80 t)``, exact for a `Fraction`."""
+    """Find the first column of the frame shown at `time`: ``int(80 t)``, exact for a `Fraction`."""
     if time < 0:
         raise ValueError(f"a frame's time is never negative, got {time}")
     return int(COLUMNS_PER_SECOND * time)
 
 
 def mel_window(wav16k: npt.ArrayLike, time: Fraction | float) -> FloatArray:
-    """The (80, 16) float32 columns that the network takes for the frame shown at `time`.
+    """Cut the (80, 16) float32 columns that the network takes for the frame shown at `time`.
 
     They reach 0.2 s ahead of `window_start`.  Where the audio ends inside or before them, the
     rest is silence; the public scripts slide the last window back instead, which shows the last
@@ -116,7 +116,7 @@ def _checked(wav16k: npt.ArrayLike) -> FloatArray:
 
 
 def _columns(wav: FloatArray, start: int, stop: int) -> FloatArray:
-    """Columns of the signal's own range, in one go."""
+    """Compute columns of the signal's own range, in one go."""
     emphasised = _emphasised(wav, start * HOP - _N_FFT // 2, (stop - 1) * HOP + _N_FFT // 2)
     if not np.isfinite(emphasised).all():
         raise ValueError("audio must be finite, got NaN or infinity")
@@ -129,7 +129,8 @@ def _columns(wav: FloatArray, start: int, stop: int) -> FloatArray:
 
 
 def _emphasised(wav: FloatArray, start: int, stop: int) -> FloatArray:
-    """Samples ``start <= i < stop`` of ``x[i] - 0.97 x[i-1]``, mirrored beyond both ends."""
+    """Emphasise samples ``start <= i < stop``: ``x[i] - 0.97 x[i-1]``, mirrored beyond both
+    ends."""
     count = len(wav)
     if count == 0:
         return np.zeros(stop - start, np.float32)
@@ -146,13 +147,13 @@ def _emphasised(wav: FloatArray, start: int, stop: int) -> FloatArray:
 
 @cache
 def _window() -> npt.NDArray[np.float64]:
-    """Periodic Hann window."""
+    """Build the periodic Hann window."""
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)
 
 
 @cache
 def _filter_bank() -> npt.NDArray[np.float64]:
-    """(80, 401) triangles on Slaney's mel scale, each of unit area."""
+    """Build (80, 401) triangles on Slaney's mel scale, each of unit area."""
     edges = _mel_to_hz(np.linspace(_hz_to_mel(_LOWEST_HZ), _hz_to_mel(_HIGHEST_HZ), MEL_BANDS + 2))
     hz = np.arange(_N_FFT // 2 + 1) * (SAMPLE_RATE / _N_FFT)
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]

@@ -1,4 +1,4 @@
-"""Write the generator as an ONNX graph, with numpy alone.
+"""Export of the generator as an ONNX graph, with numpy alone.
 
 ONNX files are protocol buffers; the dozen message fields that a chain of convolutions needs are
 written here by hand.  Neither PyTorch nor the onnx package has to be there, and the onnx package
@@ -47,7 +47,7 @@ def write_generator(
 
 
 def generator_model(tensors: Mapping[str, npt.NDArray[Any]], *, half: bool = False) -> list[bytes]:
-    """The generator as the bytes of an ONNX model, in pieces.
+    """Export the generator as the bytes of an ONNX model, in pieces.
 
     Inputs ``source`` (N, 1, 80, 16) and ``target`` (N, 6, 96, 96), output ``output``
     (N, 3, 96, 96), all float32; N is free.  Batch normalisation is folded in.

@@ -1,4 +1,4 @@
-"""The settings of the neural lip-sync engines, under the names of sd-wav2lip-uhq."""
+"""Settings of the neural lip-sync engines, under the names of sd-wav2lip-uhq."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCALED = "in pixels of a face 256 high; it grows and shrinks with the face."
 
 @dataclass(frozen=True, kw_only=True)
 class MouthSettings:
-    """What all neural engines have in common; lengths are pixels of a face 256 high."""
+    """Settings that all neural engines share; lengths are pixels of a face 256 high."""
 
     restorer: str = setting(
         "none",

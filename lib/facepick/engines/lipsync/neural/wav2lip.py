@@ -1,4 +1,4 @@
-"""The Wav2Lip generator: from a file that users have to a function on arrays."""
+"""Wav2Lip generator: from a file that users have to a function on arrays."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _EXPORT_VERSION = 1
 def load_generator(
     path: Path | str, *, device: str = "cpu", runtime: Runtime = "auto"
 ) -> Generator:
-    """The 96-pixel Wav2Lip generator in `path` as a function.
+    """Load the 96-pixel Wav2Lip generator in `path` as a function.
 
     ``load_generator(path)(mel, face)`` takes mel (N, 1, 80, 16) and face (N, 6, 96, 96) and gives
     (N, 3, 96, 96), all float32 numpy; N may be 0.  Faces are BGR in [0, 1]: channels 0-2 the face
@@ -76,7 +76,7 @@ def load_generator(
 
 
 def exported(path: Path, *, half: bool = False) -> Path:
-    """The generator in `path` as an ONNX file in the user's cache; written at the first call.
+    """Export the generator in `path` to the user's cache as ONNX, at the first call.
 
     Raises:
         ModelMismatchError, OSError: as `load_generator`.

@@ -1,1 +1,1 @@
-"""The built-in lip sync: the person's own mouth, re-timed to new speech."""
+"""Built-in lip sync: the person's own mouth, re-timed to new speech."""

@@ -1,4 +1,4 @@
-"""What this person's mouth did for what was heard in the clip itself.
+"""Adaptation to a person: what the mouth did for what was heard in the clip itself.
 
 Who speaks is settled first.  Voices are told apart by their sound (`voices.py`); one is the
 person's own if the person is in the picture while it speaks and if the general table, which knows
@@ -100,13 +100,15 @@ class OwnVoice:
     _mean: Array
 
     def shapes(self, posteriors: Array, seconds: Seconds) -> Array:
-        """(n, 3) opening, width and jaw in deviations, for speech with these posteriors."""
+        """Predict opening, width and jaw in deviations, (n, 3), for speech with these
+        posteriors."""
         x = _features(posteriors, seconds) - self._mean
         return np.asarray(x @ self._weights, dtype=np.float32)
 
 
 def _features(posteriors: Array, seconds: Seconds) -> Array:
-    """(n, 5 x 5 + 7 x 16) the table's curves and pauses, and phone classes, around each moment."""
+    """Collect the table's curves and pauses, and phone classes, around each moment, (n, 5 x 5 +
+    7 x 16)."""
     opening, width, closure = lips_of(posteriors)
     silence = posteriors[:, _SILENT].sum(axis=1)
     asked = np.stack([opening, width, closure, smooth(silence, 0.04), smooth(silence, 0.2)], axis=1)
@@ -123,7 +125,7 @@ def _features(posteriors: Array, seconds: Seconds) -> Array:
 
 
 def _around(curves: npt.NDArray[Any], seconds: Seconds, lags: tuple[float, ...]) -> Array:
-    """(n, lags x columns) of curves (t, columns) at moments `lags` from each of `seconds`."""
+    """Sample curves (t, columns) at moments `lags` from each of `seconds`, (n, lags x columns)."""
     grid = np.arange(len(curves))
     parts = [
         np.interp((seconds + lag) / HOP_SECONDS, grid, curves[:, c])
@@ -178,7 +180,7 @@ def listen(
             guess[test] = (x[test] - mean) @ _ridge(x[rest], shape[rest], shots[rest], strength)
 
     def best(rows: Mask) -> int:
-        """Which strength predicts these frames' openings best."""
+        """Choose the strength that predicts these frames' openings best."""
         asked = _moves(shape[rows], shots[rows])[:, 0]
         return int(
             np.argmax([_correlation(_moves(g[rows], shots[rows])[:, 0], asked) for g in guesses])
@@ -203,7 +205,7 @@ def listen(
 
 
 def _calm(shape: Array, seconds: Seconds, shots: Numbers) -> Array:
-    """Shapes smoothed by 0.2, 0.6, 0.2 over frames that follow each other."""
+    """Smooth shapes by 0.2, 0.6, 0.2 over frames that follow each other."""
     step = np.diff(seconds)
     joined = (np.diff(shots) == 0) & (step < 1.5 * np.median(step))
     out = shape.copy()
@@ -213,7 +215,7 @@ def _calm(shape: Array, seconds: Seconds, shots: Numbers) -> Array:
 
 
 def _moves(values: Array, shots: Numbers) -> Array:
-    """Values less their mean over the shot: light, pose and mood differ from shot to shot."""
+    """Subtract the mean over the shot: light, pose and mood differ from shot to shot."""
     out = values.copy()
     for shot in np.unique(shots):
         out[shots == shot] -= values[shots == shot].mean(axis=0)
@@ -221,8 +223,10 @@ def _moves(values: Array, shots: Numbers) -> Array:
 
 
 def _own_columns(samples: Array, seconds: Seconds) -> Numbers:
-    """(t,) the voice of each column, or of the nearest that has one; -1 for voices of people
-    who speak while this person is not in the picture."""
+    """Choose the voice of each column, or of the nearest that has one, (t,).
+
+    -1 for voices of people who speak while this person is not in the picture.
+    """
     heard = voices(samples)
     columns = np.flatnonzero(heard >= 0)
     if not len(columns):
@@ -239,8 +243,10 @@ def _own_columns(samples: Array, seconds: Seconds) -> Numbers:
 
 
 def _phones(samples: Array, voice: Numbers) -> Array:
-    """(t, 42) phone posteriors, each voice listened to by itself, for the listener adapts itself
-    to the microphone and the speaker; silence where voice is -1."""
+    """Compute (t, 42) phone posteriors, each voice listened to by itself.
+
+    For the listener adapts itself to the microphone and the speaker; silence where voice is -1.
+    """
     hop = round(HOP_SECONDS * SAMPLE_RATE)
     columns = np.pad(samples, (0, len(voice) * hop - len(samples))).reshape(-1, hop)
     posteriors = np.zeros((len(voice), len(PHONES)), np.float32)
@@ -254,7 +260,7 @@ def _phones(samples: Array, voice: Numbers) -> Array:
 def _spoken(
     posteriors: Array, voice: Numbers, seconds: Seconds, shape: Array, shots: Numbers
 ) -> tuple[float, Mask]:
-    """The clip's offset, and the frames (m,) in which the person speaks."""
+    """Find the clip's offset, and the frames (m,) in which the person speaks."""
     opening, width, _ = lips_of(posteriors)
     pause = smooth(posteriors[:, _SILENT].sum(axis=1), PAUSE_SECONDS)
     names = np.unique(voice[voice >= 0])
@@ -277,8 +283,10 @@ def _spoken(
 
 
 def _folds(seconds: Seconds, x: Array) -> Iterator[tuple[Mask, Mask]]:
-    """Blocks of time to predict, each with the frames to learn from: none that is near, and none
-    that repeats its sound, for clips may show a scene twice."""
+    """Choose blocks of time to predict, each with the frames to learn from.
+
+    None of these is near, and none repeats its sound, for clips may show a scene twice.
+    """
     sound = x[:, _ASKED:] * CLASS_SCALE
     for rows in np.array_split(np.arange(len(seconds)), FOLDS):
         test = np.zeros(len(seconds), bool)
@@ -293,7 +301,7 @@ def _folds(seconds: Seconds, x: Array) -> Iterator[tuple[Mask, Mask]]:
 
 
 def _ridge(x: Array, y: Array, shots: Numbers, strength: float) -> Array:
-    """(d, 3) weights, drawn to the table's by `strength` times `_RIDGES`."""
+    """Fit (d, 3) weights, drawn to the table's by `strength` times `_RIDGES`."""
     x, y = _moves(x, shots), _moves(y, shots)
     gram = x.T @ x + np.diag(strength * len(x) * _RIDGES)
     return np.asarray(_TABLE + np.linalg.solve(gram, x.T @ (y - x @ _TABLE)), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""`rewrite`: the person's own mouth, re-timed to new speech.
+"""Engine `rewrite`: the person's own mouth, re-timed to new speech.
 
 After Bregler, Covell and Slaney, "Video Rewrite: driving visual speech with audio" (SIGGRAPH
 1997), and Suwajanakorn, Seitz and Kemelmacher-Shlizerman, "Synthesizing Obama: learning lip sync
@@ -62,7 +62,7 @@ VERSION = 9
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Plan:
-    """What is shown in every output frame.
+    """Plan of what is shown in every output frame.
 
     Attributes:
         action: (n,) uint8, `KEEP`, `CLOSE` or `SPEAK`.
@@ -83,7 +83,7 @@ class Plan:
     opening: Array
 
     def face(self, inventory: inventories.Inventory, frame: int) -> Array:
-        """The chosen mouth's face in the head frame, smoothed over its neighbours in time."""
+        """Average the chosen mouth's face in the head frame over its neighbours in time."""
         total, weight = np.zeros((468, 3), np.float32), 0.0
         for offset, share in zip((-1, 0, 1), SMOOTHING, strict=True):
             i = frame + offset
@@ -146,7 +146,7 @@ class RewriteEngine:
 
 
 def _key(context: EngineContext, inventory: inventories.Inventory) -> str:
-    """Tells plans of other speech, settings or footage apart."""
+    """Identify a plan: other speech, settings or footage give another key."""
     assert context.speech is not None
     digest = hashlib.sha256()
     digest.update(f"{VERSION} {context.settings} {context.frames} {context.speech.lines}".encode())
@@ -160,7 +160,7 @@ def _key(context: EngineContext, inventory: inventories.Inventory) -> str:
 
 
 def _plan(context: EngineContext, inventory: inventories.Inventory) -> tuple[Plan, dict[str, Any]]:
-    """The plan kept in the workspace, or a new one."""
+    """Load the plan kept in the workspace, or make a new one."""
     key = _key(context, inventory)
     file = context.workspace / PLAN
     if file.is_file():
@@ -346,7 +346,7 @@ def _held(
     stretch: npt.NDArray[np.int32],
     limit: float,
 ) -> Array:
-    """(n,) the opening to draw: the liveliest track that is seen within the limit.
+    """Choose the opening to draw, (n,): the liveliest track that is seen within the limit.
 
     Mouths and drawing add to what was asked for, more for some people than for others; the proof
     tells how much.
@@ -378,7 +378,7 @@ def _held(
 
 
 def _penalty(inventory: inventories.Inventory) -> Array:
-    """Cost of blurred mouths: those less sharp than the person's are at that opening and size.
+    """Weigh blurred mouths: those less sharp than the person's are at that opening and size.
 
     Teeth are sharper than lips and small faces sharper than enlarged ones; that explains
     half to nine tenths of the variance of log sharpness, and most of the rest is motion blur.
@@ -392,7 +392,7 @@ def _penalty(inventory: inventories.Inventory) -> Array:
 
 
 class RewriteSession:
-    """Draws what the plan says."""
+    """Session that draws what the plan says."""
 
     def __init__(
         self,
@@ -410,7 +410,7 @@ class RewriteSession:
         self._closed = False
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
-        """One answer per request; raises Cancelled, and EngineError after `close`."""
+        """Give one answer per request; raises Cancelled, and EngineError after `close`."""
         if self._closed:
             raise EngineError("The rewrite session is closed.")
         out: list[EngineResult] = []

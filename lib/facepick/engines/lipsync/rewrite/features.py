@@ -1,4 +1,4 @@
-"""What a mouth does, in numbers that do not depend on where the head is.
+"""Features of a mouth, in numbers that do not depend on where the head is.
 
 Distances between points of the 468-point face mesh are taken in the frame of the head: a 3-D
 similarity (Umeyama 1991) fitted on points that speech does not move, in units of the distance of
@@ -37,7 +37,7 @@ RIGID = (33, 133, 362, 263, 130, 359, 168, 6, 197, 195, 5, 4, 98, 327, 10, 151, 
 
 @dataclass(frozen=True)
 class HeadPose:
-    """Which way the head looks, in degrees; all 0 when it faces the camera upright.
+    """Direction of the head, in degrees; all 0 when it faces the camera upright.
 
     Attributes:
         yaw: positive when the nose points to the right of the picture.
@@ -53,7 +53,7 @@ class HeadPose:
 
 
 def _axes(mesh: Array) -> tuple[Array, Array, Array, float]:
-    """Unit vectors to the picture's right, down and into the head, and the eye distance."""
+    """Compute unit vectors to the picture's right, down and into the head, and the eye distance."""
     across = (mesh[RIGHT_EYE] - mesh[LEFT_EYE]) + (mesh[454] - mesh[234])
     x = across / max(float(np.linalg.norm(across)), 1e-6)
     down = (mesh[2] - mesh[10]).astype(np.float32)
@@ -64,7 +64,7 @@ def _axes(mesh: Array) -> tuple[Array, Array, Array, float]:
 
 
 def head_pose(mesh: FloatArray) -> HeadPose:
-    """Pose of a face from its mesh (468, 3)."""
+    """Estimate the pose of a face from its mesh (468, 3)."""
     x, _, z, eyes = _axes(mesh)
     return HeadPose(
         yaw=float(np.degrees(np.arctan2(-z[0], z[2]))),
@@ -75,7 +75,7 @@ def head_pose(mesh: FloatArray) -> HeadPose:
 
 
 def in_head_frame(mesh: FloatArray, reference: FloatArray | None = None) -> Array:
-    """The mesh (468, 3) upright, centred between the eyes, outer eye corners 1 apart.
+    """Bring the mesh (468, 3) upright, centred between the eyes, outer eye corners 1 apart.
 
     Args:
         reference: (468, 3) face in that frame; when given, the mesh is fitted to it on the
@@ -96,7 +96,8 @@ def in_head_frame(mesh: FloatArray, reference: FloatArray | None = None) -> Arra
 
 
 def mouth_features(face: Array) -> Array:
-    """(3,) float32 of a face in the head frame: opening, width and jaw drop, in eye distances."""
+    """Measure opening, width and jaw drop of a face in the head frame, (3,) float32 eye
+    distances."""
 
     def apart(i: int, j: int) -> float:
         return float(np.linalg.norm(face[i] - face[j]))

@@ -1,4 +1,4 @@
-"""How this person's mouth looks: a bounded, well spread set of mouths taken from the clip."""
+"""Inventory of a person's mouths: a bounded, well spread set taken from the clip."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Mouth:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Inventory:
-    """What was learned of one person.
+    """Mouths that were learned of one person.
 
     Attributes:
         folder: where the pictures lie.
@@ -92,7 +92,7 @@ class Inventory:
         return f"Inventory({len(self)} mouths of {len(self.frames)} frames)"
 
     def mouth(self, k: int) -> Mouth:
-        """The k-th stored mouth."""
+        """Load the k-th stored mouth."""
         found = self._cache.pop(k, None)
         if found is None:
             import cv2
@@ -125,7 +125,7 @@ class _Kept:
 
 
 def usable(request: FaceRequest) -> bool:
-    """Whether a request shows enough of the face to learn from it."""
+    """Tell whether a request shows enough of the face to learn from it."""
     return (
         request.mesh is not None
         and request.seen != BRIDGED
@@ -142,7 +142,7 @@ def learn(
     progress: ProgressMeter | None = None,
     cancel: CancelToken = never,
 ) -> Inventory | None:
-    """One pass over the person's footage; the inventory is written to `folder`.
+    """Pass once over the person's footage; the inventory is written to `folder`.
 
     Meshes are read anew, by `read`: those of the requests are averaged over three frames, and lips
     that meet within two would be held to be half open.
@@ -220,7 +220,7 @@ def learn(
 
 
 def load(folder: Path) -> Inventory | None:
-    """A inventory learned earlier, or None."""
+    """Load an inventory learned earlier, or None."""
     if not (folder / TABLE).is_file() or not (folder / PACK).is_file():
         return None
     with np.load(folder / TABLE, allow_pickle=False) as file:
@@ -235,7 +235,8 @@ def _cut(
     shape: Array,
     turn: tuple[float, float],
 ) -> _Kept | None:
-    """The picture around the lips; None when it reaches out of the crop by more than a little."""
+    """Cut out the picture around the lips; None when it reaches out of the crop by more than a
+    little."""
     import cv2
 
     lips = mesh[list(OUTER_LIP), :2]
@@ -271,7 +272,7 @@ def _cut(
 
 
 def _look(crop: BgrImage, mesh: Array) -> tuple[Array, float]:
-    """A tiny upright picture of the mouth with even light, and how sharp the mouth is."""
+    """Make a tiny upright picture of the mouth with even light, and measure its sharpness."""
     import cv2
 
     left, right = mesh[33, :2], mesh[263, :2]

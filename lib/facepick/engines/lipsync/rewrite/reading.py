@@ -1,4 +1,4 @@
-"""Reads a mouth off a picture more surely than one look of the mesh network does.
+"""Reading of a mouth off a picture, more surely than one look of the mesh network does.
 
 The network answers differently for the same picture when the square that it sees is a little
 larger, smaller or turned: of three people its openings scatter by 0.006 to 0.010 eye distances,

@@ -1,4 +1,4 @@
-"""Which mouth of the clip is shown in which frame: one path of least cost through all of them."""
+"""Unit selection: which mouth each frame shows, by one path of least cost through all of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What a stretch of frames without a break asks for.
+    """Wishes for a stretch of frames without a break.
 
     Attributes:
         shape: (n, 3) float32 like `Candidates.shape`.
@@ -65,7 +65,7 @@ JUMP_CAP = 12.0
 
 
 def _unary(wanted: Wanted, candidates: Candidates, rows: slice) -> Array:
-    """(n, k) cost of showing a candidate in a frame."""
+    """Compute the cost of showing a candidate in a frame, (n, k)."""
     difference = wanted.shape[rows, None] - candidates.shape[None]
     weight = np.broadcast_to(SHAPE_WEIGHT, (*difference.shape[:1], 1, 3)).copy()
     weight[:, 0, 0] += STRESS_WEIGHT * wanted.stress[rows]
@@ -81,7 +81,7 @@ def _unary(wanted: Wanted, candidates: Candidates, rows: slice) -> Array:
 
 
 def choose(wanted: Wanted, candidates: Candidates) -> Index:
-    """(n,) index of the candidate for every frame, by Viterbi over the whole stretch.
+    """Choose the candidate for every frame, (n,), by Viterbi over the whole stretch.
 
     Following the source's own next frame is free, holding or skipping one costs little, and a
     jump costs by how different the two mouths look, against what the wanted shape changes.

@@ -1,4 +1,4 @@
-"""Draws every frame small before it is drawn for good, and corrects the openings.
+"""Self-check: every frame drawn small before it is drawn for good, to correct the openings.
 
 A bent mouth does not look as far open as it was bent: a centimetre of bend is seen as 8 mm, less
 where teeth shine through or a moustache hangs over the lip.  So each frame is drawn once at a
@@ -53,7 +53,7 @@ def corrections(
     progress: ProgressMeter | None = None,
     cancel: CancelToken = never,
 ) -> tuple[Array, Array]:
-    """What to add to the opening of every output frame, and what is seen without that.
+    """Compute what to add to the opening of every output frame, and what is seen without that.
 
     Both (n,) float32 in eye distances; 0 and NaN where nothing was drawn.
 
@@ -91,7 +91,7 @@ def _seen(
     layer: Layer,
     read: Callable[[BgrImage, FloatArray], Array],
 ) -> float:
-    """The opening that is read off a small drawing, NaN when nothing can be drawn."""
+    """Read the opening off a small drawing, NaN when nothing can be drawn."""
     import cv2
 
     assert request.mesh is not None
@@ -116,7 +116,7 @@ def _seen(
 
 
 def _smoothed(values: Array, stretch: npt.NDArray[np.int32]) -> Array:
-    """Averaged over neighbours of the same stretch; unknown ones are left out, 0 where all are."""
+    """Average over neighbours of the same stretch; unknown ones are left out, 0 where all are."""
     total = np.zeros(len(values))
     weight = np.zeros(len(values))
     known = np.isfinite(values)

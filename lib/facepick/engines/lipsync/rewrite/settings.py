@@ -1,4 +1,4 @@
-"""What a user can set for `rewrite`."""
+"""Settings of `rewrite`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How restless a mouth moves, and wanted openings made no more restless than the person's own.
+"""Smoothness of a mouth's motion, and openings made no more restless than the person's own.
 
 Restlessness is the mean size of the opening's second difference over frames, in eye distances:
 what the eye sees as flutter.  Of all curves that stay below a bound on it, the one nearest to what
@@ -33,7 +33,7 @@ STEPS_A_BOUND = 40
 
 
 def restlessness(opening: Array, follows: npt.NDArray[np.bool_]) -> float:
-    """Mean size of the second difference of the opening smoothed over three frames.
+    """Measure the mean second difference of the opening smoothed over three frames.
 
     0 when no five frames follow each other.  Without smoothing half of what is measured in a clip
     is the mesh network's own scatter, and a mouth twice as lively would seem no livelier.
@@ -50,7 +50,7 @@ def restlessness(opening: Array, follows: npt.NDArray[np.bool_]) -> float:
 
 
 def bearable(own: float, reach: float) -> float:
-    """How restless a mouth may be asked to move, in eye distances.
+    """Estimate how restless a mouth may be asked to move, in eye distances.
 
     Args:
         own: this person's restlessness in the clip.
@@ -60,7 +60,7 @@ def bearable(own: float, reach: float) -> float:
 
 
 def calmed(opening: Array, closure: Array, speaking: npt.NDArray[np.bool_], limit: float) -> Array:
-    """The opening with a mean second difference of at most `limit` over the speaking frames.
+    """Calm the opening to a mean second difference of at most `limit` over the speaking frames.
 
     Args:
         opening: (n,) wanted, one value a frame.

@@ -1,4 +1,4 @@
-"""Puts a stored mouth into a frame.
+"""Warping of a stored mouth into a frame.
 
 Two layers.  First the frame's own lower face is bent so that jaw, chin and cheeks stand as the
 wanted mouth needs them; then the stored mouth, bent onto the same points, is laid over the lips.
@@ -80,7 +80,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """What `render` made: pixels and alpha of a rectangle of the crop.
+    """Pixels and alpha of a rectangle of the crop, which `render` made.
 
     Attributes:
         image: (h, w, 3) uint8 BGR.
@@ -94,7 +94,7 @@ class Overlay:
 
 
 def placed(face: Array, own: Array, mesh: Array) -> Array:
-    """Where the points of `face` (head frame) lie for a head that stands like `mesh`.
+    """Place the points of `face` (head frame) for a head that stands like `mesh`.
 
     Args:
         face: (468, 3), the wanted face in the head frame.
@@ -117,7 +117,7 @@ def placed(face: Array, own: Array, mesh: Array) -> Array:
 
 
 def parted(face: Array, opening: float) -> Array:
-    """A face (468, 3) in the head frame with its lips parted by `opening` (mean of three columns).
+    """Part the lips of a face (468, 3) in the head frame by `opening` (mean of three columns).
 
     Chin and jaw follow by half.  What cannot be done without damage is not: see
     `EXTRA_OPENING`, `EXTRA_CLOSING`.
@@ -150,7 +150,7 @@ def parted(face: Array, opening: float) -> Array:
 
 
 def _spline(target: Array, source: Array, nodes: Array) -> Array:
-    """(n, 2): where the picture at `nodes` comes from, by a spline that takes target to source."""
+    """Find where the picture at `nodes` comes from, (n, 2), by a spline from target to source."""
     n = len(target)
     middle = target.mean(axis=0)
     size = float(np.abs(target - middle).max()) or 1.0
@@ -176,7 +176,7 @@ def _spline(target: Array, source: Array, nodes: Array) -> Array:
 
 
 def _shift(target: Array, source: Array, size: tuple[int, int], nodes: int) -> Array:
-    """(h, w, 2) displacement by which the picture comes to lie with `source` on `target`."""
+    """Compute the displacement that lays the picture with `source` on `target`, (h, w, 2)."""
     import cv2
 
     width, height = size
@@ -191,7 +191,7 @@ def _shift(target: Array, source: Array, size: tuple[int, int], nodes: int) -> A
 
 
 def _moved(image: BgrImage, shift: Array, *, fine: bool) -> BgrImage:
-    """The picture sampled at every pixel's place plus its displacement.
+    """Sample the picture at every pixel's place plus its displacement.
 
     Args:
         fine: Lanczos instead of cubic sampling: keeps a tenth more of the sharpness, and takes
@@ -214,7 +214,7 @@ def _moved(image: BgrImage, shift: Array, *, fine: bool) -> BgrImage:
 
 
 def _lower_share(target: Array, size: tuple[int, int], unit: float) -> Array:
-    """(h, w) float32: 0 on and above the upper lip, 1 on and below the lower one.
+    """Weigh each pixel, (h, w) float32: 0 on and above the upper lip, 1 on and below the lower one.
 
     Rises evenly through the open mouth; where the lips meet, within a pixel.
     """
@@ -240,7 +240,8 @@ def _lower_share(target: Array, size: tuple[int, int], unit: float) -> Array:
 
 
 def _ring(here: Array, target: Array, centre: Array) -> float:
-    """How far out the bent part ends, in multiples of the jaw line's distance from the mouth."""
+    """Measure how far out the bent part ends, in multiples of the jaw line's distance from the
+    mouth."""
     jaw = list(JAW)
     away = np.hypot(*(here[jaw] - centre).T)
     outwards = np.hypot(*(target[jaw] - centre).T) - away
@@ -261,7 +262,7 @@ def render(
     layers: list[Layer],
     weight: float,
 ) -> Overlay | None:
-    """The crop with other lips.
+    """Draw the crop with other lips.
 
     Args:
         crop: (h, w, 3) uint8 BGR.
@@ -347,7 +348,8 @@ def render(
 
 
 def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) -> Array:
-    """(h, w) float32: 1 on and near the lips, 0 from `GONE` on, at the nose and under the chin."""
+    """Draw the mask, (h, w) float32: 1 near the lips, 0 from `GONE` on, at the nose and under
+    the chin."""
     import cv2
 
     width, height = size
@@ -375,7 +377,7 @@ def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) 
 
 
 def _light(under: Array, over: Array, mask: Array, lips: Array, unit: float) -> Array:
-    """What to add to `over` so that its skin has the colour of `under`'s, slowly varying.
+    """Compute what to add to `over` so that its skin has `under`'s colour, slowly varying.
 
     Taken from the skin around the lips alone (lips and teeth differ by right) and carried into
     the mouth by normalised convolution.
