@@ -69,8 +69,8 @@ class HandFinder:
     """
 
     PALM_SIDE, HAND_SIDE = 192, 224
-    BOXES, SCORES = "Person", "Identity_1"
-    POINTS, PRESENCE = "Person", "Identity_1"
+    BOXES, SCORES = "Identity", "Identity_1"
+    POINTS, PRESENCE = "Identity", "Identity_1"
 
     def __init__(self, store: ModelStore) -> None:
         self._palm: Any = read_tflite(store.require(PALM_DETECTION), needed_for="hands")
