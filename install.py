@@ -1,4 +1,4 @@
-"""The WebUI runs this at every start, before it loads its extensions.
+"""Installer that the WebUI runs at every start, before it loads its extensions.
 
 It adds what facepick needs to the host's Python and never moves or removes what is there: pip
 works under a constraints file made from everything that is installed, one package at a time.
@@ -57,7 +57,8 @@ STATE = Path(sys.prefix) / "facepick-install.json"
 
 
 def say(text):
-    """A line for the host, which shows it when this program has ended, and for the terminal."""
+    """Print a line for the host, which shows it when this program has ended, and for the
+    terminal."""
     coding = sys.stdout.encoding or "ascii"
     # Paths and messages may hold what this console has no letters for.
     print(f"facepick: {text}".encode(coding, "replace").decode(coding))
@@ -79,12 +80,12 @@ def is_there(module):
 
 
 def plain(name):
-    """A package's name as PyPI compares it."""
+    """Fold a package's name as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def installed():
-    """Name and version of every package; of two copies, the one that is imported."""
+    """List name and version of every package; of two copies, the one that is imported."""
     found = {}
     for item in importlib.metadata.distributions():
         name = item.metadata["Name"]
@@ -94,7 +95,7 @@ def installed():
 
 
 def is_skipped():
-    """Whether the user started the host with --skip-install."""
+    """Tell whether the user started the host with --skip-install."""
     if "--skip-install" in os.environ.get("COMMANDLINE_ARGS", "").split():
         return True
     try:
@@ -137,7 +138,7 @@ def pip_install(requirement, *options):
 
 
 def missing_requirements(name):
-    """What an installed package asks for and nobody has brought."""
+    """List what an installed package asks for and nobody has brought."""
     from pip._vendor.packaging.requirements import Requirement
 
     have = installed()
@@ -166,13 +167,13 @@ def add(requirement):
 
 
 def fingerprint():
-    """Changes when anything in this Python changes."""
+    """Compute a mark that changes when anything in this Python changes."""
     text = json.dumps([sys.version, sorted(installed().items())])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def failed_before():
-    """Packages that could not be had from this same set of packages, less than a week ago."""
+    """Read which packages could not be had from this same set of packages, less than a week ago."""
     try:
         state = json.loads(STATE.read_text(encoding="utf-8"))
         if state["python"] == fingerprint() and time.time() - state["time"] < RETRY_SECONDS:
@@ -190,7 +191,7 @@ def remember(failed):
 
 
 def webui_folders():
-    """Data folder, models folder and extensions folder of the WebUI; None for what is not known.
+    """Find data, models and extensions folder of the WebUI; None for what is not known.
 
     The host passes none of its arguments on: where the extension lies tells where the data are,
     and COMMANDLINE_ARGS, where most users write theirs, may name another folder for models.
@@ -207,7 +208,7 @@ def webui_folders():
 
 
 def model_store():
-    """A store that looks where the tab will look; None where this is no folder of a WebUI."""
+    """Make a store that looks where the tab will look; None outside of a WebUI."""
     sys.path.insert(0, str(ROOT / "lib"))
     from facepick.host.webui import may_write, webui_model_folders
     from facepick.models.fetch import Patience
@@ -261,7 +262,7 @@ def get_models():
 
 
 def show_progress(step):
-    """A moving number on the terminal, and nothing for the host."""
+    """Show a moving number on the terminal, and nothing to the host."""
     share = step.fraction
     if share is not None:
         tell_terminal(f"\rfacepick: {share:4.0%}" + ("\n" if share >= 1 else ""))

@@ -64,7 +64,7 @@ print(json.dumps({"python": list(sys.version_info[:2]), "missing": missing, "mod
 
 
 class SetupError(Exception):
-    """The set-up cannot go on; the text says why and what to do."""
+    """Set-up that cannot go on; the text says why and what to do."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -94,7 +94,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def check_python(version: tuple[int, ...]) -> None:
-    """Raises: SetupError, when this Python is too old."""
+    """Check the version.
+
+    Raises:
+        SetupError, when this Python is too old.
+    """
     if tuple(version) < OLDEST:
         raise SetupError(
             "Python {}.{} is too old; facepick needs Python {}.{} or newer. "
@@ -110,7 +114,7 @@ def check_python(version: tuple[int, ...]) -> None:
 
 
 def prepare(extras: Sequence[str], *, recreate: bool) -> tuple[str, list[str]]:
-    """The Python of a complete .venv with these extras, and the default models that are missing.
+    """Build or repair .venv, and return its Python and the default models that are missing.
 
     Builds or repairs .venv when needed.
     """
@@ -134,7 +138,7 @@ def prepare(extras: Sequence[str], *, recreate: bool) -> tuple[str, list[str]]:
 
 
 def healthy(extras: Sequence[str]) -> dict[str, Any] | None:
-    """What the probe says of .venv when it is complete and up to date, else None."""
+    """Probe .venv: what it says when it is complete and up to date, else None."""
     stamp = read_stamp()
     if stamp is None or stamp.get("fingerprint") != fingerprint():
         return None
@@ -209,7 +213,7 @@ def make_venv() -> None:
 
 
 def install(extras: Sequence[str]) -> None:
-    """pip install this folder, editable, so that an update of the folder is an update."""
+    """Install this folder with pip, editable, so that an update of the folder is an update."""
     what = str(ROOT) + (f"[{','.join(extras)}]" if extras else "")
     argv = [
         str(venv_python()), "-m", "pip", "install", "--no-input", "--progress-bar", "off",
@@ -244,7 +248,7 @@ def install(extras: Sequence[str]) -> None:
 
 
 def install_line(line: str) -> str:
-    """What a line of pip's output is worth to a person, or nothing."""
+    """Word what a line of pip's output is worth to a person, or nothing."""
     found = re.match(r"\s*(?:Downloading|Using cached|Processing) (\S+)\s*(\([\d.]+ \w+\))?", line)
     if found:
         name = re.split(r"[\\/]", found.group(1).rstrip("/\\"))[-1].replace("%2B", "+")
@@ -260,7 +264,7 @@ def install_line(line: str) -> str:
 
 
 def lines_with_heartbeat(process: subprocess.Popen[bytes]) -> Iterator[str]:
-    """The lines of a process; says every 15 s that it is still at work."""
+    """Yield the lines of a process; say every 15 s that it is still at work."""
     waiting: queue.Queue[bytes | None] = queue.Queue()
     stream = process.stdout
     assert stream is not None
@@ -337,14 +341,14 @@ def write_stamp(stamp: dict[str, Any]) -> None:
 
 
 def fingerprint() -> str:
-    """Changes when the packages to install change, or when the folder was moved."""
+    """Compute a mark that changes when the packages to install or the folder change."""
     digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes())
     digest.update(str(ROOT).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what would lead pip or Python out of .venv."""
+    """Copy the environment without what would lead pip or Python out of .venv."""
     drop = {
         "PYTHONHOME",
         "PYTHONPATH",
@@ -377,7 +381,7 @@ def remove_tree(folder: Path) -> None:
 
 @contextlib.contextmanager
 def only_one(path: Path) -> Iterator[None]:
-    """Among several starts at once one sets up and the others wait; freed even by a kill."""
+    """Let one of several starts set up while the others wait; freed even by a kill."""
     try:
         handle = open(str(path), "a+b")  # noqa: SIM115 - held until the set-up is over
     except OSError as error:
@@ -436,7 +440,7 @@ def replace_process(python: str, argv: list[str], environment: dict[str, str]) -
 
 
 def run_tests(python: str, arguments: Sequence[str]) -> int:
-    """Style, types, dependency directions, then the test suite; all of them even after a failure.
+    """Run style, types, dependency directions, then the test suite; all even after a failure.
 
     `arguments` go to pytest; with any, only pytest runs.
     """
@@ -463,7 +467,7 @@ def run_tests(python: str, arguments: Sequence[str]) -> int:
 
 
 def at_once() -> list[str]:
-    """Options of pytest for a worker per core.
+    """Choose options of pytest for a worker per core.
 
     The tests of a file stay together, as they share what was made for them; files go in the order
     of their names, which puts the longest ones (a browser) first.  A worker takes up to 2 GB.

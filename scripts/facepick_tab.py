@@ -47,7 +47,7 @@ failure = import_packages()
 
 
 def reason_tab(trace):
-    """A tab that says what is wrong, instead of no tab."""
+    """Make a tab that says what is wrong, instead of no tab."""
     log.error("facepick could not start:\n%s", trace)
     last = trace.strip().splitlines()[-1]
     with gr.Blocks(analytics_enabled=False) as demo:

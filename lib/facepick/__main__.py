@@ -1,4 +1,4 @@
-"""The program: ``facepick`` and ``python -m facepick``.
+"""Program ``facepick`` and ``python -m facepick``.
 
 What is here works before anything that takes long to import: signals from the first moment on, and
 standard streams that are closed or whose reader goes away.
@@ -47,7 +47,7 @@ def _stop(number: int, frame: object) -> None:
 
 
 def _catch_early() -> None:
-    """A signal that comes while modules are imported ends quietly, as one that comes later does."""
+    """Let a signal that comes while modules are imported end quietly, as a later one does."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(_signal, name, None)
         # `nohup` and shells that start something in the background want signals to be ignored.
@@ -78,7 +78,7 @@ def _open_streams() -> None:
 
 
 class _Patient(io.FileIO):
-    """Goes on when its reader has gone (``| head``, a terminal that was closed).
+    """Stream that goes on when its reader has gone (``| head``, a terminal that was closed).
 
     The work goes on, too: its result is a file, or is kept for the next time.
     """

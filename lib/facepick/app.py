@@ -1,4 +1,4 @@
-"""The one facade that the tab, the command line and HTTP call."""
+"""Facade that the tab, the command line and HTTP call."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class App:
     # --- model files -----------------------------------------------------------------------
 
     def missing_models(self, ids: Sequence[str] | None = None) -> list[ModelSpec]:
-        """Those of the named model files that are not on this machine.
+        """List those of the named model files that are not on this machine.
 
         Args:
             ids: names in the catalogue; None for what the default settings need.
@@ -136,13 +136,17 @@ class App:
     # --- looking ---------------------------------------------------------------------------
 
     def probe(self, path: str | Path) -> VideoInfo:
-        """Raises: VideoOpenError."""
+        """Probe a video.
+
+        Raises:
+            VideoOpenError.
+        """
         from facepick.media.probe import probe
 
         return probe(Path(path))
 
     def facts(self, path: str | Path) -> VideoInfo:
-        """What `probe` gives, found out by a child process: for files that strangers hand in.
+        """Probe a file that strangers hand in, by a child process.
 
         Kept for as long as the file has the same size and time of change.
 
@@ -164,7 +168,7 @@ class App:
         return self._facts[key]
 
     def notices(self, plan: RenderPlan, *, given: Collection[str] = ()) -> tuple[Notice, ...]:
-        """What can be said of a plan before the video is looked through.
+        """Note what can be said of a plan before the video is looked through.
 
         Of speech that the video is too short for this goes by the length that the file declares;
         a render says it exactly.
@@ -196,7 +200,8 @@ class App:
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> Scan:
-        """Everyone in the video, with the user's edits applied; cached by content and settings.
+        """Find everyone in the video, with the user's edits applied; cached by content and
+        settings.
 
         Raises:
             VideoOpenError, MissingModelError, Cancelled.
@@ -222,7 +227,7 @@ class App:
         return add_edit(self.cache, scan, edit)
 
     def try_edits(self, scan: Scan, edits: Sequence[Edit], *, undo: bool = False) -> Corrected:
-        """Several edits, tried one after the other; `store_edits` keeps them, all or none.
+        """Try several edits, one after the other; `store_edits` keeps them, all or none.
 
         Raises what `facepick.people.edits.try_edits` raises.
         """
@@ -237,7 +242,7 @@ class App:
         return store_edits(self.cache, corrected)
 
     def edits_problem(self, scan: Scan) -> Notice | None:
-        """Why earlier corrections are not applied; None when they are."""
+        """Say why earlier corrections are not applied; None when they are."""
         from facepick.people.edits import edits_problem
 
         return edits_problem(self.cache, scan.content_hash)
@@ -251,7 +256,7 @@ class App:
     # --- known people ----------------------------------------------------------------------
 
     def cast(self) -> Cast:
-        """The people that are known by name.
+        """Open the cast: the people that are known by name.
 
         Raises:
             UserInputError: the file is no cast.
@@ -261,7 +266,7 @@ class App:
         return Cast(self.cast_file)
 
     def known_names(self) -> tuple[str, ...]:
-        """Names of the people that are known; none where the cast cannot be read."""
+        """List names of the people that are known; none where the cast cannot be read."""
         try:
             return tuple(member.name for member in self.cast().members())
         except UserInputError:
@@ -283,7 +288,7 @@ class App:
         return add_from_scan(self.cast(), name, scan, person_id)
 
     def explain_faces(self, a: Path, b: Path, sheet: Path) -> dict[str, Any]:
-        """Whether two photos show one person, in a child process.
+        """Compare two photos in a child process, with a sheet that explains it.
 
         Args:
             sheet: the picture of every step is written there; PNG or JPEG.
@@ -314,7 +319,11 @@ class App:
         output: OutputSettings | None = None,
         scan_settings: Mapping[str, Any] | None = None,
     ) -> RenderPlan:
-        """Raises: UserInputError when there is no assignment."""
+        """Make a plan.
+
+        Raises:
+            UserInputError when there is no assignment.
+        """
         from facepick.media.writer import EncodeSettings
         from facepick.render.plan import OutputSettings, RenderPlan
 
@@ -341,7 +350,7 @@ class App:
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> list[tuple[Path, str]]:
-        """Photo files, each with what it stands for, of what a user names as a source face.
+        """List photo files, each with what it stands for, of what a user names as a source face.
 
         Args:
             texts: photos, ``VIDEO:P2``, ``cast:NAME`` or names of saved sources.
@@ -375,7 +384,7 @@ class App:
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> RenderPlan:
-        """The plan with photo files in the place of names: what a job is made of.
+        """Put photo files in the place of names in the plan: a job is made of files.
 
         Raises what `source_photos` raises.
         """
@@ -402,7 +411,7 @@ class App:
         *,
         scan_settings: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
-        """Every face of what a user names as a source, in a child process.
+        """Find every face of what a user names as a source, in a child process.
 
         Args:
             texts: as for `source_photos`; photos absolute.
@@ -466,7 +475,7 @@ class App:
     def new_scan_job(
         self, video: str | Path, *, settings: Mapping[str, Any] | None = None, owner: str = ""
     ) -> Workspace:
-        """A scan job that nobody works on yet."""
+        """Make a scan job that nobody works on yet."""
         return self.jobs_folder.new(
             "scan",
             video=str(Path(video).absolute()),
@@ -477,13 +486,13 @@ class App:
 
     @property
     def proxies(self) -> ProxyStore:
-        """What players are given instead of users' own files."""
+        """Store of what players are given instead of users' own files."""
         from facepick.media.proxies import PROXIES, ProxyStore
 
         return ProxyStore(self.cache / PROXIES)
 
     def new_proxy_job(self, video: str | Path, *, owner: str = "") -> Workspace:
-        """A job that makes the proxy of a video, which nobody works on yet."""
+        """Make a job for the proxy of a video, which nobody works on yet."""
         path = str(Path(video).absolute())
         return self.jobs_folder.new("proxy", video=path, out=None, request={}, owner=owner)
 
@@ -496,7 +505,7 @@ class App:
         owner: str = "",
         notices: Sequence[Notice] = (),
     ) -> Workspace:
-        """A render job that nobody works on yet.
+        """Make a render job that nobody works on yet.
 
         Args:
             force: overwrite what lies at `out`, now or when the result is published.
@@ -544,7 +553,7 @@ class App:
         owner: str = "",
         notices: Sequence[Notice] = (),
     ) -> Workspace:
-        """A preview job that nobody works on yet.
+        """Make a preview job that nobody works on yet.
 
         Args:
             force: as for `new_render_job`.
@@ -574,8 +583,10 @@ class App:
         )
 
     def _known(self, plan: RenderPlan, notices: Sequence[Notice]) -> list[dict[str, Any]]:
-        """What a job can tell from its start: what was found out before, and what can be seen
-        without a look into the files."""
+        """Collect what a job can tell from its start.
+
+        What was found out before, and what can be seen without a look into the files.
+        """
         from facepick.notices import without_repeats
         from facepick.render.notices import speech_notices
 
@@ -583,7 +594,8 @@ class App:
         return [notice.to_json() for notice in found]
 
     def check(self, plan: RenderPlan) -> None:
-        """Raises what a job would fail with, as far as it is known before the scan."""
+        """Check the plan: raises what a job would fail with, as far as it is known before the
+        scan."""
         from facepick.render.preflight import check_files
         from facepick.render.separation import check_separator
 
@@ -630,7 +642,7 @@ class App:
         progress: ProgressSink = no_progress,
         cancel: CancelToken | None = None,
     ) -> JobRecord:
-        """A few seconds before and after, side by side, in this process."""
+        """Make a few seconds before and after, side by side, in this process."""
         job = self.new_preview_job(plan, out, at=at, seconds=seconds, force=force)
         return self.run(job, progress=progress, cancel=cancel)
 
@@ -692,7 +704,7 @@ class App:
         )
 
     def card(self) -> CardMemory | None:
-        """The memory of the graphics card that jobs run on; None where there is none."""
+        """Read the memory of the graphics card that jobs run on; None where there is none."""
         from facepick.models.memory import card_memory
 
         if self.host.device() not in ("auto", "cuda"):
@@ -700,7 +712,7 @@ class App:
         return card_memory(environment={**os.environ, **self.host.child_environment()})
 
     def card_need(self, plan: RenderPlan) -> int:
-        """About how many bytes of a card the networks of a plan take; 0 when it has none."""
+        """Estimate how many bytes of a card the networks of a plan take; 0 when it has none."""
         from facepick.engines.restore.restorer import spec_in_use
         from facepick.models.memory import estimated_need
 
@@ -725,11 +737,15 @@ class App:
             workspace.remove_if_idle()
 
     def jobs(self, *, owner: str | None = None) -> list[JobRecord]:
-        """All jobs, newest first; with `owner` only that user's."""
+        """List all jobs, newest first; with `owner` only that user's."""
         return [r for r in self.jobs_folder.all() if owner is None or r.owner == owner]
 
     def job(self, job_id: str) -> JobRecord:
-        """Raises: JobNotFound."""
+        """Find a job.
+
+        Raises:
+            JobNotFound.
+        """
         return self.jobs_folder.get(job_id).record()
 
     def cancel_job(self, job_id: str, *, wait_seconds: float = 0.0) -> JobRecord:
@@ -766,7 +782,7 @@ class App:
     def resumable(
         self, job_id: str, *, out: str | Path | None = None, force: bool = False
     ) -> Workspace:
-        """The workspace of a job that can go on.
+        """Open the workspace of a job that can go on.
 
         Args:
             out: where the result shall go instead.
@@ -801,7 +817,7 @@ class App:
         return workspace
 
     def scan_of_job(self, job_id: str) -> Scan:
-        """The people found by a finished scan job, with the user's edits; nothing is scanned.
+        """Load the people found by a finished scan job, with the user's edits; nothing is scanned.
 
         Raises:
             JobNotFound.
@@ -815,7 +831,7 @@ class App:
     # --- reading back, health ---------------------------------------------------------------
 
     def inspect(self, result: str | Path) -> dict[str, Any]:
-        """What was changed in a result, from its sidecar, and whether the file is still the same.
+        """Read what was changed in a result, from its sidecar, and check that the file is the same.
 
         Raises:
             UserInputError: there is no report.
@@ -840,7 +856,7 @@ class App:
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> list[dict[str, Any]]:
-        """How well the lips of a result follow the new speech, person by person.
+        """Measure how well the lips of a result follow the new speech, person by person.
 
         The source and the speech must still lie where they were.
 
@@ -874,7 +890,7 @@ class App:
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> list[dict[str, Any]]:
-        """Where a face like a hidden one is still seen in a result, person by person.
+        """Find where a face like a hidden one is still seen in a result, person by person.
 
         The source must still lie where it was.  See `facepick.measure.hidden.measure_hidden`.
 
@@ -899,7 +915,7 @@ class App:
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> list[dict[str, Any]]:
-        """Whose face a result shows and how well it sits, person by person.
+        """Measure whose face a result shows and how well it sits, person by person.
 
         The source and the photos must still lie where they were.
 
@@ -930,7 +946,7 @@ class App:
     def _rendered(
         self, result: str | Path, progress: ProgressSink, cancel: CancelToken
     ) -> tuple[dict[str, Any], Scan]:
-        """The report of a result and the scan that it was made from."""
+        """Load the report of a result and the scan that it was made from."""
         from facepick.jobs.work import scan_video
         from facepick.render.plan import RenderPlan
         from facepick.render.report import read_report
@@ -943,14 +959,17 @@ class App:
     # --- what is kept ----------------------------------------------------------------------
 
     def storage_settings(self) -> StorageSettings:
-        """What the user has set, or ``FACEPICK_CACHE_GB`` says."""
+        """Load what the user has set, or ``FACEPICK_CACHE_GB`` says."""
         from facepick.cache import load_settings
 
         return load_settings(self.host.home())
 
     def storage(self) -> dict[str, Any]:
-        """What lies in the home folder: ``kept`` (rows of id, count, bytes, how it is removed),
-        ``limit_gb``, ``free_bytes``, ``home``."""
+        """Describe what lies in the home folder.
+
+        ``kept`` (rows of id, count, bytes, how it is removed), ``limit_gb``, ``free_bytes``,
+        ``home``.
+        """
         import shutil
 
         from facepick.cache import KINDS, Cache, size_of

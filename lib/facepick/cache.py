@@ -1,4 +1,4 @@
-"""Show what facepick keeps, clear what it can make again, and hold that within a limit.
+"""Cache of what facepick can make again: shown, cleared, and held within a limit.
 
 ``HOME/cache`` holds scans, faces that were cut out of videos for swaps, models that were exported
 once, and copies of videos for players.  All of it is made again when it is needed.  Corrections
@@ -43,7 +43,7 @@ _FOLDERS = {"sources": "faces", "wav2lip": "models", PROXIES: "proxies"}
 
 @dataclass(frozen=True, kw_only=True)
 class StorageSettings:
-    """How much facepick may keep."""
+    """Limit of how much facepick may keep."""
 
     cache_limit_gb: float = setting(
         20.0,
@@ -73,7 +73,7 @@ class Entry:
 
 
 class Cache:
-    """What can be made again.
+    """Cache of what can be made again.
 
     Args:
         folder: ``HOME/cache``.
@@ -83,7 +83,7 @@ class Cache:
         self.folder = folder
 
     def entries(self) -> list[Entry]:
-        """Everything that may be removed, longest unused first."""
+        """List everything that may be removed, longest unused first."""
         found = []
         for path in _inside(self.folder):
             if path.name in _FOLDERS and path.is_dir():
@@ -94,7 +94,7 @@ class Cache:
         return sorted(found, key=lambda entry: entry.used)
 
     def corrections(self) -> list[Path]:
-        """Files of corrections, also those that were set aside."""
+        """List files of corrections, also those that were set aside."""
         return [p for p in _inside(self.folder) if ".edits.json" in p.name and p.name[0] != "."]
 
     def clear(self, kinds: Collection[str] = KINDS, *, keep: Iterable[str] = ()) -> list[Entry]:
@@ -134,7 +134,7 @@ class Cache:
 
 
 def needed_by(jobs: Iterable[JobRecord]) -> set[str]:
-    """Every text in the jobs that work or may go on: paths among them are still needed."""
+    """Collect every text in the jobs that work or may go on: paths among them are still needed."""
     return {
         text
         for job in jobs
@@ -144,7 +144,7 @@ def needed_by(jobs: Iterable[JobRecord]) -> set[str]:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; links are not followed."""
+    """Sum the bytes of a file, or of all files in a folder; links are not followed."""
     try:
         if path.is_symlink() or not path.is_dir():
             return path.lstat().st_size
@@ -154,7 +154,7 @@ def size_of(path: Path) -> int:
 
 
 def load_settings(home: Path) -> StorageSettings:
-    """The user's settings; ``FACEPICK_CACHE_GB`` goes before them."""
+    """Load the user's settings; ``FACEPICK_CACHE_GB`` goes before them."""
     values: dict[str, Any] = {}
     try:
         data = read_json(home / "settings.json", max_bytes=2**20)
@@ -216,7 +216,7 @@ def _entry(path: Path, kind: str) -> Entry:
 
 
 def _texts(data: Any) -> Iterator[str]:
-    """Every text in plain JSON."""
+    """Yield every text in plain JSON."""
     if isinstance(data, str):
         yield data
     elif isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""A command of facepick in a process of its own, so that no network is loaded into a host."""
+"""Commands of facepick in a process of their own, so that no network is loaded into a host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_SENTENCE = 600
 def json_command(
     words: Sequence[str], environment: Mapping[str, str], *, limit_seconds: float, what: str
 ) -> Any:
-    """``facepick WORDS...``, a command that prints JSON.
+    """Run ``facepick WORDS...``, a command that prints JSON.
 
     Args:
         words: command, options and arguments; file names absolute, so that none is taken for an

@@ -1,4 +1,4 @@
-"""The main job on the bundled clip: find two people, let one speak new words, hide the other."""
+"""Demo on the bundled clip: find two people, let one speak new words, hide the other."""
 
 from __future__ import annotations
 
@@ -25,12 +25,18 @@ _GAP = 8
 
 
 def demo_clip() -> Path:
-    """14.2 s, 1280x720, 25 fps: two people in a split screen, one by one, gone, entering."""
+    """Return the path of the clip.
+
+    14.2 s, 1280x720, 25 fps: two people in a split screen, one by one, gone, entering.
+    """
     return _DATA / "two_people.mp4"
 
 
 def demo_speech() -> Path:
-    """7.7 s of a woman reading English, 22.05 kHz mono WAV; to be spoken by somebody."""
+    """Return the path of the speech that somebody in the clip is to speak.
+
+    7.7 s of a woman reading English, 22.05 kHz mono WAV.
+    """
     return _DATA / "speech.wav"
 
 
@@ -116,7 +122,7 @@ def _middles(scan: Scan) -> list[int]:
 def contact_sheet(
     before: Path, after: Path, frames: Sequence[int], *, cancel: CancelToken = never
 ) -> ByteImage:
-    """Frames of two videos, one above the other: (h, w, 3) uint8 BGR.
+    """Draw frames of two videos, one above the other: (h, w, 3) uint8 BGR.
 
     Args:
         frames: frame indices that both videos have, rising.

@@ -1,4 +1,4 @@
-"""What is there, what is missing, and what to do about it."""
+"""Doctor: what is there, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _package(package: _Package) -> Check:
 
 
 def _opencv() -> list[Check]:
-    """The four OpenCV packages write into the same folder; only one, or one version, may."""
+    """Check that one OpenCV is installed: four packages of it write into the same folder."""
     installed = {name: version for name in _OPENCV if (version := _version(name)) is not None}
     checks = []
     if len(installed) > 1:
@@ -201,7 +201,7 @@ _PINNED = ("numpy", "pillow", "protobuf", "opencv-python", "pydantic", "scikit-i
 
 
 def host_pins(extension: Path) -> list[Check]:
-    """Packages of the WebUI around facepick that are not those which it asks for.
+    """Compare the packages of the WebUI around facepick with those which it asks for.
 
     facepick moves none, so somebody else did: another extension, or one that the WebUI brings.
 
@@ -286,7 +286,7 @@ def _encoders() -> Iterator[Check]:
 
 
 def _encodes(name: str) -> bool:
-    """Whether PyAV can open this encoder: being built in does not mean that the GPU is there."""
+    """Tell whether PyAV can open this encoder: a built-in one may lack its GPU."""
     import av
     from av.video.codeccontext import VideoCodecContext
 
@@ -424,7 +424,7 @@ def _places(home: Path) -> Iterator[Check]:
 
 
 def _write_problem(folder: Path) -> str:
-    """Why nothing can be written there; empty when it can.  Makes the folder."""
+    """Say why nothing can be written there; empty when it can. Makes the folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -449,7 +449,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: ``2.13.0+cpu`` is (2, 13, 0)."""
+    """Read the leading numbers of a version: ``2.13.0+cpu`` is (2, 13, 0)."""
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[+a-z]", version)[0])[:4])
 
 

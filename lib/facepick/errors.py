@@ -1,4 +1,4 @@
-"""Every error facepick raises on purpose.
+"""Errors that facepick raises on purpose.
 
 ::
 
@@ -68,7 +68,7 @@ __all__ = [
 
 
 class Cancelled(Exception):
-    """The user asked to stop.  Not an error: nothing is wrong with the request."""
+    """Stop that the user asked for. Not an error: nothing is wrong with the request."""
 
     exit_code: ClassVar[int] = 4
 
@@ -92,62 +92,62 @@ class FacepickError(Exception):
         self.hint = hint
 
     def sentence(self) -> str:
-        """Message and hint in one line, as the command line prints it."""
+        """Join message and hint in one line, as the command line prints it."""
         text = f"{self.message} {self.hint}".strip()
         return " ".join(text.split())
 
 
 class UserInputError(FacepickError):
-    """The request cannot be carried out as it was given."""
+    """Request that cannot be carried out as it was given."""
 
     exit_code: ClassVar[int] = 2
 
 
 class VideoOpenError(UserInputError, OSError):
-    """The file is missing, is no video, or nothing in it can be decoded."""
+    """Video that is missing, is something else, or in which nothing can be decoded."""
 
     def __str__(self) -> str:
         return self.message
 
 
 class NoAudioError(UserInputError):
-    """Audio was asked for from a source that has none."""
+    """Source without audio, from which audio was asked for."""
 
 
 class NoFacesFound(UserInputError):
-    """The video holds nobody who could be picked."""
+    """Video that holds nobody who could be picked."""
 
 
 class SelectionError(UserInputError):
-    """A person was named who is not in this video."""
+    """Person who was named and is not in this video."""
 
 
 class SettingsError(UserInputError, ValueError):
-    """A setting is unknown, of the wrong type or outside its range."""
+    """Setting that is unknown, of the wrong type or outside its range."""
 
 
 class ConsentRequired(UserInputError):
-    """A face swap needs the user's statement of rights first."""
+    """Face swap that lacks the user's statement of rights."""
 
 
 class JobNotFound(UserInputError):
-    """No job with this id."""
+    """Job id that nobody knows."""
 
 
 class JobConflict(UserInputError):
-    """A job cannot give what is asked: it is not done, or what it has found is gone."""
+    """Job that cannot give what is asked: it is not done, or what it has found is gone."""
 
 
 class TargetTaken(UserInputError):
-    """Something that facepick may not overwrite lies where a result shall go."""
+    """Place of a result where something lies that facepick may not overwrite."""
 
 
 class SourceChanged(UserInputError):
-    """A file that the work is made of is not the one that it was when the work began."""
+    """Source file that is not the one that it was when the work began."""
 
 
 class MissingModelError(FacepickError):
-    """A model file is needed that is on none of the searched folders.
+    """Model file that is needed and on none of the searched folders.
 
     Args:
         models: ids in the catalogue of what is missing; empty for files that it does not know.
@@ -161,23 +161,24 @@ class MissingModelError(FacepickError):
 
 
 class ModelMismatchError(FacepickError):
-    """A model file does not hold what it should: wrong hash, wrong architecture, unsafe pickle."""
+    """Model file that does not hold what it should: wrong hash, wrong architecture, unsafe
+    pickle."""
 
     exit_code: ClassVar[int] = 3
 
 
 class ToolError(FacepickError):
-    """Something outside facepick is missing or failed."""
+    """Failure or absence of something outside facepick."""
 
     exit_code: ClassVar[int] = 3
 
 
 class FfmpegMissing(ToolError):
-    """No ffmpeg binary, neither the system's nor that of imageio-ffmpeg."""
+    """Absence of an ffmpeg binary, the system's as well as that of imageio-ffmpeg."""
 
 
 class FfmpegFailed(ToolError):
-    """An ffmpeg process ended with an error.
+    """Failure of an ffmpeg process.
 
     Args:
         argv: the command that ran.
@@ -197,7 +198,7 @@ class FfmpegFailed(ToolError):
 
 
 class PackageMissing(ToolError):
-    """An optional Python package is not installed.
+    """Absence of an optional Python package.
 
     Args:
         package: its name on PyPI.
@@ -215,25 +216,25 @@ class PackageMissing(ToolError):
 
 
 class OutOfMemory(FacepickError):
-    """The device or the machine ran out of memory."""
+    """Memory of the device or the machine that ran out."""
 
 
 class EngineError(FacepickError):
-    """An engine failed or broke its contract."""
+    """Engine that failed or broke its contract."""
 
 
 class DuplicateEngineError(EngineError, ValueError):
-    """Two engines of one flow have the same id; the registry is unchanged."""
+    """Id that two engines of one flow have; the registry is unchanged."""
 
 
 class RenderError(FacepickError):
-    """A video could not be written."""
+    """Video that could not be written."""
 
 
 class DiskFull(RenderError):
-    """There is less space on a disk than the work needs."""
+    """Disk with less space than the work needs."""
 
 
 def file_problem(path: Path | str, problem: str, *, hint: str = "") -> VideoOpenError:
-    """The usual sentence about a file: its name, then what is wrong with it."""
+    """Build the usual sentence about a file: its name, then what is wrong with it."""
     return VideoOpenError(f"{Path(path).name}: {problem}", hint=hint)

@@ -63,7 +63,7 @@ def _check(facts: os.stat_result, path: Path | str) -> None:
 
 
 def read_plain(path: Path | str, *, max_bytes: int) -> bytes:
-    """The whole content of a plain file, which may also grow while it is read.
+    """Read the whole content of a plain file, which may also grow while it is read.
 
     Raises:
         OSError: as `open_plain`, or it holds more than `max_bytes`.
@@ -97,7 +97,7 @@ _REPLACE_ATTEMPTS, _REPLACE_PAUSE_SECONDS = 50, 0.02
 
 
 def as_json(data: Any, *, indent: int | None = None) -> str:
-    """One line of JSON, readable where it can be.
+    """Write one line of JSON, readable where it can be.
 
     Names of files need not be Unicode: what Python keeps of such a byte (a lone surrogate) is in
     no UTF-8 text, and goes through JSON as an escape.
@@ -111,7 +111,7 @@ def as_json(data: Any, *, indent: int | None = None) -> str:
 
 
 def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
-    """What a JSON file holds.
+    """Read what a JSON file holds.
 
     Raises:
         OSError: it cannot be read.
@@ -131,7 +131,7 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parsed_json(data: bytes, *, max_values: int = MAX_VALUES, strict_text: bool = False) -> Any:
-    """JSON in UTF-8, read only if it holds no more values than are allowed.
+    """Parse JSON in UTF-8, only if it holds no more values than are allowed.
 
     An empty list costs three letters and 64 bytes of memory.  Counting the letters that part
     values takes a hundredth of the time of reading them, and finds at least as many as there are.
@@ -190,7 +190,7 @@ def write_json_rows(path: Path, rows: Iterable[Any]) -> None:
 
 @contextmanager
 def _whole(path: Path, *, durable: bool = False) -> Iterator[IO[str]]:
-    """A text file that gets its name once everything is written."""
+    """Lend a text file that gets its name once everything is written."""
     # A short name: the file's own may already be as long as the file system allows.
     part = path.with_name(f".facepick-{os.getpid()}-{time.monotonic_ns() % 10**12}.part")
     try:
@@ -205,7 +205,7 @@ def _whole(path: Path, *, durable: bool = False) -> Iterator[IO[str]]:
 
 
 def replace(part: Path, path: Path) -> None:
-    """`os.replace`, which on Windows waits for a reader to let go.
+    """Replace as `os.replace` does; on Windows wait for a reader to let go.
 
     Raises:
         OSError: the system refuses; both files are as they were.

@@ -1,4 +1,4 @@
-"""The HTTP API: the same jobs as the command line, for other programs on this machine.
+"""HTTP API: the same jobs as the command line, for other programs on this machine.
 
 Routes live below ``/facepick/v1``.  Bodies and answers are JSON; errors are
 ``{"error": sentence}`` with status 400 (the request is wrong), 403 (a page of another site, see
@@ -63,7 +63,7 @@ MAX_PHOTOS = 20
 
 
 def status_of(error: FacepickError) -> int:
-    """The HTTP status that tells a program what kind of error it is."""
+    """Choose the HTTP status that tells a program what kind of error it is."""
     if isinstance(error, JobNotFound):
         return 404
     if isinstance(error, JobConflict | SourceChanged | TargetTaken):
@@ -81,7 +81,7 @@ _UNUSABLE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether every system takes it as the name of a file in a folder of ours."""
+    """Tell whether every system takes it as the name of a file in a folder of ours."""
     return not (
         _UNUSABLE.search(name)
         or _RESERVED.fullmatch(name)
@@ -92,7 +92,7 @@ def is_plain_name(name: str) -> bool:
 
 
 def _uploaded(data: Any, path: Path) -> Path:
-    """A photo that was sent as base64, as a file; what it holds is checked by who reads it."""
+    """Save a photo that was sent as base64; what it holds is checked by who reads it."""
     try:
         path.write_bytes(base64.b64decode(data, validate=True))
     except (TypeError, ValueError) as error:
@@ -101,7 +101,7 @@ def _uploaded(data: Any, path: Path) -> Path:
 
 
 def _saved(source: SavedSource) -> dict[str, Any]:
-    """A saved source without the paths of this machine."""
+    """Describe a saved source without the paths of this machine."""
     return {"name": source.name, "photos": len(source.photos), "created": source.created}
 
 

@@ -1,4 +1,4 @@
-"""Who may call a server of facepick, and how much they may send.
+"""Guard of a server: who may call it, and how much they may send.
 
 A server listens on this machine, but a browser on this machine also runs the pages of strangers.
 Three ways lead from such a page to a port of this machine:
@@ -50,7 +50,7 @@ _PASSED = "facepick.guard"
 
 
 def refusal(headers: Mapping[str, str], *, names: Collection[str] = ()) -> str | None:
-    """Why a request is refused, as a sentence, or None.
+    """Say why a request is refused, as a sentence, or None.
 
     Args:
         headers: of the request; looked up in small letters.
@@ -71,7 +71,7 @@ def refusal(headers: Mapping[str, str], *, names: Collection[str] = ()) -> str |
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address that is listened at can be reached from this machine only."""
+    """Tell whether an address that is listened at can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -79,7 +79,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_fixed(host: str) -> bool:
-    """Whether a ``Host`` header is an address or ``localhost``, which no name server decides."""
+    """Tell whether a ``Host`` header is an address or ``localhost``, which no name server
+    decides."""
     name = _PORT.sub("", host)
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -268,7 +269,7 @@ async def _refuse(
 
 
 def guarded_route() -> type[Any]:
-    """A route class for FastAPI's ``APIRouter`` that refuses before the body is read.
+    """Make a route class for FastAPI's ``APIRouter`` that refuses before the body is read.
 
     Bodies larger than `MAX_BODY_BYTES` are refused too, whether or not their length was announced,
     and so are those that stop coming.

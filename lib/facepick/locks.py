@@ -15,7 +15,7 @@ __all__ = ["FileLock", "locked"]
 
 
 class FileLock:
-    """One file that at most one process (and one `FileLock` in it) holds at a time.
+    """Lock that at most one process (and one `FileLock` in it) holds at a time.
 
     Args:
         path: the file; it is made, stays empty, and is never removed, because another process
@@ -27,7 +27,7 @@ class FileLock:
         self._handle: IO[bytes] | None = None
 
     def take(self) -> bool:
-        """Whether the lock is now this object's.
+        """Take the lock; False when another has it.
 
         Raises:
             OSError: the file cannot be made.
@@ -50,7 +50,7 @@ class FileLock:
 
 @contextmanager
 def locked(path: Path, cancel: CancelToken = never) -> Iterator[None]:
-    """Waits until nobody else holds the lock, and holds it for the block.
+    """Wait until nobody else holds the lock, and hold it for the block.
 
     Raises:
         Cancelled: `cancel` was set while waiting.

@@ -145,11 +145,11 @@ class Notice:
         self.sentence()
 
     def sentence(self) -> str:
-        """In English."""
+        """Say it in English."""
         return sentence_from(SENTENCES[self.code], self)
 
     def to_json(self) -> dict[str, Any]:
-        """With the sentence, for readers that do not know the code."""
+        """Convert to JSON with the sentence, for readers that do not know the code."""
         return {
             "code": self.code,
             "text": self.sentence(),
@@ -160,7 +160,7 @@ class Notice:
 
     @classmethod
     def from_json(cls, data: Any) -> Notice:
-        """As `to_json` gave it; one of another version keeps its words."""
+        """Read what `to_json` gave; a notice of another version keeps its words."""
         entry: Mapping[str, Any] = data if isinstance(data, Mapping) else {"text": str(data)}
         person, start = entry.get("person"), entry.get("start")
         who = person if isinstance(person, str) else ""
@@ -174,7 +174,7 @@ class Notice:
 
 
 def sentence_from(template: str, notice: Notice) -> str:
-    """A sentence with the facts of a notice in it.
+    """Fill the facts of a notice into a sentence.
 
     Raises:
         ValueError: it names a fact that the notice does not have, or of another kind.
@@ -187,12 +187,12 @@ def sentence_from(template: str, notice: Notice) -> str:
 
 
 def as_notices(data: Any) -> tuple[Notice, ...]:
-    """Notices of a report or a job."""
+    """Read notices of a report or a job."""
     return tuple(Notice.from_json(item) for item in data) if isinstance(data, list | tuple) else ()
 
 
 def without_repeats(notices: Iterable[Notice]) -> tuple[Notice, ...]:
-    """Each once, in order."""
+    """Keep each once, in order."""
     kept: list[Notice] = []
     for item in notices:
         if item not in kept:
@@ -201,7 +201,7 @@ def without_repeats(notices: Iterable[Notice]) -> tuple[Notice, ...]:
 
 
 def notices_of_result(result: Mapping[str, Any]) -> tuple[Notice, ...]:
-    """Of what a job has made, also of a job that was done before there were notices."""
+    """Read the notices of what a job has made, also of one done before there were notices."""
     if "notices" in result:
         return as_notices(result["notices"])
     found = []

@@ -1,5 +1,4 @@
-"""Where facepick keeps what it makes (cache, jobs, cast, fetched models), and how many jobs of one
-such place work at once."""
+"""Home folder of what facepick makes (cache, jobs, cast, models), and how many jobs work in it."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ DEFAULT_JOBS = 2
 
 
 def home_dir() -> Path:
-    """The folder of the user's data: ``FACEPICK_HOME``, else the platform's user data folder.
+    """Find the folder of the user's data: ``FACEPICK_HOME``, else the platform's user data folder.
 
     The environment is read at every call, so that a child process or a test that sets it is
     obeyed.  The folder is not created: whoever writes into it makes its own subfolder.
@@ -31,6 +30,6 @@ def home_dir() -> Path:
 
 
 def jobs_at_once() -> int:
-    """How many jobs of one home work at once: ``FACEPICK_JOBS``, else `DEFAULT_JOBS`."""
+    """Read how many jobs of one home work at once: ``FACEPICK_JOBS``, else `DEFAULT_JOBS`."""
     text = os.environ.get(JOBS_VARIABLE, "").strip()
     return int(text) if re.fullmatch(r"[1-9][0-9]{0,3}", text) else DEFAULT_JOBS

@@ -1,4 +1,4 @@
-"""Progress and cancellation are parameters, never globals.
+"""Progress and cancellation, as parameters, never globals.
 
 A long function takes ``progress: ProgressSink = no_progress`` and ``cancel: CancelToken = never``
 and looks at ``cancel`` at least once per batch of frames.
@@ -62,7 +62,7 @@ ProgressSink = Callable[[Progress], None]
 
 
 def no_progress(_: Progress) -> None:
-    """A sink that drops every report."""
+    """Drop every report."""
 
 
 STOPPING = tuple(
@@ -86,7 +86,11 @@ class CancelToken:
         return self._event.is_set()
 
     def raise_if_cancelled(self) -> None:
-        """Raises: Cancelled, once somebody has called `cancel`."""
+        """Stop the work.
+
+        Raises:
+            Cancelled, once somebody has called `cancel`.
+        """
         if self._event.is_set():
             raise Cancelled
 
@@ -100,7 +104,7 @@ never: CancelToken = _Never()
 
 
 class ProgressMeter:
-    """Reports a stage at most ten times a second and estimates what is left.
+    """Meter that reports a stage at most ten times a second and estimates what is left.
 
     Args:
         sink: where reports go.

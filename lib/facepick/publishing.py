@@ -1,4 +1,4 @@
-"""Put finished files where a user wants them: nothing is overwritten unasked or left half done.
+"""Publishing of finished files: nothing is overwritten unasked or left half done.
 
 A file is written under a hidden name beside its place (a *part*) and gets its name at the end, in
 one step that fails where something has the name already.  What is under way is noted in
@@ -53,7 +53,7 @@ _MARK = b"facepick is writing this file.\n"
 
 
 class _Unsupported(Exception):
-    """This file system or machine cannot do it that way."""
+    """Refusal of this file system or machine to do it that way."""
 
 
 # --- one file ----------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def _renamed(part: Path, target: Path) -> None:
 
 
 def _linked(part: Path, target: Path) -> None:
-    """A second name for the file, then the first one goes."""
+    """Link a second name to the file, then take the first one away."""
     try:
         os.link(part, target)
     except FileExistsError:
@@ -173,7 +173,11 @@ def _moved(path: Path, named_after: Path, word: str) -> Path | None:
 
 
 def refuse_taken(target: Path, *, force: bool) -> None:
-    """Raises: TargetTaken: something lies there and `force` is not given."""
+    """Refuse to overwrite.
+
+    Raises:
+        TargetTaken: something lies there and `force` is not given.
+    """
     if not force and os.path.lexists(target):
         raise taken(target)
 
@@ -269,7 +273,7 @@ class Staging:
             write_json(self._note, data, durable=True)
 
     def part(self, target: Path) -> Path:
-        """A hidden name beside `target` that is taken away at the end, come what may."""
+        """Name a hidden part beside `target` that is taken away at the end, come what may."""
         # Short: the name itself may be as long as the file system allows.
         part = target.with_name(f".facepick-{self._token}-{len(self._parts)}.part")
         self._parts.append(part)
@@ -278,7 +282,7 @@ class Staging:
 
     @contextmanager
     def writing(self, target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-        """A part and a file to write it with; it is on the disk when the block ends."""
+        """Lend a part and a file to write it with; it is on the disk when the block ends."""
         part = self.part(target)
         with open(part, "wb") as file:
             yield part, file
@@ -286,7 +290,7 @@ class Staging:
             os.fsync(file.fileno())
 
     def bring(self, file: Path, target: Path, *, cancel: CancelToken = never) -> Path:
-        """A part that holds what `file` holds: a second name of it, or a copy elsewhere.
+        """Make a part that holds what `file` holds: a second name of it, or a copy elsewhere.
 
         Raises:
             OSError: it cannot be written.
@@ -487,7 +491,7 @@ def write_output(path: Path, data: bytes | str, *, force: bool = False) -> None:
 
 
 def write_outputs(files: Mapping[Path, bytes], *, force: bool = False) -> None:
-    """`write_output` for files that belong together: all of them are written, or none."""
+    """Write files that belong together, as `write_output`: all of them or none."""
     known = Written()
     with Staging() as staging:
         pairs: list[tuple[Path | None, Path]] = []
@@ -528,7 +532,7 @@ def refuse_output(path: Path, *, force: bool = False) -> None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether it is a pipe or /dev/stdout, which must not be replaced by a file."""
+    """Tell whether it is a pipe or /dev/stdout, which must not be replaced by a file."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
@@ -543,7 +547,7 @@ class Written:
         self._file = home_dir() / "written.json" if file is None else file
 
     def has(self, path: Path) -> bool:
-        """Whether what lies there is what facepick wrote there last."""
+        """Tell whether what lies there is what facepick wrote there last."""
         try:
             facts = path.lstat()
         except OSError:

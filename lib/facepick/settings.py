@@ -33,7 +33,7 @@ Kind = Literal["bool", "int", "float", "text", "choice", "color", "file"]
 
 @dataclass(frozen=True, kw_only=True)
 class Ui:
-    """What a person sees of a setting.
+    """Presentation of a setting to a person.
 
     Attributes:
         label: the name shown, sentence case, in English (the key of the word catalogue).
@@ -72,7 +72,7 @@ def setting(
     kind: Kind | None = None,
     only_when: tuple[str, tuple[str, ...]] | None = None,
 ) -> Any:
-    """A dataclass field that carries its own `Ui`."""
+    """Declare a dataclass field that carries its own `Ui`."""
     ui = Ui(
         label=label,
         help=help,
@@ -111,7 +111,7 @@ class SettingField:
         return "--" + self.name.replace("_", "-")
 
     def check(self, value: Any) -> Any:
-        """`value` in the field's own type.
+        """Check and convert `value` to the field's own type.
 
         Raises:
             SettingsError: wrong type, outside the range, or not one of the choices.
@@ -174,7 +174,7 @@ _BOOL_WORDS = {
 
 
 def fields_of(settings: type[Any] | Any) -> tuple[SettingField, ...]:
-    """The settings of a dataclass made with `setting`, in the order they are written."""
+    """List the settings of a dataclass made with `setting`, in the order they are written."""
     cls = settings if isinstance(settings, type) else type(settings)
     hints = typing.get_type_hints(cls)
     found = []
@@ -215,7 +215,7 @@ def _kind_of(hint: Any, ui: Ui) -> tuple[Kind, bool]:
 
 
 def from_mapping(cls: type[S], values: Mapping[str, Any]) -> S:
-    """An instance of `cls` from values that come from outside; missing ones keep their default.
+    """Make an instance of `cls` from outside values; missing ones keep their default.
 
     Raises:
         SettingsError: an unknown name, or a value that fails its check.
@@ -231,12 +231,12 @@ def from_mapping(cls: type[S], values: Mapping[str, Any]) -> S:
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:
-    """The settings as plain JSON values; `from_mapping` takes them back."""
+    """Convert the settings to plain JSON values; `from_mapping` takes them back."""
     return {f.name: getattr(settings, f.name) for f in fields_of(settings)}
 
 
 def json_schema(cls: type[Any]) -> dict[str, Any]:
-    """JSON Schema of a settings dataclass, for the HTTP API."""
+    """Build the JSON Schema of a settings dataclass, for the HTTP API."""
     types = {"bool": "boolean", "int": "integer", "float": "number"}
     properties: dict[str, Any] = {}
     for item in fields_of(cls):

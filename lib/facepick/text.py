@@ -1,4 +1,4 @@
-"""What is printed: a line stays a line, and nothing in it moves a cursor or turns words round."""
+"""Printable text: a line stays a line, and nothing in it moves a cursor or turns words round."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNPRINTABLE = re.compile(
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """The text with everything escaped that a terminal would obey instead of showing.
+    """Escape everything in the text that a terminal would obey instead of showing.
 
     Names of files and people, words of reports and of foreign programs may hold such letters.
 

@@ -1,4 +1,4 @@
-"""Files that work is made of must stay what they are while it lasts.
+"""Pins on the files that work is made of: they must stay what they are while it lasts.
 
 A video that is replaced while it renders would give a result that is half one and half the other.
 `pinned` notes which file each path leads to; whoever opens one asks `check`, and a file that was
@@ -26,7 +26,7 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class FileIdentity:
-    """Which file lies at a path, and in which state.
+    """Identity of the file at a path, and its state.
 
     Attributes:
         device, inode: which file; both stay when it is written to, and change when it is replaced.
@@ -41,7 +41,11 @@ class FileIdentity:
 
     @classmethod
     def of(cls, path: Path | str) -> FileIdentity:
-        """Raises: OSError: there is no such file."""
+        """Identify the file at a path.
+
+        Raises:
+            OSError: there is no such file.
+        """
         facts = os.stat(path)
         return cls(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
@@ -50,7 +54,7 @@ class FileIdentity:
 
     @classmethod
     def from_json(cls, data: Any) -> FileIdentity | None:
-        """What `to_json` gave; None for anything else."""
+        """Read what `to_json` gave; None for anything else."""
         if not isinstance(data, Mapping):
             return None
         values = [data.get(key) for key in ("device", "inode", "size", "mtime_ns")]
@@ -60,7 +64,7 @@ class FileIdentity:
 
 
 def sha256_of(path: Path, *, cancel: CancelToken = never) -> str:
-    """The sha256 of a file's bytes, hex; read in pieces of 1 MiB.
+    """Compute the sha256 of a file's bytes, hex; read in pieces of 1 MiB.
 
     Raises:
         OSError: it cannot be read.
@@ -95,18 +99,22 @@ class Pins:
         return path in self._files
 
     def identity(self, path: Path | str) -> FileIdentity | None:
-        """Which file lay there; None when there was none."""
+        """Find which file lay there; None when there was none."""
         return self._files.get(os.path.abspath(path))
 
     def is_same(self, path: str) -> bool:
-        """Whether the same file, unwritten, still lies at an absolute path."""
+        """Tell whether the same file, unwritten, still lies at an absolute path."""
         try:
             return self._files[path] == FileIdentity.of(path)
         except OSError:
             return False
 
     def check(self) -> None:
-        """Raises: SourceChanged: one of the files was replaced, written to or removed."""
+        """Check all pins.
+
+        Raises:
+            SourceChanged: one of the files was replaced, written to or removed.
+        """
         for path in self._files:
             if not self.is_same(path):
                 raise changed(path)
@@ -181,14 +189,14 @@ def watching(pins: Pins) -> Iterator[None]:
 
 @contextmanager
 def pinned(paths: Iterable[Path | str]) -> Iterator[Pins]:
-    """`watching` files as they are at the beginning of the block."""
+    """Pin the files of `watching` as they are at the beginning of the block."""
     pins = Pins(paths)
     with watching(pins):
         yield pins
 
 
 def check(path: Path | str) -> None:
-    """To be asked before and after a file is opened.
+    """Check pinned files; to be called before and after a file is opened.
 
     Raises:
         SourceChanged: it is watched and no longer what it was.

@@ -1,4 +1,4 @@
-"""The command line: one module per group of commands, put together by `main`."""
+"""Command line: one module per group of commands, put together by `main`."""
 
 from facepick.cli.main import main
 

@@ -1,4 +1,4 @@
-"""What several commands share: the app, progress on a terminal or as JSON lines, Ctrl-C."""
+"""Console of several commands: the app, progress on a terminal or as JSON lines, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["make_app", "print_json", "tell", "watched"]
 
 
 def print_json(data: Any) -> None:
-    """One line of JSON; where the reader may not take UTF-8, in plain ASCII."""
+    """Print one line of JSON; where the reader may not take UTF-8, in plain ASCII."""
     coded = str(getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
     print(_inert(as_json(data)) if coded == "utf8" else json.dumps(data), flush=True)
 
@@ -71,7 +71,7 @@ _STAGES = {
 
 
 class _Show:
-    """Shows progress the way that was asked for; use as a context manager."""
+    """Display of progress in the way that was asked for; use as a context manager."""
 
     def __init__(self, mode: str) -> None:
         if mode == "auto":
@@ -143,7 +143,7 @@ def make_app() -> App:
 
 @contextmanager
 def watched(mode: str) -> Iterator[tuple[ProgressSink, CancelToken]]:
-    """Progress shown the way that was asked for, and a token that Ctrl-C sets."""
+    """Show progress the way that was asked for, and lend a token that Ctrl-C sets."""
     from facepick.jobs.runner import cancel_on_signals
 
     token = CancelToken()

@@ -128,7 +128,7 @@ def _say_hidden(entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def ranges_text(frames: Sequence[int]) -> str:
-    """Frames as words: ``3, 7-12``; at most ten stretches, then how many more."""
+    """Word frames as ``3, 7-12``; at most ten stretches, then how many more."""
     runs: list[list[int]] = []
     for frame in sorted(set(frames)):
         if runs and frame == runs[-1][1] + 1:
@@ -140,7 +140,7 @@ def ranges_text(frames: Sequence[int]) -> str:
 
 
 def _print_figures(figures: Mapping[str, Any], prefix: str = "") -> None:
-    """Numbers and words of a report, one a line, nested ones with their path."""
+    """Print figures and words of a report, one a line, nested ones with their path."""
     for key, value in figures.items():
         if isinstance(value, Mapping):
             _print_figures(value, f"{prefix}{key}.")

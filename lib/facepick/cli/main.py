@@ -1,4 +1,4 @@
-"""The command line, which is also the contract of the child process.
+"""Entry of the command line, which is also the contract of the child process.
 
 Exit codes: 0 done, 2 the request is wrong, 3 a model or tool is missing, 4 stopped by the user,
 5 failed.  Errors are one sentence on stderr with what to do next.
@@ -59,7 +59,7 @@ _asked_to_stop = threading.Event()
 
 
 def _interruptible() -> None:
-    """SIGINT, SIGTERM and SIGHUP end a command as Ctrl-C does, unless they are ignored."""
+    """Let SIGINT, SIGTERM and SIGHUP end a command as Ctrl-C does, unless they are ignored."""
 
     def handle(number: int, frame: object) -> None:
         _asked_to_stop.set()
@@ -112,7 +112,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _refused(error: OSError, arguments: Sequence[str]) -> int:
-    """The system said no to a file or folder: one that was named, or the home folder."""
+    """Report a file or folder that the system refused: a named one, or the home folder."""
     if "--verbose" in arguments:
         logging.getLogger("facepick").error("cause", exc_info=error)
     full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -140,14 +140,15 @@ def _set_up_logging(verbose: bool) -> None:
 
 
 class _OneLine(logging.Formatter):
-    """What is logged may hold names of files and words of foreign programs."""
+    """Formatter that keeps a log message on one line: it may hold names of files and foreign
+    words."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return printable(super().formatMessage(record), keep="\t\n")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as every other error is said, instead of printing all options first."""
+    """Parser that says what is wrong as every other error is said, without all options first."""
 
     def error(self, message: str) -> NoReturn:
         raise UserInputError(
@@ -156,7 +157,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser; only the command that was named gets its options, so that others cost nothing."""
+    """Build the parser; only the command that was named gets its options, so that others cost
+    nothing."""
     parser = _Parser(
         prog="facepick",
         description="Find everyone in a video, pick a person, change only that person.",
@@ -175,7 +177,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _recognition_parser(name: str) -> Callable[[argparse.ArgumentParser], None]:
-    """The options of a command of `facepick.cli.recognition`."""
+    """Add the options of a command of `facepick.cli.recognition`."""
 
     def build(parser: argparse.ArgumentParser) -> None:
         from facepick.cli import recognition

@@ -1,4 +1,4 @@
-"""What several commands share: options made from settings."""
+"""Options made from settings, which several commands share."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def add_settings(
 
 
 def given(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
-    """The settings of `cls` that were given on the command line."""
+    """Collect the settings of `cls` that were given on the command line."""
     from facepick.settings import fields_of
 
     values = vars(options)
@@ -64,7 +64,7 @@ def add_scan_options(parser: argparse.ArgumentParser, taken: set[str]) -> None:
 
 
 def number(text: str) -> float:
-    """The value of an option that is a time or a length.
+    """Read the value of an option that is a time or a length.
 
     Raises:
         argparse.ArgumentTypeError: no number, NaN, infinite or negative.

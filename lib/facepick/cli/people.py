@@ -97,7 +97,7 @@ def _check_places(options: argparse.Namespace) -> None:
 
 
 def _edits(options: argparse.Namespace) -> list[Edit]:
-    """The corrections that were asked for, in the order in which they are made."""
+    """Collect the corrections that were asked for, in the order in which they are made."""
     from facepick.people import edits
 
     wanted: list[Edit] = [edits.Merge(people=ids(text)) for text in options.merge or ()]
@@ -152,7 +152,7 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
 
 
 def _print_people(scan: Scan) -> None:
-    """One line for everybody, and one for the crowd."""
+    """Print one line for everybody, and one for the crowd."""
     for person in scan.people:
         if person.group:
             continue

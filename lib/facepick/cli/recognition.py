@@ -1,4 +1,4 @@
-"""The commands cast, evaluate, verify-faces and explain.
+"""Commands cast, evaluate, verify-faces and explain.
 
 ``facepick.cli`` hands them the app and its way of showing progress, so that nothing here depends
 on either.
@@ -43,7 +43,7 @@ _VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".ts", ".flv", ".wmv
 
 @dataclass(frozen=True)
 class Tools:
-    """What the command line lends.
+    """Tools that the command line lends.
 
     Attributes:
         app: makes the app; called by commands that need it.
@@ -108,7 +108,7 @@ def _recognizer(app: App, options: argparse.Namespace) -> Recognizer:
 
 
 def build_verify_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
-    """``facepick verify-faces A B``."""
+    """Build ``facepick verify-faces A B``."""
     parser.add_argument("a", metavar="A", help="a photo")
     parser.add_argument("b", metavar="B", help="another photo")
     _add_choice(parser)
@@ -153,7 +153,7 @@ def _figures(verdict: Verdict) -> dict[str, Any]:
 
 
 def build_explain_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
-    """``facepick explain A B -o SHEET.png``."""
+    """Build ``facepick explain A B -o SHEET.png``."""
     parser.add_argument("a", metavar="A", help="a photo")
     parser.add_argument("b", metavar="B", help="another photo")
     parser.add_argument(
@@ -198,7 +198,7 @@ def _out(name: str, suffixes: set[str], *, force: bool) -> Path:
 
 
 def build_evaluate_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
-    """``facepick evaluate DIR|pairs.txt``."""
+    """Build ``facepick evaluate DIR|pairs.txt``."""
     parser.add_argument(
         "data",
         metavar="DIR|PAIRS",
@@ -313,7 +313,7 @@ def _write_pictures(result: Any, folder: Path, *, force: bool) -> None:
 
 
 def build_cast_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
-    """``facepick cast add|list|remove|rename|match|export|import``."""
+    """Build ``facepick cast add|list|remove|rename|match|export|import``."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     def action(name: str, text: str, handler: Callable[[argparse.Namespace, Tools], int]) -> Any:
@@ -475,7 +475,7 @@ def _cast_match(options: argparse.Namespace, tools: Tools) -> int:
 
 
 def _videos(names: Sequence[str]) -> list[Path]:
-    """Files as they are, folders as their videos in order of name."""
+    """List files as they are, folders as their videos in order of name."""
     found: list[Path] = []
     for name in names:
         path = Path(name)

@@ -112,7 +112,7 @@ def build_preview(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Notice, ...]]:
-    """The plan, and what was found out while it was made."""
+    """Make the plan, and collect what was found out meanwhile."""
     from dataclasses import replace
 
     from facepick.media.writer import EncodeSettings
@@ -157,7 +157,7 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
 
 
 def _engine(app: App, options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """The engine that was asked for, and its settings."""
+    """Choose the engine that was asked for, and its settings."""
     if not options.flow:
         flows = ", ".join(app.registry.flows())
         raise UserInputError("No flow is given.", hint=f"Give one: --flow {flows}.")
@@ -171,7 +171,8 @@ def _engine(app: App, options: argparse.Namespace) -> tuple[str, dict[str, Any]]
 
 
 def _output(options: argparse.Namespace) -> dict[str, Any]:
-    """What was given of the output; files by their whole path, for the plan may lie elsewhere."""
+    """Collect what was given of the output; files by their whole path, for the plan may lie
+    elsewhere."""
     from facepick.render.plan import OutputSettings
     from facepick.settings import fields_of
 
@@ -181,7 +182,7 @@ def _output(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_place(app: App, options: argparse.Namespace, plan: RenderPlan, out: Path) -> Path | None:
-    """Where ``--save-plan`` says, None without it.
+    """Choose where ``--save-plan`` says, None without it.
 
     Raises:
         UserInputError: something is there already, it is a file that the result is made of or
@@ -209,7 +210,11 @@ def _plan_place(app: App, options: argparse.Namespace, plan: RenderPlan, out: Pa
 
 
 def _save_plan(path: Path | None, plan: RenderPlan) -> None:
-    """Raises: UserInputError, when it cannot be written."""
+    """Save the plan.
+
+    Raises:
+        UserInputError, when it cannot be written.
+    """
     from facepick.files import write_json
 
     if path is None:
@@ -259,7 +264,7 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
 
 
 def _source(app: App, options: argparse.Namespace) -> tuple[str, ...]:
-    """The photos of the source face: a plan holds nothing but files."""
+    """Collect the photos of the source face: a plan holds nothing but files."""
     from facepick.people.finder import ScanSettings
 
     if not options.source:
@@ -277,7 +282,8 @@ def _source(app: App, options: argparse.Namespace) -> tuple[str, ...]:
 def _line_assignments(
     app: App, options: argparse.Namespace, plan_of: Callable[[Sequence[Assignment]], RenderPlan]
 ) -> tuple[list[Assignment], tuple[Notice, ...]]:
-    """One assignment for everybody who speaks in the list of lines, once the people are known."""
+    """Make an assignment for everybody who speaks in the list of lines, once the people are
+    known."""
     from facepick.media.timeline import KEEPS_LENGTH
     from facepick.people.finder import ScanSettings
     from facepick.people.selection import Selection
@@ -328,7 +334,7 @@ def _line_assignments(
 
 
 def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
-    """The engine's settings that were given; those of other engines are refused, not dropped."""
+    """Collect the engine's settings; those of other engines are refused, not dropped."""
     from facepick.media.writer import EncodeSettings
     from facepick.people.finder import ScanSettings
     from facepick.render.plan import OutputSettings
@@ -355,7 +361,8 @@ def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, A
 
 
 def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
-    """Where the result goes; refused before the video is looked through, which takes long."""
+    """Choose where the result goes; refused before the video is looked through, which takes
+    long."""
     from facepick.render.publish import refuse_existing
     from facepick.render.renderer import check_target
 

@@ -1,1 +1,1 @@
-"""The program facepick lives in: standalone, or a Stable Diffusion WebUI."""
+"""Host: the program facepick lives in, standalone or a Stable Diffusion WebUI."""

@@ -1,4 +1,4 @@
-"""What facepick wants to know of the program it runs in.
+"""Interface of the program that facepick runs in.
 
 There are two hosts: the standalone app and command line (`facepick.host.standalone`) and the
 Stable Diffusion WebUI (`facepick.host.webui`).  A host only answers questions; heavy work runs in
@@ -37,36 +37,37 @@ class Host(Protocol):
         ...
 
     def home(self) -> Path:
-        """Folder of cache, jobs, cast and fetched models."""
+        """Return the folder of cache, jobs, cast and fetched models."""
         ...
 
     def outputs(self) -> Path:
-        """Folder that results of the tab are written to; its files may be served to browsers."""
+        """Return the folder of the tab's results; its files may be served to browsers."""
         ...
 
     def model_folders(self) -> tuple[Path, ...]:
-        """Further folders in which model files may lie; only those that exist."""
+        """List further folders in which model files may lie; only those that exist."""
         ...
 
     def fetch_dir(self) -> Path:
-        """Folder into which model files are fetched, and into which users put theirs."""
+        """Return the folder into which model files are fetched, and into which users put theirs."""
         ...
 
     def has_page(self) -> bool:
-        """Whether users sit before a page, where a button fetches models, and not at a command
+        """Tell whether users sit before a page, where a button fetches models, not a command
         line."""
         ...
 
     def input_roots(self) -> tuple[Path, ...]:
-        """Folders below which a browser user may name files of this machine; may be empty."""
+        """List folders below which a browser user may name files of this machine; may be empty."""
         ...
 
     def device(self) -> str:
-        """One of `facepick.models.device.DEVICES`."""
+        """Return one of `facepick.models.device.DEVICES`."""
         ...
 
     def can_unload(self) -> bool:
-        """Whether the host has models of its own on the device that `unload` would take off it."""
+        """Tell whether the host has models of its own on the device that `unload` would take off
+        it."""
         ...
 
     def unload(self) -> bool:
@@ -74,7 +75,8 @@ class Host(Protocol):
         ...
 
     def can_load_back(self) -> bool:
-        """Whether `unload` was called and the host does not load its models again by itself."""
+        """Tell whether `unload` was called and the host does not load its models again by
+        itself."""
         ...
 
     def load_back(self) -> bool:
@@ -82,16 +84,16 @@ class Host(Protocol):
         ...
 
     def language(self) -> str | None:
-        """``en`` or ``zh``, or None to follow the browser."""
+        """Return ``en`` or ``zh``, or None to follow the browser."""
         ...
 
     def child_environment(self) -> dict[str, str]:
-        """What a child process needs in its environment, besides this process' own."""
+        """Build what a child process needs in its environment, besides this process' own."""
         ...
 
 
 def model_environment(host: Host) -> dict[str, str]:
-    """How a child process finds and fetches the same model files as this process."""
+    """Tell a child process how to find and fetch the same model files as this process."""
     folders = existing(search_folders(host.model_folders()))
     return {
         "FACEPICK_MODELS": os.pathsep.join(map(str, folders)),
@@ -101,14 +103,14 @@ def model_environment(host: Host) -> dict[str, str]:
 
 
 def python_path() -> str:
-    """``PYTHONPATH`` with which a child process finds this very copy of facepick."""
+    """Build the ``PYTHONPATH`` with which a child process finds this very copy of facepick."""
     lib = str(Path(__file__).resolve().parents[2])
     inherited = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     return os.pathsep.join([lib, *(p for p in inherited if p != lib)])
 
 
 def allowed_path(host: Host, name: str) -> Path:
-    """A file of this machine that a browser user named.
+    """Check a file of this machine that a browser user named.
 
     Symbolic links are followed first, so that a link inside an allowed folder opens no door.
 
@@ -141,6 +143,6 @@ def allowed_path(host: Host, name: str) -> Path:
 
 
 def existing(folders: Mapping[str, Path] | tuple[Path, ...]) -> tuple[Path, ...]:
-    """Those folders that exist, each once."""
+    """Keep those folders that exist, each once."""
     values = folders.values() if isinstance(folders, Mapping) else folders
     return tuple(dict.fromkeys(p for p in values if p.is_dir()))

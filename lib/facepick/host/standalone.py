@@ -1,4 +1,4 @@
-"""facepick on its own: command line, HTTP and the standalone app."""
+"""Host of facepick on its own: command line, HTTP and the standalone app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""facepick inside the Stable Diffusion WebUI: A1111, Forge and their forks.
+"""Host of facepick inside the Stable Diffusion WebUI: A1111, Forge and their forks.
 
 The only file that imports the WebUI's `modules`.  Every import stands on its own, because forks
 move and drop modules; what is missing falls back to what the standalone app does.
@@ -79,7 +79,7 @@ OPTIONS: tuple[tuple[str, Any, str, str, dict[str, Any]], ...] = (
 
 
 def host_module(name: str) -> Any:
-    """``modules.<name>`` of the WebUI, or None where this host has none or it fails to load."""
+    """Import ``modules.<name>`` of the WebUI, or None where it is missing or fails to load."""
     try:
         return importlib.import_module(f"modules.{name}")
     except ImportError:
@@ -110,7 +110,7 @@ def add_options() -> None:
 
 @dataclass(frozen=True)
 class WebuiHost:
-    """What the WebUI tells; its folders and options are read anew at every question."""
+    """Host that asks the WebUI; its folders and options are read anew at every question."""
 
     @property
     def name(self) -> str:
@@ -136,7 +136,7 @@ class WebuiHost:
         return existing((*own, self.home() / "models"))
 
     def fetch_dir(self) -> Path:
-        """``models/facepick`` of the WebUI, where it can be written to."""
+        """Return ``models/facepick`` of the WebUI, where it can be written to."""
         models = _path("models_path")
         chosen = self.home() / "models" if models is None else models / "facepick"
         return chosen if may_write(chosen) else self.home() / "models"
@@ -145,7 +145,7 @@ class WebuiHost:
         return True
 
     def input_roots(self) -> tuple[Path, ...]:
-        """The result folder and the folders on the settings page.
+        """List the result folder and the folders on the settings page.
 
         None from the settings page where the WebUI itself keeps strangers from changing its
         folders (``--hide-ui-dir-config``, or shared on the network): there the page can be
@@ -167,7 +167,7 @@ class WebuiHost:
         return name if name in DEVICES else "auto"
 
     def _device_name(self) -> str:
-        """As the settings page or the host says, such as ``cuda:1``."""
+        """Choose the device as the settings page or the host says, such as ``cuda:1``."""
         chosen = str(self.option("facepick_device", "auto") or "auto").strip().lower()
         if chosen != "auto":
             return chosen
@@ -178,7 +178,8 @@ class WebuiHost:
         return not _unloaded and _sd_model() is not None and _sd_function("unload_model_weights")
 
     def unload(self) -> bool:
-        """Called in the server's own process, after a click of the user; see `Host.unload`."""
+        """Unload the host's models, in the server's own process after a click; see
+        `Host.unload`."""
         if not _while_idle("unload_model_weights"):
             return False
         # Forge loads what it needs by itself, and says so by a function that does nothing.
@@ -219,15 +220,15 @@ class WebuiHost:
         return {**variables, **model_environment(self)}
 
     def wants_api(self) -> bool:
-        """Whether the WebUI was started with an HTTP API that needs no password."""
+        """Tell whether the WebUI was started with an HTTP API that needs no password."""
         return bool(_argument("api")) and not _argument("api_auth") and not _is_public()
 
     def has_queue(self) -> bool:
-        """Whether gradio's queue is on; it is off with ``--no-gradio-queue``."""
+        """Tell whether gradio's queue is on; it is off with ``--no-gradio-queue``."""
         return not _argument("no_gradio_queue")
 
     def option(self, name: str, default: Any) -> Any:
-        """A value of the WebUI's settings page."""
+        """Read a value of the WebUI's settings page."""
         opts = getattr(host_module("shared"), "opts", None)
         return getattr(opts, name, default)
 
@@ -253,7 +254,7 @@ _UHQ_FOLDERS = ("scripts/wav2lip/checkpoints", "scripts/faceswap/model")
 def webui_model_folders(
     *, models: Path | None, data: Path | None, extensions: Path | None, named: Sequence[Any] = ()
 ) -> tuple[Path, ...]:
-    """Folders of a WebUI in which model files may lie, whether they are there or not.
+    """List folders of a WebUI in which model files may lie, there or not.
 
     install.py asks, too, before the WebUI's modules can be loaded.
 
@@ -280,7 +281,7 @@ def webui_model_folders(
 
 
 def may_write(folder: Path) -> bool:
-    """Whether files can be put into a folder, which need not be there yet."""
+    """Tell whether files can be put into a folder, which need not be there yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK)
@@ -292,7 +293,7 @@ at the next picture until somebody does."""
 
 
 def _sd_model() -> Any:
-    """The host's checkpoint in memory; None when it has none.
+    """Find the host's checkpoint in memory; None when it has none.
 
     Not ``shared.sd_model``, which would load one.
     """

@@ -1,4 +1,4 @@
-"""A job: a scan, render, preview, proxy or download of models that outlives whoever asked for
+"""Record of a job: a scan, render, preview, proxy or download that outlives whoever asked for
 it."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ JobState = Literal["queued", "running", "done", "failed", "stopped", "interrupte
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """What is known of a job from outside.
+    """State of a job as seen from outside.
 
     Attributes:
         id: ``20261122-215701-4f2a``: when it was made, and four random digits.
@@ -60,7 +60,7 @@ class JobRecord:
 
     @property
     def is_active(self) -> bool:
-        """Whether it still works or waits to."""
+        """True while it works or waits to."""
         return self.state in ("queued", "running")
 
     @property
@@ -69,12 +69,12 @@ class JobRecord:
 
     @property
     def subject(self) -> str:
-        """What it is about, for lists: path of the result or of the source, or ids of models."""
+        """Subject of the job, for lists: path of the result or of the source, or ids of models."""
         return self.out or self.video or ", ".join(map(str, self.request.get("models", ())))
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What people should know: of the result, or while there is none of what was asked."""
+        """Notices for people: of the result, or while there is none of what was asked."""
         return notices_of_result(self.result) or as_notices(self.request.get("notices"))
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The line in which jobs wait: at most so many work at once, the others begin in order.
+"""Line in which jobs wait: at most so many work at once, the others begin in order.
 
 A job's place is a small file with a number, made when the job is handed over and removed when its
 process has ended.  Whoever waits looks whether enough of those before it are gone; nobody else has
@@ -71,7 +71,7 @@ class JobLine:
             write_json(place, {"pid": pid, "pid_started": self._started(pid)})
 
     def hand_over(self, job_id: str, pid: int) -> None:
-        """The job's place is another process' from now on, unless it has ended already."""
+        """Hand the job's place to another process, unless that has ended already."""
         with locked(self._folder / "lock"):
             for place in self._places():
                 if place.name.endswith(job_id):
@@ -84,7 +84,8 @@ class JobLine:
                 place.unlink(missing_ok=True)
 
     def before(self, job_id: str) -> list[str] | None:
-        """Jobs with a place before this one, first in line first; None when it has no place."""
+        """List jobs with a place before this one, first in line first; None when it has no
+        place."""
         names = [place.name[11:] for place in self._places()]
         return names[: names.index(job_id)] if job_id in names else None
 
@@ -120,7 +121,7 @@ class JobLine:
         return [self._folder / name for name in sorted(names) if _PLACE.fullmatch(name)]
 
     def _living(self) -> list[Path]:
-        """The places whose process lives; the others are given up."""
+        """List the places whose process lives; the others are given up."""
         found = []
         for place in self._places():
             try:

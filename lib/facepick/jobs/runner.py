@@ -1,4 +1,4 @@
-"""Carrying jobs out: in this process (`run_job`) or in a child process (`spawn`)."""
+"""Runner of jobs: in this process (`run_job`) or in a child process (`spawn`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = logging.getLogger("facepick.jobs")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Resources:
-    """What a job works with.
+    """Resources that a job works with.
 
     Attributes:
         registry: the engines.
@@ -167,7 +167,7 @@ def _explained(error: Exception) -> FacepickError:
 
 @contextmanager
 def _watching(workspace: Workspace, token: CancelToken) -> Iterator[None]:
-    """Turns the workspace's ``cancel`` file into the token."""
+    """Turn the workspace's ``cancel`` file into the token."""
     done = threading.Event()
 
     def watch() -> None:
@@ -187,8 +187,10 @@ def _watching(workspace: Workspace, token: CancelToken) -> Iterator[None]:
 
 @contextmanager
 def cancel_on_signals(token: CancelToken) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP set `token`, unless they are ignored; a second SIGINT ends at
-    once.  Main thread only."""
+    """Set `token` on SIGINT, SIGTERM and SIGHUP, unless they are ignored.
+
+    A second SIGINT ends at once. Main thread only.
+    """
 
     def handle(number: int, frame: object) -> None:
         if token.is_cancelled and number == signal.SIGINT:

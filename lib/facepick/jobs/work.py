@@ -1,4 +1,4 @@
-"""What each kind of job does."""
+"""Work of each kind of job."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def scan_video(
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Scan:
-    """The people of a video with the user's edits and the names of known people; cached."""
+    """Find the people of a video with the user's edits and the names of known people; cached."""
     found = find_people(
         video,
         from_mapping(ScanSettings, settings),
@@ -109,7 +109,7 @@ def scan(
 
 
 def stored_scan(record: JobRecord, resources: Resources) -> Scan:
-    """What a scan job has found, with the user's edits and the names of known people.
+    """Load what a scan job has found, with the user's edits and the names of known people.
 
     The video is read only to tell whether it is still the same, and never searched.
 
@@ -155,7 +155,7 @@ def _frozen_scan(
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Scan:
-    """The scan this job started with: later edits of the people must not change a resumed job.
+    """Load the scan this job started with: later edits must not change a resumed job.
 
     Raises:
         UserInputError: the video is another one than when the job started.
@@ -224,7 +224,7 @@ def _rest(
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Path | None:
-    """The original without its voices, where the plan wants it and it would be heard."""
+    """Take the voices out of the original, where the plan wants it and it would be heard."""
     original = original_of(found)
     if original is None or not plan.takes_voices_out:
         return None
@@ -281,7 +281,7 @@ def preview(
 
 
 def _notices(workspace: Workspace) -> tuple[Notice, ...]:
-    """What was found out before the render began."""
+    """Collect what was found out before the render began."""
     asked = as_notices(workspace.record().request.get("notices"))
     try:
         return (*asked, *as_notices(read_json(workspace.folder / "notices.json")))
@@ -290,7 +290,7 @@ def _notices(workspace: Workspace) -> tuple[Notice, ...]:
 
 
 def finished_of(workspace: Workspace) -> FinishedResult | None:
-    """What a job has finished and not published yet."""
+    """Load what a job has finished and not published yet."""
     name = _FINISHED.get(workspace.record().kind)
     return None if name is None else FinishedResult.load(workspace.folder / name)
 
@@ -331,7 +331,7 @@ def _made_preview(
 
 @contextmanager
 def _kept(workspace: Workspace, finished: FinishedResult | None) -> Iterator[None]:
-    """Say how a result that is done, but could not be put in its place, is had."""
+    """Say how to get a result that is done, but could not be put in its place."""
     try:
         yield
     except (TargetTaken, RenderError) as error:

@@ -1,4 +1,4 @@
-"""One folder per job; every fact in it is written atomically, so that a kill loses nothing."""
+"""Workspaces: one folder per job, every fact in it written atomically against kills."""
 
 from __future__ import annotations
 
@@ -49,7 +49,11 @@ class Workspace:
         return f"Workspace({self.id})"
 
     def record(self) -> JobRecord:
-        """Raises: JobNotFound."""
+        """Read the job's record.
+
+        Raises:
+            JobNotFound.
+        """
         job = _read(self.folder / "job.json")
         if job.get("format") != FORMAT:
             raise JobNotFound(f"There is no job {self.id}.", hint="See: facepick jobs list")
@@ -87,7 +91,7 @@ class Workspace:
         )
 
     def _place(self) -> int | None:
-        """Its place among the jobs that wait, from 1; None when it is in no line."""
+        """Find its place among the jobs that wait, from 1; None when it is in no line."""
         before = self.line.before(self.id)
         if before is None:
             return None
@@ -193,7 +197,7 @@ class Workspace:
         write_json(self.folder / "child.json", {"pid": pid, "pid_started": _started(pid)})
 
     def mark_stopped(self) -> None:
-        """For a job without a living worker: note that the user does not want it."""
+        """Note, for a job without a living worker, that the user does not want it."""
         self._write("stopped", exit_code=4)
 
     @property
@@ -201,7 +205,7 @@ class Workspace:
         return (self.folder / "cancel").exists()
 
     def last_change(self) -> float:
-        """When something last happened to the job, seconds since the epoch."""
+        """Find when something last happened to the job, seconds since the epoch."""
         names = ("job.json", "state.json", "target.json")
         times = []
         for path in (self.folder, *(self.folder / name for name in names)):
@@ -276,13 +280,17 @@ class Workspaces:
         return workspace
 
     def get(self, job_id: str) -> Workspace:
-        """Raises: JobNotFound."""
+        """Find a job.
+
+        Raises:
+            JobNotFound.
+        """
         if not _ID.fullmatch(job_id) or not (self.root / job_id / "job.json").is_file():
             raise JobNotFound(f"There is no job {job_id!r}.", hint="See: facepick jobs list")
         return Workspace(self.root / job_id)
 
     def all(self) -> list[JobRecord]:
-        """Every job, newest first; folders that hold no job are passed over."""
+        """List every job, newest first; folders that hold no job are passed over."""
         if not self.root.is_dir():
             return []
         found = []
@@ -323,7 +331,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _is_alive(pid: Any, started: Any) -> bool:
-    """Whether the process still runs and is the same one (ids are used again)."""
+    """Tell whether the process still runs and is the same one (ids are used again)."""
     if not isinstance(pid, int):
         return False
     if pid == os.getpid():
@@ -343,7 +351,7 @@ def _is_alive(pid: Any, started: Any) -> bool:
 
 
 def _stat_fields(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the third on; empty where there is no /proc."""
+    """Read fields of /proc/PID/stat from the third on; empty where there is no /proc."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -357,7 +365,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """A mark that differs when the id was given to another process; None where unknown."""
+    """Make a mark that differs when the id was given to another process; None where unknown."""
     fields = _stat_fields(pid)
     # starttime is field 22 of proc(5), the 20th after the name.
     return fields[19] if len(fields) > 19 else None

@@ -81,7 +81,7 @@ class _FlatBuffer:
         return at + self.u32(at)
 
     def field(self, table: int, number: int) -> int:
-        """Where a field lies, 0 when it has its default."""
+        """Find where a field lies, 0 when it has its default."""
         vtable = table - int(struct.unpack_from("<i", self.data, table)[0])
         size = int(struct.unpack_from("<H", self.data, vtable)[0])
         if 4 + 2 * number >= size:
@@ -90,7 +90,7 @@ class _FlatBuffer:
         return table + offset if offset else 0
 
     def vector(self, table: int, number: int) -> tuple[int, int]:
-        """Where the first element lies, and how many there are."""
+        """Find where the first element lies, and how many there are."""
         at = self.field(table, number)
         if not at:
             return 0, 0

@@ -170,7 +170,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_tensors(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of a checkpoint by name.
+    """Find the tensors of a checkpoint by name.
 
     A dictionary under ``state_dict`` is taken where there is one, so that the optimiser's
     tensors are not among them.  Nested names are joined by dots.

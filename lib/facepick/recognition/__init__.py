@@ -1,1 +1,1 @@
-"""Recognition of known people: verify, calibrate, keep a cast, explain."""
+"""Recognition of known people: verification, calibration, cast, explanation."""

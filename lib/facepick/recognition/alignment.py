@@ -1,4 +1,4 @@
-"""The ways to cut a face out for an embedder, from none to all points of the mesh.
+"""Alignments that cut a face out for an embedder, from none to all points of the mesh.
 
 Embedders are trained on one of them, so that which is used moves both the accuracy and the
 threshold: `facepick evaluate` measures by how much.
@@ -55,7 +55,11 @@ MESH_68: tuple[int, ...] = (
 
 
 def check_alignment(name: str) -> Alignment:
-    """Raises: SettingsError when there is no such alignment."""
+    """Check that an alignment exists.
+
+    Raises:
+        SettingsError when there is no such alignment.
+    """
     for alignment in ALIGNMENTS:
         if name == alignment:
             return alignment
@@ -66,7 +70,7 @@ def check_alignment(name: str) -> Alignment:
 
 @functools.cache
 def mean_mesh() -> FloatArray:
-    """The mean mesh in the 112-pixel ArcFace chip, (468, 2) float32, symmetric.
+    """Load the mean mesh in the 112-pixel ArcFace chip, (468, 2) float32, symmetric.
 
     Made by ``benchmarks/recognition.py mean-mesh`` from frames of people who agreed to it.
     """
@@ -76,7 +80,7 @@ def mean_mesh() -> FloatArray:
 
 
 def chip_template(embedder: FaceEmbedder) -> FloatArray:
-    """Where the five points lie in a chip of `embedder`, (5, 2): its own, or ArcFace's."""
+    """Place the five points in a chip of `embedder`, (5, 2): its own, or ArcFace's."""
     own = getattr(embedder, "template", None)
     return template(embedder.size) if own is None else np.asarray(own, np.float32)
 
@@ -90,7 +94,7 @@ def chip_matrix(
     *,
     mesh: FloatArray | None = None,
 ) -> npt.NDArray[np.float64]:
-    """The (2, 3) matrix from picture to chip.
+    """Compute the (2, 3) matrix from picture to chip.
 
     Args:
         alignment: which.
@@ -130,7 +134,7 @@ def chip_matrix(
 def cut_chip(
     image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], size: int
 ) -> npt.NDArray[np.uint8]:
-    """The chip (size, size, 3) uint8 BGR; outside the picture its border is repeated."""
+    """Cut out the chip (size, size, 3) uint8 BGR; outside the picture its border is repeated."""
     import cv2
 
     matrix = matrix.copy()
@@ -156,7 +160,7 @@ def mesh_for(
     landmarks5: FloatArray,
     mesher: FaceMesher | None,
 ) -> FloatArray | None:
-    """The mesh if `alignment` needs one and the network sees a face, else None."""
+    """Locate the mesh if `alignment` needs one and the network sees a face, else None."""
     if alignment not in _BY_MESH or mesher is None:
         return None
     mesh, presence = mesher.locate(image, landmarks5)

@@ -72,7 +72,7 @@ CREATE INDEX IF NOT EXISTS face_person ON face(person);
 
 @dataclass(frozen=True)
 class CastKey:
-    """What all embeddings of a cast have in common.
+    """Model, file and alignment that all embeddings of a cast have in common.
 
     Attributes:
         model: id of the embedder.
@@ -121,12 +121,12 @@ class Ballot:
 
 
 def default_cast() -> Path:
-    """Where the user's cast is kept."""
+    """Return the path of the user's cast."""
     return home_dir() / "cast.sqlite"
 
 
 def clean_name(name: str) -> str:
-    """A name as it is stored.
+    """Clean a name as it is stored.
 
     Raises:
         UserInputError: it is empty, too long, or holds control characters.
@@ -174,7 +174,7 @@ class Cast:
 
     @property
     def key(self) -> CastKey | None:
-        """What its embeddings have in common; None while it is empty and none was given."""
+        """Key that its embeddings have in common; None while it is empty and none was given."""
         # Another object, or another process, may have added the first face meanwhile.
         return self._key or self._stored_key()
 
@@ -220,7 +220,7 @@ class Cast:
         return CastKey(meta["model"], meta["version"], meta["alignment"])
 
     def members(self) -> list[Member]:
-        """Everybody, by name."""
+        """List everybody, by name."""
         if self._stored_key() is None:
             return []
         with self._open() as base:
@@ -381,7 +381,7 @@ class Cast:
             raise UserInputError(f"{name} is not in the cast.", hint=f"In it: {known}.")
 
     def thumbnail(self, name: str) -> bytes | None:
-        """The best picture of a person as JPEG, or None."""
+        """Load the best picture of a person as JPEG, or None."""
         if self._stored_key() is None:
             return None
         with self._open() as base:
@@ -394,7 +394,7 @@ class Cast:
         return None if row is None else bytes(row[0])
 
     def vectors(self) -> tuple[FloatArray, list[str], FloatArray]:
-        """All embeddings (n, d) of length 1, whose each is, and its quality (n,)."""
+        """Load all embeddings (n, d) of length 1, whose each is, and its quality (n,)."""
         key = self._stored_key()
         if key is None:
             return np.zeros((0, 1), np.float32), [], np.zeros(0, np.float32)
@@ -419,7 +419,7 @@ class Cast:
     # --- matching --------------------------------------------------------------------------
 
     def threshold(self) -> Threshold:
-        """The calibrated cosine threshold of its model.
+        """Look up the calibrated cosine threshold of its model.
 
         Raises:
             UserInputError: none is known.
@@ -436,7 +436,7 @@ class Cast:
         )
 
     def recognise(self, queries: npt.ArrayLike) -> Ballot:
-        """Who a person is, from embeddings (m, d) of that person's faces."""
+        """Recognise a person from embeddings (m, d) of that person's faces."""
         matrix, names, weights = self.vectors()
         return vote(
             np.asarray(queries, np.float32),
@@ -610,7 +610,7 @@ def vote(
     neighbours: int,
     accept: float,
 ) -> Ballot:
-    """k-nearest-neighbour voting with a reject option.
+    """Vote by k nearest neighbours, with a reject option.
 
     Each query looks at its nearest faces of the cast.  Each of those within the threshold votes
     for its person with the odds that both are one person (the calibrated logistic curve) times

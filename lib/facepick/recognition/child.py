@@ -1,4 +1,4 @@
-"""Two photos compared in a process of its own, so that no network is loaded into a host."""
+"""Comparison of two photos in a process of its own, so that no network is loaded into a host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def explain_in_child(
     *,
     limit_seconds: float = LIMIT_SECONDS,
 ) -> dict[str, Any]:
-    """``facepick explain A B -o SHEET --json``.
+    """Run ``facepick explain A B -o SHEET --json``.
 
     Args:
         sheet: PNG or JPEG; an existing picture is replaced.

@@ -1,4 +1,4 @@
-"""How well a choice of detector, alignment, model and metric tells people apart.
+"""Evaluation of how well a choice of detector, alignment, model and metric tells people apart.
 
 Two kinds of data: a folder with one folder of photos per person, or a file of pairs in the format
 of LFW (Huang et al., *Labeled Faces in the Wild*, UMass TR 07-49, 2007) with its folds.
@@ -49,7 +49,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two photos and whether they show one person.
+    """Two photos, with the truth if they show one person.
 
     Attributes:
         a, b: places in `Dataset.photos`.
@@ -92,7 +92,7 @@ class Dataset:
 
 
 def read_dataset(path: Path | str, *, images: Path | None = None) -> Dataset:
-    """A folder of people, or a file of pairs.
+    """Read a folder of people, or a file of pairs.
 
     Args:
         path: the folder or the file.
@@ -112,7 +112,7 @@ def read_dataset(path: Path | str, *, images: Path | None = None) -> Dataset:
 
 
 def read_people(folder: Path) -> Dataset:
-    """Every pair of photos of a folder that holds one folder of photos per person.
+    """Pair all photos of a folder that holds one folder of photos per person.
 
     Folders whose names begin with ``_`` or ``.`` are left out.  Folds are by pair, from a hash
     of the names, so that they do not move when a photo is added.
@@ -149,7 +149,7 @@ def _fold(folder: Path, a: Path, b: Path) -> int:
 
 
 def read_pairs(path: Path, *, images: Path | None = None) -> Dataset:
-    """A file of pairs as LFW has it.
+    """Read a file of pairs as LFW has it.
 
     The first line holds the number of folds and of pairs of each kind per fold (or only the
     latter, for one fold); then ``name i j`` is a pair of one person and ``name i other j`` of
@@ -218,7 +218,7 @@ def _photo(root: Path, name: str, number: int) -> Path:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MetricReport:
-    """What one metric achieves.
+    """Figures of one metric.
 
     Attributes:
         metric: its name.
@@ -299,7 +299,11 @@ class Evaluation:
     embeddings: dict[int, FloatArray] = field(default_factory=dict, repr=False)
 
     def report(self, metric: Metric) -> MetricReport:
-        """Raises: KeyError."""
+        """Find the report of a metric.
+
+        Raises:
+            KeyError.
+        """
         for item in self.reports:
             if item.metric == metric:
                 return item
@@ -397,7 +401,7 @@ def measure(
     *,
     rates: Sequence[float] = (1e-2, 1e-3),
 ) -> MetricReport:
-    """The figures of one metric.
+    """Compute the figures of one metric.
 
     Args:
         metric: its name, for the report.
@@ -443,7 +447,7 @@ def measure(
 
 
 def best_threshold(genuine: Floats, impostor: Floats) -> tuple[float, float]:
-    """The distance with the best mean of true positive and true negative rate, and that mean.
+    """Find the distance with the best mean of true positive and true negative rate, and that mean.
 
     Weighing the kinds alike keeps the answer from moving with their numbers: in a folder of
     people there are far more pairs of two than of one.  Both arrays rise.
@@ -471,8 +475,10 @@ def _roc(genuine: Floats, impostor: Floats) -> Floats:
 
 
 def _auc(genuine: Floats, impostor: Floats) -> float:
-    """Chance that a pair of one person is nearer than a pair of two; ties count half (Mann and
-    Whitney, 1947)."""
+    """Compute how often a pair of one person is nearer than a pair of two.
+
+    Ties count half (Mann and Whitney, 1947).
+    """
     below = np.searchsorted(impostor, genuine, side="left")
     upto = np.searchsorted(impostor, genuine, side="right")
     wins = len(impostor) - (below + upto) / 2
@@ -480,7 +486,7 @@ def _auc(genuine: Floats, impostor: Floats) -> float:
 
 
 def _eer(roc: Floats) -> float:
-    """Where the ROC curve meets the line of equal errors, straight between its points."""
+    """Find where the ROC curve meets the line of equal errors, straight between its points."""
     gap = roc[:, 0] - (1.0 - roc[:, 1])
     after = int(np.argmax(gap >= 0))
     if after == 0:
@@ -501,9 +507,11 @@ def _tpr_at(genuine: Floats, impostor: Floats, rate: float) -> float | None:
 
 
 def _slope(genuine: Floats, impostor: Floats, threshold: float) -> float:
-    """Slope of the logistic curve through (threshold, 1/2) that fits the pairs best, both kinds
-    weighed alike (Platt, *Probabilistic Outputs for Support Vector Machines*, 1999; Newton steps
-    in one unknown)."""
+    """Fit the slope of the logistic curve through (threshold, 1/2), both kinds of pairs weighed
+    alike.
+
+    Platt, *Probabilistic Outputs for Support Vector Machines*, 1999; Newton steps in one unknown.
+    """
     d = np.concatenate([genuine, impostor]) - threshold
     y = np.concatenate([np.ones(len(genuine)), np.zeros(len(impostor))])
     w = np.concatenate(

@@ -1,4 +1,4 @@
-"""One sheet that shows every step from two photos to a verdict."""
+"""Explanation: one sheet that shows every step from two photos to a verdict."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ _CODE = 300
 def draw_explanation(
     a: Path | str, b: Path | str, verdict: Verdict, recognizer: Recognizer
 ) -> Canvas:
-    """The sheet (h, w, 3) uint8 BGR: box and landmarks, the aligned chip, the embedding; then the
-    distance on its scale, against the threshold.
+    """Draw the sheet (h, w, 3) uint8 BGR.
+
+    Box and landmarks, the aligned chip, the embedding; then the distance on its scale, against the
+    threshold.
 
     Args:
         a, b: the photos of `verdict`.
@@ -77,7 +79,7 @@ def _paste(sheet: Canvas, picture: Canvas, x: int, y: int) -> None:
 
 
 def _photo(image: Canvas, seen: SeenFace) -> Canvas:
-    """The photo around the face, fitted into its cell, with box and points."""
+    """Draw the photo around the face, fitted into its cell, with box and points."""
     import cv2
 
     height, width = image.shape[:2]
@@ -98,7 +100,7 @@ def _photo(image: Canvas, seen: SeenFace) -> Canvas:
 
 
 def _chip(seen: SeenFace, target: npt.NDArray[np.float32]) -> Canvas:
-    """What the embedder saw, with rings where its five points should lie."""
+    """Draw what the embedder saw, with rings where its five points should lie."""
     import cv2
 
     scale = _CHIP / seen.chip.shape[0]
@@ -112,7 +114,7 @@ def _chip(seen: SeenFace, target: npt.NDArray[np.float32]) -> Canvas:
 
 
 def _bars(sheet: Canvas, code: npt.NDArray[np.float32], x: int, y: int) -> None:
-    """The embedding as bars around zero; long ones are averaged in groups of neighbours."""
+    """Draw the embedding as bars around zero; long ones are averaged in groups of neighbours."""
     import cv2
 
     groups = np.array_split(np.asarray(code, np.float64), min(len(code), 128))

@@ -1,4 +1,4 @@
-"""How far apart two embeddings are."""
+"""Distances between two embeddings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ length 1, in [0, 2].  angular: the angle over pi, in [0, 1].  On vectors of leng
 
 
 def check_metric(name: str) -> Metric:
-    """Raises: SettingsError when there is no such metric."""
+    """Check that a metric exists.
+
+    Raises:
+        SettingsError when there is no such metric.
+    """
     for metric in METRICS:
         if name == metric:
             return metric
@@ -30,7 +34,7 @@ def check_metric(name: str) -> Metric:
 
 
 def paired_distances(a: npt.ArrayLike, b: npt.ArrayLike, metric: Metric) -> npt.NDArray[np.float64]:
-    """Distance of each row of `a` from the same row of `b`.
+    """Compute the distance of each row of `a` from the same row of `b`.
 
     Args:
         a, b: (n, d) raw embeddings.
@@ -54,5 +58,5 @@ def paired_distances(a: npt.ArrayLike, b: npt.ArrayLike, metric: Metric) -> npt.
 
 
 def distance(a: npt.ArrayLike, b: npt.ArrayLike, metric: Metric) -> float:
-    """Distance of two embeddings (d,)."""
+    """Compute the distance of two embeddings (d,)."""
     return float(paired_distances(np.atleast_2d(a), np.atleast_2d(b), metric)[0])

@@ -1,4 +1,4 @@
-"""Known people in videos: who is who, and who is in which episode."""
+"""Naming of people in videos: who is who, and who is in which episode."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger("facepick.recognition.naming")
 
 
 def key_of_scan(scan: Scan) -> CastKey:
-    """Which model the people of a scan were described by.
+    """Identify the model by which the people of a scan were described.
 
     Raises:
         UserInputError: nobody is in it, or it is a model that is not known.
@@ -49,7 +49,7 @@ def key_of_scan(scan: Scan) -> CastKey:
 
 
 def key_of_model(model: str) -> CastKey:
-    """The key of a scan's embedder, whose faces are always aligned by five points."""
+    """Make the key of a scan's embedder, whose faces are always aligned by five points."""
     from facepick.models.catalog import SFACE
 
     if model == "sface":
@@ -114,7 +114,7 @@ def add_from_scan(cast: Cast, name: str, scan: Scan, person: str) -> int:
 
 
 def match(scan: Scan, cast: Cast) -> dict[str, tuple[str, float]]:
-    """Who of the cast is in a video.
+    """Match the people of a video with the cast.
 
     People marked as unsure are left nameless.  Two people who are on screen at the same time
     never get one name: the surer one keeps it.
@@ -173,7 +173,7 @@ def _one_at_a_time(
 
 
 def name_people(scan: Scan, cast: Cast) -> Scan:
-    """The scan with the names of known people; a name that the user gave stays.
+    """Name known people in the scan; a name that the user gave stays.
 
     A cast of another model names nobody: a scan must not fail for it.
     """
@@ -217,7 +217,7 @@ class SeriesRow:
 
 @dataclass(frozen=True)
 class SeriesTable:
-    """Person x episode.
+    """Table of persons over episodes.
 
     Attributes:
         episodes: the videos, in the order given.
@@ -244,8 +244,9 @@ class SeriesTable:
 
 
 def series_table(scans: Sequence[Scan], cast: Cast) -> SeriesTable:
-    """Everybody over a series: the cast's people by name, and strangers linked from one episode
-    to the next by the same vote.
+    """List everybody over a series.
+
+    The cast's people by name, and strangers linked from one episode to the next by the same vote.
 
     Raises:
         UserInputError: the cast is of another model than a scan.

@@ -1,4 +1,4 @@
-"""Photo -> face -> chip -> embedding, with every step at hand."""
+"""Pipeline from photo to face, chip and embedding, with every step at hand."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Recognizer:
         return f"Recognizer({self.detector.id}, {self.alignment}, {self.embedder.id})"
 
     def find(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
-        """Every face of a photo (h, w, 3) uint8 BGR, in its pixels, by falling score."""
+        """Find every face of a photo (h, w, 3) uint8 BGR, in its pixels, by falling score."""
         import cv2
 
         height, width = image.shape[:2]
@@ -125,8 +125,8 @@ class Recognizer:
         return SeenFace(box=box, score=1.0, landmarks5=landmarks5, chip=chip, quality=quality)
 
     def main_face(self, image: npt.NDArray[np.uint8], *, name: str = "the photo") -> SeenFace:
-        """The face a photo is of: the largest, where those near the edge and doubtful ones count
-        less.
+        """Choose the face a photo is of: the largest, where those near the edge and doubtful
+        count less.
 
         Raises:
             NoFacesFound: nobody is in it.
@@ -155,7 +155,7 @@ class Recognizer:
         )
 
     def embed(self, chips: npt.NDArray[np.uint8]) -> FloatArray:
-        """(n, size, size, 3) uint8 BGR -> (n, d) float32, as the network gives them.
+        """Embed (n, size, size, 3) uint8 BGR as (n, d) float32, as the network gives them.
 
         Unscaled where the embedder can, since the euclidean metric needs their lengths.
         """
@@ -163,7 +163,7 @@ class Recognizer:
         return np.asarray(raw(chips), np.float32)
 
     def describe(self, path: Path | str) -> tuple[SeenFace, FloatArray]:
-        """The main face of a photo file and its embedding (d,).
+        """Find the main face of a photo file and its embedding (d,).
 
         Raises:
             UserInputError: it cannot be read.
@@ -181,7 +181,7 @@ def open_recognizer(
     alignment: str = "five",
     model: str = "sface",
 ) -> Recognizer:
-    """The recognizer of these names.
+    """Open the recognizer of these names.
 
     Raises:
         UserInputError: a name is unknown.

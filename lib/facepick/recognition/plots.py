@@ -86,7 +86,7 @@ def _ticks(
 
 
 def draw_roc(evaluation: Evaluation, report: MetricReport) -> Canvas:
-    """The ROC curve over a logarithmic false positive rate, (480, 640, 3) uint8 BGR."""
+    """Draw the ROC curve over a logarithmic false positive rate, (480, 640, 3) uint8 BGR."""
     import cv2
 
     title = f"{evaluation.detector} / {evaluation.alignment} / {evaluation.model}, {report.metric}"
@@ -115,7 +115,7 @@ def draw_roc(evaluation: Evaluation, report: MetricReport) -> Canvas:
 
 
 def draw_histogram(evaluation: Evaluation, report: MetricReport) -> Canvas:
-    """Distances of both kinds of pairs and the threshold, (480, 640, 3) uint8 BGR."""
+    """Draw distances of both kinds of pairs and the threshold, (480, 640, 3) uint8 BGR."""
     import cv2
 
     title = f"{evaluation.detector} / {evaluation.alignment} / {evaluation.model}"

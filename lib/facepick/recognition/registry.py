@@ -1,4 +1,4 @@
-"""Every detector and embedder by name, and how each is opened."""
+"""Registry of every detector and embedder by name, and opening of each."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class EmbedderInfo:
 
 
 def _named(store: ModelStore) -> Callable[[str], Path | None]:
-    """Finds any file by its name in the store's folders, for deepface."""
+    """Find any file by its name in the store's folders, for deepface."""
     known = {spec.file: spec for spec in (YUNET, SFACE, CENTERFACE, DLIB_RESNET)}
 
     def find(name: str) -> Path | None:
@@ -122,7 +122,7 @@ def _deepface_detector(name: str) -> Callable[[ModelStore, FaceMesher], FaceDete
 
 
 def detectors() -> tuple[DetectorInfo, ...]:
-    """Every detector, the default first."""
+    """List every detector, the default first."""
     from facepick.faces.analyzers.deepface_backend import DEEPFACE_DETECTORS
 
     own = (
@@ -204,7 +204,7 @@ def _deepface_weights(file: str) -> Callable[[ModelStore], Path | None]:
 
 
 def embedders() -> tuple[EmbedderInfo, ...]:
-    """Every embedder, the default first."""
+    """List every embedder, the default first."""
     from facepick.faces.analyzers.deepface_backend import DEEPFACE_EMBEDDERS
 
     own = (
@@ -251,7 +251,11 @@ def embedders() -> tuple[EmbedderInfo, ...]:
 
 
 def detector_info(detector_id: str) -> DetectorInfo:
-    """Raises: UserInputError when there is no such detector."""
+    """Find a detector.
+
+    Raises:
+        UserInputError when there is no such detector.
+    """
     for info in detectors():
         if info.id == detector_id:
             return info
@@ -260,7 +264,11 @@ def detector_info(detector_id: str) -> DetectorInfo:
 
 
 def embedder_info(model_id: str) -> EmbedderInfo:
-    """Raises: UserInputError when there is no such model."""
+    """Find an embedder.
+
+    Raises:
+        UserInputError when there is no such model.
+    """
     for info in embedders():
         if info.id == model_id:
             return info
@@ -269,24 +277,36 @@ def embedder_info(model_id: str) -> EmbedderInfo:
 
 
 def open_mesher(store: ModelStore) -> FaceMesher:
-    """Raises: MissingModelError, PackageMissing."""
+    """Open the mesh network.
+
+    Raises:
+        MissingModelError, PackageMissing.
+    """
     from facepick.faces.mesh import FaceMesh
 
     return FaceMesh(store)
 
 
 def open_detector(detector_id: str, store: ModelStore, mesher: FaceMesher) -> FaceDetector:
-    """Raises: UserInputError, MissingModelError, PackageMissing, ModelMismatchError."""
+    """Open a detector.
+
+    Raises:
+        UserInputError, MissingModelError, PackageMissing, ModelMismatchError.
+    """
     return detector_info(detector_id).open(store, mesher)
 
 
 def open_embedder(model_id: str, store: ModelStore) -> FaceEmbedder:
-    """Raises: UserInputError, MissingModelError, PackageMissing, ModelMismatchError."""
+    """Open an embedder.
+
+    Raises:
+        UserInputError, MissingModelError, PackageMissing, ModelMismatchError.
+    """
     return embedder_info(model_id).open(store)
 
 
 def model_version(model_id: str, store: ModelStore) -> str:
-    """The first 12 hex digits of the sha256 of the model's file.
+    """Return the first 12 hex digits of the sha256 of the model's file.
 
     Embeddings of two files of one name do not mix; this tells them apart.
 

@@ -1,4 +1,4 @@
-"""Calibrated thresholds: at which distance two faces are one person.
+"""Calibrated thresholds: the distance up to which two faces are one person.
 
 A threshold belongs to a detector, an alignment, a model and a metric, and to the photos it was
 measured on; the table says all of it.  The table in the package was made by ``facepick evaluate
@@ -76,19 +76,21 @@ class Threshold:
         return self.pairs_same > 0
 
     def confidence(self, distance: float) -> float:
-        """Chance in [0, 1] that two faces this far apart are one person, if one person and two
-        were equally likely beforehand."""
+        """Compute the chance in [0, 1] that two faces this far apart are one person.
+
+        If one person and two were equally likely beforehand.
+        """
         z = max(-60.0, min(60.0, self.slope * (distance - self.threshold)))
         return 1.0 / (1.0 + math.exp(z))
 
 
 def user_table() -> Path:
-    """Where a user's own thresholds are kept."""
+    """Return the path of a user's own thresholds."""
     return home_dir() / "thresholds.json"
 
 
 def load_thresholds(path: Path) -> list[Threshold]:
-    """The lines of a table; none when there is no such file.
+    """Load the lines of a table; none when there is no such file.
 
     Raises:
         UserInputError: it is no table of thresholds.
@@ -174,7 +176,7 @@ def find_threshold(
     metric: Metric,
     embedder: FaceEmbedder | None = None,
 ) -> Threshold:
-    """The threshold for a choice: the user's own, else the package's, else the authors'.
+    """Find the threshold for a choice: the user's own, else the package's, else the authors'.
 
     A line of another detector with the same alignment serves when there is none of this one;
     a line of another model file never does.

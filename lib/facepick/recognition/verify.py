@@ -1,4 +1,4 @@
-"""Whether two photos show one person."""
+"""Verification that two photos show one person."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ class Verdict:
 
 
 def threshold_of(recognizer: Recognizer, metric: Metric) -> Threshold:
-    """Raises: UserInputError when none is known."""
+    """Find the threshold of a recognizer.
+
+    Raises:
+        UserInputError when none is known.
+    """
     return find_threshold(
         detector=recognizer.detector.id,
         alignment=recognizer.alignment,

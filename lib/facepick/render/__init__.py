@@ -1,1 +1,1 @@
-"""Plan and carry out the second pass over the video."""
+"""Second pass over the video: its plan, and carrying it out."""

@@ -1,4 +1,4 @@
-"""From pictures and paths to the requests that engines get."""
+"""Requests that engines get, made from pictures and paths."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MeshTable:
 
     @classmethod
     def load(cls, folder: Path, name: str, rows: int) -> MeshTable | None:
-        """A table finished earlier, or None."""
+        """Load a table finished earlier, or None."""
         score_file = folder / f"{name}.score.npy"
         if not score_file.is_file():
             return None
@@ -119,7 +119,7 @@ def _smoothed(raw: FloatArray, score: FloatArray, path: FacePath, row: int) -> F
 
 
 class PersonFootage:
-    """Makes the requests of one person for one engine.
+    """Footage of one person, as requests for one engine.
 
     Args:
         scan: the result of the first pass.
@@ -185,7 +185,7 @@ class PersonFootage:
     def requests(
         self, frame: int, picture: Picture, *, output_frame: int, time: Fraction
     ) -> list[FaceRequest]:
-        """The requests of this person for one source frame; empty when the person is not there.
+        """Make the requests of this person for one source frame; none when the person is not there.
 
         Args:
             frame: index in the source.
@@ -238,11 +238,12 @@ class PersonFootage:
         )
 
     def time_of(self, frame: int) -> Fraction:
-        """Seconds since the first frame of the source, exact."""
+        """Compute the seconds since the first frame of the source, exactly."""
         return (int(self.scan.pts[frame]) - self._start_pts) * self.scan.video.time_base
 
     def stream(self, frames: tuple[int, int], cancel: CancelToken) -> Iterator[FaceRequest]:
-        """The person's requests over a part of the source, in time order (one decoding pass)."""
+        """Stream the person's requests over a part of the source, in time order (one decoding
+        pass)."""
         with VideoReader(self.scan.video.path, cancel=cancel) as reader:
             for frame in reader.frames(start=frames[0], pts=self.scan.pts.tolist()):
                 if frame.index >= frames[1]:
@@ -252,14 +253,14 @@ class PersonFootage:
                 yield from self.requests(i, frame.picture, output_frame=i, time=self.time_of(i))
 
     def models(self) -> Sequence[str]:
-        """Ids of the models this footage itself uses."""
+        """List ids of the models this footage itself uses."""
         return ("face_mesh",) if self.spec.needs_mesh else ()
 
 
 def crop_region(
     box: Box, margin: float, width: int, height: int
 ) -> tuple[int, int, int, int] | None:
-    """The box grown by `margin`, as whole pixels inside the picture; None when nothing is left."""
+    """Grow the box by `margin`, as whole pixels inside the picture; None when nothing is left."""
     grown = box.grown(margin)
     x0, y0 = max(0, int(np.floor(grown.x0))), max(0, int(np.floor(grown.y0)))
     x1, y1 = min(width, int(np.ceil(grown.x1))), min(height, int(np.ceil(grown.y1)))

@@ -1,4 +1,4 @@
-"""Where a person's face is in every frame, smoothed, with gaps covered where that is wanted.
+"""Paths of a person's face through the frames, smoothed, with gaps covered where wanted.
 
 Everything is computed over whole tracks before the first frame is rendered.  Smoothing can
 therefore look both ways (no lag), and a frame's geometry is the same whichever frame a render
@@ -83,7 +83,7 @@ class FacePath:
         return f"FacePath({self.person}, {len(self)} frames)"
 
     def at(self, frame: int) -> FaceState | None:
-        """The face in `frame`, or None when it is not there."""
+        """Find the face in `frame`, or None when it is not there."""
         i = int(np.searchsorted(self.frames, frame))
         if i >= len(self.frames) or self.frames[i] != frame:
             return None
@@ -112,7 +112,7 @@ class Others:
 
 
 def paths_of(scan: Scan, person: Person, *, cover_gaps: bool) -> tuple[FacePath, ...]:
-    """The paths of one person; more than one only when tracks that the user merged overlap.
+    """Lay the paths of one person; more than one only when tracks that the user merged overlap.
 
     Args:
         scan: the result of the first pass.

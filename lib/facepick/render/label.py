@@ -26,7 +26,7 @@ LETTER_SHARE = 0.72
 
 
 class Label:
-    """Draws the words of one language into pictures of one size.
+    """Painter of the words of one language into pictures of one size.
 
     Args:
         language: ``en`` or ``zh``.

@@ -1,4 +1,4 @@
-"""What people should know of a plan before it is carried out, and of a result after it."""
+"""Notices of a plan before it is carried out, and of a result after it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Clock:
-    """What is shown when.
+    """Clock that says what is shown when.
 
     Attributes:
         times: (n,) float64, seconds into the video of every output frame, rising.
@@ -54,7 +54,7 @@ class Clock:
 
 
 def speech_notices(plan: RenderPlan, registry: EngineRegistry) -> tuple[Notice, ...]:
-    """What of the speech an engine cannot use, and what its files lack."""
+    """Note what of the speech an engine cannot use, and what its files lack."""
     found: list[Notice] = []
     for item in plan.assignments:
         found += (n for line in item.speech if line.phones for n in line.phones.notices)
@@ -66,7 +66,7 @@ def speech_notices(plan: RenderPlan, registry: EngineRegistry) -> tuple[Notice, 
 
 
 def cut_notices(unheard: Iterable[Unheard]) -> tuple[Notice, ...]:
-    """Speech for which the video is too short."""
+    """Note speech for which the video is too short."""
     return tuple(
         Notice(
             code="speech_cut",
@@ -90,7 +90,7 @@ def sound_notices(
     given: Collection[str] = (),
     cancel: CancelToken = never,
 ) -> tuple[Notice, ...]:
-    """What a listener may not expect of the result.
+    """Note what a listener may not expect of the result.
 
     Args:
         seconds: length of the video.
@@ -163,7 +163,7 @@ def off_screen_notices(
     clock: Clock | None = None,
     cancel: CancelToken = never,
 ) -> tuple[Notice, ...]:
-    """Lines during which their person is never on screen.
+    """Note lines during which their person is never on screen.
 
     Args:
         clock: what is shown when; None for the source as it is.  Lines that begin outside of it
@@ -209,7 +209,7 @@ def off_screen_notices(
 
 
 def engine_notices(report: Mapping[str, Any], person: Person) -> tuple[Notice, ...]:
-    """What an engine's session has to say, about the person it worked on."""
+    """Note what an engine's session has to say, about the person it worked on."""
     return tuple(
         replace(notice, person=person.id, facts={"who": person.label, **notice.facts})
         for notice in as_notices(report.get("notices"))
@@ -222,7 +222,7 @@ def end_notices(
     left_out: Sequence[str],
     speaking: Mapping[str, Person],
 ) -> tuple[Notice, ...]:
-    """What is known when everything is drawn.
+    """Note what is known when everything is drawn.
 
     Args:
         tallies: what became of everybody.
@@ -247,7 +247,7 @@ def end_notices(
 
 
 def notices_of_report(report: Mapping[str, Any]) -> tuple[Notice, ...]:
-    """Of a report, also of one that was written before there were notices."""
+    """Read the notices of a report, also of one that was written before there were notices."""
     if "notices" in report:
         return as_notices(report["notices"])
     result, source = report.get("result") or {}, report.get("source") or {}

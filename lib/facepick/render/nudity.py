@@ -1,4 +1,4 @@
-"""Looks for nudity in the frames that a face swap would change, before it changes them.
+"""Check for nudity in the frames that a face swap would change, before it changes them.
 
 The classifier is Yahoo's open_nsfw (2016, BSD-2-Clause) as ONNX.  It is not shipped: without
 its file nothing is checked.  Hiding and lip sync are never checked.
@@ -40,7 +40,7 @@ _EDGE = (_RESIZED - _SIDE) // 2
 
 @dataclass(frozen=True)
 class NudityCheck:
-    """What the check found; a result never comes out above `LIMIT`.
+    """Findings of the check; a result never comes out above `LIMIT`.
 
     Attributes:
         frames: how many were looked at.
@@ -53,7 +53,7 @@ class NudityCheck:
     model_sha256: str
 
     def to_json(self) -> dict[str, Any]:
-        """For the sidecar."""
+        """Convert to plain JSON for the sidecar."""
         return {
             "frames": self.frames,
             "highest": round(self.highest, 4),
@@ -88,7 +88,7 @@ class NudityClassifier:
         self._input = inputs[0].name
 
     def score(self, picture: BgrImage) -> float:
-        """How likely the picture is unsafe, in [0, 1].
+        """Score how likely the picture is unsafe, in [0, 1].
 
         Args:
             picture: (h, w, 3) uint8 BGR, the whole frame.
@@ -116,7 +116,7 @@ class NudityClassifier:
 
 
 def frames_to_check(plan: RenderPlan, scan: Scan) -> list[int]:
-    """The first source frame of every second in which a swap changes somebody."""
+    """Choose the first source frame of every second in which a swap changes somebody."""
     stop = scan.frames if plan.stop is None else min(plan.stop, scan.frames)
     seen: list[npt.NDArray[np.int64]] = []
     for item in plan.assignments:

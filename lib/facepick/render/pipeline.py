@@ -62,7 +62,7 @@ def prefetched(items: Iterable[T], *, depth: int) -> Iterator[T]:
 
 
 class BackgroundConsumer(Generic[T]):
-    """Hands items to `consume` in a thread of its own, at most `depth` behind.
+    """Consumer that hands items to `consume` in a thread of its own, at most `depth` behind.
 
     Use as a context manager.  Leaving it normally waits for the last item and raises what
     `consume` raised; leaving it by an exception drops what is queued and joins the thread.

@@ -1,4 +1,4 @@
-"""What shall be changed: an immutable plan that is plain JSON."""
+"""Plan of what is to be changed, immutable and plain JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONSENT_SENTENCE = "I have the right to use both faces in this way."
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSettings:
-    """What becomes of the sound, the length and the marks of provenance."""
+    """Settings of the result's sound, length and marks of provenance."""
 
     original: str = setting(
         "replace",
@@ -110,7 +110,7 @@ class Assignment:
     consent: str | None = None
 
     def files(self) -> tuple[str, ...]:
-        """Photos and speech that it is made of, by path."""
+        """List photos and speech that it is made of, by path."""
         return (*self.source, *(line.path for line in self.speech))
 
     def to_json(self) -> dict[str, Any]:
@@ -127,7 +127,11 @@ class Assignment:
 
     @classmethod
     def from_json(cls, data: Any, *, open_file: Callable[[str], Path] | None = None) -> Assignment:
-        """Raises: UserInputError, naming the entry that is wrong."""
+        """Read an assignment.
+
+        Raises:
+            UserInputError, naming the entry that is wrong.
+        """
         entry = _Entry(data, "an assignment")
         people = entry.texts("people")
         if not people and isinstance(entry.data.get("person"), str):
@@ -209,7 +213,7 @@ class RenderPlan:
             )
 
     def validate_inputs(self, registry: EngineRegistry) -> None:
-        """What can be said before the video is looked through, which takes long.
+        """Check what can be checked before the video is looked through, which takes long.
 
         Raises:
             SettingsError, ConsentRequired, UserInputError: one sentence each.
@@ -228,7 +232,7 @@ class RenderPlan:
     def engines(
         self, scan: Scan, registry: EngineRegistry
     ) -> list[tuple[Assignment, Engine, Person]]:
-        """One entry for every assignment and person, in the order they are applied."""
+        """List one entry for every assignment and person, in the order they are applied."""
         return [
             (item, registry.get(item.flow, item.engine), person)
             for item in self.assignments
@@ -236,7 +240,7 @@ class RenderPlan:
         ]
 
     def lines_of(self, item: Assignment) -> tuple[SpeechLine, ...]:
-        """What the lips of an assignment follow: its speech, else the finished soundtrack."""
+        """List what the lips of an assignment follow: its speech, else the finished soundtrack."""
         if item.speech or item.flow != "lipsync" or not self.output.soundtrack:
             return item.speech
         return (SpeechLine(path=self.output.soundtrack),)
@@ -247,20 +251,20 @@ class RenderPlan:
 
     @property
     def takes_voices_out(self) -> bool:
-        """Whether music and effects are to be made from the original, and would be heard."""
+        """True when music and effects are to be made from the original, and would be heard."""
         output = self.output
         brought = output.soundtrack or output.background
         heard = output.original != "keep" and output.length != "remap"
         return output.separate == "voices" and self.has_speech and heard and not brought
 
     def files(self) -> tuple[str, ...]:
-        """Every photo and sound file that is used, each once."""
+        """List every photo and sound file that is used, each once."""
         own = (name for item in self.assignments for name in item.files())
         heard = (n for n in (self.output.soundtrack, self.output.background) if n)
         return tuple(dict.fromkeys((*own, *heard)))
 
     def moved(self, place: Callable[[str], str]) -> RenderPlan:
-        """The same plan with its video, speech and sound where `place` says; not its sources."""
+        """Move its video, speech and sound to where `place` says; not its sources."""
 
         def placed(name: str | None) -> str | None:
             return place(name) if name else None
@@ -280,8 +284,7 @@ class RenderPlan:
         )
 
     def input_files(self, registry: EngineRegistry) -> tuple[str, ...]:
-        """Every file besides the video that the result is made of: those of settings, too, where
-        they are there."""
+        """List every file besides the video that the result is made of, those of settings too."""
         found = set(self.files())
         for item in self.assignments:
             settings = from_mapping(
@@ -294,7 +297,7 @@ class RenderPlan:
         return tuple(sorted(found))
 
     def part(self, start: int, stop: int | None) -> RenderPlan:
-        """The same plan for a part of the video."""
+        """Cut the plan to a part of the video."""
         return replace(self, start=start, stop=stop)
 
     def to_json(self) -> dict[str, Any]:
@@ -312,7 +315,7 @@ class RenderPlan:
 
     @classmethod
     def from_json(cls, data: Any, *, open_file: Callable[[str], Path] | None = None) -> RenderPlan:
-        """A plan from JSON, of this format or an older one.
+        """Read a plan from JSON, of this format or an older one.
 
         In ``facepick-plan/1`` the original was off over the whole length under ``replace``, which
         is ``mute`` today.
@@ -459,7 +462,7 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
 
 
 def _says_something(text: str) -> bool:
-    """Whether a person can read a letter or digit in it; spaces of zero width are no statement."""
+    """Tell whether a person can read a letter or digit in it; spaces of zero width say nothing."""
     return any(c.isalnum() and c not in _BLANK_LETTERS for c in text)
 
 
@@ -502,7 +505,7 @@ def _line_from_json(data: Any, open_file: Callable[[str], Path] | None) -> Speec
 
 
 def _phones_from_json(entry: _Entry, open_file: Callable[[str], Path] | None) -> Timings | None:
-    """Times of phones: the name of a file, or what would be in it."""
+    """Read times of phones: the name of a file, or what would be in it."""
     given = entry.data.get("phones")
     if given is None:
         return None

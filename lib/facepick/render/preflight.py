@@ -1,4 +1,4 @@
-"""What a plan lacks, said before the video is looked through, which takes long."""
+"""Preflight: what a plan lacks, said before the video is looked through, which takes long."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_files(
     *,
     host_restorers: Mapping[str, HostRestorer] | None = None,
 ) -> None:
-    """Whether every network is there that the plan asks for, and every speech can be heard.
+    """Check that every network is there that the plan asks for, and every speech can be heard.
 
     Quick: of networks only the description is read, of speech the first block.
 
@@ -60,7 +60,7 @@ def check_photos(
     *,
     cancel: CancelToken = never,
 ) -> None:
-    """Whether every photo can be read and shows the face that is wanted.
+    """Check that every photo can be read and shows the face that is wanted.
 
     Photos are decoded and searched: for the process that does the job, not for a host's.
 

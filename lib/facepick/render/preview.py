@@ -1,4 +1,4 @@
-"""A few seconds, before and after, side by side."""
+"""Preview: a few seconds, before and after, side by side."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GAP_PX = 4
 def hardest_moment(
     scan: Scan, people: Sequence[Person], *, at: float | None, seconds: float
 ) -> tuple[int, int]:
-    """The half-open part of the video to preview, in frames.
+    """Choose the half-open part of the video to preview, in frames.
 
     Args:
         at: second at which it starts; None looks for the stretch in which the picked people are

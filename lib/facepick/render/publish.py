@@ -1,4 +1,4 @@
-"""A finished result: kept whole in its job's folder until it lies where the user wants it.
+"""Finished results, kept whole in their job's folder until they lie where the user wants them.
 
 ``FOLDER/result.mp4`` is the video, ``head.json`` its report but for the report's "frames", which
 lie in ``frames.json``.  ``head.json`` is written last: with it the result is whole.  Publishing
@@ -85,7 +85,7 @@ class FinishedResult:
 
     @classmethod
     def load(cls, folder: Path) -> FinishedResult | None:
-        """The result in a folder, or None when there is none that is whole."""
+        """Load the result in a folder, or None when there is none that is whole."""
         try:
             head = read_json(folder / _HEAD)
             video = folder / Path(head["video"]).name
@@ -128,7 +128,11 @@ class FinishedResult:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def check_suffix(self, out: Path) -> None:
-        """Raises: UserInputError: the name promises another kind of file."""
+        """Check the suffix of a name.
+
+        Raises:
+            UserInputError: the name promises another kind of file.
+        """
         suffix = self.video.suffix
         if out.suffix.lower() != suffix.lower():
             raise UserInputError(
@@ -161,7 +165,7 @@ class FinishedResult:
             staging.publish(pairs, may_replace=may_replace)
 
     def _is_published(self, out: Path) -> bool:
-        """Whether an earlier run was killed when it had put everything in its place."""
+        """Tell whether an earlier run was killed when it had put everything in its place."""
         try:
             if out.stat().st_size != self.video.stat().st_size or sha256_of(out) != self.sha256:
                 return False
@@ -174,7 +178,11 @@ class FinishedResult:
 
 
 def refuse_existing(out: Path, *, force: bool) -> None:
-    """Raises: TargetTaken: a result at `out` would overwrite what facepick may not overwrite."""
+    """Refuse to overwrite.
+
+    Raises:
+        TargetTaken: a result at `out` would overwrite what facepick may not overwrite.
+    """
     sidecar = sidecar_of(out)
     refuse_taken(out, force=force)
     refuse_taken(sidecar, force=force or is_report(sidecar))

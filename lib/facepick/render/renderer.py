@@ -1,4 +1,4 @@
-"""The second pass: decode, let the engines change the picked faces, blend, encode, publish.
+"""Second pass: decode, let the engines change the picked faces, blend, encode, publish.
 
 The work is cut into segments that depend on nothing but the plan and what the engines prepared.
 A finished segment is kept in the workspace, so that a render that was stopped, or killed, goes
@@ -132,7 +132,7 @@ class RenderResult:
 
     @classmethod
     def of(cls, out: Path, finished: FinishedResult) -> RenderResult:
-        """What a finished result came to, once it is published at `out`."""
+        """Describe a finished result, once it is published at `out`."""
         facts = finished.facts
         return cls(
             path=out,
@@ -181,7 +181,7 @@ class Segment:
 
 
 class Renderer:
-    """Carries out one plan.
+    """Renderer of one plan.
 
     Args:
         plan: what to change.
@@ -248,7 +248,7 @@ class Renderer:
         return len(self.sources)
 
     def space_needed(self, out: Path) -> SpaceNeed:
-        """Disk space for what is not rendered yet, in the workspace and at `out`."""
+        """Estimate disk space for what is not rendered yet, in the workspace and at `out`."""
         entries = self.plan.engines(self.scan, self.registry)
         return need_of(
             self.scan,
@@ -478,7 +478,7 @@ class Renderer:
             yield batch
 
     def _pictures(self, output_frames: range) -> Iterator[tuple[int, int, Picture]]:
-        """(output frame, source frame, picture of its own) in output order."""
+        """Yield (output frame, source frame, picture of its own) in output order."""
         sources = self.sources[output_frames.start : output_frames.stop]
         at = 0
         while at < len(sources):
@@ -588,7 +588,7 @@ class Renderer:
     # --- publishing ------------------------------------------------------------------------
 
     def _notes(self) -> Iterator[list[FrameNote]]:
-        """What became of everybody, frame by frame; only a segment's is in memory."""
+        """Yield what became of everybody, frame by frame; only a segment's is in memory."""
         for segment in self.segments:
             notes: list[list[FrameNote]] = [[] for _ in range(segment.start, segment.stop)]
             for row in read_json(self._notes_file(segment)):
@@ -597,7 +597,7 @@ class Renderer:
             yield from notes
 
     def _report_rows(self) -> Iterator[dict[str, Any]]:
-        """The "frames" of the report."""
+        """Yield the "frames" of the report."""
         for frame, notes in enumerate(self._notes()):
             row: dict[str, Any] = {"frame": frame, "time": str(self.sound.time_of(frame))}
             if self.sound.stretch != 1:
@@ -605,7 +605,8 @@ class Renderer:
             yield {**row, "changes": [note.to_json() for note in notes]}
 
     def _filmed_at(self, output_frame: int) -> Fraction:
-        """Seconds into the source at which the picture of an output frame was filmed."""
+        """Compute the seconds into the source at which the picture of an output frame was
+        filmed."""
         pts = self.scan.pts
         ticks = int(pts[self.sources[output_frame]]) - int(pts[0])
         return ticks * self.scan.video.time_base
@@ -613,7 +614,7 @@ class Renderer:
     def _joined(
         self, suffix: str, work: Sequence[_Work], reports: Sequence[Mapping[str, Any]]
     ) -> FinishedResult:
-        """Segments, sound and report as one finished result in the workspace."""
+        """Join segments, sound and report as one finished result in the workspace."""
         meter = ProgressMeter(self.progress, "publish", None)
         meter.update(0, force=True)
         pairs = [(item.engine.spec, item.person) for item in work]
@@ -675,7 +676,7 @@ class Renderer:
 
     @property
     def _clock(self) -> Clock:
-        """What is shown when, on the clock of the plan's lines."""
+        """Clock of what is shown when, on the clock of the plan's lines."""
         pts = self.scan.pts
         begin = float(int(pts[self.part[0]] - pts[0]) * self.scan.video.time_base)
         return Clock(
@@ -691,7 +692,7 @@ class Renderer:
         tallies: Mapping[tuple[str, str], Tally],
         left_out: Sequence[str],
     ) -> tuple[Notice, ...]:
-        """All that people should know, in the order in which it came to be known."""
+        """Collect all that people should know, in the order in which it came to be known."""
         speaking = {
             item.person.id: item.person for item in work if self.plan.lines_of(item.assignment)
         }
@@ -745,7 +746,7 @@ class Renderer:
         ]
 
     def _file(self, spec: ModelSpec) -> dict[str, Any]:
-        """Name and sha256; a file that circulates in several versions is named by what it was."""
+        """Identify a file by name and sha256, and by version where it circulates in several."""
         path = None if spec.sha256 else self.models.find(spec)
         if path is None:
             return {"file": spec.file, "sha256": spec.sha256}
@@ -769,7 +770,7 @@ def _facts(
     left_out: Sequence[str],
     unheard: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """What the job tells of a result."""
+    """Collect what the job tells of a result."""
     named = {f"{person} {flow}": tally for (person, flow), tally in tallies.items()}
     return {
         "frames": frames,
@@ -782,7 +783,7 @@ def _facts(
 
 
 def check_target(out: Path, plan: RenderPlan) -> None:
-    """Whether a result can be written to `out` without losing anything of the user's.
+    """Check that a result can be written to `out` without losing anything of the user's.
 
     Raises:
         UserInputError: no folder, a name that cannot be, or one of the files it is made of.
@@ -818,7 +819,7 @@ def check_target(out: Path, plan: RenderPlan) -> None:
 
 
 def guarded(patch: FacePatch, request: FaceRequest) -> FacePatch:
-    """The patch without the pixels that belong to somebody else.
+    """Cut the pixels that belong to somebody else out of the patch.
 
     Around another person's face, and outside the picked person's own box, nothing is written:
     a wide mask must never reach over to a neighbour.
@@ -860,7 +861,7 @@ def _reason(results: Sequence[EngineResult]) -> str:
 
 
 def _run_length(sources: np.ndarray[Any, Any], at: int) -> int:
-    """Length of the stretch from `at` that goes forward, stands still, or goes backward."""
+    """Measure the stretch from `at` that goes forward, stands still, or goes backward."""
     if at + 1 >= len(sources):
         return 1
     step = int(sources[at + 1] - sources[at])

@@ -1,4 +1,4 @@
-"""The sidecar: what was changed, with what, and which frames were left alone and why."""
+"""Sidecar: what was changed, with what, and which frames were left alone and why."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ where the rest of the picture was filmed."""
 
 @dataclass(frozen=True, kw_only=True)
 class FrameNote:
-    """What became of one person in one output frame.
+    """Outcome for one person in one output frame.
 
     Attributes:
         frame: index in the output.
@@ -100,7 +100,7 @@ class FrameNote:
 
     @classmethod
     def from_json(cls, frame: int, engine: str, entry: Mapping[str, Any]) -> FrameNote:
-        """What `to_json` gave."""
+        """Read what `to_json` gave."""
         box = entry.get("box")
         return cls(
             frame=frame,
@@ -117,7 +117,7 @@ class FrameNote:
 
 @dataclass(kw_only=True)
 class Tally:
-    """What became of one person by one flow, over all frames.
+    """Outcome for one person by one flow, over all frames.
 
     Attributes:
         frames_changed, frames_guessed: how many were changed; and changed without being seen.
@@ -147,7 +147,7 @@ class Tally:
 
 
 def tallied(notes: Iterable[FrameNote]) -> dict[tuple[str, str], Tally]:
-    """By person and flow."""
+    """Tally by person and flow."""
     found: dict[tuple[str, str], Tally] = {}
     for note in notes:
         found.setdefault((note.person, note.flow), Tally()).add(note)
@@ -155,7 +155,7 @@ def tallied(notes: Iterable[FrameNote]) -> dict[tuple[str, str], Tally]:
 
 
 def sidecar_of(result: Path) -> Path:
-    """``OUT.mp4`` -> ``OUT.mp4.facepick.json``.
+    """Name the sidecar: ``OUT.mp4`` -> ``OUT.mp4.facepick.json``.
 
     Raises:
         UserInputError: the path has no name, as the root has none.
@@ -181,8 +181,10 @@ def build_report(
     stretch: Fraction = Fraction(1),
     notices: Sequence[Notice] = (),
 ) -> dict[str, Any]:
-    """The sidecar as plain JSON, but for the result's path, which is known when it is published,
-    and for its "frames", which may be too many to be held.
+    """Build the sidecar as plain JSON.
+
+    But for the result's path, which is known when it is published, and for its "frames", which may
+    be too many to be held.
 
     Args:
         work: engine and person of every assignment, as in `RenderPlan.engines`.
@@ -244,7 +246,7 @@ def build_report(
 def container_metadata(
     plan: RenderPlan, work: Sequence[tuple[EngineSpec, Person]]
 ) -> dict[str, str]:
-    """Keys for the container: what was done, by what, and the marks for synthetic media.
+    """Build keys for the container: what was done, by what, and the marks for synthetic media.
 
     The AIGC fields follow GB 45438-2025 (China), the digital source type IPTC's NewsCodes.
     """
@@ -273,7 +275,7 @@ def container_metadata(
 
 
 def is_report(path: Path) -> bool:
-    """Whether a file begins as reports of ours do; it may be large, and is not read."""
+    """Tell whether a file begins as reports of ours do; it may be large, and is not read."""
     try:
         with open(path, "rb") as file:
             begin = file.read(64).decode("ascii", "replace")
@@ -283,7 +285,7 @@ def is_report(path: Path) -> bool:
 
 
 def read_report(result: Path) -> dict[str, Any]:
-    """The sidecar of a result (or the sidecar itself).
+    """Read the sidecar of a result (or the sidecar itself).
 
     Raises:
         UserInputError: there is none, or it is not one of ours.
@@ -307,7 +309,7 @@ def read_report(result: Path) -> dict[str, Any]:
 
 
 def _wrong(data: Any, form: Any) -> str | None:
-    """Where JSON is not of a form, such as ``people.2.measured``, or None."""
+    """Find where JSON is not of a form, such as ``people.2.measured``, or None."""
     if isinstance(form, type):
         # JSON has numbers with and without a point; true is no number.
         good = isinstance(data, form) and not (form is int and isinstance(data, bool))

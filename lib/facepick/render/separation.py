@@ -1,4 +1,4 @@
-"""Music and effects from the original: a separator that the user brings takes the voices out.
+"""Separation of music and effects: a separator that the user brings takes the voices out.
 
 Two kinds are taken.  An ONNX file of the MDX-Net family, as Ultimate Vocal Remover uses them (Kim
 et al., *KUIELab-MDX-Net: a two-stream neural network for music demixing*, 2021): the network sees
@@ -94,7 +94,7 @@ with: UVR's public table (TRvlvr/application_data, mdx_model_data), without kara
 
 
 def check_separator(separator: str | None) -> None:
-    """Whether there is a separator that can be tried.
+    """Check that there is a separator that can be tried.
 
     Raises:
         MissingModelError: none is named.
@@ -126,7 +126,7 @@ def without_voices(
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> Path:
-    """The original without its voices: a WAV file, 44.1 kHz stereo; made once and kept.
+    """Take the voices out of the original: a WAV file, 44.1 kHz stereo; made once and kept.
 
     Args:
         original: from its `start` on, which becomes the first sample.
@@ -167,7 +167,7 @@ def without_voices(
 def _original(
     original: OriginalSound, seconds: Fraction, cancel: CancelToken
 ) -> Iterator[FloatSamples]:
-    """So much of the original, filled up with silence."""
+    """Read so much of the original, filled up with silence."""
     left = round(seconds * RATE)
     for piece in original_pieces(original, original.start, RATE, 2, cancel):
         yield piece[:left]
@@ -178,7 +178,7 @@ def _original(
 
 
 def _write(path: Path, pieces: Iterator[FloatSamples], cancel: CancelToken) -> None:
-    """A 24-bit WAV file."""
+    """Write a 24-bit WAV file."""
     with wave.open(str(path), "wb") as file:
         file.setparams((2, 3, RATE, 0, "NONE", ""))
         for piece in pieces:
@@ -195,7 +195,7 @@ def _is_command(separator: str) -> bool:
 
 
 def _command(separator: str, mix: Path, voices: Path, rest: Path) -> list[str]:
-    """The words of the command with the files in their places.
+    """Put the files in their places in the words of the command.
 
     Raises:
         UserInputError: it writes neither, or names a place that there is not.
@@ -254,7 +254,7 @@ def _run(argv: Sequence[str], cancel: CancelToken) -> None:
 
 
 def _checked(mix: Path, voices: Path, rest: Path, folder: Path, cancel: CancelToken) -> Path:
-    """What the command left as a file of ours; without the rest, what the voices leave of the mix.
+    """Check what the command left; without the rest, take what the voices leave of the mix.
 
     Raises:
         ToolError: it has written neither, or another length.
@@ -300,7 +300,7 @@ def _difference(
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a network cannot tell of itself.
+    """Facts that a network cannot tell of itself.
 
     Attributes:
         n_fft: length of the Fourier transform.
@@ -314,7 +314,7 @@ class _Facts:
 
 
 def _facts_of(path: Path) -> _Facts:
-    """From a file ``NAME.onnx.json`` beside it, in UVR's words, or from the table.
+    """Read a file ``NAME.onnx.json`` beside it, in UVR's words, or the table.
 
     Raises:
         ModelMismatchError: neither says.
@@ -377,7 +377,7 @@ class _Mdx:
         self._window = (0.5 - 0.5 * np.cos(2 * np.pi * window)).astype(np.float32)
 
     def rest(self, mix: Iterator[FloatSamples], meter: ProgressMeter) -> Iterator[FloatSamples]:
-        """What is left of a mix without its voices, a block at a time.
+        """Yield what is left of a mix without its voices, a block at a time.
 
         A block's ends lack what would come before and after, so half a transform at both is only
         looked at.
@@ -409,7 +409,7 @@ class _Mdx:
             meter.update(done)
 
     def _stem(self, block: FloatSamples) -> FloatSamples:
-        """(n, 2) samples of the network's stem in (n, 2) samples of sound."""
+        """Compute (n, 2) samples of the network's stem from (n, 2) samples of sound."""
         spectrum = self._spectrum(block)
         seen = spectrum[:, : self._bins].copy()
         # The lowest bins hold rumble, which it has learned without.
@@ -422,7 +422,7 @@ class _Mdx:
         return self._samples(given, len(block))
 
     def _spectrum(self, block: FloatSamples) -> npt.NDArray[np.complex64]:
-        """(2, n_fft / 2 + 1, frames) of a block, mirrored at its ends."""
+        """Compute the spectrum of a block, mirrored at its ends, (2, n_fft / 2 + 1, frames)."""
         size = self._facts.n_fft
         padded = np.pad(block, ((size // 2, size // 2), (0, 0)), mode="reflect")
         rows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=0)[::_HOP]
@@ -430,7 +430,7 @@ class _Mdx:
         return np.asarray(made.transpose(1, 2, 0), np.complex64)
 
     def _samples(self, spectrum: npt.NDArray[Any], count: int) -> FloatSamples:
-        """The inverse, by weighted overlap and addition."""
+        """Invert `_spectrum`, by weighted overlap and addition."""
         size, frames = self._facts.n_fft, spectrum.shape[2]
         rows = np.fft.irfft(spectrum, size, axis=1) * self._window[None, :, None]
         total = np.zeros((2, size + _HOP * (frames - 1)))

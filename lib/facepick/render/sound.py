@@ -1,4 +1,4 @@
-"""The output's clock and sound: which source frame is shown when, and what is heard."""
+"""Clock and sound of the output: which source frame is shown when, and what is heard."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ get a frame for that."""
 
 @dataclass(frozen=True, kw_only=True)
 class Unheard:
-    """The end of a line that nobody hears, because the video is over before.
+    """Truncated end of a line: nobody hears it, because the video is over before.
 
     Attributes:
         file: name of the sound file.
@@ -88,7 +88,7 @@ class Unheard:
 def unheard_speech(
     plan: RenderPlan, seconds: Fraction | float, *, cancel: CancelToken = never
 ) -> tuple[Unheard, ...]:
-    """Which lines go on after the end of the video, where the video is not made longer for them.
+    """Find lines that go on after the end of the video, where it is not made longer for them.
 
     Lines that begin after it are none of them: `prepare_sound` refuses those.
 
@@ -122,7 +122,7 @@ def unheard_speech(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sound:
-    """The output's clock and what is heard.
+    """Clock of the output, and what is heard.
 
     Attributes:
         source_frames: (n,) int64, the source frame that every output frame shows.
@@ -156,7 +156,7 @@ class Sound:
     unheard: tuple[Unheard, ...] = ()
 
     def time_of(self, frame: int) -> Fraction:
-        """Seconds from the first to this output frame, exact."""
+        """Compute seconds from the first to this output frame, exactly."""
         return (self.pts[frame] - self.pts[0]) * self.time_base
 
     @property
@@ -180,7 +180,7 @@ class Sound:
         )
 
     def audio(self, out: Path, *, cancel: CancelToken = never) -> AudioOut:
-        """What the muxer does about sound; a mix is made while it is written.
+        """Describe the sound for the muxer; a mix is made while it is written.
 
         Without new sound the source's streams are kept packet by packet.  With it the default
         stream becomes the new one, and further streams are kept.
@@ -216,7 +216,7 @@ class Sound:
 
     @property
     def _lead(self) -> Fraction:
-        """How much of the original is heard before the first frame of a whole video."""
+        """Length of the original that is heard before the first frame of a whole video."""
         if self.origin is not None or self.stretch != 1:
             return Fraction(0)
         video = self.scan.video
@@ -242,7 +242,7 @@ def prepare_sound(
     rest: Path | None = None,
     cancel: CancelToken = never,
 ) -> Sound:
-    """The clock and sound of the output.
+    """Prepare the clock and sound of the output.
 
     Args:
         part: the half-open part of the source that is rendered, in frames.
@@ -342,7 +342,7 @@ def prepare_sound(
 
 
 def stretch_of(plan: RenderPlan, seconds: Fraction, *, cancel: CancelToken = never) -> Fraction:
-    """How many times slower the picture is shown, so that it ends with the speech.
+    """Compute how many times slower the picture is shown, so that it ends with the speech.
 
     Args:
         seconds: length of the video.
@@ -379,7 +379,7 @@ def _original_heard(
     seconds: Fraction,
     cancel: CancelToken,
 ) -> tuple[tuple[float, float], ...]:
-    """Where the video's own sound, with the voices in it, is heard in the result."""
+    """Find where the video's own sound, with the voices in it, is heard in the result."""
     if original is None:
         return ()
     brought = soundtrack or heard.background
@@ -410,13 +410,13 @@ def _original_heard(
 
 
 def line_is_over(line: SpeechLine, cancel: CancelToken) -> bool:
-    """Whether a file ends before what is wanted of it begins."""
+    """Tell whether a file ends before what is wanted of it begins."""
     whole = replace(line, offset_seconds=0.0)
     return line_seconds(whole, cancel=cancel) <= line.offset_seconds
 
 
 def original_of(scan: Scan) -> OriginalSound | None:
-    """The video's own sound from its first frame on, or None when it has none."""
+    """Take the video's own sound from its first frame on, or None when it has none."""
     main = _default_stream(scan.video.audio)
     if main is None:
         return None
@@ -425,7 +425,7 @@ def original_of(scan: Scan) -> OriginalSound | None:
 
 
 def video_seconds(scan: Scan) -> Fraction:
-    """Length of the whole video."""
+    """Compute the length of the whole video."""
     ticks = int(scan.pts[-1]) + scan.duration_pts - int(scan.pts[0])
     return ticks * scan.video.time_base
 
@@ -455,7 +455,7 @@ def _default_stream(streams: Sequence[AudioInfo]) -> AudioInfo | None:
 def _moved(
     lines: Sequence[SpeechLine], begins: Fraction, cancel: CancelToken
 ) -> tuple[SpeechLine, ...]:
-    """The lines on the clock of a part that begins so many seconds into the video.
+    """Move the lines to the clock of a part that begins so many seconds into the video.
 
     Lines that are over by then are left out.
     """

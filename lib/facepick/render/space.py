@@ -1,4 +1,4 @@
-"""Compare the disk space that a render needs with what is free, before it starts."""
+"""Disk space that a render needs, compared with what is free before it starts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPARE_BYTES = 16 * 2**20
 
 
 def result_bytes(scan: Scan, frames: int, encode: EncodeSettings) -> int:
-    """About how large a result of so many frames will be.
+    """Estimate how large a result of so many frames will be.
 
     At CRF 18 results are about as large as their sources (0.3 to 1.1 times, seven clips), unless a
     source is hardly compressed; six steps of CRF halve or double x264's size.
@@ -41,7 +41,7 @@ def result_bytes(scan: Scan, frames: int, encode: EncodeSettings) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceNeed:
-    """What a render needs.
+    """Disk space that a render needs.
 
     Attributes:
         workspace: bytes in the job's folder, besides those that are there already.
@@ -92,7 +92,7 @@ def need_of(
     workspace: Path,
     folder: Path,
 ) -> SpaceNeed:
-    """What a render needs besides what an earlier run has left.
+    """Estimate what a render needs besides what an earlier run has left.
 
     Args:
         frames: of the output.

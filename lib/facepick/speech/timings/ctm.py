@@ -11,7 +11,7 @@ __all__ = ["read_ctm"]
 
 
 def read_ctm(name: str, lines: Sequence[tuple[int, str]]) -> list[Row] | None:
-    """Recording, channel, start, duration, name, confidence."""
+    """Read recording, channel, start, duration, name, confidence."""
     rows, recordings = [], set()
     for number, row in lines:
         if row.startswith(";;"):

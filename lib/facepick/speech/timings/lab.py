@@ -11,7 +11,7 @@ __all__ = ["read_festival", "read_labels"]
 
 
 def read_festival(name: str, lines: Sequence[tuple[int, str]]) -> list[Row] | None:
-    """Festival and ESPS: a head that ends with ``#``, then end, colour and name."""
+    """Read Festival and ESPS: a head that ends with ``#``, then end, colour and name."""
     head = next((k for k, (_, row) in enumerate(lines) if row.strip() == "#"), None)
     if head is None:
         return None
@@ -27,7 +27,7 @@ def read_festival(name: str, lines: Sequence[tuple[int, str]]) -> list[Row] | No
 
 
 def read_labels(name: str, lines: Sequence[tuple[int, str]]) -> list[Row] | None:
-    """Start, end, name: of Audacity in seconds, of HTK in units of 100 ns."""
+    """Read start, end, name: of Audacity in seconds, of HTK in units of 100 ns."""
     found = []
     for number, row in lines:
         # HTK's master files put names of recordings and dots between, Audacity the frequencies.

@@ -11,7 +11,7 @@ __all__ = ["read_flite", "read_pho"]
 
 
 def read_flite(name: str, text: str) -> list[Row]:
-    """``flite -psdur``: names and the times at which they end."""
+    """Read ``flite -psdur``: names and the times at which they end."""
     rows, start = [], 0.0
     for number, token in enumerate(text.split(), 1):
         label, _, end = token.rpartition(":")
@@ -21,7 +21,7 @@ def read_flite(name: str, text: str) -> list[Row]:
 
 
 def read_pho(name: str, lines: Sequence[tuple[int, str]]) -> list[Row] | None:
-    """MBROLA: name, milliseconds, then pairs of place and pitch."""
+    """Read MBROLA: name, milliseconds, then pairs of place and pitch."""
     rows, start = [], 0.0
     for number, row in lines:
         parts = row.split()

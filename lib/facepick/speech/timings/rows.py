@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Found:
-    """What a file holds: phones, words, or rows of which only the labels tell what they are."""
+    """Contents of a file: phones, words, or rows of which only the labels tell what they are."""
 
     phones: Sequence[Row] = ()
     words: Sequence[Row] = ()
@@ -63,7 +63,7 @@ class Found:
 
 
 def of_tiers(name: str, tiers: Sequence[tuple[str, Sequence[Row]]]) -> Found:
-    """The tier of phones by its name, else by what is in it."""
+    """Choose the tier of phones by its name, else by what is in it."""
     phones = [(t, r) for t, r in tiers if _PHONE_TIERS.fullmatch(t.strip())]
     if len(phones) > 1:
         raise UserInputError(
@@ -86,7 +86,7 @@ def of_tiers(name: str, tiers: Sequence[tuple[str, Sequence[Row]]]) -> Found:
 
 
 def look_like_phones(rows: Iterable[Row]) -> bool:
-    """Whether three of five labels are phones of one alphabet."""
+    """Tell whether three of five labels are phones of one alphabet."""
     labels = [row.label for row in rows]
     alphabet = alphabet_of(labels)
     voiced = [
@@ -107,7 +107,7 @@ def one_only(name: str, what: str, found: set[Any]) -> None:
 
 
 def seconds_of(where: str, value: Any) -> float:
-    """A number; whether it can be a time is checked with all others."""
+    """Read a number; whether it can be a time is checked with all others."""
     if value is None:
         raise UserInputError(f"{where}: lacks a time.", hint="Give start and end in seconds.")
     try:
@@ -119,7 +119,7 @@ def seconds_of(where: str, value: Any) -> float:
 
 
 def resolved(name: str, found: Found) -> Timings:
-    """Rows as phones of ARPAbet, or as words, checked and in order."""
+    """Resolve rows to phones of ARPAbet, or as words, checked and in order."""
     if found.either:
         kind = "phones" if look_like_phones(found.either) else "words"
         found = Found(**{kind: found.either})

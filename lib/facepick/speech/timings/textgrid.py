@@ -11,7 +11,7 @@ __all__ = ["read_textgrid"]
 
 
 def read_textgrid(name: str, text: str) -> Found:
-    """Praat's text files: free-standing numbers and texts in quotes count, all else is comment."""
+    """Read Praat's text files: free-standing numbers and texts in quotes; all else is comment."""
     piece = rf'"(?:[^"]|"")*"|<exists>|<absent>|(?<!\S){NUMBER}(?!\S)|^[ \t]*![^\n]*'
     found: list[str] = re.findall(piece, text, re.M | re.I)
     tokens = [t for t in found if not t.lstrip().startswith("!")]
