@@ -602,9 +602,7 @@ class App:
         if plan.takes_voices_out:
             check_separator(self.separator)
         plan.validate_inputs(self.registry)
-        check_files(
-            plan, self.registry, self.models, host_restorers=self.resources().host_restorers
-        )
+        check_files(plan, self.registry, self.models)
 
     def run(
         self,

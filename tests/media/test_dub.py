@@ -12,19 +12,20 @@ import numpy as np
 import pytest
 from tests.films import written_film
 
-from facepick.engines.lipsync.speech import person_speech
 from facepick.errors import Cancelled, NoAudioError, UserInputError
 from facepick.media.audio import mixing_of, read_audio
 from facepick.media.dub import (
     HeardSound,
     OriginalSound,
+    analysis_original,
+    analysis_speech,
     lines_end_seconds,
     mix_format,
     mixed,
 )
 from facepick.media.ffmpeg import loudness
 from facepick.progress import CancelToken, never
-from facepick.speech.line import SpeechLine
+from facepick.speech.line import Speech, SpeechLine
 
 Array = np.ndarray
 
@@ -38,6 +39,17 @@ def write_wav(path: Path, samples: Array, rate: int) -> Path:
         file.setframerate(rate)
         file.writeframes(np.rint(np.clip(data, -1, 1) * 32767).astype("<i2").tobytes())
     return path
+
+
+def person_speech(
+    lines: Sequence[SpeechLine], *, seconds: float, original: OriginalSound | None = None
+) -> Speech:
+    """One person's lines on the output's clock, as engines get them."""
+    return Speech(
+        samples=analysis_speech(lines, seconds=seconds),
+        lines=tuple(lines),
+        original=original and analysis_original(original, seconds=seconds),
+    )
 
 
 def write_mix(

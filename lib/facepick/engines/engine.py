@@ -7,15 +7,15 @@ must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
 from facepick.notices import Notice
@@ -30,13 +30,10 @@ __all__ = [
     "EngineSession",
     "EngineSpec",
     "Flow",
-    "HostRestorer",
 ]
 
 Flow = Literal["hide", "lipsync", "swap"]
 EngineResult = FacePatch | Reason | None
-HostRestorer = Callable[[BgrImage, float], BgrImage]
-"""Face (h, w, 3) uint8 BGR and fidelity in [0, 1] -> restored face of the same size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +100,6 @@ class EngineContext:
         device: one of `facepick.models.device.DEVICES`.
         speech: the new speech, for engines that need audio.
         source: files that show the source face, for engines that need one.
-        host_restorers: face restorers that the host offers, by name.
         footage: call it to stream the person's requests over the whole *source* video in time
             order (one decoding pass), with mesh when the spec asks for it.
         progress, cancel: for long preparation.
@@ -120,7 +116,6 @@ class EngineContext:
     device: str = "auto"
     speech: Speech | None = None
     source: tuple[str, ...] = ()
-    host_restorers: Mapping[str, HostRestorer] = field(default_factory=dict)
     footage: Callable[[], Iterable[FaceRequest]] = tuple
     progress: ProgressSink = no_progress
     cancel: CancelToken = never

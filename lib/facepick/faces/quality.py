@@ -22,7 +22,6 @@ __all__ = [
     "eye_openness",
     "head_pose",
     "patch_correlation",
-    "same_shot_duplicate",
     "sharpness",
 ]
 
@@ -191,15 +190,6 @@ def eye_openness(mesh: FloatArray) -> float:
         )
         ratios.append(lids / 2 / max(width, 1e-6))
     return float(np.mean(ratios))
-
-
-def same_shot_duplicate(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:
-    """Whether two chips are nearly the same picture, without any network.
-
-    Both (s, s, 3) uint8 BGR.  Two faces of a frame, or of neighbouring frames, whose locally
-    normalised chips correlate by 0.97 or more are one picture shown twice.
-    """
-    return patch_correlation(a, b) > 0.97
 
 
 def patch_correlation(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:

@@ -11,11 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.engine import HostRestorer
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import (
     Cancelled,
@@ -45,7 +44,6 @@ class Resources:
         cache: folder of cached scans.
         cast: file of known people, whose names a scan gives; None for none.
         device: see `facepick.engines.engine.EngineContext`.
-        host_restorers: face restorers of the host.
     """
 
     registry: EngineRegistry
@@ -53,7 +51,6 @@ class Resources:
     cache: Path
     cast: Path | None = None
     device: str = "auto"
-    host_restorers: Mapping[str, HostRestorer] = field(default_factory=dict)
 
 
 Work = Callable[[Workspace, Resources, ProgressSink, CancelToken], Mapping[str, Any]]

@@ -209,7 +209,6 @@ def _renderer(
         registry=resources.registry,
         models=resources.models,
         device=resources.device,
-        host_restorers=resources.host_restorers,
         notices=_notices(workspace),
         progress=progress,
         cancel=cancel,

@@ -83,7 +83,6 @@ class VideoReader:
         info: what the file says of itself.
         decode_failures: packets that could not be decoded and frames that the decoder marked as
             corrupt, over all calls of `frames` so far.
-        time_repairs: frames whose time was missing, or not after that of the frame before.
 
     Raises:
         VideoOpenError: the file is missing or no video that can be decoded.
@@ -95,7 +94,6 @@ class VideoReader:
         self.info: VideoInfo = probe(path)
         self.path = Path(os.path.abspath(path))
         self.decode_failures = 0
-        self.time_repairs = 0
         self._cancel = cancel
         self._thread_count = thread_count
 
@@ -302,7 +300,6 @@ class _Clock:
     def time_of(self, raw: Any) -> int:
         given = raw.pts if raw.pts is not None else raw.dts
         if self.last is None:
-            self._reader.time_repairs += given is None
             self.last = int(given or 0)
         elif given is None:
             self._repair(self.last + self.step)
@@ -328,5 +325,4 @@ class _Clock:
         self._repair(last + self.step)
 
     def _repair(self, pts: int) -> None:
-        self._reader.time_repairs += 1
         self.last = pts

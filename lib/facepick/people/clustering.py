@@ -30,6 +30,38 @@ from facepick.people.tracker import ShotTracker
 __all__ = ["ClusterOptions", "Group", "group_tracks", "split_changed"]
 
 
+POOR_PENALTY = 0.12
+"""What a pair of groups must agree more when one of them was never seen well: small, blurred and
+turned faces are all alike to the network."""
+
+NEAR_MISS, MARGIN = 0.03, 0.18
+"""Two groups may agree less by the first, when they agree with nobody else nearly as much: by the
+second."""
+
+UNSURE_EXTRA = 0.12
+"""What faces that nobody could recognise must agree more."""
+
+CONTINUITY = 0.2
+"""What two tracks may agree less when everything else speaks for one person, see
+`facepick.people.continuity`."""
+
+DOUBT_SECONDS, DOUBT_QUALITY = 2.0, 0.5
+"""See `ClusterOptions.doubt`."""
+
+COUPLE_MARGIN = 0.35
+"""See `ClusterOptions.couple`."""
+
+GLIMPSE_SECONDS = 0.5
+"""Who is unsure and seen less long is one of the crowd."""
+
+CROWD_SECONDS, CROWD_HEIGHT = 1.5, 0.08
+"""Who is seen less long, or lower than this share of the picture, and never clearly, is one of the
+crowd."""
+
+MIN_FRAMES = 8
+"""Somebody seen in fewer frames is kept apart."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
     """Limits that decide when two groups are one person.
@@ -38,51 +70,25 @@ class ClusterOptions:
         link: mean cosine of all pairs of exemplars from which two groups are joined.  Tracks of
             one person in one video measure 0.60 and more on constructed and filmed footage, of
             two people up to 0.38; photos years apart still above 0.41 but for sunglasses.
-        poor_penalty: what a pair of groups must agree more when one of them was never seen well:
-            small, blurred and turned faces are all alike to the network.
-        near_miss: two groups may agree less by this, when they agree with nobody else nearly as
-            much: by `margin`.
-        margin: see `near_miss`.
-        unsure_extra: what faces that nobody could recognise must agree more.
-        continuity: what two tracks may agree less when everything else speaks for one person,
-            see `facepick.people.continuity`.
         home: what a poorly seen track must agree with somebody at least, where nobody else
-            comes near: by `margin`.
+            comes near: by `MARGIN`.
         doubt: groups that agree by this may be one person, and are not told apart for certain
-            when one of them is on screen for less than `doubt_seconds` and has no view of the
-            quality `doubt_quality`.
-        doubt_seconds, doubt_quality: see `doubt`.
+            when one of them is on screen for less than `DOUBT_SECONDS` and has no view of the
+            quality `DOUBT_QUALITY`.
         couple: two people who are on screen together are the two who are together elsewhere,
-            where each agrees by this with his own, and both together by `couple_margin` more
+            where each agrees by this with his own, and both together by `COUPLE_MARGIN` more
             than crosswise.
-        couple_margin: see `couple`.
         near: what a group must agree with somebody to be shown as one whom it may be.
-        glimpse_seconds: who is unsure and seen less long is one of the crowd.
-        crowd_seconds, crowd_height: who is seen less long, or lower than this share of the
-            picture, and never clearly, is one of the crowd.
-        min_frames: somebody seen in fewer frames is kept apart.
         picture_side: shorter side of the picture in display pixels; 0 when not known.
         rate: frames per second, roughly.
     """
 
     link: float = 0.44
-    poor_penalty: float = 0.12
-    near_miss: float = 0.03
-    margin: float = 0.18
-    unsure_extra: float = 0.12
-    continuity: float = 0.2
     home: float = 0.36
     doubt: float = 0.36
-    doubt_seconds: float = 2.0
-    doubt_quality: float = 0.5
     couple: float = 0.31
-    couple_margin: float = 0.35
     near: float = 0.27
-    glimpse_seconds: float = 0.5
-    crowd_seconds: float = 1.5
-    crowd_height: float = 0.08
     picture_side: float = 0.0
-    min_frames: int = 8
     rate: float = 25.0
 
     @classmethod
@@ -176,7 +182,7 @@ def group_tracks(
     if len(evidence) != n:
         raise ValueError(f"{n} tracks need as much evidence, got {len(evidence)}")
     total = max((t.stop for t in tracks), default=0)
-    min_frames = min(options.min_frames, max(1, total // 2))
+    min_frames = min(MIN_FRAMES, max(1, total // 2))
     affinity = _Affinity(tracks, evidence, options)
     faces = [face_evidence(t, e) for t, e in zip(tracks, evidence, strict=True)]
     clear = {i for i in range(n) if evidence[i].clear and faces[i] >= SURE}
@@ -197,7 +203,7 @@ def group_tracks(
     groups = [g for g in groups if not clear.isdisjoint(g)]
     apart = _take_home(apart, groups, affinity, options)
     apart += [[i] for i in sorted([*clear, *poor]) if tracks[i].shot in damaged]
-    unsure = _agglomerate(apart, affinity.of, options.link + options.unsure_extra)
+    unsure = _agglomerate(apart, affinity.of, options.link + UNSURE_EXTRA)
     groups = [part for members in groups for part in _alive(members, tracks, evidence, options)]
     sure: list[list[int]] = []
     # Whoever is on screen longest is himself; of the others some may be him.
@@ -205,10 +211,10 @@ def group_tracks(
         members.sort()
         frames = sum(len(tracks[i]) for i in members)
         doubtful = frames < min_frames or _is_picture(members, tracks, evidence, options)
-        poorly = max(evidence[i].best for i in members) < options.doubt_quality
-        if not doubtful and poorly and frames < options.doubt_seconds * options.rate:
+        poorly = max(evidence[i].best for i in members) < DOUBT_QUALITY
+        if not doubtful and poorly and frames < DOUBT_SECONDS * options.rate:
             # A face found twice for a moment shares frames with itself.
-            glimpse = frames < options.glimpse_seconds * options.rate
+            glimpse = frames < GLIMPSE_SECONDS * options.rate
             near = affinity.faces if glimpse else affinity.of
             doubtful = any(near(members, other) >= options.doubt for other in sure)
         (unsure if doubtful else sure).append(members)
@@ -268,9 +274,9 @@ class _Affinity:
         self._totals = [max(float(w.sum()), 1e-9) for w in weights]
         self._best = [e.best for e in evidence]
         self._link = options.link
-        self._poor_penalty = options.poor_penalty
+        self._poor_penalty = POOR_PENALTY
         self.apart = np.zeros((n, n), bool)
-        self._continuity = options.continuity
+        self._continuity = CONTINUITY
         self._comes_back = continuity(tracks, evidence, rate=options.rate)
         # Nobody but who is in the same shot can be in the same frame.
         by_shot: dict[int, list[int]] = {}
@@ -395,7 +401,7 @@ def _join_outstanding(
         value = float(table[x, y])
         others = [table[g, k] for g in (x, y) for k in range(count) if k not in (x, y)]
         rival = max([0.25, *others])
-        if value < options.link - options.near_miss or value - rival < options.margin:
+        if value < options.link - NEAR_MISS or value - rival < MARGIN:
             return groups
         x, y = min(x, y), max(x, y)
         groups = [*groups[:x], groups[x] + groups[y], *groups[x + 1 : y], *groups[y + 1 :]]
@@ -429,7 +435,7 @@ def _join_couples(
                 # Who is elsewhere together with the other one is surely not the other one.
                 crosswise = max(0.0, table[x, v]) + max(0.0, table[u, y])
                 margin = float(table[x, y] + table[u, v] - crosswise)
-                if margin >= options.couple_margin:
+                if margin >= COUPLE_MARGIN:
                     best = max(best or (margin, x, y, u, v), (margin, x, y, u, v))
         if best is None:
             return groups
@@ -458,7 +464,7 @@ def _take_home(
             # Nearly as much like somebody else: nobody can tell.  0.15 is what strangers reach
             # on average when they are the only ones there.
             rival = max([0.15, *values[:home], *values[home + 1 :]])
-            if values[home] >= options.home and values[home] - rival >= options.margin:
+            if values[home] >= options.home and values[home] - rival >= MARGIN:
                 best = max(best or (values[home], home, i), (values[home], home, i))
         if best is None:
             break
@@ -494,13 +500,13 @@ def _of_the_crowd(
 ) -> bool:
     """Tell whether somebody is seen only for a glimpse, for a few blurred frames, or small."""
     frames = sum(len(tracks[i]) for i in members)
-    if frames < options.glimpse_seconds * options.rate:
+    if frames < GLIMPSE_SECONDS * options.rate:
         return True
     if any(evidence[i].clear for i in members):
         return False
     heights = np.concatenate([tracks[i].boxes[:, 3] - tracks[i].boxes[:, 1] for i in members])
-    small = float(np.median(heights)) < options.crowd_height * options.picture_side
-    return small or frames < options.crowd_seconds * options.rate
+    small = float(np.median(heights)) < CROWD_HEIGHT * options.picture_side
+    return small or frames < CROWD_SECONDS * options.rate
 
 
 def _alive(

@@ -114,9 +114,6 @@ def find_people(
     cache: Path,
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
-    detector: FaceDetector | None = None,
-    embedder: FaceEmbedder | None = None,
-    mesher: FaceMesher | None = None,
 ) -> Scan:
     """Find everyone in a video; a second call with the same settings reads the stored answer.
 
@@ -126,7 +123,6 @@ def find_people(
         models: where model files are found.
         cache: folder of stored scans.
         progress, cancel: the stage is ``scan``.
-        detector, embedder, mesher: other models than YuNet, SFace and the face mesh.
 
     Raises:
         VideoOpenError: the file is no video that can be decoded.
@@ -135,9 +131,7 @@ def find_people(
         Cancelled: the user stopped it; nothing is stored.
     """
     with pinned([path]):
-        return _find_people(
-            path, settings, models, cache, progress, cancel, detector, embedder, mesher
-        )
+        return _find_people(path, settings, models, cache, progress, cancel)
 
 
 def _find_people(
@@ -147,20 +141,13 @@ def _find_people(
     cache: Path,
     progress: ProgressSink,
     cancel: CancelToken,
-    detector: FaceDetector | None,
-    embedder: FaceEmbedder | None,
-    mesher: FaceMesher | None,
 ) -> Scan:
     from facepick.media.probe import probe
 
     info = probe(path)
     digest = content_hash(info.path, cancel=cancel)
     plain = to_mapping(settings)
-    names = {
-        "detector": detector.id if detector else "yunet",
-        "embedder": embedder.id if embedder else "sface",
-    }
-    folder = scan_folder(cache, digest, {**plain, **names})
+    folder = scan_folder(cache, digest, {**plain, "detector": "yunet", "embedder": "sface"})
     stored = load_scan(folder, info=info, content_hash=digest)
     if stored is not None:
         return stored
@@ -168,22 +155,17 @@ def _find_people(
         # Damaged, or of another version: kept, until the cache is cleared.
         set_aside(folder)
 
-    if detector is None:
-        from facepick.faces.analyzers.yunet import YuNetDetector
-        from facepick.models.catalog import YUNET
+    from facepick.faces.analyzers.sface import SFaceEmbedder
+    from facepick.faces.analyzers.yunet import YuNetDetector
+    from facepick.faces.mesh import FaceMesh
+    from facepick.models.catalog import SFACE, YUNET
 
-        detector = YuNetDetector(models.require(YUNET))
-    if embedder is None:
-        from facepick.faces.analyzers.sface import SFaceEmbedder
-        from facepick.models.catalog import SFACE
-
-        embedder = SFaceEmbedder(models.require(SFACE))
-    if mesher is None:
-        from facepick.faces.mesh import FaceMesh
-
-        mesher = FaceMesh(models, refine=False)
-
-    scanner = _Scanner(settings, detector, embedder, mesher)
+    scanner = _Scanner(
+        settings,
+        YuNetDetector(models.require(YUNET)),
+        SFaceEmbedder(models.require(SFACE)),
+        FaceMesh(models, refine=False),
+    )
     pts, duration, failures = scanner.run(Path(path), progress=progress, cancel=cancel)
     scan, jpegs = scanner.result(info, digest, pts, duration, failures, plain, folder)
     check(info.path)

@@ -52,6 +52,14 @@ class FaceSource(Protocol):
         ...
 
 
+START_SCORE, SURE_SCORE, KEEP_SCORE = 0.6, 0.75, 0.35
+"""Scores of the detector: from the first on a face starts a track, a track must reach the second
+once to be held for a face, and a face that is expected is taken from the third on."""
+
+MIN_FRAMES = 3
+"""Shorter tracks are dropped, unless the shot is shorter itself."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrackerOptions:
     """Limits of how faces are followed.
@@ -59,20 +67,12 @@ class TrackerOptions:
     Attributes:
         step: distance of the sampled frames.
         whole_every: the whole picture is looked at in every so many samples.
-        start_score: a face starts a track from this detector score on.
-        sure_score: a track must reach this once to be held for a face.
-        keep_score: a face that is expected is taken from this score on.
         max_gap: frames that a face may be out of sight and still be the same track.
-        min_frames: shorter tracks are dropped, unless the shot is shorter itself.
     """
 
     step: int = 4
     whole_every: int = 2
-    start_score: float = 0.6
-    sure_score: float = 0.75
-    keep_score: float = 0.35
     max_gap: int = 15
-    min_frames: int = 3
 
     def __post_init__(self) -> None:
         if self.step < 1 or self.whole_every < 1 or self.max_gap < 0:
@@ -246,12 +246,11 @@ class ShotTracker:
         self._done.extend(self._active)
         self._active = []
         length = 0 if self._sampled is None else self._sampled - self._start + 1
-        wanted = min(self._options.min_frames, length)
+        wanted = min(MIN_FRAMES, length)
         kept = [
             t
             for t in self._done
-            if t.best_score >= self._options.sure_score
-            and t.last.frame - t.first.frame + 1 >= wanted
+            if t.best_score >= SURE_SCORE and t.last.frame - t.first.frame + 1 >= wanted
         ]
         self._done = []
         kept = _without_doubles(kept)
@@ -293,12 +292,8 @@ class ShotTracker:
         found = _without_nested(found)
         pairs: dict[int, Observation] = {}
         free = set(range(len(found)))
-        strong = [i for i in range(len(found)) if found.score[i] >= self._options.start_score]
-        weak = [
-            i
-            for i in range(len(found))
-            if self._options.keep_score <= found.score[i] < self._options.start_score
-        ]
+        strong = [i for i in range(len(found)) if found.score[i] >= START_SCORE]
+        weak = [i for i in range(len(found)) if KEEP_SCORE <= found.score[i] < START_SCORE]
         for candidates in (strong, weak):
             tracks = [k for k in range(len(self._active)) if k not in pairs]
             for track, face in self._match(frame, tracks, candidates, found):
@@ -306,7 +301,7 @@ class ShotTracker:
                 free.discard(face)
         others = [found.box(j) for j in range(len(found))]
         for k, item in enumerate(self._active):
-            if k not in pairs and item.best_score >= self._options.sure_score:
+            if k not in pairs and item.best_score >= SURE_SCORE:
                 expected = item.predicted(frame)
                 again = self._look(frame, expected, others, near=expected)
                 if again is not None:
@@ -361,7 +356,7 @@ class ShotTracker:
         found = self._source.look(frame, Box(*map(float, where)))
         best, best_distance = -1, float("inf")
         for i in range(len(found)):
-            if found.score[i] < self._options.keep_score:
+            if found.score[i] < KEEP_SCORE:
                 continue
             if any(found.box(i).iou(other) > 0.4 for other in others):
                 continue
@@ -388,7 +383,7 @@ class ShotTracker:
             seen = pairing.pairs.get(k)
             fresh = track.last.frame == start
             if seen is None:
-                if fresh and track.best_score >= self._options.sure_score:
+                if fresh and track.best_score >= SURE_SCORE:
                     pairing.before[k] = self._forwards(track, between, pairing)
             elif not fresh:
                 pairing.before[k] = self._backwards(seen, between, pairing, but=k)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from facepick.compositing.pictures import load_picture
-from facepick.engines.engine import EngineSpec, HostRestorer
+from facepick.engines.engine import EngineSpec
 from facepick.engines.registry import EngineRegistry
 from facepick.engines.restore.restorer import check_restorer
 from facepick.media.audio import decode_audio
@@ -23,8 +22,6 @@ def check_files(
     plan: RenderPlan,
     registry: EngineRegistry,
     models: ModelStore,
-    *,
-    host_restorers: Mapping[str, HostRestorer] | None = None,
 ) -> None:
     """Check that every network is there that the plan asks for, and every speech can be heard.
 
@@ -41,9 +38,7 @@ def check_files(
         else:
             for model in spec.models:
                 models.require(model)
-        check_restorer(
-            getattr(settings, "restorer", "none"), models=models, host_restorers=host_restorers
-        )
+        check_restorer(getattr(settings, "restorer", "none"), models=models)
         if getattr(settings, "occlusion", "off") == "xseg":
             models.require(XSEG)
     heard = (plan.output.soundtrack, plan.output.background)

@@ -21,7 +21,7 @@ import numpy as np
 
 from facepick import __version__
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
-from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, HostRestorer
+from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
 from facepick.faces.detection import Box, FloatArray
@@ -190,7 +190,6 @@ class Renderer:
         registry: the engines.
         models: where model files are.
         device: see `EngineContext`.
-        host_restorers: face restorers of the host.
         rest: see `facepick.render.sound.prepare_sound`.
         notices: what was found out when the plan was made.
     """
@@ -204,7 +203,6 @@ class Renderer:
         registry: EngineRegistry,
         models: ModelStore,
         device: str = "auto",
-        host_restorers: Mapping[str, HostRestorer] | None = None,
         rest: Path | None = None,
         notices: Sequence[Notice] = (),
         progress: ProgressSink = no_progress,
@@ -217,7 +215,6 @@ class Renderer:
         self.registry = registry
         self.models = models
         self.device = device
-        self.host_restorers = dict(host_restorers or {})
         self.notices = tuple(notices)
         self.progress = progress
         self.cancel = cancel
@@ -362,7 +359,6 @@ class Renderer:
                 device=self.device,
                 speech=self._speech(assignment),
                 source=assignment.source,
-                host_restorers=self.host_restorers,
                 footage=lambda f=footage: f.stream(self.learned, self.cancel),  # type: ignore[misc]
                 progress=self.progress,
                 cancel=self.cancel,

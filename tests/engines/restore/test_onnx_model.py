@@ -124,14 +124,11 @@ def test_the_face_lies_where_the_network_expects_it(
         assert np.hypot(columns[near].mean() - x, rows[near].mean() - y) < 5
 
 
-def test_onnx_is_preferred_to_pth_and_to_the_host(
-    standin: Any, face: FaceRequest, tmp_path: Path
-) -> None:
+def test_onnx_is_preferred_to_pth(standin: Any, face: FaceRequest, tmp_path: Path) -> None:
     (tmp_path / "RestoreFormer.pth").write_bytes(b"weights")
     standin.write_restorer(tmp_path / "restoreformer_plus_plus.onnx")
     store = ModelStore([tmp_path], tmp_path)
-    hosted = {"RestoreFormer": lambda picture, _: picture.copy()}
-    restorer = open_restorer("RestoreFormer", models=store, host_restorers=hosted)
+    restorer = open_restorer("RestoreFormer", models=store)
     assert np.abs(restored(restorer, face).astype(int) - face.crop).mean() < 0.5
 
 

@@ -16,6 +16,8 @@ from tests.engines.swap.standins import onnx
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
 from facepick.engines.engine import Engine
+from facepick.engines.restore.restorer import NoRestorer
+from facepick.engines.swap import neural
 from facepick.engines.swap.network import SwapNetwork, boosted, last_square_initializer
 from facepick.engines.swap.neural import GhostEngine, HyperswapEngine, InswapperEngine
 from facepick.errors import MissingModelError, ModelMismatchError
@@ -164,19 +166,24 @@ def test_faces_are_cut_by_the_published_templates(engine: str, points: list[list
 
 
 def test_a_restorer_sees_the_whole_head_with_the_new_face_in_it(
-    request_: FaceRequest, photo: str, tmp_path: Path
+    request_: FaceRequest, photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A face cut out along its mask is nothing that a restorer was trained on."""
     engine, seen = ENGINES["inswapper_128"], []
 
-    def restore(picture: np.ndarray, fidelity: float) -> np.ndarray:
-        seen.append(picture.copy())
-        return cv2.add(picture, np.full_like(picture, 5))
+    class Brighter(NoRestorer):
+        whole_face = True
+
+        def restore(self, image: np.ndarray, landmarks5: Any, *, fidelity: float) -> np.ndarray:
+            seen.append(image.copy())
+            return cv2.add(image, np.full_like(image, 5))
+
+    monkeypatch.setattr(neural, "open_restorer", lambda *_, **__: Brighter())
 
     store = standins.store_in(tmp_path / "models", kind="source")
     context = context_for(
         engine, tmp_path, [request_], cancel=never, models=store, source=(photo,),
-        settings=engine.spec.settings(restorer="GFPGAN"), host_restorers={"GFPGAN": restore},
+        settings=engine.spec.settings(restorer="GFPGAN"),
     )  # fmt: skip
     (patch,) = engine.open(context).process([request_])
     assert isinstance(patch, FacePatch)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 
 from facepick.compositing.patch import BgrImage
-from facepick.engines.engine import HostRestorer
-from facepick.errors import MissingModelError, SettingsError
+from facepick.errors import SettingsError
 from facepick.faces.detection import FloatArray
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
@@ -62,12 +60,11 @@ def open_restorer(
     *,
     models: ModelStore,
     device: str = "auto",
-    host_restorers: Mapping[str, HostRestorer] | None = None,
 ) -> Restorer:
     """Open the restorer called `name`.
 
-    An ONNX file that the store finds is preferred, for it needs onnxruntime alone; then a
-    ``.pth`` file, then a host's restorer of that name.
+    An ONNX file that the store finds is preferred to a ``.pth`` file, for it needs onnxruntime
+    alone.
 
     Raises:
         SettingsError: no such restorer.
@@ -86,20 +83,12 @@ def open_restorer(
     from facepick.engines.restore.spandrel_model import SpandrelRestorer, spec_of
 
     found = spec_in_use(name, models)
-    hosted = {key.lower(): value for key, value in (host_restorers or {}).items()}
-    if found is None and name.lower() in hosted:
-        return _HostedRestorer(name, hosted[name.lower()])
     if found in onnx_specs(name) or spec_of(name) is None:
         return OnnxRestorer(name, models=models, device=device)
     return SpandrelRestorer(name, models=models, device=device)
 
 
-def check_restorer(
-    name: str,
-    *,
-    models: ModelStore,
-    host_restorers: Mapping[str, HostRestorer] | None = None,
-) -> None:
+def check_restorer(name: str, *, models: ModelStore) -> None:
     """Check that `open_restorer` would find what it needs; nothing is loaded.
 
     Raises: as `open_restorer`.
@@ -110,14 +99,14 @@ def check_restorer(
     from facepick.engines.restore.spandrel_model import check_packages, spec_of
 
     found = spec_in_use(name, models)
-    if found is None and name.lower() not in map(str.lower, host_restorers or {}):
+    if found is None:
         models.require(spec_of(name) or onnx_specs(name)[0])
     if found is not None and found is spec_of(name):
         check_packages(name)
 
 
 def spec_in_use(name: str | None, models: ModelStore) -> ModelSpec | None:
-    """Find the model file that `open_restorer` takes; None if none is needed or a host does it."""
+    """Find the model file that `open_restorer` takes; None if none is needed or there."""
     if name is None or name not in RESTORERS[2:]:
         return None
     from facepick.engines.restore.onnx_model import onnx_specs
@@ -166,42 +155,6 @@ class SharpenRestorer:
         added = np.clip(self.AMOUNT * fine, -self.LIMIT, self.LIMIT)
         sharp = image.astype(np.float32) + added[:, :, None]
         return np.asarray(np.clip(np.rint(sharp), 0, 255), np.uint8)
-
-    def close(self) -> None:
-        """See `Restorer`."""
-
-
-class _HostedRestorer:
-    """A restorer of the program around facepick.
-
-    Hosts give the picture itself back when their model is not there, and say nothing else.
-    """
-
-    whole_face = True
-
-    def __init__(self, name: str, run: HostRestorer) -> None:
-        self._name, self._run = name, run
-        self.unchanged = 0
-
-    def restore(self, image: BgrImage, landmarks5: FloatArray, *, fidelity: float) -> BgrImage:
-        """See `Restorer`."""
-        given = image.copy()
-        restored = self._run(given, fidelity)
-        if restored is given:
-            raise MissingModelError(
-                f"The host's {self._name} did nothing: its model file is not there.",
-                hint=f"Let the host fetch {self._name} once, or choose another restorer.",
-            )
-        if restored.shape != image.shape or restored.dtype != np.uint8:
-            raise MissingModelError(
-                f"The host's {self._name} gave {restored.dtype} {restored.shape} back "
-                f"for {image.shape}.",
-                hint="Choose another restorer.",
-            )
-        if np.array_equal(restored, image):
-            # It found no face in this picture; the next may be fine.
-            self.unchanged += 1
-        return np.ascontiguousarray(restored)
 
     def close(self) -> None:
         """See `Restorer`."""

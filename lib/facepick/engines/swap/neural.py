@@ -264,10 +264,7 @@ class NeuralSession:
         self._restorer: Restorer | None = None
         if self._settings.restorer != "none":
             self._restorer = open_restorer(
-                self._settings.restorer,
-                models=context.models,
-                device=context.device,
-                host_restorers=context.host_restorers,
+                self._settings.restorer, models=context.models, device=context.device
             )
         self._meter = SwapMeter(context, loaded.sources)
 

@@ -44,13 +44,13 @@ def write_standin(
         helper.make_node("Add", ["rg", "b"], ["painted"]),
     ]
     if kind == "tag":
-        nodes.append(helper.make_node("Person", ["painted"], ["output"]))
+        nodes.append(helper.make_node("Identity", ["painted"], ["output"]))
     else:
         nodes.append(helper.make_node("Mul", ["painted", "zero"], ["nothing"]))
         if kind == "broken":
             nodes.append(helper.make_node("Div", ["nothing", "zero"], ["added"]))
         else:
-            nodes.append(helper.make_node("Person", ["nothing"], ["added"]))
+            nodes.append(helper.make_node("Identity", ["nothing"], ["added"]))
         nodes.append(helper.make_node("Add", ["target", "added"], ["output"]))
     graph = helper.make_graph(
         nodes,

@@ -79,7 +79,7 @@ def test_input_is_the_box_stretched_lower_half_black(request_: FaceRequest) -> N
 def test_large_faces_do_not_alias(request_: FaceRequest) -> None:
     stripes = np.zeros((960, 960, 3), np.uint8)
     stripes[:, ::2] = 255
-    cut = FaceCut(np.array([[10.0, 0, 0], [0, 10.0, 0]]), Box(0, 0, 960, 960), 0.0, 1.0)
+    cut = FaceCut(np.array([[10.0, 0, 0], [0, 10.0, 0]]), Box(0, 0, 960, 960), 1.0)
     inner = warp_out(stripes, cut)[8:-8, 8:-8].astype(float)
     assert np.abs(inner - 127.5).max() < 12
 
@@ -115,7 +115,8 @@ def test_only_tilted_heads_are_turned(request_: FaceRequest) -> None:
         level = points[1] - points[0]
         now = np.degrees(np.arctan2(level[1], level[0]))
         cut = cut_face(replace(request_, landmarks5=points.astype(np.float32)))
-        return cut.turn_degrees / now if abs(now) > 1e-6 else 0.0
+        turned = np.degrees(np.arctan2(cut.to_crop[1, 0], cut.to_crop[0, 0]))
+        return float(turned) / now if abs(now) > 1e-6 else 0.0
 
     base = np.degrees(np.arctan2(*(request_.landmarks5[1] - request_.landmarks5[0])[::-1]))
     assert tilted(5 - base) == 0

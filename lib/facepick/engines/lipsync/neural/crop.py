@@ -55,13 +55,11 @@ class FaceCut:
     Attributes:
         to_crop: (2, 3) float64, maps pixel corners of the network's picture to crop pixels.
         box: the box before turning, crop pixels.
-        turn_degrees: clockwise turn of the cut about the box's centre.
         unit: crop pixels per reference pixel.
     """
 
     to_crop: npt.NDArray[np.float64]
     box: Box
-    turn_degrees: float
     unit: float
 
 
@@ -111,7 +109,7 @@ def cut_face(request: FaceRequest, *, pads: Pads = Pads(), smooth: bool = True) 
     middle = np.array(padded.center)
     half = np.full(2, FACE_SIZE / 2)
     matrix = np.column_stack([linear, middle - linear @ half])
-    return FaceCut(to_crop=matrix, box=padded, turn_degrees=turn, unit=unit)
+    return FaceCut(to_crop=matrix, box=padded, unit=unit)
 
 
 def _turn(roll: float) -> float:

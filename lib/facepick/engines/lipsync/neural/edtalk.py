@@ -129,10 +129,9 @@ class EdTalkSession(MouthSession):
         points = request.local(five_points(request.mesh))
         # Corners, not centres: in both frames a pixel's centre lies half a pixel on.
         to_crop = similarity(_TEMPLATE, points)
-        turn = float(np.degrees(np.arctan2(to_crop[1, 0], to_crop[0, 0])))
         box = detector_box(request)
         unit = max(box.height, 1.0) / REFERENCE_PX
-        return FaceCut(to_crop=to_crop, box=box, turn_degrees=turn, unit=unit)
+        return FaceCut(to_crop=to_crop, box=box, unit=unit)
 
     def _sound(self, request: FaceRequest) -> FloatArray:
         # Rounded towards zero, as there.

@@ -400,12 +400,7 @@ def open_mouth(
         raise UserInputError("Lip sync needs speech.", hint="Give a sound file: --audio SPEECH.wav")
     settings: MouthSettings = context.settings
     path = find(settings, context.models)
-    restorer = open_restorer(
-        settings.restorer,
-        models=context.models,
-        device=context.device,
-        host_restorers=context.host_restorers,
-    )
+    restorer = open_restorer(settings.restorer, models=context.models, device=context.device)
     gating = gating_of(
         context.speech,
         when_silent="close" if settings.when_silent == "close" else "keep",
