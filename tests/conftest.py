@@ -15,6 +15,7 @@ import pytest
 from tests.footage import lay_out, write_photos
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+_USERS_MODELS = "FACEPICK_TESTS_MODELS"
 
 
 def _collection(variable: str, name: str) -> Path | None:
@@ -27,7 +28,27 @@ def _collection(variable: str, name: str) -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def shared_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A folder that the first worker which asks for it fills, and all workers of a run share."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
+        from facepick.locks import locked
+
+        folder = shared / f"once-{name}"
+        with locked(shared / f"once-{name}.lock"):
+            if not folder.exists():
+                part = Path(tempfile.mkdtemp(prefix=f"part-{name}-", dir=shared))
+                fill(part)
+                part.rename(folder)
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def shared_media(made_once: Callable[..., Path]) -> Path:
     """Folder of test footage: ``video/``, ``odd/``, ``speech/``, ``gt/``, maybe ``faces/``.
 
     ``FACEPICK_SHARED_MEDIA`` names the whole collection; by default ``../shared/media`` beside the
@@ -35,7 +56,7 @@ def shared_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips.  Ask for what may be missing through `media` or `clip`.
     """
     whole = _collection("FACEPICK_SHARED_MEDIA", "media")
-    return whole or lay_out(tmp_path_factory.mktemp("media"))
+    return whole or made_once("media", lay_out)
 
 
 @pytest.fixture(scope="session")
@@ -52,25 +73,29 @@ def media(shared_media: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def shared_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_models(made_once: Callable[..., Path]) -> Path:
     """Folder of the default models by the names of their files.
 
-    ``FACEPICK_SHARED_MODELS`` or ``../shared/models``; else what facepick has on this machine.
+    ``FACEPICK_SHARED_MODELS`` or ``../shared/models``; else what facepick has on this machine, and
+    what is missing is fetched as users fetch it: a package of 35 MB.
     """
     whole = _collection("FACEPICK_SHARED_MODELS", "models")
-    if whole is not None:
-        return whole
-    from facepick.models.catalog import default_specs
-    from facepick.models.store import default_store
+    return whole or made_once("models", _gather_models)
 
-    folder = tmp_path_factory.mktemp("models")
-    store = default_store()
+
+def _gather_models(folder: Path) -> None:
+    from facepick.errors import FacepickError
+    from facepick.models.catalog import default_specs
+    from facepick.models.store import ModelStore, search_folders
+    from facepick.paths import home_dir
+
+    folders = [Path(text) for text in os.environ.get(_USERS_MODELS, "").split(os.pathsep) if text]
+    store = ModelStore([*folders, *search_folders()], home_dir() / "models")
     for spec in default_specs():
-        found = store.find(spec)
-        if found is None:
-            pytest.skip(f"no {spec.file} on this machine: python -m facepick models fetch")
-        shutil.copy(found, folder / spec.file)
-    return folder
+        try:
+            shutil.copy(store.fetch(spec), folder / spec.file)
+        except FacepickError as error:
+            pytest.skip(f"{spec.file} is not on this machine and cannot be fetched: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -92,29 +117,29 @@ def clip(media: Callable[[str], Path]) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def photos(
-    clip: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
+def photos(clip: Callable[[str], Path], made_once: Callable[..., Path]) -> Callable[[str], Path]:
     """Path of a photo: ``anna/1.jpg``, ``ben/2.jpg``, ``carl/3.jpg``, ``pair.jpg``, ``nobody.jpg``.
 
     Three of each person, from footage that may go with the repository; and folders of them.
     """
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder, clip("dev_gt2"), clip("latentsync_demo3"))
+    clips = clip("dev_gt2"), clip("latentsync_demo3")
+    folder = made_once("photos", lambda part: write_photos(part, *clips))
     return lambda name: folder / name
 
 
 @pytest.fixture(scope="session")
 def _found_people(
-    odd: Callable[[str], Path], shared_models: Path, tmp_path_factory: pytest.TempPathFactory
+    odd: Callable[[str], Path],
+    shared_models: Path,
+    made_once: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     from facepick.models.store import ModelStore
     from facepick.people.finder import find_people
 
-    folder = tmp_path_factory.mktemp("found")
-    models = ModelStore([shared_models], folder / "models")
-    find_people(odd("base_640x360.mp4"), models=models, cache=folder / "cache")
-    return folder / "cache"
+    models = ModelStore([shared_models], tmp_path_factory.mktemp("models"))
+    clip = odd("base_640x360.mp4")
+    return made_once("scan", lambda part: find_people(clip, models=models, cache=part))
 
 
 @pytest.fixture(scope="session")
@@ -148,8 +173,13 @@ def no_logged_errors(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # No test may touch the home of whoever runs it; most set one of their own.
-    os.environ.setdefault("FACEPICK_HOME", tempfile.mkdtemp(prefix="facepick-tests-"))
+    # No test may touch the home of whoever runs it; most set one of their own.  Workers start with
+    # the environment that the first process made.
+    if _USERS_MODELS not in os.environ:
+        from facepick.models.store import search_folders
+
+        os.environ[_USERS_MODELS] = os.pathsep.join(map(str, search_folders()))
+        os.environ["FACEPICK_HOME"] = tempfile.mkdtemp(prefix="facepick-tests-")
     config.addinivalue_line("markers", "logs_errors: this test expects facepick to log an ERROR")
 
 

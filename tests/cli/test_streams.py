@@ -74,6 +74,8 @@ def test_a_signal_ends_quietly_with_4(name: str, moment: str, tmp_path: Path) ->
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A run in the background ignores signals, and what it starts would, too.
+        preexec_fn=lambda: signal.signal(getattr(signal, name), signal.SIG_DFL),
     )
     until = time.monotonic() + 120
     while not (tmp_path / "there").exists():

@@ -158,5 +158,5 @@ def one_face_scrfd(path: Path, *, side: int, cell: tuple[int, int]) -> None:
                     rows[at + 1] = 0.6
             weights[f"c_{kind}{stride}"] = rows
             shapes[f"{kind}{stride}"] = rows.shape
-    nodes = [("Person", [f"c_{name}"], [name], {}) for name in shapes]
+    nodes = [("Identity", [f"c_{name}"], [name], {}) for name in shapes]
     write(path, nodes, weights, {"x": (1, 3, "h", "w")}, shapes)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from facepick.locks import locked
 from facepick.models.store import ModelStore
 from facepick.people.finder import ScanSettings, find_people
 from facepick.people.person import Scan
@@ -16,9 +17,9 @@ def store(shared_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Mode
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for the session: every file is scanned once."""
-    return tmp_path_factory.mktemp("cache")
+def cache(made_once: Callable[..., Path]) -> Path:
+    """One cache for all workers: every file is scanned once."""
+    return made_once("scans", lambda part: None)
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,7 @@ def scanned(odd: Callable[[str], Path], store: ModelStore, cache: Path) -> Calla
     """The scan of a file of ``odd/``."""
 
     def scan_of(name: str) -> Scan:
-        return find_people(odd(name), ScanSettings(), models=store, cache=cache)
+        with locked(cache / f"{name}.lock"):
+            return find_people(odd(name), ScanSettings(), models=store, cache=cache)
 
     return scan_of
