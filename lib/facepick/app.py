@@ -12,7 +12,8 @@ from facepick.engines.registry import EngineRegistry, default_registry
 from facepick.errors import UserInputError
 from facepick.host.host import Host
 from facepick.jobs.job import JobRecord
-from facepick.jobs.runner import Resources, run_job, spawn
+from facepick.jobs.resources import Resources
+from facepick.jobs.runner import run_job, spawn
 from facepick.jobs.workspace import Workspace, Workspaces
 from facepick.models.store import ModelStore, default_store
 from facepick.progress import CancelToken, ProgressSink, never, no_progress

@@ -15,7 +15,8 @@ import pytest
 
 from facepick.engines.registry import default_registry
 from facepick.errors import Cancelled, JobNotFound, RenderError, UserInputError
-from facepick.jobs.runner import Resources, run_job
+from facepick.jobs.resources import Resources
+from facepick.jobs.runner import run_job
 from facepick.jobs.workspace import Workspace, Workspaces
 from facepick.models.store import ModelStore
 from facepick.progress import Progress, ProgressSink

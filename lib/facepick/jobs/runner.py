@@ -9,13 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facepick.engines.registry import EngineRegistry
 from facepick.errors import (
     Cancelled,
     FacepickError,
@@ -25,35 +23,13 @@ from facepick.errors import (
     UserInputError,
 )
 from facepick.jobs.job import JobRecord, JobState
+from facepick.jobs.resources import Resources, Work
 from facepick.jobs.workspace import Workspace
-from facepick.models.store import ModelStore
 from facepick.progress import STOPPING, CancelToken, Progress, ProgressSink, no_progress
 
-__all__ = ["Resources", "cancel_on_signals", "run_job", "spawn"]
+__all__ = ["cancel_on_signals", "run_job", "spawn"]
 
 log = logging.getLogger("facepick.jobs")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Resources:
-    """Resources that a job works with.
-
-    Attributes:
-        registry: the engines.
-        models: the model files.
-        cache: folder of cached scans.
-        cast: file of known people, whose names a scan gives; None for none.
-        device: see `facepick.engines.engine.EngineContext`.
-    """
-
-    registry: EngineRegistry
-    models: ModelStore
-    cache: Path
-    cast: Path | None = None
-    device: str = "auto"
-
-
-Work = Callable[[Workspace, Resources, ProgressSink, CancelToken], Mapping[str, Any]]
 
 
 def run_job(

@@ -21,7 +21,7 @@ from facepick.errors import (
 )
 from facepick.files import read_json, write_json
 from facepick.jobs.job import JobRecord
-from facepick.jobs.runner import Resources
+from facepick.jobs.resources import Resources
 from facepick.jobs.workspace import Workspace
 from facepick.media.probe import probe
 from facepick.media.proxies import PROXIES, ProxyStore

@@ -158,7 +158,26 @@ def read_pairs(path: Path, *, images: Path | None = None) -> Dataset:
     Raises:
         UserInputError: the file breaks the format, or a photo is missing.
     """
-    root = images or path.parent
+    each, body = _pair_rows(path)
+    photos = _Photos(path.name, images or path.parent)
+    pairs = []
+    for at, (line, words) in enumerate(body):
+        if len(words) not in (3, 4):
+            raise UserInputError(f"{path.name}, line {line}: 3 or 4 words are needed.")
+        first = photos.place(words[0], words[1], line)
+        second = photos.place(words[-2] if len(words) == 4 else words[0], words[-1], line)
+        same = len(words) == 3 or words[0] == words[2]
+        pairs.append(Pair(first, second, same, at // (2 * each)))
+    return Dataset(
+        name=path.stem,
+        photos=tuple(photos.places),
+        person=tuple(photos.people),
+        pairs=tuple(pairs),
+    )
+
+
+def _pair_rows(path: Path) -> tuple[int, list[tuple[int, list[str]]]]:
+    """Read the number of pairs of each kind in a fold, and every row with its line."""
     try:
         lines = read_plain(path, max_bytes=_MAX_PAIRS_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -177,35 +196,35 @@ def read_pairs(path: Path, *, images: Path | None = None) -> Dataset:
         raise UserInputError(
             f"{path.name} promises {folds} x 2 x {each} pairs and holds {len(body)}."
         )
-    places: dict[Path, int] = {}
-    people: list[str] = []
+    return each, body
 
-    def place(name: str, number: str, line: int) -> int:
+
+class _Photos:
+    """Photos that a file of pairs names, each listed once.
+
+    Args:
+        file: name of the file, for messages.
+        root: folder of the photos.
+    """
+
+    def __init__(self, file: str, root: Path) -> None:
+        self.file, self.root = file, root
+        self.places: dict[Path, int] = {}
+        self.people: list[str] = []
+
+    def place(self, name: str, number: str, line: int) -> int:
         if Path(name).name != name or name in ("", ".", "..") or not number.isdigit():
-            raise UserInputError(f"{path.name}, line {line}: {name} {number} names no photo.")
-        photo = _photo(root, name, int(number))
-        if photo not in places:
+            raise UserInputError(f"{self.file}, line {line}: {name} {number} names no photo.")
+        photo = _photo(self.root, name, int(number))
+        if photo not in self.places:
             if not photo.is_file():
                 raise UserInputError(
-                    f"{path.name}, line {line}: there is no {photo}.",
+                    f"{self.file}, line {line}: there is no {photo}.",
                     hint="Say where the photos lie with --images.",
                 )
-            places[photo] = len(places)
-            people.append(name)
-        return places[photo]
-
-    pairs = []
-    for at, (line, words) in enumerate(body):
-        fold = at // (2 * each)
-        if len(words) == 3:
-            a, b = place(words[0], words[1], line), place(words[0], words[2], line)
-            pairs.append(Pair(a, b, True, fold))
-        elif len(words) == 4:
-            a, b = place(words[0], words[1], line), place(words[2], words[3], line)
-            pairs.append(Pair(a, b, words[0] == words[2], fold))
-        else:
-            raise UserInputError(f"{path.name}, line {line}: 3 or 4 words are needed.")
-    return Dataset(name=path.stem, photos=tuple(places), person=tuple(people), pairs=tuple(pairs))
+            self.places[photo] = len(self.places)
+            self.people.append(name)
+        return self.places[photo]
 
 
 def _photo(root: Path, name: str, number: int) -> Path:

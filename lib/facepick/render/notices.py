@@ -100,60 +100,88 @@ def sound_notices(
     Raises:
         NoAudioError, VideoOpenError, UserInputError: a file cannot be heard.
     """
-    output = plan.output
-    lines = [line for item in plan.assignments for line in plan.lines_of(item)]
     if not plan.has_speech:
         return ()
-    found: list[Notice] = []
+    found = _idle_options(plan.output, given)
+    stretch = Fraction(1)
+    if plan.output.length == "remap":
+        stretch = stretch_of(plan, Fraction(seconds), cancel=cancel)
+    found += _picture_and_original(plan.output, stretch, has_sound=has_sound)
+    found += _length_of_mix(plan, seconds * stretch, cancel)
+    found += _long_lines(plan, cancel)
+    return tuple(found)
+
+
+def _idle_options(output: OutputSettings, given: Collection[str]) -> list[Notice]:
+    """Tell of options that another one leaves nothing to do."""
     usual = OutputSettings()
     asked = [
         name
         for name in SOUND_OPTIONS
         if name in given or getattr(output, name) != getattr(usual, name)
     ]
-    options = ", ".join(f"--{name}" for name in asked)
-    brought = output.soundtrack or output.background
-    if output.soundtrack and asked:
+    if output.soundtrack:
+        if not asked:
+            return []
+        options = ", ".join(f"--{name}" for name in asked)
         file = Path(output.soundtrack).name
-        found.append(Notice(code="options_unused", facts={"file": file, "options": options}))
-    elif output.background and not output.soundtrack:
+        return [Notice(code="options_unused", facts={"file": file, "options": options})]
+    if output.background:
         words = [f"--original {output.original}"] if output.original in ("duck", "keep") else []
         words += ["--separate"] if "separate" in asked else []
-        if words:
-            facts = {"file": Path(output.background).name, "options": ", ".join(words)}
-            found.append(Notice(code="background_whole", facts=facts))
-    elif output.separate == "voices" and output.original == "keep":
-        found.append(Notice(code="nothing_to_separate"))
-    stretch = Fraction(1)
-    if output.length == "remap":
-        stretch = stretch_of(plan, Fraction(seconds), cancel=cancel)
-        if stretch != 1 and not brought and has_sound:
-            factor: dict[str, Fact] = {"factor": round(float(stretch), 3)}
-            found.append(Notice(code="picture_stretched", facts=factor))
-    elif output.original == "replace" and output.separate == "none" and has_sound and not brought:
-        found.append(Notice(code="music_drops_out"))
+        facts: dict[str, Fact] = {
+            "file": Path(output.background).name,
+            "options": ", ".join(words),
+        }
+        return [Notice(code="background_whole", facts=facts)] if words else []
+    if output.separate == "voices" and output.original == "keep":
+        return [Notice(code="nothing_to_separate")]
+    return []
+
+
+def _picture_and_original(
+    output: OutputSettings, stretch: Fraction, *, has_sound: bool
+) -> list[Notice]:
+    """Tell of a stretched picture, and of music that stops where somebody speaks."""
+    if not has_sound or output.soundtrack or output.background:
+        return []
+    if stretch != 1:
+        return [Notice(code="picture_stretched", facts={"factor": round(float(stretch), 3)})]
+    drops = output.original == "replace" and output.separate == "none"
+    return [Notice(code="music_drops_out")] if drops and output.length != "remap" else []
+
+
+def _length_of_mix(
+    plan: RenderPlan, seconds: Fraction | float, cancel: CancelToken
+) -> list[Notice]:
+    """Tell of a mix that is longer or shorter than the picture.
+
+    Of a mix that the lips follow it is told as of speech.
+    """
+    brought = plan.output.soundtrack or plan.output.background
     followed = any(not item.speech and plan.lines_of(item) for item in plan.assignments)
-    if brought and not followed:
-        # Of a mix that the lips follow it is told as of speech.
-        over = float(line_seconds(SpeechLine(path=brought), cancel=cancel) - seconds * stretch)
-        code = "sound_too_long" if over > 0 else "sound_too_short"
-        told = (over < 0 or output.length in KEEPS_LENGTH) and abs(over) >= LEAST_TOLD_SECONDS
-        if told:
-            ends: dict[str, Fact] = {"file": Path(brought).name, "seconds": round(abs(over), 1)}
-            found.append(Notice(code=code, facts=ends))
+    if not brought or followed:
+        return []
+    over = float(line_seconds(SpeechLine(path=brought), cancel=cancel) - seconds)
+    told = over < 0 or plan.output.length in KEEPS_LENGTH
+    if not told or abs(over) < LEAST_TOLD_SECONDS:
+        return []
+    code = "sound_too_long" if over > 0 else "sound_too_short"
+    return [Notice(code=code, facts={"file": Path(brought).name, "seconds": round(abs(over), 1)})]
+
+
+def _long_lines(plan: RenderPlan, cancel: CancelToken) -> list[Notice]:
+    """Tell of lines that last longer than the cue they belong to."""
+    lines = [line for item in plan.assignments for line in plan.lines_of(item)]
+    found = []
     for line in sorted(lines, key=lambda n: n.start_seconds):
         if line.cue_seconds is None:
             continue
         over = float(line_seconds(line, cancel=cancel)) - line.cue_seconds
         if over >= LEAST_UNHEARD_SECONDS:
-            found.append(
-                Notice(
-                    code="line_too_long",
-                    start=line.start_seconds,
-                    facts={"file": Path(line.path).name, "seconds": round(over, 2)},
-                )
-            )
-    return tuple(found)
+            facts: dict[str, Fact] = {"file": Path(line.path).name, "seconds": round(over, 2)}
+            found.append(Notice(code="line_too_long", start=line.start_seconds, facts=facts))
+    return found
 
 
 def off_screen_notices(

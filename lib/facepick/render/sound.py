@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -255,66 +255,22 @@ def prepare_sound(
     """
     whole_seconds = video_seconds(scan)
     _check_starts(plan, float(whole_seconds))
-    start, stop = part
-    base = scan.video.time_base
-    end = int(scan.pts[stop]) if stop < scan.frames else int(scan.pts[-1]) + scan.duration_pts
-    whole = part == (0, scan.frames)
-    shown = [int(p) for p in scan.pts[start:stop]]
-    last = end - shown[-1]
-    mode = cast(LengthMode, plan.output.length)
-    soundtrack = Path(plan.output.soundtrack) if plan.output.soundtrack else None
     stretch = stretch_of(plan, whole_seconds, cancel=cancel)
-    begins = (int(scan.pts[start]) - int(scan.pts[0])) * base * stretch
+    begins = (int(scan.pts[part[0]]) - int(scan.pts[0])) * scan.video.time_base * stretch
     by_assignment = [_moved(plan.lines_of(item), begins, cancel) for item in plan.assignments]
     lines = tuple(line for group in by_assignment for line in group)
-    count = stop - start
-    origin = shown[0] * base
-    sources = np.arange(count, dtype=np.int64)
-    if stretch != 1:
-        pts, last, base = remapped_pts(shown, last, base, stretch)
-    elif lines and whole:
-        end_of_speech = lines_end_seconds(lines, cancel=cancel) - HALF_SAMPLE_SECONDS
-        if soundtrack is not None:
-            # A mix is as long as the video, give or take how files are padded.
-            end_of_speech -= Fraction(LEAST_UNHEARD_SECONDS)
-        wanted = math.ceil(end_of_speech / base)
-        durations = [*np.diff(shown).tolist(), last]
-        output = frames_needed(durations, wanted, mode)
-        sources = source_frames(count, output, mode)
-        pts, last = output_pts(shown, last, sources)
-    else:
-        pts = shown
-    seconds = (pts[-1] + last - pts[0]) * base
-    original = original_of(scan)
-    if original is not None:
-        filmed = (end - int(scan.pts[start])) * scan.video.time_base
-        original = replace(
-            original,
-            start=origin,
-            duration=None if whole and mode != "loop" else filmed,
-            stretch=stretch,
-        )
+    clock = _clock_of(plan, scan, part, lines, stretch, cancel)
+    original = _original_part(plan, scan, part, stretch)
     own = None
     if plan.has_speech and original is not None:
-        own = analysis_original(original, seconds=seconds, cancel=cancel)
-    # The sound of a picture that is shown slower cannot go with it.
-    heard_mode = "mute" if stretch != 1 else cast(OriginalMode, plan.output.original)
-    background = Path(plan.output.background) if plan.output.background else None
-    if background is None and heard_mode == "mute" and stretch == 1:
-        background = rest
-    heard = HeardSound(
-        mode=heard_mode,
-        original=original,
-        background=background,
-        rest=None if background is not None or stretch != 1 else rest,
-        offset=begins,
-        length=mode,
-    )
-    still = _original_heard(heard, soundtrack, lines, own, seconds, cancel)
+        own = analysis_original(original, seconds=clock.seconds, cancel=cancel)
+    heard = _heard(plan, original, rest=rest, stretch=stretch, offset=begins)
+    soundtrack = Path(plan.output.soundtrack) if plan.output.soundtrack else None
+    still = _original_heard(heard, soundtrack, lines, own, clock.seconds, cancel)
     others = len(scan.people) > 1
     speech = {
         number: Speech(
-            samples=analysis_speech(group, seconds=seconds, cancel=cancel),
+            samples=analysis_speech(group, seconds=clock.seconds, cancel=cancel),
             lines=group,
             original=own,
             original_heard=still,
@@ -323,21 +279,122 @@ def prepare_sound(
         for number, group in enumerate(by_assignment)
         if plan.lines_of(plan.assignments[number])
     }
+    whole = part == (0, scan.frames)
+    origin = int(scan.pts[part[0]]) * scan.video.time_base
     return Sound(
-        source_frames=sources + start,
-        pts=pts,
-        time_base=base,
-        last_duration_pts=last,
+        source_frames=clock.sources + part[0],
+        pts=clock.pts,
+        time_base=clock.base,
+        last_duration_pts=clock.last,
         plan=plan,
         scan=scan,
         origin=None if whole else origin,
-        stop=None if whole else origin + seconds,
+        stop=None if whole else origin + clock.seconds,
         lines=lines,
         speech=speech,
         heard=heard,
         soundtrack=soundtrack,
         stretch=stretch,
         unheard=unheard_speech(plan, whole_seconds, cancel=cancel),
+    )
+
+
+class _Clock(NamedTuple):
+    """When which frame of a part is shown.
+
+    Attributes:
+        pts: of the output's frames, in `base`.
+        last: how long the last one is shown, in `base`.
+        base: seconds a unit.
+        sources: (n,) int64, the frame of the part that each shows, from 0.
+    """
+
+    pts: list[int]
+    last: int
+    base: Fraction
+    sources: npt.NDArray[np.int64]
+
+    @property
+    def seconds(self) -> Fraction:
+        """Length of the output."""
+        return (self.pts[-1] + self.last - self.pts[0]) * self.base
+
+
+def _end_pts(scan: Scan, stop: int) -> int:
+    if stop < scan.frames:
+        return int(scan.pts[stop])
+    return int(scan.pts[-1]) + scan.duration_pts
+
+
+def _clock_of(
+    plan: RenderPlan,
+    scan: Scan,
+    part: tuple[int, int],
+    lines: Sequence[SpeechLine],
+    stretch: Fraction,
+    cancel: CancelToken,
+) -> _Clock:
+    start, stop = part
+    base = scan.video.time_base
+    shown = [int(p) for p in scan.pts[start:stop]]
+    last = _end_pts(scan, stop) - shown[-1]
+    sources = np.arange(stop - start, dtype=np.int64)
+    if stretch != 1:
+        pts, last, base = remapped_pts(shown, last, base, stretch)
+        return _Clock(pts, last, base, sources)
+    if not lines or part != (0, scan.frames):
+        return _Clock(shown, last, base, sources)
+    end_of_speech = lines_end_seconds(lines, cancel=cancel) - HALF_SAMPLE_SECONDS
+    if plan.output.soundtrack:
+        # A mix is as long as the video, give or take how files are padded.
+        end_of_speech -= Fraction(LEAST_UNHEARD_SECONDS)
+    mode = cast(LengthMode, plan.output.length)
+    durations = [*np.diff(shown).tolist(), last]
+    output = frames_needed(durations, math.ceil(end_of_speech / base), mode)
+    sources = source_frames(stop - start, output, mode)
+    pts, last = output_pts(shown, last, sources)
+    return _Clock(pts, last, base, sources)
+
+
+def _original_part(
+    plan: RenderPlan, scan: Scan, part: tuple[int, int], stretch: Fraction
+) -> OriginalSound | None:
+    """Give the video's own sound, from where the part begins."""
+    original = original_of(scan)
+    if original is None:
+        return None
+    start, stop = part
+    base = scan.video.time_base
+    filmed = (_end_pts(scan, stop) - int(scan.pts[start])) * base
+    to_its_end = part == (0, scan.frames) and plan.output.length != "loop"
+    return replace(
+        original,
+        start=int(scan.pts[start]) * base,
+        duration=None if to_its_end else filmed,
+        stretch=stretch,
+    )
+
+
+def _heard(
+    plan: RenderPlan,
+    original: OriginalSound | None,
+    *,
+    rest: Path | None,
+    stretch: Fraction,
+    offset: Fraction,
+) -> HeardSound:
+    # The sound of a picture that is shown slower cannot go with it.
+    mode = "mute" if stretch != 1 else cast(OriginalMode, plan.output.original)
+    background = Path(plan.output.background) if plan.output.background else None
+    if background is None and mode == "mute" and stretch == 1:
+        background = rest
+    return HeardSound(
+        mode=mode,
+        original=original,
+        background=background,
+        rest=None if background is not None or stretch != 1 else rest,
+        offset=offset,
+        length=cast(LengthMode, plan.output.length),
     )
 
 

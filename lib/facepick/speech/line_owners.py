@@ -58,54 +58,88 @@ def give_lines(
     notices = list(script.notices([*names, *known]))
     if end is not None:
         lines = _before(lines, end, file, notices)
-    found: dict[str, list[SpeechLine]] = {}
-    others: Counter[str] = Counter()
-    unknown: Counter[str] = Counter()
-    unnamed = 0
+    sorted_out = _Sorted(scan, people, file)
     for item in lines:
+        sorted_out.take(item)
+    notices += sorted_out.notices()
+    return GivenLines(
+        speakers=tuple((key, tuple(own)) for key, own in sorted_out.found.items()),
+        notices=tuple(notices),
+    )
+
+
+class _Sorted:
+    """Lines of a list by whose they are.
+
+    Args:
+        scan: the people of the video.
+        people: who is picked; empty for whoever speaks.
+        file: name of the list, for messages.
+    """
+
+    def __init__(self, scan: Scan, people: Sequence[Person], file: str) -> None:
+        self.scan, self.people, self.file = scan, people, file
+        self.found: dict[str, list[SpeechLine]] = {}
+        self.others: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
+        self.unnamed = 0
+
+    def take(self, item: PersonLine) -> None:
         if item.person is None:
-            person = _only(people, scan)
+            person = _only(self.people, self.scan)
             if person is None:
                 raise UserInputError(
-                    f"A line at {item.line.start_seconds:g} s of {file} does not say who speaks.",
+                    f"A line at {item.line.start_seconds:g} s of {self.file} does not say who "
+                    "speaks.",
                     hint="Write the name before its words (Anna: ...), or pick one person only.",
                 )
-            unnamed += 1
+            self.unnamed += 1
         else:
-            person = _called(item.person, scan)
+            person = _called(item.person, self.scan)
             if person is None:
-                unknown[item.person] += 1
-                continue
-        if people and person.id not in {p.id for p in people}:
-            others[item.person or person.label] += 1
-            continue
-        found.setdefault(person.id, []).append(item.line)
-    if unknown and not people:
-        raise _nobody(unknown, file, scan)
-    if others or unknown:
-        left: dict[str, Fact] = {
-            "file": file,
-            "lines": others.total() + unknown.total(),
-            "names": _listed([*others, *unknown]),
-        }
-        notices.append(Notice(code="lines_of_others", facts=left))
-    if not found:
-        if unknown and not others:
-            raise _nobody(unknown, file, scan)
-        who = _listed([p.label for p in people])
-        raise UserInputError(
-            f"Nobody of {who} speaks in {file}.",
-            hint=f"It has lines of {_listed([*others, *unknown])}.",
-        )
-    # With one person on screen there is nobody else it could have been.
-    if unnamed and sum(1 for p in scan.people if not p.ignored) > 1:
-        whose = _only(people, scan)
-        assert whose is not None
-        facts: dict[str, Fact] = {"file": file, "lines": unnamed, "who": whose.label}
-        notices.append(Notice(code="lines_unnamed", person=whose.id, facts=facts))
-    return GivenLines(
-        speakers=tuple((key, tuple(own)) for key, own in found.items()), notices=tuple(notices)
-    )
+                self.unknown[item.person] += 1
+                return
+        if self.people and person.id not in {p.id for p in self.people}:
+            self.others[item.person or person.label] += 1
+            return
+        self.found.setdefault(person.id, []).append(item.line)
+
+    def notices(self) -> list[Notice]:
+        """Tell of lines that were left out, and of those that nobody was named for.
+
+        Raises:
+            SelectionError, UserInputError: nobody is left to speak.
+        """
+        self._check()
+        notices = []
+        if self.others or self.unknown:
+            left: dict[str, Fact] = {
+                "file": self.file,
+                "lines": self.others.total() + self.unknown.total(),
+                "names": _listed([*self.others, *self.unknown]),
+            }
+            notices.append(Notice(code="lines_of_others", facts=left))
+        # With one person on screen there is nobody else it could have been.
+        if self.unnamed and sum(1 for p in self.scan.people if not p.ignored) > 1:
+            whose = _only(self.people, self.scan)
+            assert whose is not None
+            facts: dict[str, Fact] = {
+                "file": self.file,
+                "lines": self.unnamed,
+                "who": whose.label,
+            }
+            notices.append(Notice(code="lines_unnamed", person=whose.id, facts=facts))
+        return notices
+
+    def _check(self) -> None:
+        if self.unknown and not (self.people and (self.found or self.others)):
+            raise _nobody(self.unknown, self.file, self.scan)
+        if not self.found:
+            who = _listed([p.label for p in self.people])
+            raise UserInputError(
+                f"Nobody of {who} speaks in {self.file}.",
+                hint=f"It has lines of {_listed([*self.others, *self.unknown])}.",
+            )
 
 
 def _before(
