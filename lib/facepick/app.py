@@ -54,6 +54,11 @@ class App:
     Args:
         host: the program around facepick; None for the standalone one.
         registry: the engines; None for those that come with facepick.
+
+    >>> from facepick import App
+    >>> scan = App().find_people("interview.mp4")
+    >>> [(person.id, person.frames) for person in scan.people]
+    [('P1', 150), ('P2', 100)]
     """
 
     def __init__(self, host: Host | None = None, *, registry: EngineRegistry | None = None) -> None:

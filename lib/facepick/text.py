@@ -24,6 +24,9 @@ def printable(text: str, *, keep: str = "") -> str:
 
     Args:
         keep: letters that are left as they are.
+
+    >>> print(printable("one" + chr(10) + "two"))
+    one\\ntwo
     """
 
     def escaped(match: re.Match[str]) -> str:

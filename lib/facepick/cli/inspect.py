@@ -128,7 +128,11 @@ def _say_hidden(entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def ranges_text(frames: Sequence[int]) -> str:
-    """Word frames as ``3, 7-12``; at most ten stretches, then how many more."""
+    """Word frames as stretches; at most ten, then how many more.
+
+    >>> ranges_text([3, 7, 8, 9])
+    '3, 7-9'
+    """
     runs: list[list[int]] = []
     for frame in sorted(set(frames)):
         if runs and frame == runs[-1][1] + 1:

@@ -38,7 +38,11 @@ class Box(NamedTuple):
         return max(0.0, self.width) * max(0.0, self.height)
 
     def iou(self, other: Box) -> float:
-        """Compute the intersection over union in [0, 1]."""
+        """Compute the intersection over union in [0, 1].
+
+        >>> Box(0, 0, 2, 2).iou(Box(0, 1, 2, 3)) == 1 / 3
+        True
+        """
         w = min(self.x1, other.x1) - max(self.x0, other.x0)
         h = min(self.y1, other.y1) - max(self.y0, other.y0)
         if w <= 0 or h <= 0:

@@ -17,6 +17,9 @@ class Timecode:
     Attributes:
         pts: presentation timestamp in units of `time_base`; may be negative.
         time_base: seconds per unit, positive.
+
+    >>> Timecode(512, Fraction(1, 12800)).seconds
+    Fraction(1, 25)
     """
 
     pts: int

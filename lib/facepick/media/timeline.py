@@ -105,6 +105,9 @@ def source_frames(n_source: int, n_output: int, mode: LengthMode) -> Frames:
     Raises:
         ValueError: no source frames, a mode that does not exist, or more output than source
             frames in a mode that keeps the length.
+
+    >>> source_frames(4, 8, "bounce").tolist()
+    [0, 1, 2, 3, 2, 1, 0, 1]
     """
     if n_source < 1 or n_output < 0:
         raise ValueError(f"{n_source} source frames cannot fill {n_output} output frames")
@@ -138,6 +141,9 @@ def frames_needed(durations: Sequence[int], wanted: int, mode: LengthMode) -> in
 
     Raises:
         ValueError: no frames, or a frame without a duration.
+
+    >>> frames_needed([40, 40, 40], 200, "loop")
+    5
     """
     n = len(durations)
     times = np.asarray(durations, np.int64)

@@ -43,7 +43,12 @@ __all__ = ["ScanSettings", "content_hash", "find_people"]
 
 @dataclass(frozen=True, kw_only=True)
 class ScanSettings:
-    """Settings of the search for people."""
+    """Settings of the search for people.
+
+    >>> from facepick import ScanSettings
+    >>> ScanSettings(accuracy="thorough").min_face
+    2.5
+    """
 
     accuracy: str = setting(
         "balanced",
@@ -129,6 +134,12 @@ def find_people(
         MissingModelError: a model file is not there.
         SourceChanged: the video was replaced or written to meanwhile; nothing is stored.
         Cancelled: the user stopped it; nothing is stored.
+
+    >>> from facepick import App, ScanSettings, find_people
+    >>> app = App()
+    >>> scan = find_people("interview.mp4", ScanSettings(), models=app.models, cache=app.cache)
+    >>> [len(shot) for shot in scan.shots]
+    [100, 50]
     """
     with pinned([path]):
         return _find_people(path, settings, models, cache, progress, cancel)

@@ -20,6 +20,13 @@ class Selection:
         people: ids (``P1``) or names, at least one, without repeats.
         include_unsure: also change people that the scan marked unsure.  Without it, naming an
             unsure person is refused.
+
+    >>> from facepick import Selection
+    >>> Selection(("P1", "Anna"))
+    Selection(people=('P1', 'Anna'), include_unsure=False)
+    >>> Selection(())
+    Traceback (most recent call last):
+    facepick.errors.SelectionError: Nobody is picked.
     """
 
     people: tuple[str, ...]

@@ -99,6 +99,11 @@ class Assignment:
         speech: the new speech, for engines that need audio.
         source: files that show the source face, for engines that need one.
         consent: the user's statement of rights; a swap needs it.
+
+    >>> from facepick import Assignment, Selection
+    >>> hide = Assignment(selection=Selection(("P2",)), flow="hide", engine="pixelate")
+    >>> hide.to_json()["people"]
+    ['P2']
     """
 
     selection: Selection
@@ -165,6 +170,12 @@ class RenderPlan:
         output: sound, length, marks of provenance.
         scan_settings: settings of the scan that found the people, plain JSON.
         start, stop: the part of the source that is rendered, in frames; stop None = to the end.
+
+    >>> from facepick import Assignment, RenderPlan, Selection
+    >>> hide = Assignment(selection=Selection(("P2",)), flow="hide", engine="pixelate")
+    >>> plan = RenderPlan(video="interview.mp4", assignments=(hide,))
+    >>> RenderPlan.from_json(plan.to_json()) == plan
+    True
     """
 
     video: str

@@ -155,10 +155,13 @@ def tallied(notes: Iterable[FrameNote]) -> dict[tuple[str, str], Tally]:
 
 
 def sidecar_of(result: Path) -> Path:
-    """Name the sidecar: ``OUT.mp4`` -> ``OUT.mp4.facepick.json``.
+    """Name the sidecar of a result.
 
     Raises:
         UserInputError: the path has no name, as the root has none.
+
+    >>> sidecar_of(Path("out.mp4")).name
+    'out.mp4.facepick.json'
     """
     if not result.name:
         raise UserInputError(f"{result} is a folder.", hint="Give the file of a result.")

@@ -17,6 +17,10 @@ class Shot:
         index: position among the video's shots, from 0.
         start: first frame.
         stop: one past the last frame.
+
+    >>> shot = Shot(0, 100, 150)
+    >>> len(shot), 149 in shot, 150 in shot
+    (50, True, False)
     """
 
     index: int

@@ -108,6 +108,9 @@ def phones_of(symbol: str, alphabet: str) -> tuple[str, ...] | None:
 
     ``("SIL",)`` for the names of silence; empty for what has no lips of its own, such as a
     glottal stop or a mark of stress.
+
+    >>> phones_of("AH0", "arpabet"), phones_of("tʃ", "ipa")
+    (('AH',), ('CH',))
     """
     name = _trimmed(symbol)
     if name.lower() in SILENT:

@@ -111,6 +111,9 @@ def language_of(text: str, language: str) -> str:
 
     Args:
         language: espeak-ng's name of it, ``zh`` or `AUTO`.
+
+    >>> language_of("Guten Tag", "de"), language_of("你好", "auto")
+    ('de', 'cmn')
     """
     language = language.strip()
     base = _base(language)
@@ -124,7 +127,11 @@ def language_of(text: str, language: str) -> str:
 
 
 def name_of(language: str) -> str:
-    """Name a language: ``cmn`` is ``Chinese (Mandarin)``; an unknown one keeps its name."""
+    """Name a language; an unknown one keeps its name.
+
+    >>> name_of("cmn")
+    'Chinese (Mandarin)'
+    """
     return LANGUAGES.get(language.lower()) or LANGUAGES.get(_base(language), language)
 
 

@@ -91,7 +91,11 @@ def read_cues(name: str, text: str) -> list[Cue]:
 
 
 def clock_seconds(value: str) -> float | None:
-    """Read ``01:02:03,250`` or ``2:03.25`` in seconds; None for anything else."""
+    """Read ``01:02:03,250`` or ``2:03.25`` in seconds; None for anything else.
+
+    >>> clock_seconds("01:02:03,250")
+    3723.25
+    """
     clock = _CLOCK.fullmatch(value.strip())
     if clock is None:
         return None
