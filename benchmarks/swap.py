@@ -29,10 +29,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facepick.compositing.patch import FacePatch, FaceRequest
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind
 from facepick.engines.engine import Engine, EngineContext
 from facepick.engines.registry import default_registry
-from facepick.engines.swap.fallback import FADING
 from facepick.engines.swap.measure import flicker, pasted
 from facepick.engines.swap.source import best_photos, load_sources, mouth_openness
 from facepick.faces.alignment import align
@@ -178,7 +177,7 @@ def run_pair(
         x, y = p.origin[0] - r.origin[0], p.origin[1] - r.origin[1]
         untouched[y : y + p.alpha.shape[0], x : x + p.alpha.shape[1]] = p.alpha == 0
         assert np.array_equal(image[untouched], r.crop[untouched]), "changed outside the mask"
-        if p.note == FADING:
+        if p.kind is PatchKind.FADING:
             fading += 1
             continue
         swapped += 1

@@ -104,7 +104,7 @@ def running(
 def _digest(result: EngineResult) -> object:
     if isinstance(result, FacePatch):
         pixels = hashlib.sha256(result.image.tobytes() + result.alpha.tobytes()).hexdigest()
-        return result.origin, result.image.shape, pixels, result.note
+        return result.origin, result.image.shape, pixels, result.kind, result.note
     return result
 
 

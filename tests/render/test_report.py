@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from facepick.compositing.patch import PatchKind
 from facepick.errors import UserInputError
 from facepick.files import write_json, write_json_rows
-from facepick.render.report import FrameNote, read_report, tallied
+from facepick.render.report import FrameNote, kind_of, read_report, tallied
 
 
 def note(frame: int, *, person: str = "P1", done: bool = True, guessed: bool = False) -> FrameNote:
@@ -46,16 +47,39 @@ def test_tallies_count_people_apart_and_join_neighbouring_frames() -> None:
 
 
 def test_frames_in_which_a_mouth_was_only_shut_are_counted() -> None:
-    words = ["mouth of frame 3", "closed, mouth of frame 4", "closed", "closed", ""]
-    notes = [replace(note(i), note=word) for i, word in enumerate(words)]
+    kinds = [PatchKind.DRAWN, *[PatchKind.CLOSED] * 3, PatchKind.HIDDEN]
+    notes = [replace(note(i), kind=kind) for i, kind in enumerate(kinds)]
     notes.append(replace(note(5, done=False), reason="silence"))
     tally = tallied(notes)["P1", "hide"]
     assert (tally.frames_changed, tally.frames_closed) == (5, 3)
     assert tally.left == {"silence": 1}
 
 
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ({}, "drawn"),
+        ({"note": "mouth of frame 3"}, "drawn"),
+        ({"note": "closed, mouth of frame 4"}, "closed"),
+        ({"note": "hidden"}, "hidden"),
+        ({"note": "fading"}, "fading"),
+        ({"kind": "closed", "note": "mouth of frame 4"}, "closed"),
+        ({"kind": "what a later version knows"}, "drawn"),
+    ],
+)
+def test_the_kind_of_a_change_is_read_from_older_reports_too(
+    entry: dict[str, str], kind: str
+) -> None:
+    assert kind_of(entry).value == kind
+
+
 def test_a_note_survives_json() -> None:
-    for one in (note(0), note(1, done=False), note(2, guessed=True)):
+    for one in (
+        note(0),
+        replace(note(3), kind=PatchKind.CLOSED),
+        note(1, done=False),
+        note(2, guessed=True),
+    ):
         entry = json.loads(json.dumps(one.to_json()))
         assert FrameNote.from_json(one.frame, one.engine, entry) == one
 

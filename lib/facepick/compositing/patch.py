@@ -12,7 +12,7 @@ import numpy.typing as npt
 from facepick.faces.detection import Box, FloatArray
 from facepick.people.track import DETECTED
 
-__all__ = ["BgrImage", "FacePatch", "FaceRequest", "Reason"]
+__all__ = ["BgrImage", "FacePatch", "FaceRequest", "PatchKind", "Reason"]
 
 BgrImage = npt.NDArray[np.uint8]
 
@@ -26,6 +26,19 @@ class Reason(str, Enum):
     OCCLUDED = "occluded"
     LOW_CONFIDENCE = "low_confidence"
     SILENCE = "silence"
+
+
+class PatchKind(str, Enum):
+    """What a patch does to the face."""
+
+    DRAWN = "drawn"
+    """What the engine is there for."""
+    CLOSED = "closed"
+    """The mouth is only shut."""
+    HIDDEN = "hidden"
+    """The face is hidden, for it could not be swapped."""
+    FADING = "fading"
+    """The new face comes or goes, with the old one shining through."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -107,13 +120,14 @@ class FacePatch:
         image: (h, w, 3) uint8 BGR at the picture's resolution.
         alpha: (h, w) float32 in [0, 1]; where it is 0 the picture stays bit-equal.
         origin: (x, y) of the first pixel in display pixels; may lie outside the picture.
-        note: a word for the report, such as the source frame chosen; may be empty.  It begins with
-            "closed" where a mouth was only shut.
+        kind: what it does to the face.
+        note: a word for the report, such as the source frame chosen; may be empty.
     """
 
     image: BgrImage
     alpha: FloatArray
     origin: tuple[int, int]
+    kind: PatchKind = PatchKind.DRAWN
     note: str = ""
 
     def __post_init__(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facepick.compositing.patch import PatchKind
 from facepick.engines.registry import EngineRegistry
-from facepick.engines.swap.fallback import FADING, HIDDEN
 from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.errors import MissingModelError, ModelMismatchError, PackageMissing
 from facepick.faces.analyzer import FaceEmbedder
@@ -27,6 +27,7 @@ from facepick.recognition.plots import put_text, write_picture
 from facepick.recognition.registry import embedder_info
 from facepick.render.geometry import FacePath, paths_of
 from facepick.render.plan import RenderPlan
+from facepick.render.report import kind_of
 
 __all__ = ["measure_swap"]
 
@@ -274,11 +275,8 @@ def _noted(report: Mapping[str, Any]) -> dict[tuple[int, str], str]:
     found = {}
     for entry in report.get("frames", ()):
         for change in entry.get("changes", ()):
-            words = str(change.get("note", "")).split()
-            if change.get("flow") == "swap":
-                for word in (HIDDEN, FADING):
-                    if word in words:
-                        found[entry["frame"], change["person"]] = word
+            if change.get("flow") == "swap" and kind_of(change) is not PatchKind.DRAWN:
+                found[entry["frame"], change["person"]] = kind_of(change).value
     return found
 
 

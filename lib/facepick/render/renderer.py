@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facepick import __version__
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
@@ -550,6 +550,9 @@ class Renderer:
                 reason=None if box is not None else _reason([results[i] for i in mine]),
                 box=None if box is None else whole_box(box),
                 guessed=bool(mine) and all(requests[i].seen == BRIDGED for i in mine),
+                kind=next(
+                    (p.kind for p in patches if p.kind is not PatchKind.DRAWN), PatchKind.DRAWN
+                ),
                 note=" ".join(p.note for p in patches if p.note),
             )
             yield {"frame": output_frame, "engine": note.engine, **note.to_json()}
@@ -840,7 +843,7 @@ def guarded(patch: FacePatch, request: FaceRequest) -> FacePatch:
         alpha[oy0:oy1, ox0:ox1] = kept
     if alpha is None:
         return patch
-    return FacePatch(image=patch.image, alpha=alpha, origin=patch.origin, note=patch.note)
+    return replace(patch, alpha=alpha)
 
 
 def whole_box(box: Box) -> tuple[int, int, int, int]:

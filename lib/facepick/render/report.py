@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facepick import __version__
+from facepick.compositing.patch import PatchKind
 from facepick.engines.engine import EngineSpec
 from facepick.errors import UserInputError
 from facepick.files import read_json
@@ -26,6 +27,7 @@ __all__ = [
     "build_report",
     "container_metadata",
     "is_report",
+    "kind_of",
     "read_report",
     "sidecar_of",
     "tallied",
@@ -73,6 +75,7 @@ class FrameNote:
         reason: why not, one of the texts of `facepick.compositing.patch.Reason`; None when done.
         box: rectangle that was written, [x0, y0, x1, y1] display pixels; None when not done.
         guessed: the face was not seen in this frame, only bridged.
+        kind: what was done to the face.
         note: a word of the engine.
     """
 
@@ -84,6 +87,7 @@ class FrameNote:
     reason: str | None = None
     box: tuple[int, int, int, int] | None = None
     guessed: bool = False
+    kind: PatchKind = PatchKind.DRAWN
     note: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -94,6 +98,8 @@ class FrameNote:
             entry["box"] = list(self.box)
         if self.guessed:
             entry["guessed"] = True
+        if self.kind is not PatchKind.DRAWN:
+            entry["kind"] = self.kind.value
         if self.note:
             entry["note"] = self.note
         return entry
@@ -111,8 +117,18 @@ class FrameNote:
             reason=entry.get("reason"),
             box=None if box is None else tuple(box),
             guessed=entry.get("guessed", False),
+            kind=kind_of(entry),
             note=entry.get("note", ""),
         )
+
+
+def kind_of(entry: Mapping[str, Any]) -> PatchKind:
+    """Read what was done to a face from its entry in a report; older ones say so in the note."""
+    first = str(entry.get("note", "")).partition(" ")[0].rstrip(",")
+    for word in (entry.get("kind"), first):
+        if word in [kind.value for kind in PatchKind]:
+            return PatchKind(word)
+    return PatchKind.DRAWN
 
 
 @dataclass(kw_only=True)
@@ -139,7 +155,7 @@ class Tally:
             return
         self.frames_changed += 1
         self.frames_guessed += note.guessed
-        self.frames_closed += note.note.startswith("closed")
+        self.frames_closed += note.kind is PatchKind.CLOSED
         if self.changed and self.changed[-1][1] == note.frame:
             self.changed[-1][1] = note.frame + 1
         else:

@@ -13,7 +13,7 @@ from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import face_requests
 from tests.engines.occlusion.xseg_standin import write_xseg
 
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import EngineContext, EngineResult
 from facepick.engines.lipsync.rewrite.engine import RewriteEngine
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
@@ -194,7 +194,7 @@ class Painter:
                 image=np.full_like(r.crop[4:], 255),
                 alpha=np.ones((r.crop.shape[0] - 4, r.crop.shape[1]), np.float32),
                 origin=(r.origin[0], r.origin[1] + 4),
-                note="hidden" if r.frame == SMALL[0] else "",
+                kind=PatchKind.HIDDEN if r.frame == SMALL[0] else PatchKind.DRAWN,
             )
             for r in requests
         ]
@@ -209,7 +209,7 @@ class Painter:
 def test_a_session_spares_what_is_in_front(
     context: EngineContext, footage: list[FaceRequest]
 ) -> None:
-    session = behind_occluders(Painter(), context, part="mouth", keep_note="hidden")
+    session = behind_occluders(Painter(), context, part="mouth")
     assert isinstance(session, OcclusionSession)
     answers = dict(zip(range(FRAMES), session.process(footage), strict=True))
     masker: OcclusionMasker = open_masker(context, part="mouth")

@@ -13,9 +13,8 @@ import pytest
 from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import face_requests, faces_in, frames_of, request_for
 
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import EngineSession
-from facepick.engines.swap.fallback import HIDDEN
 from facepick.engines.swap.measure import flicker, pasted
 from facepick.engines.swap.mesh import MeshSwapEngine
 from facepick.engines.swap.settings import MeshSettings
@@ -195,14 +194,14 @@ def test_doubtful_faces_are_kept_with_the_reason_or_hidden(
         Reason.LOW_CONFIDENCE: replace(good, confidence=0.2),
         Reason.ABSENT: replace(good, seen=BRIDGED),
     }
-    requests = [replace(r, source_frame=1000 + i) for i, r in enumerate(doubtful.values())]
+    requests = [replace(r, row=1000 + i) for i, r in enumerate(doubtful.values())]
     keep = opened([good], [photo], tmp_path)
     assert keep.process(requests) == list(doubtful)
     assert keep.report()["kept"] == dict.fromkeys(sorted(r.value for r in doubtful), 1)
     hide = opened([good], [photo], tmp_path, on_doubt="hide")
     for patch in hide.process(requests):
         assert isinstance(patch, FacePatch)
-        assert patch.note == HIDDEN
+        assert patch.kind is PatchKind.HIDDEN
     assert hide.report()["hidden"] == 4
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession
 from facepick.engines.occlusion.masker import NothingInFront, OcclusionMasker, Part, open_masker
 from facepick.faces.detection import FloatArray
@@ -23,7 +23,6 @@ def behind_occluders(
     part: Part,
     masker: OcclusionMasker | None = None,
     instead: Callable[[FaceRequest], EngineResult] | None = None,
-    keep_note: str | None = None,
 ) -> EngineSession:
     """Wrap the session so that it spares what is in front of the face; or return it as it is.
 
@@ -33,7 +32,6 @@ def behind_occluders(
         part: what the engine changes.
         masker: of this context and part, when the engine needed one itself.
         instead: answers for frames in which too much is covered; None leaves them as filmed.
-        keep_note: patches with this note are not masked: what hides a face hides its cover too.
 
     Raises:
         MissingModelError, ModelMismatchError, Cancelled: see `open_masker`.
@@ -47,7 +45,7 @@ def behind_occluders(
         raise
     if isinstance(masker, NothingInFront):
         return session
-    return OcclusionSession(session, masker, instead=instead, keep_note=keep_note)
+    return OcclusionSession(session, masker, instead=instead)
 
 
 class OcclusionSession:
@@ -59,10 +57,9 @@ class OcclusionSession:
         masker: OcclusionMasker,
         *,
         instead: Callable[[FaceRequest], EngineResult] | None = None,
-        keep_note: str | None = None,
     ) -> None:
         self._session, self._masker = session, masker
-        self._instead, self._keep_note = instead, keep_note
+        self._instead = instead
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
         """See `EngineSession`."""
@@ -84,9 +81,8 @@ class OcclusionSession:
         return Reason.OCCLUDED if self._instead is None else self._instead(request)
 
     def _spared(self, request: FaceRequest, result: EngineResult) -> EngineResult:
-        if not isinstance(result, FacePatch) or (
-            self._keep_note is not None and result.note == self._keep_note
-        ):
+        # What hides a face hides what is in front of it, too.
+        if not isinstance(result, FacePatch) or result.kind is PatchKind.HIDDEN:
             return result
         visible = self._masker.visible(request)
         if visible is None:

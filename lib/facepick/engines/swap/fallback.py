@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from facepick.compositing.masks import Area
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.hide.blocks import BlockGrid
 from facepick.engines.hide.settings import PixelateSettings
 from facepick.engines.hide.shape import hidden_mask
 
-__all__ = ["FADING", "HIDDEN", "hidden_face"]
-
-HIDDEN = "hidden"
-"""Note of a patch that hides instead of swapping."""
-
-FADING = "fading"
-"""Note of a patch in which the new face comes or goes, with the old one shining through."""
+__all__ = ["hidden_face"]
 
 
 def hidden_face(request: FaceRequest) -> FacePatch | Reason:
@@ -25,4 +19,4 @@ def hidden_face(request: FaceRequest) -> FacePatch | Reason:
     if not alpha.any():
         return Reason.ABSENT
     image = BlockGrid.of(request, area, settings.blocks).mosaic(area)
-    return FacePatch(image=image, alpha=alpha, origin=area.origin, note=HIDDEN)
+    return FacePatch(image=image, alpha=alpha, origin=area.origin, kind=PatchKind.HIDDEN)

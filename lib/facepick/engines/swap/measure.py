@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import EngineContext, EngineResult
-from facepick.engines.swap.fallback import FADING, HIDDEN
 from facepick.engines.swap.source import SourceFace
 from facepick.errors import MissingModelError, ModelMismatchError
 from facepick.faces.alignment import align
@@ -109,10 +108,10 @@ class SwapMeter:
             self._kept[result.value] += 1
         if not isinstance(result, FacePatch):
             return
-        if result.note == HIDDEN:
+        if result.kind is PatchKind.HIDDEN:
             self._hidden += 1
             return
-        if result.note == FADING:
+        if result.kind is PatchKind.FADING:
             # Half of it is the person on screen: neither a swap nor left alone.
             self._fading += 1
             return

@@ -16,12 +16,12 @@ import numpy as np
 
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.occlusion.masker import open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.swap import color_grain, face_mask
-from facepick.engines.swap.fallback import FADING, HIDDEN, hidden_face
+from facepick.engines.swap.fallback import hidden_face
 from facepick.engines.swap.footage_stats import Learned, learn
 from facepick.engines.swap.gating import Gate
 from facepick.engines.swap.light import fit_light, gain
@@ -76,7 +76,6 @@ class MeshSwapEngine:
             part="face",
             masker=masker,
             instead=hidden_face if settings.on_doubt == "hide" else None,
-            keep_note=HIDDEN,
         )
 
 
@@ -197,5 +196,5 @@ class MeshSession:
         if not alpha.any():
             return None
         image = np.clip(np.rint(new), 0, 255).astype(np.uint8)
-        note = FADING if strength < 1 else ""
-        return FacePatch(image=image, alpha=alpha, origin=area.origin, note=note)
+        kind = PatchKind.FADING if strength < 1 else PatchKind.DRAWN
+        return FacePatch(image=image, alpha=alpha, origin=area.origin, kind=kind)

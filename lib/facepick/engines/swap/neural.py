@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
-from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, open_restorer
 from facepick.engines.swap import color_grain, face_mask
-from facepick.engines.swap.fallback import FADING, HIDDEN, hidden_face
+from facepick.engines.swap.fallback import hidden_face
 from facepick.engines.swap.footage_stats import Learned, learn
 from facepick.engines.swap.gating import Gate
 from facepick.engines.swap.measure import SwapMeter
@@ -128,7 +128,6 @@ class _NeuralEngine(ABC):
             context,
             part="face",
             instead=hidden_face if context.settings.on_doubt == "hide" else None,
-            keep_note=HIDDEN,
         )
 
     def _load(self, context: EngineContext) -> _Loaded:
@@ -331,8 +330,8 @@ class NeuralSession:
         if not alpha.any():
             return None
         image = np.clip(np.rint(new), 0, 255).astype(np.uint8)
-        note = FADING if strength < 1 else ""
-        return FacePatch(image=image, alpha=alpha, origin=area.origin, note=note)
+        kind = PatchKind.FADING if strength < 1 else PatchKind.DRAWN
+        return FacePatch(image=image, alpha=alpha, origin=area.origin, kind=kind)
 
     def _alpha(
         self, request: FaceRequest, mesh: FloatArray, vertices: FloatArray, area: Area

@@ -15,7 +15,7 @@ import pytest
 from tests.contracts.engine_cases import context_for
 from tests.contracts.face_footage import face_requests
 
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.lipsync.gating import Gating
 from facepick.engines.lipsync.neural.engine import (
     Wav2LipEngine,
@@ -188,10 +188,10 @@ def test_silence_is_left_alone_and_closing_is_told(
     session = session_of(faces, tmp_path, gating=gating)
     speak, silent, closed, _ = session.process(faces)
     assert isinstance(speak, FacePatch)
-    assert speak.note == ""
+    assert speak.kind is PatchKind.DRAWN
     assert silent is Reason.SILENCE
     assert isinstance(closed, FacePatch)
-    assert closed.note == "closed"
+    assert closed.kind is PatchKind.CLOSED
     assert session.report()["frames"] == {"close": 2, "silence": 1, "speak": 1}
 
 

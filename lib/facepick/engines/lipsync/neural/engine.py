@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from facepick.compositing.masks import Area, polygon
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.lipsync import mouth_blend
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of
@@ -212,7 +212,7 @@ class MouthSession(ABC):
             image=image,
             alpha=alpha,
             origin=(x + wide.x0, y + wide.y0),
-            note="" if job.gate.action == "speak" else "closed",
+            kind=PatchKind.DRAWN if job.gate.action == "speak" else PatchKind.CLOSED,
         )
 
     def _drawn(self, picture: FloatArray, cut: FaceCut, wide: Area) -> FloatArray:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing.patch import FacePatch, FaceRequest, Reason
+from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.original_motion import in_output_order, output_sources, output_times
@@ -451,8 +451,8 @@ class RewriteSession:
             image=made.image,
             alpha=made.alpha,
             origin=(request.origin[0] + made.origin[0], request.origin[1] + made.origin[1]),
-            note="closed, " * bool(plan.action[request.frame] == CLOSE)
-            + f"mouth of frame {int(inventory.frames[inventory.rows[k]])}",
+            kind=PatchKind.CLOSED if plan.action[request.frame] == CLOSE else PatchKind.DRAWN,
+            note=f"mouth of frame {int(inventory.frames[inventory.rows[k]])}",
         )
 
     def report(self) -> dict[str, Any]:
