@@ -40,13 +40,17 @@ FETCH_FOR = ("demo", "ui", "test", "people", "render", "preview")
 EXIT_MISSING = 3
 EXIT_STOPPED = 4
 
+# What is written by people and looked through for slips.
+TEXTS = ("lib", "ui", "scripts", "tests", "benchmarks", "tools", "docs", "CHANGELOG.md",
+         "CONTRIBUTING.md", "README.md", "install.py", "standalone.py")  # fmt: skip
+
 # What must be importable for each set of packages; found without importing anything.
 MODULES = {
     "": ("facepick", "numpy", "av", "cv2", "scenedetect", "onnxruntime", "ffmpeg",
          "imageio_ffmpeg", "rich", "platformdirs", "pysubs2"),
     "ui": ("facepick_ui", "gradio"),
-    "test": ("gradio", "importlinter", "mypy", "playwright", "pytest", "pytest_timeout", "torch",
-             "xdist"),
+    "test": ("codespell_lib", "gradio", "importlinter", "mypy", "playwright", "pytest",
+             "pytest_cov", "pytest_timeout", "torch", "vulture", "xdist"),
 }  # fmt: skip
 
 # Runs inside .venv.  Says what is missing without importing the heavy packages.
@@ -448,6 +452,8 @@ def run_tests(python: str, arguments: Sequence[str]) -> int:
         ("ruff check", ["-m", "ruff", "check", "."]),
         ("ruff format", ["-m", "ruff", "format", "--check", "."]),
         ("mypy", ["-m", "mypy"]),
+        ("codespell", ["-m", "codespell_lib", *TEXTS]),
+        ("vulture", ["-m", "vulture"]),
         ("import contracts", ["-c", "import sys; from importlinter.cli import lint_imports_command"
                               " as c; sys.exit(c())"]),
         ("pytest", ["-m", "pytest", *(arguments or at_once())]),
