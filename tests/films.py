@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
+from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSpec
 from facepick.engines.lipsync.neural.settings import MouthSettings
 from facepick.engines.registry import EngineRegistry
 from facepick.media.probe import probe
@@ -115,7 +115,7 @@ def scan_of_film(path: Path, *, people: Sequence[str] = ("P1",)) -> Scan:
     )
 
 
-class StillEngine:
+class StillEngine(Engine):
     """Leaves every frame as it is, and remembers what it was given."""
 
     spec = EngineSpec(

@@ -717,16 +717,14 @@ class App:
 
     def card_need(self, plan: RenderPlan) -> int:
         """Estimate how many bytes of a card the networks of a plan take; 0 when it has none."""
-        from facepick.engines.restore.restorer import spec_in_use
         from facepick.models.memory import estimated_need
+        from facepick.settings import from_mapping
 
         specs = {}
         for item in plan.assignments:
-            for spec in self.registry.get(item.flow, item.engine).spec.models:
-                specs[spec.id] = spec
-            restorer = spec_in_use(item.settings.get("restorer"), self.models)
-            if restorer is not None:
-                specs[restorer.id] = restorer
+            engine = self.registry.get(item.flow, item.engine)
+            settings = from_mapping(engine.spec.settings, item.settings)
+            specs.update({s.id: s for s in engine.models_in_use(settings, self.models)})
         files = [path for spec in specs.values() if (path := self.models.find(spec)) is not None]
         return estimated_need(path.stat().st_size for path in files) if files else 0
 

@@ -16,6 +16,7 @@ from tests.engines.swap.standins import helper, numpy_helper, onnx
 
 from facepick.app import App
 from facepick.cli import main
+from facepick.engines.registry import default_registry
 from facepick.errors import ModelMismatchError, UserInputError
 from facepick.models.catalog import OPEN_NSFW
 from facepick.models.store import ModelStore, sha256_of
@@ -26,6 +27,8 @@ from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import read_report
 
 CONSENT = "Both are contracted models."
+
+REGISTRY = default_registry()
 
 
 def network(
@@ -114,7 +117,7 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
 
 def test_one_frame_of_each_second_that_is_changed_is_looked_at(scan: Scan) -> None:
     """Frames 0..149 at 25 a second; nothing outside the part, nothing for other flows."""
-    frames = frames_to_check(plan_for(scan, start=30, stop=110), scan)
+    frames = frames_to_check(plan_for(scan, start=30, stop=110), scan, REGISTRY)
     seconds = [int(scan.pts[f] * scan.video.time_base) for f in frames]
     assert seconds == sorted(set(seconds))
     assert all(30 <= f < 110 for f in frames)
@@ -126,7 +129,7 @@ def test_one_frame_of_each_second_that_is_changed_is_looked_at(scan: Scan) -> No
     }
     assert set(frames) <= everywhere
     assert 3 <= len(frames) <= 4
-    assert frames_to_check(plan_for(scan, flow="hide"), scan) == []
+    assert frames_to_check(plan_for(scan, flow="hide"), scan, REGISTRY) == []
 
 
 def test_above_the_limit_a_swap_is_refused_and_hiding_is_not(scan: Scan, tmp_path: Path) -> None:
@@ -135,14 +138,14 @@ def test_above_the_limit_a_swap_is_refused_and_hiding_is_not(scan: Scan, tmp_pat
         return ModelStore([tmp_path / name], tmp_path)
 
     swap, hide = plan_for(scan), plan_for(scan, flow="hide")
-    check = check_before_swap(swap, scan, store("safe", 0.79))
+    check = check_before_swap(swap, scan, REGISTRY, store("safe", 0.79))
     assert check is not None
-    assert check.frames == len(frames_to_check(swap, scan))
+    assert check.frames == len(frames_to_check(swap, scan, REGISTRY))
     assert check.highest == pytest.approx(0.79)
     with pytest.raises(UserInputError, match=r"nudity at 0\.0 s \(score 0\.81\)"):
-        check_before_swap(swap, scan, store("unsafe", 0.81))
-    assert check_before_swap(hide, scan, store("unsafe", 0.81)) is None
-    assert check_before_swap(swap, scan, ModelStore([], tmp_path / "none")) is None
+        check_before_swap(swap, scan, REGISTRY, store("unsafe", 0.81))
+    assert check_before_swap(hide, scan, REGISTRY, store("unsafe", 0.81)) is None
+    assert check_before_swap(swap, scan, REGISTRY, ModelStore([], tmp_path / "none")) is None
 
 
 def test_a_finished_check_is_not_repeated_unless_something_changed(
@@ -160,22 +163,22 @@ def test_a_finished_check_is_not_repeated_unless_something_changed(
         return score(self, picture)
 
     monkeypatch.setattr(NudityClassifier, "score", counted)
-    first = check_before_swap(swap, scan, store, note=note)
-    assert len(looked) == len(frames_to_check(swap, scan)) > 0
-    assert check_before_swap(swap, scan, store, note=note) == first
-    assert len(looked) == len(frames_to_check(swap, scan))
+    first = check_before_swap(swap, scan, REGISTRY, store, note=note)
+    assert len(looked) == len(frames_to_check(swap, scan, REGISTRY)) > 0
+    assert check_before_swap(swap, scan, REGISTRY, store, note=note) == first
+    assert len(looked) == len(frames_to_check(swap, scan, REGISTRY))
     # Another part, another file, and a note that somebody wrote into.
-    check_before_swap(plan_for(scan, stop=110), scan, store, note=note)
+    check_before_swap(plan_for(scan, stop=110), scan, REGISTRY, store, note=note)
     before = len(looked)
-    assert before > 2 * len(frames_to_check(swap, scan))
+    assert before > 2 * len(frames_to_check(swap, scan, REGISTRY))
     network(tmp_path / "models", always=0.9)
     with pytest.raises(UserInputError, match="nudity"):
-        check_before_swap(plan_for(scan, stop=110), scan, store, note=note)
+        check_before_swap(plan_for(scan, stop=110), scan, REGISTRY, store, note=note)
     network(tmp_path / "models", always=0.3)
     for damage in ("", "[1]", "{}", "[null, null]"):
         note.write_text(damage)
         before = len(looked)
-        assert check_before_swap(swap, scan, store, note=note) == first
+        assert check_before_swap(swap, scan, REGISTRY, store, note=note) == first
         assert len(looked) > before
 
 

@@ -90,10 +90,10 @@ class Page:
         """The model files that an engine lacks on this machine."""
         models = self.app.models
         lacking = [m for m in spec.models if models.find(m) is None]
-        if lacking and spec.check is not None:
+        if lacking:
             # Some are also known by their content, whatever their name.
             try:
-                spec.check(spec.settings(), models)
+                self.app.registry.get(spec.flow, spec.id).preflight(spec.settings(), models)
             except FacepickError:
                 return lacking
             return []

@@ -47,12 +47,13 @@ class EngineSpec:
         help: one sentence: what it does and when to take it.
         settings: frozen dataclass made with `facepick.settings.setting`.
         models: model files it needs; empty for a built-in engine.
-        check: raises what `Engine.open` would for want of its own model files, given settings and
-            model store, without loading any; None when `models` are needed just as they are.
         notices: what of the speech it cannot use, given settings and lines, told before the work.
         needs_mesh: requests shall carry the 468-point mesh.
         needs_audio: the assignment must bring speech.
         needs_source: the assignment must bring a source face.
+        needs_consent: the assignment must bring the statement that both faces may be used, and no
+            frame may be changed that shows nudity.
+        shows_source_face: the result shows the source's face, so that its likeness can be measured.
         margin: how far the crop reaches past the face box on each side, as a share of its size.
         covers_gaps: whether frames in which the face is only guessed to be (bridged gaps, just
             before entering and after leaving) are given too.  True for hide, where a missed
@@ -69,11 +70,12 @@ class EngineSpec:
     help: str
     settings: type[Any]
     models: tuple[ModelSpec, ...] = ()
-    check: Callable[[Any, ModelStore], object] | None = None
     notices: Callable[[Any, Sequence[SpeechLine]], Sequence[Notice]] | None = None
     needs_mesh: bool = False
     needs_audio: bool = False
     needs_source: bool = False
+    needs_consent: bool = False
+    shows_source_face: bool = False
     margin: float = 0.5
     covers_gaps: bool = False
     synthetic: bool = True
@@ -148,9 +150,22 @@ class EngineSession(Protocol):
 
 @runtime_checkable
 class Engine(Protocol):
-    """A way to change a face."""
+    """A way to change a face; engines derive from it."""
 
     spec: EngineSpec
+
+    def preflight(self, settings: Any, models: ModelStore) -> None:
+        """Raise what `open` would for want of model files or packages; nothing is loaded.
+
+        Raises:
+            MissingModelError, ModelMismatchError, PackageMissing, UserInputError, SettingsError.
+        """
+        for model in self.spec.models:
+            models.require(model)
+
+    def models_in_use(self, settings: Any, models: ModelStore) -> tuple[ModelSpec, ...]:
+        """List the model files that a session with these settings runs, of those that are here."""
+        return self.spec.models
 
     def open(self, context: EngineContext) -> EngineSession:
         """Load models and learn from the clip what is needed.

@@ -181,10 +181,11 @@ def measure_swap(
     part = (plan.start, scan.frames if plan.stop is None else min(plan.stop, scan.frames))
     people: list[_Person] = []
     for item in plan.assignments:
-        if item.flow == "swap":
+        spec = registry.get(item.flow, item.engine).spec
+        if spec.shows_source_face:
             face = int(item.settings.get("face", 0))
             sources = load_sources(item.source, models, face=face, cancel=cancel)
-            used = {spec.id for spec in registry.get(item.flow, item.engine).spec.models}
+            used = {model.id for model in spec.models}
             recognisers = [_Recogniser.of(e, sources) for e in _embedders(models, used)]
             for person in item.selection.resolve(scan):
                 # A swap has no guessed frames but those it hides.

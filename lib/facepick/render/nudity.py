@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage
+from facepick.engines.registry import EngineRegistry
 from facepick.errors import ModelMismatchError, UserInputError
 from facepick.files import read_json, write_json
 from facepick.media.reader import VideoReader
@@ -115,12 +116,12 @@ class NudityClassifier:
         )
 
 
-def frames_to_check(plan: RenderPlan, scan: Scan) -> list[int]:
+def frames_to_check(plan: RenderPlan, scan: Scan, registry: EngineRegistry) -> list[int]:
     """Choose the first source frame of every second in which a swap changes somebody."""
     stop = scan.frames if plan.stop is None else min(plan.stop, scan.frames)
     seen: list[npt.NDArray[np.int64]] = []
     for item in plan.assignments:
-        if item.flow == "swap":
+        if registry.get(item.flow, item.engine).spec.needs_consent:
             for person in item.selection.resolve(scan):
                 for path in paths_of(scan, person, cover_gaps=False):
                     seen.append(np.asarray(path.frames, np.int64))
@@ -139,6 +140,7 @@ def frames_to_check(plan: RenderPlan, scan: Scan) -> list[int]:
 def check_before_swap(
     plan: RenderPlan,
     scan: Scan,
+    registry: EngineRegistry,
     models: ModelStore,
     *,
     note: Path | None = None,
@@ -159,7 +161,7 @@ def check_before_swap(
         ModelMismatchError: the file is not open_nsfw.
         Cancelled.
     """
-    wanted = frames_to_check(plan, scan)
+    wanted = frames_to_check(plan, scan, registry)
     file = models.find(OPEN_NSFW) if wanted else None
     if file is None:
         return None

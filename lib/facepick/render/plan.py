@@ -461,7 +461,7 @@ def _validate_inputs(item: Assignment, spec: EngineSpec, *, speaks: bool) -> Non
     for path in item.files():
         if not Path(path).is_file():
             raise UserInputError(f"There is no file {path}.", hint="Check the path.")
-    if item.flow == "swap" and not _says_something(item.consent or ""):
+    if spec.needs_consent and not _says_something(item.consent or ""):
         raise ConsentRequired(
             "A face swap needs your statement that you have the right to use both faces.",
             hint=f'Add: --i-have-the-right "{CONSENT_SENTENCE}"',

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from facepick.compositing.pictures import load_picture
-from facepick.engines.engine import EngineSpec
+from facepick.engines.engine import Engine
 from facepick.engines.registry import EngineRegistry
-from facepick.engines.restore.restorer import check_restorer
 from facepick.media.audio import decode_audio
-from facepick.models.catalog import XSEG
 from facepick.models.store import ModelStore
 from facepick.progress import CancelToken, never
 from facepick.render.plan import Assignment, RenderPlan
@@ -32,15 +30,8 @@ def check_files(
         VideoOpenError, NoAudioError, UserInputError: of speech, or of a file named in settings.
     """
     for item in plan.assignments:
-        spec, settings = _opened(item, registry)
-        if spec.check is not None:
-            spec.check(settings, models)
-        else:
-            for model in spec.models:
-                models.require(model)
-        check_restorer(getattr(settings, "restorer", "none"), models=models)
-        if getattr(settings, "occlusion", "off") == "xseg":
-            models.require(XSEG)
+        engine, settings = _opened(item, registry)
+        engine.preflight(settings, models)
     heard = (plan.output.soundtrack, plan.output.background)
     spoken = [line.path for item in plan.assignments for line in item.speech]
     for path in dict.fromkeys([*spoken, *filter(None, heard)]):
@@ -67,8 +58,8 @@ def check_photos(
     from facepick.engines.swap.source import load_sources
 
     for item in plan.assignments:
-        spec, settings = _opened(item, registry)
-        if spec.needs_source:
+        engine, settings = _opened(item, registry)
+        if engine.spec.needs_source:
             load_sources(item.source, models, face=getattr(settings, "face", 0), cancel=cancel)
         for entry in fields_of(settings):
             value = getattr(settings, entry.name)
@@ -76,6 +67,6 @@ def check_photos(
                 load_picture(value, keep_alpha=True)
 
 
-def _opened(item: Assignment, registry: EngineRegistry) -> tuple[EngineSpec, Any]:
-    spec = registry.get(item.flow, item.engine).spec
-    return spec, from_mapping(spec.settings, item.settings)
+def _opened(item: Assignment, registry: EngineRegistry) -> tuple[Engine, Any]:
+    engine = registry.get(item.flow, item.engine)
+    return engine, from_mapping(engine.spec.settings, item.settings)

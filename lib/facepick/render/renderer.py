@@ -295,6 +295,7 @@ class Renderer:
         self._nudity = check_before_swap(
             self.plan,
             self.scan,
+            self.registry,
             self.models,
             note=self.workspace / "nudity.json",
             progress=self.progress,
@@ -721,7 +722,6 @@ class Renderer:
     def _models(
         self, work: Sequence[_Work], reports: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
-        from facepick.engines.restore.restorer import spec_in_use
         from facepick.models import catalog
 
         specs = {spec.id: spec for spec in (catalog.YUNET, catalog.SFACE)}
@@ -733,10 +733,9 @@ class Renderer:
                 used[first] = {"file": report["checkpoint"], "sha256": report["checkpoint_sha256"]}
             if item.engine.spec.needs_mesh:
                 specs[catalog.FACE_MESH.id] = catalog.FACE_MESH
-            specs.update({spec.id: spec for spec in item.engine.spec.models})
-            restorer = spec_in_use(item.assignment.settings.get("restorer"), self.models)
-            if restorer is not None:
-                specs[restorer.id] = restorer
+            settings = from_mapping(item.engine.spec.settings, item.assignment.settings)
+            in_use = item.engine.models_in_use(settings, self.models)
+            specs.update({spec.id: spec for spec in in_use})
         if self._nudity is not None:
             specs[catalog.OPEN_NSFW.id] = catalog.OPEN_NSFW
         return [

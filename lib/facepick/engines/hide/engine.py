@@ -10,7 +10,7 @@ import numpy as np
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest
-from facepick.engines.engine import EngineContext, EngineResult, EngineSpec
+from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSpec
 from facepick.engines.hide.blocks import BlockGrid
 from facepick.engines.hide.picture import Sticker
 from facepick.engines.hide.settings import (
@@ -120,7 +120,7 @@ class _BlockPainter:
         return area, grid.mosaic(area) if self._mosaic else grid.smooth(area), alpha
 
 
-class PixelateEngine:
+class PixelateEngine(Engine):
     """Few large blocks in place of the face."""
 
     spec = EngineSpec(
@@ -140,7 +140,7 @@ class PixelateEngine:
         return HideSession(context, _BlockPainter(settings, across=settings.blocks, mosaic=True))
 
 
-class BlurEngine:
+class BlurEngine(Engine):
     """A smear of a few colours in place of the face.
 
     The face is first reduced to block means: sharpening a blur cannot bring back what a plain
@@ -240,7 +240,7 @@ class _CoverPainter:
         return np.full((area.height, area.width, 3), self._bgr, np.uint8)
 
 
-class CoverEngine:
+class CoverEngine(Engine):
     """A colour or a picture in place of the face."""
 
     spec = EngineSpec(

@@ -28,10 +28,11 @@ from facepick.engines.occlusion.xseg import XSeg
 from facepick.errors import SettingsError
 from facepick.faces.detection import FloatArray
 from facepick.models.catalog import XSEG
+from facepick.models.store import ModelStore
 from facepick.people.track import BRIDGED
 from facepick.progress import ProgressMeter
 
-__all__ = ["NothingInFront", "OcclusionMasker", "Part", "open_masker"]
+__all__ = ["NothingInFront", "OcclusionMasker", "Part", "check_masker", "open_masker"]
 
 Part = Literal["mouth", "face"]
 Bools = npt.NDArray[np.bool_]
@@ -147,6 +148,16 @@ def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> Occ
         table = _scan(context, network)
         _save(context.workspace / _FILE, name, table)
     return _Masker(name, table, part, fade=fade)
+
+
+def check_masker(wanted: str, models: ModelStore) -> None:
+    """Check that `open_masker` would find the network that is asked for.
+
+    Raises:
+        MissingModelError: it is not there.
+    """
+    if wanted == "xseg":
+        models.require(XSEG)
 
 
 def _load(file: Path, name: str) -> _Table | None:

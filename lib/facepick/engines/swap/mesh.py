@@ -17,8 +17,8 @@ import numpy as np
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
-from facepick.engines.occlusion.masker import open_masker
+from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.occlusion.masker import check_masker, open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.swap import color_grain, face_mask
 from facepick.engines.swap.fallback import hidden_face
@@ -32,6 +32,7 @@ from facepick.engines.swap.source import load_sources
 from facepick.errors import EngineError
 from facepick.faces.mesh_surface import Surface
 from facepick.faces.mesh_topology import extended, vertex_normals
+from facepick.models.store import ModelStore
 
 __all__ = ["MeshSession", "MeshSwapEngine"]
 
@@ -41,7 +42,7 @@ __all__ = ["MeshSession", "MeshSwapEngine"]
 _EYE_EDGE, _MOUTH_EDGE = 0.024, 0.008
 
 
-class MeshSwapEngine:
+class MeshSwapEngine(Engine):
     """A photo's face on the mesh of the filmed one."""
 
     spec = EngineSpec(
@@ -53,11 +54,17 @@ class MeshSwapEngine:
         settings=MeshSettings,
         needs_mesh=True,
         needs_source=True,
+        needs_consent=True,
+        shows_source_face=True,
         margin=0.6,
         # Guessed frames are asked for because the user may want them hidden.
         covers_gaps=True,
         licence="MIT; face mesh Apache-2.0",
     )
+
+    def preflight(self, settings: MeshSettings, models: ModelStore) -> None:
+        """See `Engine`."""
+        check_masker(settings.occlusion, models)
 
     def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""

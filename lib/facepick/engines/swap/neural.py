@@ -18,9 +18,10 @@ import numpy.typing as npt
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.occlusion.masker import check_masker
 from facepick.engines.occlusion.session import behind_occluders
-from facepick.engines.restore.restorer import Restorer, open_restorer
+from facepick.engines.restore.restorer import Restorer, check_restorer, open_restorer, spec_in_use
 from facepick.engines.swap import color_grain, face_mask
 from facepick.engines.swap.fallback import hidden_face
 from facepick.engines.swap.footage_stats import Learned, learn
@@ -33,7 +34,7 @@ from facepick.engines.swap.network import (
     boosted,
     last_square_initializer,
 )
-from facepick.engines.swap.settings import InswapperSettings, Neural256Settings
+from facepick.engines.swap.settings import InswapperSettings, Neural256Settings, NeuralSettings
 from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.errors import EngineError
 from facepick.faces.alignment import ARCFACE_128, align, similarity
@@ -49,6 +50,7 @@ from facepick.models.catalog import (
     W600K_R50,
 )
 from facepick.models.spec import ModelSpec
+from facepick.models.store import ModelStore
 
 __all__ = ["GhostEngine", "HyperswapEngine", "InswapperEngine", "NeuralSession"]
 
@@ -100,7 +102,7 @@ def _unit(vector: FloatArray) -> FloatArray:
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
 
 
-class _NeuralEngine(ABC):
+class _NeuralEngine(Engine, ABC):
     """Base of the neural swaps; the first of `spec.models` is the network, the last the embedder.
 
     Attributes:
@@ -118,6 +120,17 @@ class _NeuralEngine(ABC):
     def _identity(self, embedding: FloatArray, context: EngineContext) -> FloatArray:
         """Compute what the network wants to know of the source, from its ArcFace embedding;
         (512,)."""
+
+    def preflight(self, settings: NeuralSettings, models: ModelStore) -> None:
+        """See `Engine`."""
+        super().preflight(settings, models)
+        check_restorer(settings.restorer, models=models)
+        check_masker(settings.occlusion, models)
+
+    def models_in_use(self, settings: NeuralSettings, models: ModelStore) -> tuple[ModelSpec, ...]:
+        """See `Engine`."""
+        restorer = spec_in_use(settings.restorer, models)
+        return self.spec.models if restorer is None else (*self.spec.models, restorer)
 
     def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
@@ -165,6 +178,8 @@ class InswapperEngine(_NeuralEngine):
         models=(INSWAPPER_128, W600K_R50),
         needs_mesh=True,
         needs_source=True,
+        needs_consent=True,
+        shows_source_face=True,
         margin=0.8,
         covers_gaps=True,
         licence=INSWAPPER_128.licence,
@@ -207,6 +222,8 @@ class HyperswapEngine(_NeuralEngine):
         models=(HYPERSWAP, W600K_R50),
         needs_mesh=True,
         needs_source=True,
+        needs_consent=True,
+        shows_source_face=True,
         margin=0.8,
         covers_gaps=True,
         licence=HYPERSWAP.licence,
@@ -236,6 +253,8 @@ class GhostEngine(_NeuralEngine):
         models=(GHOST, GHOST_CONVERTER, W600K_R50),
         needs_mesh=True,
         needs_source=True,
+        needs_consent=True,
+        shows_source_face=True,
         margin=0.8,
         covers_gaps=True,
         licence="Apache-2.0; its embedder InsightFace, non-commercial research",

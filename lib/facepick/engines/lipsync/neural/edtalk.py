@@ -29,7 +29,7 @@ from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext, EngineSession, EngineSpec
 from facepick.engines.lipsync.neural.checkpoints import Shapes, onnx_signature
 from facepick.engines.lipsync.neural.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
-from facepick.engines.lipsync.neural.engine import MouthSession, named_file, open_mouth
+from facepick.engines.lipsync.neural.engine import MouthEngine, MouthSession, named_file, open_mouth
 from facepick.engines.lipsync.neural.mel import (
     COLUMNS_PER_SECOND,
     WINDOW_COLUMNS,
@@ -146,14 +146,7 @@ class EdTalkSession(MouthSession):
         return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
-def _file_of(settings: EdTalkSettings, models: ModelStore) -> Path:
-    """Find the network's file; what it takes has been checked."""
-    path = named_file(settings) or models.require(catalog.EDTALK_256)
-    _check_tensors(path)
-    return path
-
-
-class EdTalkEngine:
+class EdTalkEngine(MouthEngine):
     """EdTalk's mouth branch at 256 pixels; its licence allows commercial use."""
 
     spec = EngineSpec(
@@ -163,7 +156,6 @@ class EdTalkEngine:
         help="Draws a new lower face at 256 pixels with your edtalk_256.onnx; slow without a GPU.",
         settings=EdTalkSettings,
         models=(catalog.EDTALK_256,),
-        check=_file_of,
         needs_mesh=True,
         needs_audio=True,
         # The aligned picture is four times as wide as the eyes are apart.
@@ -171,12 +163,18 @@ class EdTalkEngine:
         licence=catalog.EDTALK_256.licence,
     )
 
+    def find(self, settings: EdTalkSettings, models: ModelStore) -> Path:
+        """Find the network's file; what it takes has been checked."""
+        path = named_file(settings) or models.require(catalog.EDTALK_256)
+        _check_tensors(path)
+        return path
+
     def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
         weight = context.settings.lip_weight
         return open_mouth(
             context,
             EdTalkSession,
-            find=_file_of,
+            find=self.find,
             load=partial(load_edtalk, device=context.device, weight=weight),
         )

@@ -15,7 +15,7 @@ import numpy as np
 
 from facepick.compositing.masks import Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.lipsync import mouth_blend
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of
 from facepick.engines.lipsync.neural.checkpoints import Checkpoint, find_checkpoints, identify
@@ -24,8 +24,9 @@ from facepick.engines.lipsync.neural.mel import mel_window
 from facepick.engines.lipsync.neural.settings import MouthSettings, Wav2LipSettings
 from facepick.engines.lipsync.neural.wav2lip import Generator, load_generator
 from facepick.engines.lipsync.original_motion import filmed_mouth
+from facepick.engines.occlusion.masker import check_masker
 from facepick.engines.occlusion.session import behind_occluders
-from facepick.engines.restore.restorer import Restorer, open_restorer
+from facepick.engines.restore.restorer import Restorer, check_restorer, open_restorer, spec_in_use
 from facepick.errors import EngineError, MissingModelError, ModelMismatchError, UserInputError
 from facepick.faces.detection import FloatArray
 from facepick.faces.landmarks468 import FACE_OVAL
@@ -34,6 +35,7 @@ from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of
 
 __all__ = [
+    "MouthEngine",
     "MouthSession",
     "Wav2LipEngine",
     "Wav2LipGanEngine",
@@ -414,16 +416,36 @@ def open_mouth(
     return behind_occluders(session, context, part="mouth")
 
 
-def _open(variant: str, context: EngineContext) -> EngineSession:
-    return open_mouth(
-        context,
-        Wav2LipSession,
-        find=lambda settings, models: checkpoint_of(variant, settings, models).path,
-        load=partial(load_generator, device=context.device),
-    )
+class MouthEngine(Engine, ABC):
+    """Base of the engines whose network draws mouths."""
+
+    @abstractmethod
+    def find(self, settings: Any, models: ModelStore) -> Path:
+        """Find the network's file, or raise."""
+
+    def preflight(self, settings: MouthSettings, models: ModelStore) -> None:
+        """See `Engine`."""
+        self.find(settings, models)
+        check_restorer(settings.restorer, models=models)
+        check_masker(settings.occlusion, models)
+
+    def models_in_use(self, settings: MouthSettings, models: ModelStore) -> tuple[ModelSpec, ...]:
+        """See `Engine`."""
+        restorer = spec_in_use(settings.restorer, models)
+        return self.spec.models if restorer is None else (*self.spec.models, restorer)
 
 
-class Wav2LipEngine:
+class _Wav2LipEngine(MouthEngine):
+    def find(self, settings: Wav2LipSettings, models: ModelStore) -> Path:
+        return checkpoint_of(self.spec.id, settings, models).path
+
+    def open(self, context: EngineContext) -> EngineSession:
+        """See `Engine`."""
+        load = partial(load_generator, device=context.device)
+        return open_mouth(context, Wav2LipSession, find=self.find, load=load)
+
+
+class Wav2LipEngine(_Wav2LipEngine):
     """Wav2Lip, the variant that follows the sound most closely."""
 
     spec = EngineSpec(
@@ -433,19 +455,14 @@ class Wav2LipEngine:
         help="Draws a new mouth with your Wav2Lip checkpoint; follows the sound most closely.",
         settings=Wav2LipSettings,
         models=(catalog.WAV2LIP,),
-        check=partial(checkpoint_of, "wav2lip"),
         needs_mesh=True,
         needs_audio=True,
         licence=catalog.WAV2LIP.licence,
         commercial_use=False,
     )
 
-    def open(self, context: EngineContext) -> EngineSession:
-        """See `Engine`."""
-        return _open("wav2lip", context)
 
-
-class Wav2LipGanEngine:
+class Wav2LipGanEngine(_Wav2LipEngine):
     """Wav2Lip + GAN, the variant with the sharper mouth."""
 
     spec = EngineSpec(
@@ -455,13 +472,8 @@ class Wav2LipGanEngine:
         help="Draws a new mouth with your Wav2Lip GAN checkpoint; sharper, a little less exact.",
         settings=Wav2LipSettings,
         models=(catalog.WAV2LIP_GAN,),
-        check=partial(checkpoint_of, "wav2lip_gan"),
         needs_mesh=True,
         needs_audio=True,
         licence=catalog.WAV2LIP_GAN.licence,
         commercial_use=False,
     )
-
-    def open(self, context: EngineContext) -> EngineSession:
-        """See `Engine`."""
-        return _open("wav2lip_gan", context)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, EngineSpec
 from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.original_motion import in_output_order, output_sources, output_times
 from facepick.engines.lipsync.rewrite import inventory as inventories
@@ -37,10 +37,11 @@ from facepick.engines.lipsync.rewrite.smoothness import (
     restlessness,
 )
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
-from facepick.engines.occlusion.masker import open_masker
+from facepick.engines.occlusion.masker import check_masker, open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.errors import EngineError, NoAudioError
 from facepick.models.catalog import SILERO_VAD
+from facepick.models.store import ModelStore
 from facepick.notices import Notice
 from facepick.progress import CancelToken, ProgressMeter
 from facepick.speech.align import words_notices
@@ -95,7 +96,7 @@ class Plan:
         return total / np.float32(weight)
 
 
-class RewriteEngine:
+class RewriteEngine(Engine):
     """Lip sync without a network: see the module."""
 
     spec = EngineSpec(
@@ -108,10 +109,14 @@ class RewriteEngine:
         needs_mesh=True,
         needs_audio=True,
         margin=0.4,
-        check=lambda settings, _: check_language(settings.language),
         notices=lambda settings, lines: words_notices(lines, settings.language),
         licence="MIT; acoustic model and dictionary BSD-2-Clause",
     )
+
+    def preflight(self, settings: RewriteSettings, models: ModelStore) -> None:
+        """See `Engine`."""
+        check_language(settings.language)
+        check_masker(settings.occlusion, models)
 
     def open(self, context: EngineContext) -> EngineSession:
         """Learn the person's mouths and choose one for every frame.
