@@ -30,6 +30,8 @@ __all__ = [
     "HYPERSWAP",
     "INSWAPPER_128",
     "INSWAPPER_128_FP16",
+    "LR_ASD_FACE",
+    "LR_ASD_SPEECH",
     "OPEN_NSFW",
     "PALM_DETECTION",
     "RESTOREFORMER",
@@ -104,6 +106,28 @@ SILERO_VAD = ModelSpec(
     licence="MIT",
     purpose="Says when somebody speaks, in 16 kHz audio.",
     homepage="https://github.com/snakers4/silero-vad",
+    bundled=True,
+)
+
+LR_ASD_FACE = ModelSpec(
+    id="lr_asd_face",
+    file="lr_asd_face.onnx",
+    sha256="3326b0f028799ba814afa5db9f6c1868ece5c444b92b73efad8df02890cd5c33",
+    size=1_595_972,
+    licence="MIT",
+    purpose="Says who of several faces speaks: the pictures (LR-ASD).",
+    homepage="https://github.com/Junhua-Liao/LR-ASD",
+    bundled=True,
+)
+
+LR_ASD_SPEECH = ModelSpec(
+    id="lr_asd_speech",
+    file="lr_asd_speech.onnx",
+    sha256="59aa36d57bdc3a1264ce99e8f6a8184e34df4fbbbfa9e39f1bfc1361e8cf8c9f",
+    size=1_751_887,
+    licence="MIT",
+    purpose="Says who of several faces speaks: the sound beside the pictures (LR-ASD).",
+    homepage="https://github.com/Junhua-Liao/LR-ASD",
     bundled=True,
 )
 
@@ -495,6 +519,8 @@ _ALL: tuple[ModelSpec, ...] = (
     PALM_DETECTION,
     HAND_LANDMARK,
     SILERO_VAD,
+    LR_ASD_FACE,
+    LR_ASD_SPEECH,
     SFACE,
     WAV2LIP,
     WAV2LIP_GAN,

@@ -1,0 +1,555 @@
+"""Who speaks when, and whose face it is: what is seen and what is heard, decided together.
+
+Three measures, none of which is enough alone: how much a face looks as if it spoke
+(`facepick.speech.active_speaker`), how well its mouth follows the sounds that are heard, and whose
+voice it is.  Speech is cut into pieces of one voice and one shot.  In each, the faces of the moment
+are compared; over the whole video a voice belongs to the face with which it goes together most.  Both
+are estimated together by expectation maximisation (Dempster, Laird and Rubin, 1977): a piece
+belongs to a person as its voice does, times what is seen; a voice belongs to whom its pieces do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from facepick.people.person import Scan
+from facepick.speech.face_watch import RATE, Watched, WatchedFace
+from facepick.speech.vad import Stretch
+
+__all__ = [
+    "Candidate", "LineSpan", "Measures", "Speakers", "State", "Turn", "Voice", "measures_of",
+    "who_speaks",
+]  # fmt: skip
+
+Array = npt.NDArray[np.float32]
+Array64 = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+
+State = Literal["sure", "unsure", "off_screen", "silent"]
+
+SMOOTH_MOMENTS = 11
+WINDOW_SECONDS = 4
+LAG_MOMENTS = 3
+"""Mouth and sound are compared over 4 s, at the best of +-3 moments."""
+PIECE_SECONDS, SHORTEST_SECONDS = 1.0, 0.3
+
+LOOK_WEIGHT, FOLLOW_WEIGHT = 0.5, 3.0
+"""Log likelihood a second: per unit of `ActiveSpeaker.listen`, per unit of correlation."""
+LOOK_LIMIT = 5.0
+HIDDEN_LOOK, HIDDEN_FOLLOW = -1.5, 0.0
+"""What a face must be better than for a voice to be that of somebody who is not seen."""
+NOBODY = 0.15
+"""How likely a voice is that of nobody whom the scan knows, to begin with."""
+FLOOR = 0.02
+"""A voice that was told apart wrongly may be anybody's."""
+CHANGE = 1.5
+"""Log likelihood that a change of the speaker within speech costs; a change of voice pays for it."""
+ROUNDS = 12
+SURE = 0.85
+PART = 0.3
+"""A line is parted where a second speaker has this share of it, and half a second."""
+PART_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Somebody who may speak.
+
+    Attributes:
+        person: id.
+        score: how likely it is, in [0, 1].
+    """
+
+    person: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """A stretch of speech of one speaker, or a line.
+
+    Attributes:
+        id: ``L1``, ``L2``, ...; parts of a line ``L2.1``, ``L2.2``.
+        start, end: seconds from the first frame.
+        person: who it is; the best guess where it is unsure, None where nobody can be said.
+        voice: id of the voice that is heard, or None.
+        state: ``sure``, ``unsure``, ``off_screen`` or ``silent``.
+        score: how likely it is this person, or nobody who is seen, in [0, 1].
+        candidates: likeliest first.
+        text: the words of the line, or None.
+        corrected: whether the user said so.
+    """
+
+    id: str
+    start: float
+    end: float
+    person: str | None
+    voice: str | None
+    state: State
+    score: float
+    candidates: tuple[Candidate, ...] = ()
+    text: str | None = None
+    corrected: bool = False
+
+    @property
+    def drawn(self) -> str | None:
+        """Who is to be changed for it: a person who is seen, and sure."""
+        return self.person if self.state == "sure" else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "start": round(self.start, 3),
+            "end": round(self.end, 3),
+            "person": self.person,
+            "voice": self.voice,
+            "state": self.state,
+            "score": round(self.score, 3),
+            "candidates": [
+                {"person": c.person, "score": round(c.score, 3)} for c in self.candidates
+            ],
+            "text": self.text,
+            "corrected": self.corrected,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """One voice of the video.
+
+    Attributes:
+        id: ``V1``, ``V2``, ... by how long they are heard.
+        person: whose it is, or None.
+        seconds: how long it is heard.
+    """
+
+    id: str
+    person: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineSpan:
+    """The time of a line whose speaker is asked for."""
+
+    start: float
+    end: float
+    text: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speakers:
+    """Who speaks when.
+
+    Attributes:
+        voices: longest first.
+        turns: in order of time.
+    """
+
+    FORMAT = "facepick-speech/1"
+
+    voices: tuple[Voice, ...]
+    turns: tuple[Turn, ...]
+
+    def to_json(self, video: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "format": self.FORMAT,
+            "video": dict(video),
+            "voices": [
+                {"id": v.id, "person": v.person, "seconds": round(v.seconds, 2)}
+                for v in self.voices
+            ],
+            "turns": [turn.to_json() for turn in self.turns],
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Measures:
+    """What is seen of each person at each moment, (people, moments) float64, NaN where nothing.
+
+    Attributes:
+        people: ids.
+        look: how much the face looks as if it spoke, smoothed.
+        follow: correlation of the mouth with what is heard.
+        present: whether the person is in the picture.
+    """
+
+    people: tuple[str, ...]
+    look: Array64
+    follow: Array64
+    present: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """Pieces of speech: half-open moments, the voice of each, and whether it goes on from the last."""
+
+    start: Numbers
+    stop: Numbers
+    voice: Numbers
+    joined: npt.NDArray[np.bool_]
+    evidence: Array64 = field(default_factory=lambda: np.zeros((0, 1)))
+
+    @property
+    def seconds(self) -> Array64:
+        return (self.stop - self.start) / RATE
+
+
+def measures_of(scan: Scan, watched: Watched) -> Measures:
+    """Gather what is seen of each person."""
+    people = tuple(p.id for p in scan.people if not p.ignored and p.group is None)
+    owner = {t: p.id for p in scan.people for t in p.track_ids}
+    shape = (len(people), watched.moments)
+    look, follow = np.full(shape, np.nan), np.full(shape, np.nan)
+    present = np.zeros(shape, bool)
+    times = (scan.pts - scan.pts[0]).astype(np.float64) * float(scan.video.time_base)
+    at = np.searchsorted(times, np.arange(watched.moments) / RATE + 1e-6, side="right") - 1
+    for track in scan.tracks:
+        if owner.get(track.id) in people:
+            there = np.zeros(scan.frames, bool)
+            there[track.frames] = True
+            present[people.index(owner[track.id])] |= there[at]
+    for face in watched.faces:
+        if owner.get(face.track) in people:
+            row, part = people.index(owner[face.track]), slice(face.start, face.stop)
+            look[row, part] = _mean(face.score, SMOOTH_MOMENTS)
+            follow[row, part] = _following(face, watched.heard)
+    return Measures(people=people, look=look, follow=follow, present=present)
+
+
+def _mean(values: npt.NDArray[np.floating], width: int) -> Array64:
+    """Mean over `width` values around each; at the ends over those that are there."""
+    width = min(width, len(values))
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    first = np.maximum(np.arange(len(values)) - width // 2, 0)
+    last = np.minimum(np.arange(len(values)) + width - width // 2, len(values))
+    return np.asarray((total[last] - total[first]) / (last - first))
+
+
+def _following(face: WatchedFace, heard: Array) -> Array64:
+    """Correlation of a mouth with what is heard, over windows, at the best of a few lags."""
+    known = np.isfinite(face.opening)
+    if known.sum() < RATE // 2:
+        return np.full(len(face.opening), np.nan)
+    mouth = np.interp(np.arange(len(known)), np.flatnonzero(known), face.opening[known])
+    width = WINDOW_SECONDS * RATE
+    mean = _mean(mouth, width)
+    spread = np.maximum(_mean(mouth * mouth, width) - mean**2, 1e-6)
+    best = np.full(len(mouth), -1.0)
+    for lag in range(-LAG_MOMENTS, LAG_MOMENTS + 1):
+        at = np.clip(np.arange(face.start, face.stop) + lag, 0, len(heard) - 1)
+        sound = heard[at].astype(np.float64)
+        level = _mean(sound, width)
+        varied = np.maximum(_mean(sound * sound, width) - level**2, 1e-6)
+        both = _mean(mouth * sound, width) - mean * level
+        best = np.maximum(best, both / np.sqrt(spread * varied))
+    return np.where(_mean(known, width) > 0.5, best, np.nan)
+
+
+def who_speaks(
+    scan: Scan,
+    watched: Watched,
+    voices: Numbers,
+    *,
+    lines: Sequence[LineSpan] | None = None,
+    use: tuple[bool, bool, bool] = (True, True, True),
+) -> Speakers:
+    """Decide who speaks when.
+
+    Args:
+        watched: what was observed.
+        voices: (moments,) int, the voice heard at each moment, -1 where that is unknown.
+        lines: whose speakers are asked for; None for one turn a stretch of speech.
+        use: whether looks, the following of sounds, and voices count; for measurements.
+    """
+    measures = measures_of(scan, watched)
+    cuts = _cuts(scan, watched.moments)
+    pieces = _pieces(watched, voices if use[2] else np.zeros_like(voices), cuts)
+    likely = _evidence(measures, pieces, look=use[0], follow=use[1])
+    owners = _owners(likely, pieces)
+    posterior = _posterior(likely, pieces, owners)
+    path, posterior = _smoothed(posterior, pieces)
+    moments = np.zeros((watched.moments, likely.shape[1]))
+    for k in range(len(pieces.start)):
+        moments[pieces.start[k] : pieces.stop[k]] = posterior[k]
+    names, table = _named_voices(pieces, owners, measures.people)
+    if lines is None:
+        spans = [(f"L{i}", a, b, None) for i, (a, b) in enumerate(_runs(pieces, path), 1)]
+    else:
+        spans = _line_parts(lines, moments, watched.moments)
+    turns = []
+    for key, start, stop, text in spans:
+        heard = moments[start:stop].sum(axis=1) > 0.5
+        shares = moments[start:stop][heard].mean(axis=0) if heard.any() else None
+        voice = _main_voice(pieces, start, stop)
+        turns.append(_turn(key, start, stop, text, shares, names.get(voice), measures))
+    if lines is not None:
+        # As they stand in the list; moments are 40 ms.
+        whole = {f"L{i}": line for i, line in enumerate(lines, 1)}
+        turns = [_exact(turn, whole.get(turn.id)) for turn in turns]
+    return Speakers(voices=table, turns=tuple(turns))
+
+
+def _exact(turn: Turn, line: LineSpan | None) -> Turn:
+    from dataclasses import replace
+
+    return turn if line is None else replace(turn, start=line.start, end=line.end)
+
+
+def _cuts(scan: Scan, moments: int) -> Numbers:
+    """Moments at which a shot begins."""
+    times = (scan.pts - scan.pts[0]).astype(np.float64) * float(scan.video.time_base)
+    starts = [times[s.start] for s in scan.shots if s.start < scan.frames]
+    return np.unique(np.clip(np.ceil(np.array(starts) * RATE - 1e-6), 0, moments)).astype(np.int64)
+
+
+def _pieces(watched: Watched, voices: Numbers, cuts: Numbers) -> _Pieces:
+    """Speech in pieces of one voice and one shot, of about a second."""
+    rows: list[tuple[int, int, int, bool]] = []
+    for part in watched.speech:
+        first, last = round(part.start * RATE), min(watched.moments, round(part.stop * RATE))
+        if last <= first:
+            continue
+        own = _filled(voices[first:last])
+        inner = np.flatnonzero(np.diff(own)) + first + 1
+        edges = np.unique([first, last, *inner, *cuts[(cuts > first) & (cuts < last)]])
+        for a, b in zip(edges[:-1], edges[1:], strict=True):
+            count = max(1, round((b - a) / (PIECE_SECONDS * RATE)))
+            steps = np.linspace(a, b, count + 1).round().astype(int)
+            for c, d in zip(steps[:-1], steps[1:], strict=True):
+                rows.append((int(c), int(d), int(own[c - first]), int(c) != first))
+    plain = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3)
+    joined = np.array([row[3] for row in rows], bool)
+    return _Pieces(plain[:, 0], plain[:, 1], plain[:, 2], joined)
+
+
+def _filled(voices: Numbers) -> Numbers:
+    """Voices with the unknown ones as the nearest known; very short ones are not believed."""
+    known = np.flatnonzero(voices >= 0)
+    if not len(known):
+        return np.full(len(voices), -1)
+    at = np.arange(len(voices))
+    nearest = known[np.clip(np.searchsorted(known, at), 0, len(known) - 1)]
+    before = known[np.clip(np.searchsorted(known, at, side="right") - 1, 0, len(known) - 1)]
+    out = voices[np.where(np.abs(before - at) <= np.abs(nearest - at), before, nearest)]
+    edges = np.flatnonzero(np.diff(out)) + 1
+    for run in np.split(at, edges):
+        if len(run) < SHORTEST_SECONDS * RATE and run[0] > 0:
+            out[run] = out[run[0] - 1]
+    return np.asarray(out)
+
+
+def _evidence(measures: Measures, pieces: _Pieces, *, look: bool, follow: bool) -> Array64:
+    """Log likelihood of each piece for each person, and for somebody unknown, (n, people + 1).
+
+    Against what is heard of somebody who is not seen, which is 0.
+    """
+    out = np.zeros((len(pieces.start), len(measures.people) + 1))
+    for k, (a, b) in enumerate(zip(pieces.start, pieces.stop, strict=True)):
+        weight = np.sqrt((b - a) / RATE)
+        for p in range(len(measures.people)):
+            looks, follows = measures.look[p, a:b], measures.follow[p, a:b]
+            if not measures.present[p, a:b].mean() > 0.5:
+                continue
+            if look and np.isfinite(looks).any():
+                value = float(np.clip(np.nanmean(looks), -LOOK_LIMIT, LOOK_LIMIT))
+                out[k, p] += LOOK_WEIGHT * (value - HIDDEN_LOOK) * weight
+            if follow and np.isfinite(follows).any():
+                value = float(np.nanmean(follows)) - HIDDEN_FOLLOW
+                out[k, p] += FOLLOW_WEIGHT * value * weight
+    return out
+
+
+def _owners(likely: Array64, pieces: _Pieces) -> dict[int, Array64]:
+    """Whose each voice is, as shares of (people + 1)."""
+    states = likely.shape[1]
+    start = np.full(states, (1 - NOBODY) / max(1, states - 1))
+    start[-1] = NOBODY if states > 1 else 1.0
+    owners = {int(v): start.copy() for v in np.unique(pieces.voice)}
+    for _ in range(ROUNDS):
+        found = _posterior(likely, pieces, owners)
+        for v in owners:
+            rows = pieces.voice == v
+            weights = pieces.seconds[rows]
+            # Two seconds of doubt, so that a voice of one word is nobody's yet.
+            total = (found[rows] * weights[:, None]).sum(axis=0) + 2.0 * start
+            owners[v] = np.maximum(total / total.sum(), FLOOR)
+            owners[v] /= owners[v].sum()
+    return owners
+
+
+def _posterior(likely: Array64, pieces: _Pieces, owners: Mapping[int, Array64]) -> Array64:
+    if not len(likely):
+        return likely
+    prior = np.stack([owners[int(v)] for v in pieces.voice])
+    log = np.log(prior) + likely
+    shares = np.exp(log - log.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def _smoothed(posterior: Array64, pieces: _Pieces) -> tuple[Numbers, Array64]:
+    """Forward-backward over joined pieces, in which a change of speaker costs.
+
+    Returns:
+        (n,) the likeliest state of each piece, and (n, states) how likely each is.
+    """
+    n, states = posterior.shape
+    if not n:
+        return np.zeros(0, np.int64), posterior
+    stay = np.exp(-CHANGE)
+    forward, backward = posterior.copy(), np.ones_like(posterior)
+
+    def moved(row: Array64, k: int) -> Array64:
+        """Through the border before piece k."""
+        same = pieces.voice[k] == pieces.voice[k - 1]
+        if not pieces.joined[k] or not same:
+            return np.full(states, row.sum() / states)
+        return np.asarray(row * (1 - stay) + stay * row.sum() / states)
+
+    for k in range(1, n):
+        row = moved(forward[k - 1], k) * posterior[k]
+        forward[k] = row / row.sum()
+    for k in range(n - 2, -1, -1):
+        row = moved(backward[k + 1] * posterior[k + 1], k + 1)
+        backward[k] = row / row.sum()
+    both = forward * backward
+    both /= both.sum(axis=1, keepdims=True)
+    return np.asarray(both.argmax(axis=1)), both
+
+
+def _runs(pieces: _Pieces, path: Numbers) -> list[tuple[int, int]]:
+    """Half-open moments of successive pieces of one speaker within one stretch."""
+    runs: list[tuple[int, int]] = []
+    for k in range(len(path)):
+        if k and pieces.joined[k] and path[k] == path[k - 1]:
+            runs[-1] = (runs[-1][0], int(pieces.stop[k]))
+        else:
+            runs.append((int(pieces.start[k]), int(pieces.stop[k])))
+    return runs
+
+
+def _line_parts(
+    lines: Sequence[LineSpan], moments: Array64, count: int
+) -> list[tuple[str, int, int, str | None]]:
+    spans: list[tuple[str, int, int, str | None]] = []
+    for number, line in enumerate(lines, 1):
+        first = min(max(0, round(line.start * RATE)), count)
+        last = min(max(first, round(line.end * RATE)), count)
+        part = moments[first:last]
+        heard = np.flatnonzero(part.sum(axis=1) > 0.5)
+        who = part[heard].argmax(axis=1)
+        kinds, sizes = np.unique(who, return_counts=True)
+        clear = part[heard].max(axis=1) > SURE if len(heard) else np.zeros(0, bool)
+        big = [
+            k
+            for k, size in zip(kinds, sizes, strict=True)
+            if size >= max(PART_SECONDS * RATE, PART * len(heard)) and clear[who == k].mean() > 0.7
+        ]
+        if len(big) < 2:
+            spans.append((f"L{number}", first, last, line.text))
+            continue
+        known = heard[np.isin(who, big)]
+        own = who[np.isin(who, big)]
+        change = np.flatnonzero(np.diff(own)) + 1
+        edges = [first, *(int(first + known[c]) for c in change), last]
+        if len(edges) > 2 + len(big):
+            # To and fro: no clear place to part it.
+            spans.append((f"L{number}", first, last, line.text))
+            continue
+        for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True), 1):
+            spans.append((f"L{number}.{i}", a, b, line.text if i == 1 else None))
+    return spans
+
+
+def _main_voice(pieces: _Pieces, start: int, stop: int) -> int:
+    shared = np.minimum(pieces.stop, stop) - np.maximum(pieces.start, start)
+    inside = shared > 0
+    if not inside.any():
+        return -1
+    seconds: dict[int, int] = {}
+    for v, n in zip(pieces.voice[inside], shared[inside], strict=True):
+        seconds[int(v)] = seconds.get(int(v), 0) + int(n)
+    return max(seconds, key=lambda v: seconds[v])
+
+
+def _named_voices(
+    pieces: _Pieces, owners: Mapping[int, Array64], people: Sequence[str]
+) -> tuple[dict[int, str], tuple[Voice, ...]]:
+    """Ids of voices, longest first, and whose each is."""
+    seconds = {
+        v: float(pieces.seconds[pieces.voice == v].sum()) for v in owners if v >= 0
+    }
+    order = sorted(seconds, key=lambda v: -seconds[v])
+    names = {v: f"V{i}" for i, v in enumerate(order, 1)}
+    found = []
+    for v in order:
+        best = int(owners[v].argmax())
+        sure = owners[v][best] > 0.5 and best < len(people)
+        found.append(
+            Voice(id=names[v], person=people[best] if sure else None, seconds=seconds[v])
+        )
+    return names, tuple(found)
+
+
+def _turn(
+    key: str,
+    start: int,
+    stop: int,
+    text: str | None,
+    shares: Array64 | None,
+    voice: str | None,
+    measures: Measures,
+) -> Turn:
+    begin, end = start / RATE, stop / RATE
+    if shares is None:
+        return Turn(
+            id=key, start=begin, end=end, person=None, voice=None, state="silent", score=0.0,
+            text=text,
+        )  # fmt: skip
+    seen = measures.present[:, start:stop].mean(axis=1) > 0.3
+    order = np.argsort(-shares[:-1], kind="stable")
+    candidates = tuple(
+        Candidate(person=measures.people[p], score=float(shares[p]))
+        for p in order
+        if seen[p] or shares[p] > 0.1
+    )
+    away = float(shares[-1] + shares[:-1][~seen].sum())
+    best = int(order[0]) if len(order) else -1
+    person = measures.people[best] if best >= 0 else None
+    state: State
+    if away > 0.5:
+        # It may be known by the voice.
+        hidden = best >= 0 and not seen[best] and shares[best] > 0.5
+        person = person if hidden else None
+        state, score = ("off_screen" if away > SURE else "unsure"), away
+        if state == "unsure" and person is None and seen.any():
+            person = next((c.person for c in candidates), None)
+    else:
+        score = float(shares[best])
+        state = "sure" if score > SURE and seen[best] else "unsure"
+    return Turn(
+        id=key, start=begin, end=end, person=person, voice=voice, state=state, score=score,
+        candidates=candidates, text=text,
+    )  # fmt: skip
+
+
+def moments_of(columns: Numbers, moments: int) -> Numbers:
+    """Give the voice of each moment from that of each column of 10 ms: the most frequent one."""
+    out = np.full(moments, -1)
+    step = 100 // RATE
+    for m in range(moments):
+        part = columns[m * step : (m + 1) * step]
+        part = part[part >= 0]
+        if len(part):
+            out[m] = np.bincount(part).argmax()
+    return out
+
+
+def speech_seconds(speech: Sequence[Stretch]) -> float:
+    """How long somebody is heard."""
+    return sum(s.stop - s.start for s in speech)
