@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from facepick.people.person import Scan
     from facepick.recognition.cast import Cast
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
+    from facepick.speech.script import PersonSpan
+    from facepick.speech.speaker_edits import SpeakerEdit
+    from facepick.speech.speakers import Speakers
 
 __all__ = ["SEPARATOR_VARIABLE", "App"]
 
@@ -220,6 +223,50 @@ class App:
         found = scan_video(Path(path), values, self.resources(), progress, cancel)
         self.trim_cache()
         return found
+
+    def who_speaks(
+        self,
+        scan: Scan,
+        *,
+        lines: Sequence[PersonSpan] | None = None,
+        num_speakers: int | None = None,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> Speakers:
+        """Find out who speaks when from the video's own sound, with the user's corrections.
+
+        What is seen and heard is kept by content: the second time takes no time.
+
+        Args:
+            lines: whose speakers are asked for; None for one turn a stretch of speech.
+            num_speakers: how many voices there are, if that is known.
+
+        Raises:
+            VideoOpenError, MissingModelError, Cancelled.
+        """
+        from facepick.speech.face_watch import sound_of, watch_faces
+        from facepick.speech.speaker_edits import apply_edits, load_edits
+        from facepick.speech.speakers import who_speaks
+        from facepick.speech.voices import voice_labels
+
+        samples = sound_of(scan, cancel=cancel)
+        seen = watch_faces(
+            scan,
+            samples,
+            models=self.models,
+            folder=self.cache / "speakers",
+            progress=progress,
+            cancel=cancel,
+        )
+        voices = voice_labels(samples, seen, self.models, count=num_speakers, cancel=cancel)
+        found = who_speaks(scan, seen, voices, lines=lines)
+        return apply_edits(scan, found, load_edits(self.cache, scan.content_hash))
+
+    def set_speakers(self, scan: Scan, edits: Sequence[SpeakerEdit]) -> Path | None:
+        """Keep what the user says of who speaks; gives where unreadable older ones went."""
+        from facepick.speech.speaker_edits import add_edits
+
+        return add_edits(self.cache, scan, edits)
 
     def edit_people(self, scan: Scan, edit: Edit) -> Scan:
         """Merge, split, rename or ignore; kept, so that it survives a re-scan.

@@ -38,7 +38,7 @@ IN_USE_SECONDS = 3600.0
 
 _FORMAT = "facepick-settings/1"
 _SCAN = re.compile(r"\.?[0-9a-f]{16}-[0-9a-f]{8}(-.*|\.unreadable-.*)?")
-_FOLDERS = {"sources": "faces", "wav2lip": "models", PROXIES: "proxies"}
+_FOLDERS = {"speakers": "scans", "sources": "faces", "wav2lip": "models", PROXIES: "proxies"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,7 @@ def tell(notices: Iterable[Notice], progress: str = "none") -> None:
 _STAGES = {
     "wait": "Waiting",
     "scan": "Finding people",
+    "speakers": "Listening, watching",
     "check": "Checking frames",
     "separate": "Taking the voices out",
     "prepare": "Learning the face",

@@ -27,6 +27,7 @@ from facepick.cli.people import build_people
 from facepick.cli.programs import build_demo, build_ui
 from facepick.cli.render import build_preview, build_render
 from facepick.cli.sources import build_sources
+from facepick.cli.speakers import build_speakers
 from facepick.errors import Cancelled, FacepickError, UserInputError
 from facepick.progress import STOPPING
 from facepick.text import printable, say
@@ -195,6 +196,7 @@ def _recognition_parser(name: str) -> Callable[[argparse.ArgumentParser], None]:
 
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "people": ("scan videos and list the people in them", build_people),
+    "speakers": ("who speaks when, and whose face it is", build_speakers),
     "render": ("change the picked person", build_render),
     "preview": ("a few seconds before and after, side by side", build_preview),
     "jobs": ("list, show, resume and cancel jobs", build_jobs),

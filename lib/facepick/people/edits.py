@@ -45,6 +45,8 @@ __all__ = [
     "apply_edits",
     "edits_problem",
     "load_edits",
+    "marks_of",
+    "owner_of",
     "store_edits",
     "try_edits",
     "undo_edit",
@@ -316,7 +318,7 @@ def _recorded(scan: Scan, edit: Edit) -> Correction:
     if isinstance(edit, Move):
         return _move(scan, edit.tracks, edit.to)
     owner = scan.person(edit.person)
-    about = (_marks(scan, owner),)
+    about = (marks_of(scan, owner),)
     if isinstance(edit, Rename):
         return Correction(action="rename", people=about, name=_checked_name(scan, owner, edit.name))
     if isinstance(edit, Ignore):
@@ -337,7 +339,7 @@ def _merge(scan: Scan, people: Sequence[str]) -> Correction:
                     f"{len(shared)} in all.",
                     hint="Nobody is in two places: split the wrong appearance off first.",
                 )
-    return Correction(action="merge", people=tuple(_marks(scan, p) for p in found))
+    return Correction(action="merge", people=tuple(marks_of(scan, p) for p in found))
 
 
 def _split(scan: Scan, person: str, tracks: Sequence[str]) -> Correction:
@@ -352,7 +354,7 @@ def _split(scan: Scan, person: str, tracks: Sequence[str]) -> Correction:
     if len(chosen) == len(owner.track_ids):
         raise SelectionError(f"Nothing would be left of {owner.label}.")
     return Correction(
-        action="split", people=(_marks(scan, owner),), tracks=tuple(map(Mark.of, chosen))
+        action="split", people=(marks_of(scan, owner),), tracks=tuple(map(Mark.of, chosen))
     )
 
 
@@ -374,7 +376,7 @@ def _move(scan: Scan, tracks: Sequence[str], to: str) -> Correction:
     if not chosen:
         raise SelectionError("No track is named.")
     return Correction(
-        action="move", people=(_marks(scan, target),), tracks=tuple(map(Mark.of, chosen))
+        action="move", people=(marks_of(scan, target),), tracks=tuple(map(Mark.of, chosen))
     )
 
 
@@ -453,7 +455,7 @@ def _renamed(person: Person, merged: Sequence[str]) -> Person:
 
 
 def _applied(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan, list[Person]]:
-    found = [_owner(scan, people, marks) for marks in edit.people]
+    found = [owner_of(scan, people, marks) for marks in edit.people]
     if not found or found[0] is None:
         log.info("A correction (%s) is about nobody in this scan.", edit.action)
         return scan, people
@@ -518,7 +520,7 @@ def _thumbnails_of(scan: Scan, tracks: set[str]) -> tuple[str, ...]:
     return tuple(name for name in names if (Path(scan.folder) / name).is_file())[:5]
 
 
-def _owner(scan: Scan, people: Sequence[Person], marks: Sequence[Mark]) -> Person | None:
+def owner_of(scan: Scan, people: Sequence[Person], marks: Sequence[Mark]) -> Person | None:
     """Find the person who holds most of what is marked, counted in frames."""
     votes = {p.id: 0.0 for p in people}
     holder = {t: p.id for p in people for t in p.track_ids}
@@ -546,7 +548,7 @@ def _counted(scan: Scan, person: Person) -> Person:
     )
 
 
-def _marks(scan: Scan, person: Person) -> tuple[Mark, ...]:
+def marks_of(scan: Scan, person: Person) -> tuple[Mark, ...]:
     return tuple(Mark.of(t) for t in scan.tracks if t.id in set(person.track_ids))
 
 

@@ -34,7 +34,7 @@ _WINDOW, _HOP, _FFT, _BANDS, _CEPSTRA, _LIFTER = 400, 160, 512, 26, 13, 22
 _MEDIAN = 13
 """Frames over which boxes are steadied."""
 _REACH = 9
-"""Frames before and after one that its visual numbers depend on: three blocks of 5 // 2 + 3 // 2."""
+"""Frames before and after one that its visual numbers depend on: three blocks of 2 + 1."""
 _AT_ONCE = 100
 """Frames a call: 200 MB would be 600."""
 _WINDOWS = (4, 6)

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -209,9 +210,7 @@ def _spans(speech: Sequence[Stretch], moments: int) -> Iterator[tuple[int, int]]
 
 
 def _tracks(scan: Scan) -> tuple[FaceTrack, ...]:
-    owners = {
-        t for p in scan.people if not p.ignored and p.group is None for t in p.track_ids
-    }
+    owners = {t for p in scan.people if not p.ignored and p.group is None for t in p.track_ids}
     return tuple(t for t in scan.tracks if t.id in owners)
 
 
@@ -328,7 +327,7 @@ class _Run:
 def _around(
     picture: Picture, square: FloatArray, box: FloatArray
 ) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
-    """The part of the picture that both networks look at, and where it lies."""
+    """Cut the part of the picture that both networks look at; gives where it lies, too."""
     x, y, half = (float(v) for v in square)
     reach = 1.8 * half
     x0 = int(max(0, min(x - reach, float(box[0]) - 0.4 * half)))
@@ -391,7 +390,7 @@ def _load(file: Path) -> Watched | None:
         )
     except FileNotFoundError:
         return None
-    except Exception as error:  # noqa: BLE001
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
         log.warning("The stored observations %s cannot be read (%s).", file, error)
         return None
     os.utime(file)

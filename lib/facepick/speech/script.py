@@ -44,15 +44,17 @@ from facepick.notices import Notice
 from facepick.speech.encoding import decoded
 from facepick.speech.file_kinds import kind_of_bytes, kind_of_text
 from facepick.speech.line import SpeechLine, Timings
+from facepick.speech.rttm import is_rttm, read_rttm
 from facepick.speech.subtitles import Cue, clock_seconds, read_cues
 from facepick.speech.timings import timings_of, within
 
-__all__ = ["PersonLine", "Script", "plain_name", "read_script"]
+__all__ = ["PersonLine", "PersonSpan", "Script", "plain_name", "read_script"]
 
 _MAX_BYTES = 5_000_000
 _MAX_LINES = 10_000
+OPEN_SECONDS = 5.0
 _KEYS = ("start", "person", "file", "text", "phones", "offset", "duration", "end")
-_READ = "Lists of lines are JSON, SRT, WebVTT, ASS or SSA."
+_READ = "Lists of lines are JSON, SRT, WebVTT, ASS, SSA or RTTM."
 
 # Letters first; none of the marks that end a sentence, for a name is none.
 _NAME = r"[^\W\d_][^:：/\\\[\]【】{}<>,;!?…，。！？；\"“”]{0,39}"
@@ -77,6 +79,22 @@ class PersonLine:
 
     person: str | None
     line: SpeechLine
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonSpan:
+    """The time of one line of a list.
+
+    Attributes:
+        person: id or name, or None when the list does not say.
+        start, end: seconds.
+        text: its words, or None.
+    """
+
+    person: str | None
+    start: float
+    end: float
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +145,31 @@ class Script:
         entries = (*self.entries, *(e for e, _ in self._shared(known)))
         lines = [self._line(entry) for entry in entries]
         return tuple(sorted(lines, key=lambda item: item.line.start_seconds))
+
+    def spans(self, known: Collection[str] = ()) -> tuple[PersonSpan, ...]:
+        """Sort the times of the lines by their start; no sound need be there.
+
+        A line that does not say when it ends reaches to the next one, `OPEN_SECONDS` at most.
+        """
+        entries = sorted(
+            (*self.entries, *(e for e, _ in self._shared(known))), key=lambda e: e.start
+        )
+        spans = []
+        for entry, after in zip(entries, [*entries[1:], None], strict=True):
+            length = entry.stretch or entry.duration
+            if length is None:
+                length = OPEN_SECONDS
+                if after is not None and after.start > entry.start:
+                    length = min(length, after.start - entry.start)
+            spans.append(
+                PersonSpan(
+                    person=entry.person,
+                    start=entry.start,
+                    end=entry.start + length,
+                    text=entry.text,
+                )
+            )
+        return tuple(spans)
 
     def notices(self, known: Collection[str] = ()) -> tuple[Notice, ...]:
         """Note what was read in a way that its maker may not have meant."""
@@ -255,6 +298,8 @@ def read_script(
     cues: tuple[Cue, ...] = ()
     if path.suffix.lower() == ".json" or _looks_like_json(text):
         entries = tuple(_from_json(path, text))
+    elif is_rttm(text):
+        entries = tuple(_from_rttm(path, text))
     elif "-->" not in text and re.match(r"\s*[^\W\d]", text):
         raise UserInputError(f"{name} is a text without times, no list of lines.", hint=_READ)
     else:
@@ -399,6 +444,21 @@ def _from_json(path: Path, text: str) -> list[_Entry]:
     if not isinstance(data, list):
         raise UserInputError(f"{path.name} must hold a list of lines.")
     return [_json_entry(f"{path.name}, line {i}", item) for i, item in enumerate(data, 1)]
+
+
+def _from_rttm(path: Path, text: str) -> Iterator[_Entry]:
+    for number, (start, duration, name) in enumerate(read_rttm(path.name, text), 1):
+        yield _Entry(
+            where=f"{path.name}, turn {number}",
+            start=start,
+            person=name,
+            file=None,
+            text=None,
+            phones=None,
+            offset=0.0,
+            duration=None,
+            stretch=duration,
+        )
 
 
 def _json_entry(where: str, item: Any) -> _Entry:

@@ -2,16 +2,17 @@
 
 Three measures, none of which is enough alone: how much a face looks as if it spoke
 (`facepick.speech.active_speaker`), how well its mouth follows the sounds that are heard, and whose
-voice it is.  Speech is cut into pieces of one voice and one shot.  In each, the faces of the moment
-are compared; over the whole video a voice belongs to the face with which it goes together most.  Both
-are estimated together by expectation maximisation (Dempster, Laird and Rubin, 1977): a piece
+voice it is.  Speech is cut into pieces of one voice and one shot.  In each, the faces of the
+moment are compared; over the whole video a voice belongs to the face with which it goes together
+most.  Both are estimated together by expectation maximisation (Dempster, Laird and Rubin, 1977): a piece
 belongs to a person as its voice does, times what is seen; a voice belongs to whom its pieces do.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,11 +20,11 @@ import numpy.typing as npt
 
 from facepick.people.person import Scan
 from facepick.speech.face_watch import RATE, Watched, WatchedFace
-from facepick.speech.vad import Stretch
+from facepick.speech.script import PersonSpan
 
 __all__ = [
-    "Candidate", "LineSpan", "Measures", "Speakers", "State", "Turn", "Voice", "measures_of",
-    "who_speaks",
+    "Candidate", "Measures", "Speakers", "State", "Turn", "Voice", "measures_of",
+    "moments_of", "who_speaks",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float32]
@@ -48,7 +49,7 @@ NOBODY = 0.15
 FLOOR = 0.02
 """A voice that was told apart wrongly may be anybody's."""
 CHANGE = 1.5
-"""Log likelihood that a change of the speaker within speech costs; a change of voice pays for it."""
+"""Log likelihood that a change of the speaker costs, but where the voice changes."""
 ROUNDS = 12
 SURE = 0.85
 PART = 0.3
@@ -134,15 +135,6 @@ class Voice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineSpan:
-    """The time of a line whose speaker is asked for."""
-
-    start: float
-    end: float
-    text: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Speakers:
     """Who speaks when.
 
@@ -187,13 +179,18 @@ class Measures:
 
 @dataclass(frozen=True, eq=False)
 class _Pieces:
-    """Pieces of speech: half-open moments, the voice of each, and whether it goes on from the last."""
+    """Pieces of speech.
+
+    Attributes:
+        start, stop: half-open moments.
+        voice: of each.
+        joined: whether it goes on from the one before.
+    """
 
     start: Numbers
     stop: Numbers
     voice: Numbers
     joined: npt.NDArray[np.bool_]
-    evidence: Array64 = field(default_factory=lambda: np.zeros((0, 1)))
 
     @property
     def seconds(self) -> Array64:
@@ -256,7 +253,7 @@ def who_speaks(
     watched: Watched,
     voices: Numbers,
     *,
-    lines: Sequence[LineSpan] | None = None,
+    lines: Sequence[PersonSpan] | None = None,
     use: tuple[bool, bool, bool] = (True, True, True),
 ) -> Speakers:
     """Decide who speaks when.
@@ -295,9 +292,7 @@ def who_speaks(
     return Speakers(voices=table, turns=tuple(turns))
 
 
-def _exact(turn: Turn, line: LineSpan | None) -> Turn:
-    from dataclasses import replace
-
+def _exact(turn: Turn, line: PersonSpan | None) -> Turn:
     return turn if line is None else replace(turn, start=line.start, end=line.end)
 
 
@@ -318,10 +313,10 @@ def _pieces(watched: Watched, voices: Numbers, cuts: Numbers) -> _Pieces:
         own = _filled(voices[first:last])
         inner = np.flatnonzero(np.diff(own)) + first + 1
         edges = np.unique([first, last, *inner, *cuts[(cuts > first) & (cuts < last)]])
-        for a, b in zip(edges[:-1], edges[1:], strict=True):
+        for a, b in itertools.pairwise(edges):
             count = max(1, round((b - a) / (PIECE_SECONDS * RATE)))
             steps = np.linspace(a, b, count + 1).round().astype(int)
-            for c, d in zip(steps[:-1], steps[1:], strict=True):
+            for c, d in itertools.pairwise(steps):
                 rows.append((int(c), int(d), int(own[c - first]), int(c) != first))
     plain = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3)
     joined = np.array([row[3] for row in rows], bool)
@@ -434,7 +429,7 @@ def _runs(pieces: _Pieces, path: Numbers) -> list[tuple[int, int]]:
 
 
 def _line_parts(
-    lines: Sequence[LineSpan], moments: Array64, count: int
+    lines: Sequence[PersonSpan], moments: Array64, count: int
 ) -> list[tuple[str, int, int, str | None]]:
     spans: list[tuple[str, int, int, str | None]] = []
     for number, line in enumerate(lines, 1):
@@ -461,7 +456,7 @@ def _line_parts(
             # To and fro: no clear place to part it.
             spans.append((f"L{number}", first, last, line.text))
             continue
-        for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True), 1):
+        for i, (a, b) in enumerate(itertools.pairwise(edges), 1):
             spans.append((f"L{number}.{i}", a, b, line.text if i == 1 else None))
     return spans
 
@@ -481,18 +476,14 @@ def _named_voices(
     pieces: _Pieces, owners: Mapping[int, Array64], people: Sequence[str]
 ) -> tuple[dict[int, str], tuple[Voice, ...]]:
     """Ids of voices, longest first, and whose each is."""
-    seconds = {
-        v: float(pieces.seconds[pieces.voice == v].sum()) for v in owners if v >= 0
-    }
+    seconds = {v: float(pieces.seconds[pieces.voice == v].sum()) for v in owners if v >= 0}
     order = sorted(seconds, key=lambda v: -seconds[v])
     names = {v: f"V{i}" for i, v in enumerate(order, 1)}
     found = []
     for v in order:
         best = int(owners[v].argmax())
         sure = owners[v][best] > 0.5 and best < len(people)
-        found.append(
-            Voice(id=names[v], person=people[best] if sure else None, seconds=seconds[v])
-        )
+        found.append(Voice(id=names[v], person=people[best] if sure else None, seconds=seconds[v]))
     return names, tuple(found)
 
 
@@ -548,8 +539,3 @@ def moments_of(columns: Numbers, moments: int) -> Numbers:
         if len(part):
             out[m] = np.bincount(part).argmax()
     return out
-
-
-def speech_seconds(speech: Sequence[Stretch]) -> float:
-    """How long somebody is heard."""
-    return sum(s.stop - s.start for s in speech)

@@ -11,13 +11,13 @@ import html
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from facepick.errors import PackageMissing, UserInputError
 
-__all__ = ["MAX_SECONDS", "Cue", "Row", "clock_seconds", "read_cues"]
+__all__ = ["MAX_SECONDS", "Cue", "Row", "clock_seconds", "read_cues", "srt_text"]
 
 MAX_SECONDS = 24 * 3600.0
 """As in plans: no line begins later."""
@@ -103,6 +103,23 @@ def clock_seconds(value: str) -> float | None:
     if int(minutes) > 59 or int(whole) > 59:
         return None
     return int(hours or 0) * 3600 + int(minutes) * 60 + int(whole) + float(f"0.{rest or 0}")
+
+
+def srt_text(cues: Iterable[tuple[float, float, str | None, str]]) -> str:
+    """Write cues as SRT: start and end in seconds, who speaks, and the words.
+
+    Names stand in brackets with a colon, which is read back as a name whatever it is.
+    """
+
+    def clock(seconds: float) -> str:
+        ms = max(0, round(seconds * 1000))
+        return f"{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
+
+    blocks = []
+    for number, (start, end, name, words) in enumerate(cues, 1):
+        said = f"[{name}]: {words}" if name else words
+        blocks.append(f"{number}\n{clock(start)} --> {clock(end)}\n{said}\n")
+    return "\n".join(blocks)
 
 
 def _blocks(text: str) -> Iterator[list[str]]:

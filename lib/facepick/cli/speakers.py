@@ -1,0 +1,159 @@
+"""``facepick speakers``: who speaks when, and whose face it is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.options import add_progress, add_scan_options, given
+from facepick.errors import UserInputError
+from facepick.files import as_json
+from facepick.publishing import refuse_input, refuse_output, write_output
+from facepick.text import say
+
+if TYPE_CHECKING:
+    from facepick.people.person import Scan
+    from facepick.speech.speakers import Speakers, Turn
+
+__all__ = ["build_speakers"]
+
+
+def build_speakers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("video", metavar="VIDEO", help="the video; its own sound is listened to")
+    parser.add_argument(
+        "--lines",
+        metavar="FILE",
+        help="ask for the speaker of each of these lines: SRT, WebVTT, ASS, JSON, RTTM",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="L3=P2",
+        action="append",
+        default=[],
+        help="say who speaks a line: a person, off_screen, or auto to take it back; kept for good",
+    )
+    parser.add_argument(
+        "--num-speakers", type=int, metavar="N", help="how many voices there are, if you know"
+    )
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="write JSON (- = standard output)"
+    )
+    parser.add_argument("--rttm", metavar="FILE", help="write the turns as RTTM")
+    parser.add_argument("--srt", metavar="FILE", help="write subtitles with names")
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite files that facepick did not write"
+    )
+    add_scan_options(parser, set())
+    add_progress(parser)
+    parser.set_defaults(handler=_speakers)
+
+
+def _speakers(options: argparse.Namespace) -> int:
+    from facepick.people.finder import ScanSettings
+    from facepick.settings import from_mapping
+    from facepick.speech.script import read_script
+    from facepick.speech.speaker_edits import speaker_edit
+
+    outs = _outs(options)
+    if options.num_speakers is not None and options.num_speakers < 1:
+        raise UserInputError("--num-speakers must be 1 or more.")
+    script = read_script(Path(options.lines).absolute()) if options.lines else None
+    app = make_app()
+    with watched(options.progress) as (sink, token):
+        scan = app.find_people(
+            options.video,
+            from_mapping(ScanSettings, given(options, ScanSettings)),
+            progress=sink,
+            cancel=token,
+        )
+        lines = None
+        if script is not None:
+            names = [name for p in scan.people for name in (p.id, p.name) if name]
+            lines = script.spans([*names, *app.known_names()])
+        found = app.who_speaks(
+            scan, lines=lines, num_speakers=options.num_speakers, progress=sink, cancel=token
+        )
+        if options.set:
+            edits = [speaker_edit(scan, found, text) for text in options.set]
+            aside = app.set_speakers(scan, edits)
+            if aside is not None:
+                say(f"facepick: The older corrections were set aside: {aside}", file=sys.stderr)
+            found = app.who_speaks(
+                scan, lines=lines, num_speakers=options.num_speakers, progress=sink, cancel=token
+            )
+    _write(outs, scan, found, options)
+    return 0
+
+
+def _outs(options: argparse.Namespace) -> dict[str, Path]:
+    """Refuse at once what could not be written after a long pass."""
+    outs = {}
+    for kind in ("json", "rttm", "srt"):
+        name = getattr(options, kind)
+        if not name or name == "-":
+            continue
+        path = Path(name).absolute()
+        if path.is_dir() or not path.parent.is_dir():
+            raise UserInputError(
+                f"{name} cannot be written.", hint="Give a file name in a folder that is there."
+            )
+        refuse_input(path, [Path(n) for n in (options.video, options.lines) if n])
+        refuse_output(path, force=options.force)
+        if path in outs.values():
+            raise UserInputError(f"{name} is named twice.")
+        outs[kind] = path
+    return outs
+
+
+def _write(outs: dict[str, Path], scan: Scan, found: Speakers, options: argparse.Namespace) -> None:
+    from facepick.people.export import people_json
+    from facepick.speech.rttm import rttm_text
+    from facepick.speech.subtitles import srt_text
+
+    labels = {p.id: p.label for p in scan.people}
+
+    def who(turn: Turn) -> str | None:
+        return labels.get(turn.person or "") or turn.voice
+
+    if "rttm" in outs:
+        heard = [(t.start, t.end, who(t)) for t in found.turns if t.state != "silent"]
+        write_output(outs["rttm"], rttm_text(scan.video.path.stem, heard), force=options.force)
+    if "srt" in outs:
+        cues = []
+        for turn in found.turns:
+            # A guess is none of the user's names yet: it stands as a question.
+            name = who(turn) if turn.state in ("sure", "off_screen") else None
+            cues.append((turn.start, turn.end, name, turn.text or "..."))
+        write_output(outs["srt"], srt_text(cues), force=options.force)
+    if options.json:
+        plain = found.to_json(people_json(scan)["video"])
+        if options.json == "-":
+            print_json(plain)
+            return
+        write_output(outs["json"], as_json(plain, indent=1) + "\n", force=options.force)
+    if options.progress == "jsonl":
+        print_json({"event": "done", "turns": len(found.turns), "voices": len(found.voices)})
+        return
+    for turn in found.turns:
+        fields = (
+            turn.id,
+            f"{turn.start:.2f}-{turn.end:.2f}",
+            labels.get(turn.person or "", "-"),
+            turn.voice or "-",
+            turn.state + (" (set)" if turn.corrected else ""),
+            f"{turn.score:.2f}",
+            turn.text or "",
+        )
+        say("\t".join(fields).rstrip())
+    doubtful = sum(1 for t in found.turns if t.state == "unsure")
+    if doubtful:
+        first = next(t.id for t in found.turns if t.state == "unsure")
+        say(
+            f"{doubtful} of {len(found.turns)} are unsure. Say who it is: --set {first}=P1",
+            file=sys.stderr,
+        )
+    if not found.turns:
+        say(f"Nobody is heard in {scan.video.path.name}.", file=sys.stderr)
