@@ -227,8 +227,8 @@ class App:
     def who_speaks(
         self,
         scan: Scan,
-        *,
         lines: Sequence[PersonSpan] | None = None,
+        *,
         num_speakers: int | None = None,
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,

@@ -34,6 +34,15 @@ ESPEAK_HOW = (
 SENTENCES: dict[str, str] = {
     # Of lines and their people.
     "lines_unnamed": "{file}: lines that name nobody ({lines}) are given to {who}.",
+    "lines_by_sight": (
+        "{file}: who speaks the lines that name nobody ({lines}) was found out from the video. "
+        "See and correct it: facepick speakers VIDEO --lines {file}"
+    ),
+    "lines_unsure": (
+        "{file}: of {lines} lines it is unsure who speaks, or nobody is seen to: they are heard, "
+        "and no mouth is changed for them (at {times} s). Say who it is: facepick speakers VIDEO "
+        "--lines {file} --set L1=P1"
+    ),
     "lines_of_others": (
         "{file}: lines of {names} ({lines}) are left out and not heard, for nobody who is picked "
         "is called so. Pick them too, or give somebody that name."

@@ -517,6 +517,16 @@ _WORDS: dict[str, tuple[str, str]] = {
 # By code: English where the page says it otherwise than the command line, and Chinese.
 _NOTICES: dict[str, tuple[str, str]] = {
     "lines_unnamed": ("", "{file}：有 {lines} 条台词没有写名字，全部归 {who}。"),
+    "lines_by_sight": (
+        "{file}: who speaks the lines that name nobody ({lines}) was found out from the video.",
+        "{file}：有 {lines} 条台词没有写名字，说话的人由视频判断。",
+    ),
+    "lines_unsure": (
+        "{file}: of {lines} lines it is unsure who speaks, or nobody is seen to: they are heard, "
+        "and no mouth is changed for them (at {times} s).",
+        "{file}：有 {lines} 条台词不确定由谁说，或说话的人不在画面中：能听到，但不改动任何人的嘴"
+        "（在 {times} 秒）。",
+    ),
     "lines_of_others": (
         "",
         "{file}：有 {lines} 条台词被略去，听不到：所选人物中没有叫 {names} 的。"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -323,13 +324,15 @@ def _line_assignments(
             progress=sink,
             cancel=token,
         )
-    found = give_lines(
-        script,
-        scan,
-        [i for text in options.person for i in ids(text)],
-        known=app.known_names(),
-        end=float(video_seconds(scan)) if draft.output.length in KEEPS_LENGTH else None,
-    )
+    with watched(options.progress) as (sink, token):
+        found = give_lines(
+            script,
+            scan,
+            [i for text in options.person for i in ids(text)],
+            known=app.known_names(),
+            end=float(video_seconds(scan)) if draft.output.length in KEEPS_LENGTH else None,
+            speakers_of=partial(app.who_speaks, scan, progress=sink, cancel=token),
+        )
     return [spoken(who, lines) for who, lines in found.speakers], found.notices
 
 

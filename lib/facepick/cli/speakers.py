@@ -90,7 +90,7 @@ def _speakers(options: argparse.Namespace) -> int:
 
 def _outs(options: argparse.Namespace) -> dict[str, Path]:
     """Refuse at once what could not be written after a long pass."""
-    outs = {}
+    outs: dict[str, Path] = {}
     for kind in ("json", "rttm", "srt"):
         name = getattr(options, kind)
         if not name or name == "-":

@@ -72,7 +72,7 @@ class OnnxGraph:
         names = [x, self.weight(weight)]
         if bias is not None:
             names.append(self.weight(bias))
-        return self.node("Conv", names, kernel_shape=weight.shape[2:], **attributes)
+        return self.node("Conv", names, None, kernel_shape=weight.shape[2:], **attributes)
 
     def model(
         self,

@@ -487,6 +487,8 @@ def _line_to_json(line: SpeechLine) -> dict[str, Any]:
     }
     if line.cue_seconds is not None:
         data["cue"] = line.cue_seconds
+    if not line.drawn:
+        data["drawn"] = False
     return data if line.phones is None else {**data, "phones": timings_to_json(line.phones)}
 
 
@@ -512,6 +514,7 @@ def _line_from_json(data: Any, open_file: Callable[[str], Path] | None) -> Speec
         text=entry.text("text", None),
         phones=_phones_from_json(entry, open_file),
         cue_seconds=numbers["cue"],
+        drawn=entry.data.get("drawn", True) is not False,
     )
 
 

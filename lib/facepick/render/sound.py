@@ -270,10 +270,10 @@ def prepare_sound(
     others = len(scan.people) > 1
     speech = {
         number: Speech(
-            samples=analysis_speech(group, seconds=clock.seconds, cancel=cancel),
-            lines=group,
+            samples=analysis_speech(_drawn(group), seconds=clock.seconds, cancel=cancel),
+            lines=_drawn(group),
             original=own,
-            original_heard=still,
+            original_heard=_with_undrawn(still, lines, cancel),
             of_all=others and not plan.assignments[number].speech,
         )
         for number, group in enumerate(by_assignment)
@@ -464,6 +464,27 @@ def _original_heard(
     if at < end:
         free.append((at, end))
     return tuple((a, b) for a, b in free if b - a > 2 * fade)
+
+
+def _drawn(lines: Sequence[SpeechLine]) -> tuple[SpeechLine, ...]:
+    return tuple(line for line in lines if line.drawn)
+
+
+def _with_undrawn(
+    heard: tuple[tuple[float, float], ...], lines: Sequence[SpeechLine], cancel: CancelToken
+) -> tuple[tuple[float, float], ...]:
+    """Add lines that no mouth says: whoever spoke there is left as filmed, not shut."""
+    undrawn = [line for line in lines if not line.drawn]
+    if not undrawn:
+        return heard
+    spans = [*heard, *((float(a), float(b)) for a, b in spans_of(undrawn, cancel=cancel))]
+    joined: list[tuple[float, float]] = []
+    for start, stop in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+        else:
+            joined.append((start, stop))
+    return tuple(joined)
 
 
 def line_is_over(line: SpeechLine, cancel: CancelToken) -> bool:

@@ -66,6 +66,7 @@ class SpeechLine:
         text: the words that are said, or None when unknown.
         phones: when its phones or words are said, on the clock of the file, or None.
         cue_seconds: how long the line is in the script it comes from, or None when none says.
+        drawn: whether a mouth says it; one whose speaker is unsure or off screen is only heard.
     """
 
     path: str
@@ -75,6 +76,7 @@ class SpeechLine:
     text: str | None = None
     phones: Timings | None = None
     cue_seconds: float | None = None
+    drawn: bool = True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

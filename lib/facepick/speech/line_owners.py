@@ -11,6 +11,7 @@ from facepick.errors import SelectionError, UserInputError
 from facepick.notices import Fact, Notice
 from facepick.people.person import Person, Scan
 from facepick.speech.line import SpeechLine
+from facepick.speech.line_speakers import SpeakersOf, is_voice_name, name_lines
 from facepick.speech.script import PersonLine, Script, plain_name
 
 __all__ = ["GivenLines", "give_lines"]
@@ -36,16 +37,20 @@ def give_lines(
     *,
     known: Collection[str] = (),
     end: float | None = None,
+    speakers_of: SpeakersOf | None = None,
 ) -> GivenLines:
     """Give every line to a person of the video.
 
-    A line that names nobody goes to the one who is picked, or to the only one there is.  Lines of
-    those who are not picked are left out; without a pick every name must be somebody's.
+    A line that names nobody goes to the one who is picked, or to the only one there is, else to
+    whom the video shows to speak.  Lines of those who are not picked are left out; without a pick
+    every name must be somebody's.
 
     Args:
         picked: ids or names; empty for whoever speaks.
         known: further names that people have, such as those of the cast.
         end: seconds after which no line may begin, or None.
+        speakers_of: finds who speaks the lines that name nobody, or the number of a voice; None
+            where nobody looks at the video.
 
     Raises:
         SelectionError: a name that nobody, or more than one person, has; it says what to do.
@@ -58,6 +63,17 @@ def give_lines(
     notices = list(script.notices([*names, *known]))
     if end is not None:
         lines = _before(lines, end, file, notices)
+    if speakers_of is not None:
+        alone = _only(people, scan) is not None
+        unknown = [
+            item
+            for item in lines
+            if (item.person is None and not alone)
+            or (item.person and is_voice_name(item.person) and not _called(item.person, scan))
+        ]
+        if unknown:
+            lines, told = name_lines(lines, unknown, speakers_of, file)
+            notices += told
     sorted_out = _Sorted(scan, people, file)
     for item in lines:
         sorted_out.take(item)

@@ -62,7 +62,6 @@ def rttm_text(file: str, turns: Iterable[tuple[float, float, str | None]]) -> st
     rows = []
     for start, end, name in turns:
         who = re.sub(r"\s+", "_", name or "") or _NONE
-        rows.append(
-            f"SPEAKER {word} 1 {start:.3f} {end - start:.3f} {_NONE} {_NONE} {who} {_NONE} {_NONE}\n"
-        )
+        times = f"{start:.3f} {end - start:.3f}"
+        rows.append(f"SPEAKER {word} 1 {times} {_NONE} {_NONE} {who} {_NONE} {_NONE}\n")
     return "".join(rows)

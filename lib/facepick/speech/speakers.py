@@ -4,8 +4,9 @@ Three measures, none of which is enough alone: how much a face looks as if it sp
 (`facepick.speech.active_speaker`), how well its mouth follows the sounds that are heard, and whose
 voice it is.  Speech is cut into pieces of one voice and one shot.  In each, the faces of the
 moment are compared; over the whole video a voice belongs to the face with which it goes together
-most.  Both are estimated together by expectation maximisation (Dempster, Laird and Rubin, 1977): a piece
-belongs to a person as its voice does, times what is seen; a voice belongs to whom its pieces do.
+most.  Both are estimated together by expectation maximisation (Dempster, Laird and Rubin, 1977): a
+piece belongs to a person as its voice does, times what is seen; a voice belongs to whom its pieces
+do.
 """
 
 from __future__ import annotations
@@ -275,6 +276,7 @@ def who_speaks(
     for k in range(len(pieces.start)):
         moments[pieces.start[k] : pieces.stop[k]] = posterior[k]
     names, table = _named_voices(pieces, owners, measures.people)
+    spans: list[tuple[str, int, int, str | None]]
     if lines is None:
         spans = [(f"L{i}", a, b, None) for i, (a, b) in enumerate(_runs(pieces, path), 1)]
     else:

@@ -1,0 +1,123 @@
+"""``facepick speakers`` and lines without names, on six seconds of two people."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.sounds import silent_wav
+
+from facepick.cli import main
+from facepick.render.plan import RenderPlan
+
+# The woman is heard all the time; from 4 s on she alone is seen.
+SRT = """1
+00:00:00,300 --> 00:00:02,500
+one
+
+2
+00:00:04,200 --> 00:00:05,800
+two
+"""
+
+
+@pytest.fixture
+def desk(
+    odd: Callable[[str], Path],
+    people_known: Callable[[Path], None],
+    shared_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+    people_known(tmp_path / "home")
+    shutil.copy(odd("base_640x360.mp4"), tmp_path / "clip.mp4")
+    (tmp_path / "lines.srt").write_text(SRT, encoding="utf-8")
+    return tmp_path
+
+
+def found(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["speakers", "clip.mp4", "--json", *arguments]) == 0
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_who_speaks_is_found_kept_and_corrected_for_good(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = found(capsys)
+    assert told["format"] == "facepick-speech/1"
+    assert told["video"]["frames"] == 150
+    alone = [t for t in told["turns"] if t["start"] > 4]
+    who = alone[0]["person"] if alone else told["turns"][-1]["person"]
+    assert {t["person"] for t in told["turns"] if t["state"] == "sure"} == {who}
+    assert told["voices"][0]["person"] == who
+    assert all(t["candidates"][0]["score"] <= 1 for t in told["turns"])
+    (kept,) = (desk / "home" / "cache" / "speakers").iterdir()
+    before = kept.read_bytes()
+
+    lines = found(capsys, "--lines", "lines.srt")
+    assert [(t["id"], t["start"], t["end"], t["text"]) for t in lines["turns"]] == [
+        ("L1", 0.3, 2.5, "one"), ("L2", 4.2, 5.8, "two"),
+    ]  # fmt: skip
+    assert [t["person"] for t in lines["turns"]] == [who, who]
+    assert kept.read_bytes() == before
+
+    other = "P2" if who == "P1" else "P1"
+    set_ = found(capsys, "--lines", "lines.srt", "--set", f"L1={other}")
+    assert set_["turns"][0]["person"] == other
+    assert set_["turns"][0]["corrected"]
+    again = found(capsys, "--lines", "lines.srt")
+    assert [t["person"] for t in again["turns"]] == [other, who]
+    away = found(capsys, "--lines", "lines.srt", "--set", "L1=off_screen")
+    assert (away["turns"][0]["person"], away["turns"][0]["state"]) == (None, "off_screen")
+    back = found(capsys, "--lines", "lines.srt", "--set", "l1=auto")
+    assert [t["person"] for t in back["turns"]] == [who, who]
+
+
+def test_results_are_written_as_rttm_and_named_subtitles(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = ["speakers", "clip.mp4", "--lines", "lines.srt", "--rttm", "a.rttm", "--srt", "a.srt"]
+    assert main(job) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split("\t")[0] for row in rows] == ["L1", "L2"]
+    assert (desk / "a.rttm").read_text().startswith("SPEAKER clip 1 0.300 2.200 <NA> <NA> P")
+    # It can be given back as it is.
+    named = found(capsys, "--lines", "a.srt")
+    assert [t["text"] for t in named["turns"]] == ["one", "two"]
+    for target in ("clip.mp4", "lines.srt"):
+        assert main(["speakers", "clip.mp4", "--lines", "lines.srt", "--srt", target]) == 2
+    assert (desk / "lines.srt").read_text() == SRT
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--set", "L9=P1"), ("--set", "L1=P9"), ("--set", "L1"), ("--num-speakers", "0")]
+)
+def test_wrong_requests_are_one_sentence(
+    desk: Path, capsys: pytest.CaptureFixture[str], wrong: tuple[str, str]
+) -> None:
+    assert main(["speakers", "clip.mp4", "--lines", "lines.srt", *wrong]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not list((desk / "home" / "cache").glob("*speakers.edits.json"))
+
+
+def test_lines_without_names_are_given_to_whom_the_video_shows(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    who = found(capsys, "--lines", "lines.srt")["turns"][1]["person"]
+    assert main(["speakers", "clip.mp4", "--lines", "lines.srt", "--set", "L1=off_screen"]) == 0
+    silent_wav(desk / "dub.wav", 6.0)
+    job = ["render", "clip.mp4", "-o", "o.mp4", "--flow", "lipsync", "--lines", "lines.srt"]
+    assert main([*job, "--audio", "dub.wav", "--save-plan", "plan.json"]) == 0
+    told = capsys.readouterr().err
+    assert "was found out from the video" in told
+    assert "at 0.3 s" in told
+    (only,) = RenderPlan.load(desk / "plan.json").assignments
+    assert only.selection.people == (who,)
+    assert [(line.text, line.drawn) for line in only.speech] == [("one", False), ("two", True)]

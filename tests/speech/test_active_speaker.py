@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facepick.models.catalog import LR_ASD_FACE, LR_ASD_SPEECH
+from facepick.models.device import ort_session
+from facepick.models.store import ModelStore
+from facepick.speech.active_speaker import ActiveSpeaker, face_crop, face_squares, mfcc
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> ActiveSpeaker:
+    """The network as it ships."""
+    return ActiveSpeaker(ModelStore([], tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture(scope="module")
+def golden(shared_models: Path) -> dict[str, np.ndarray]:
+    """What the public network gave in PyTorch for the same numbers."""
+    file = shared_models.parent / "golden" / "lr_asd_golden.npz"
+    if not file.is_file():
+        pytest.skip(f"no file {file}")
+    with np.load(file) as data:
+        return {name: data[name] for name in data.files}
+
+
+def test_the_network_gives_what_the_public_one_gives(
+    network: ActiveSpeaker, golden: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    seen = network.look(golden["faces"][0])
+    assert np.abs(seen - golden["pretrain_AVA_visual"][0]).max() < 1e-4
+    store = ModelStore([], tmp_path)
+    assert store.require(LR_ASD_FACE).is_file()
+    session = ort_session(store.require(LR_ASD_SPEECH), "cpu")
+    logits = session.run(None, {"mfcc": golden["mfcc"], "visual": seen[None]})[0][0]
+    wanted = golden["pretrain_AVA_logits"]
+    assert np.abs(logits - wanted).max() < 1e-4
+    score = network.listen(golden["mfcc"][0], seen)
+    assert np.abs(score - (wanted[:, 1] - wanted[:, 0])).max() < 1e-3
+
+
+def test_pictures_in_parts_give_the_same_numbers(network: ActiveSpeaker) -> None:
+    faces = np.random.default_rng(1).integers(0, 256, (130, 112, 112), dtype=np.uint8)
+    whole = network.look(faces)
+    assert whole.shape == (130, 128)
+    later = network.look(faces[60:])
+    assert np.abs(whole[60 + 9 :] - later[9:]).max() < 1e-3
+
+
+def test_cepstra_are_those_that_the_weights_were_trained_with() -> None:
+    samples = np.random.default_rng(3).standard_normal(16_000).astype(np.float32) * 0.1
+    whole = mfcc(samples, 0, 100)
+    assert whole.shape == (100, 13)
+    assert np.array_equal(mfcc(samples, 40, 60), whole[40:60])
+    # The first is the log energy of the pre-emphasised window, on the scale of 16-bit samples.
+    x = np.concatenate([[samples[1599]], samples[1600:2000]]).astype(np.float64) * 32768
+    power = np.abs(np.fft.rfft(x[1:] - 0.97 * x[:-1], 512)) ** 2 / 512
+    assert whole[10, 0] == pytest.approx(np.log(power.sum()), abs=1e-4)
+    assert np.isfinite(mfcc(samples, -4, 400)).all()
+
+
+def test_a_face_is_cut_where_its_mouth_is() -> None:
+    image = np.zeros((400, 400, 3), np.uint8)
+    image[210:230, 180:220] = 255
+    boxes = np.tile(np.array([[150, 100, 250, 240]], np.float32), (20, 1))
+    (x, y, half), *_ = face_squares(boxes)
+    assert (x, y, half) == (200, 170, 70)
+    crop = face_crop(image[50:], face_squares(boxes)[0], (0, 50))
+    assert crop.shape == (112, 112)
+    rows, columns = np.nonzero(crop > 127)
+    # 1.4 halves of the face are 112 pixels; the crop begins 0.3 halves above the centre.
+    assert rows.mean() == pytest.approx((220 - (170 - 21)) * 112 / 98, abs=1.5)
+    assert columns.mean() == pytest.approx(56, abs=1.5)
