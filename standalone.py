@@ -456,7 +456,7 @@ def run_tests(python: str, arguments: Sequence[str]) -> int:
         ("vulture", ["-m", "vulture"]),
         ("import contracts", ["-c", "import sys; from importlinter.cli import lint_imports_command"
                               " as c; sys.exit(c())"]),
-        ("pytest", ["-m", "pytest", *(arguments or at_once())]),
+        ("pytest", ["-m", "pytest", *(arguments or ["tests", *at_once()])]),
     ]  # fmt: skip
     if arguments:
         steps = steps[-1:]

@@ -172,7 +172,14 @@ def no_logged_errors(
     assert not logged, [record.getMessage() for record in logged]
 
 
+QUICK = "not slow and not browser and not host"
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    # Plain `pytest` runs what is quick; what is named (`pytest tests`), or chosen with -m, runs.
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    if not named and not hasattr(config, "workerinput") and not config.option.markexpr:
+        config.option.markexpr = QUICK
     # No test may touch the home of whoever runs it; most set one of their own.  Workers start with
     # the environment that the first process made.
     if _USERS_MODELS not in os.environ:

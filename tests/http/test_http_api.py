@@ -114,6 +114,7 @@ def test_what_is_lacking_is_answered_before_a_job_is_made(
     assert client.get(f"{PREFIX}/jobs").json() == []
 
 
+@pytest.mark.slow
 def test_a_missing_model_is_told_fetched_and_the_scan_resumed(
     tmp_path: Path, shared_media: Path, shared_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +167,7 @@ def test_engines_come_with_their_schema(client: TestClient) -> None:
     assert all(e["settings"]["type"] == "object" for e in engines)
 
 
+@pytest.mark.slow
 def test_a_source_is_uploaded_listed_named_in_a_plan_and_removed(
     client: TestClient, shared_media: Path
 ) -> None:

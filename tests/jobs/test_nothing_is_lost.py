@@ -21,6 +21,8 @@ from facepick.render import renderer as module
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import sidecar_of
 
+pytestmark = pytest.mark.slow
+
 Sink = Callable[[Progress], None]
 
 

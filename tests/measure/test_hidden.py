@@ -14,6 +14,8 @@ from facepick.cli.inspect import ranges_text
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def app(

@@ -17,6 +17,8 @@ from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.speech.line import SpeechLine
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def scan(

@@ -25,6 +25,8 @@ from facepick.people.selection import Selection
 from facepick.render.plan import Assignment
 from facepick.render.report import read_report
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 12
 
 

@@ -18,6 +18,8 @@ from facepick.faces.mesh import mouth_opening
 from facepick.measure.sync_report import SyncMeter, write_report
 from facepick.speech.line import Speech, SpeechLine
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def speech(shared_media: Path) -> Speech:

@@ -24,6 +24,8 @@ from facepick.measure.syncnet import (
     mfcc,
 )
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="SyncNet runs on PyTorch")
 
 

@@ -117,6 +117,7 @@ def test_silence_has_no_loudness(shared_media: Path) -> None:
     assert loudness(shared_media / "speech" / "silence_3s.wav") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_a_line_is_as_loud_as_the_original_however_many_channels_it_has(
     channels: int, tmp_path: Path
@@ -175,6 +176,7 @@ def test_the_loudness_is_that_of_the_track_that_is_heard(tmp_path: Path) -> None
 # ---------------------------------------------------------------------------- when a line sounds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_first_sample_within_a_millisecond(tmp_path: Path, rate: int, channels: int) -> None:
@@ -311,6 +313,7 @@ def quiet_line(tmp_path: Path) -> SpeechLine:
     return SpeechLine(path=str(path), start_seconds=2.0)
 
 
+@pytest.mark.slow
 def test_keep_duck_replace_mute(film: OriginalSound, tmp_path: Path) -> None:
     line = quiet_line(tmp_path)
     rate = 44_100
@@ -356,6 +359,7 @@ def test_silence_mode_ends_the_original_with_the_last_line(
     assert level(mixed, rate, 3.01, 4.0) == 0
 
 
+@pytest.mark.slow
 def test_a_longer_video_loops_its_sound_only_when_it_loops(
     film: OriginalSound, tmp_path: Path
 ) -> None:
@@ -383,6 +387,7 @@ def test_the_original_is_on_the_videos_clock(odd: Callable[[str], Path], tmp_pat
     assert lag_ms(a[:, 0], b[:, 0], rate) == pytest.approx(850, abs=1)
 
 
+@pytest.mark.slow
 def test_a_line_is_brought_to_the_loudness_of_the_original(
     clip: Callable[[str], Path], shared_media: Path, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def _tone(seconds: float, rate: int, hertz: float = 440.0, level: float = 0.3) -
     return (level * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rate", "channels", "seconds"),
     [

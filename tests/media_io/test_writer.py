@@ -64,6 +64,7 @@ GOOD = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOOD)
 def test_frames_out_are_frames_in(
     name: str, odd: Odd, copy_video: Callable[..., Any], shift_of_sound: Callable[..., float]
@@ -92,6 +93,7 @@ def test_frames_out_are_frames_in(
         assert abs(shift_of_sound(source, result, tracks=(track, track))) <= 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mkv", ".mov", ".webm"])
 @pytest.mark.parametrize("name", ["video_starts_0.85s_late.mp4", "anamorphic_sar4x3.mp4"])
 def test_other_containers(
@@ -431,6 +433,7 @@ def _default_durations(path: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["x264", "x265", "vp9", "av1"])
 def test_matroska_tells_the_rate_of_the_source(
     encoder: str, odd: Odd, copy_video: Callable[..., Any]

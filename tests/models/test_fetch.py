@@ -304,6 +304,7 @@ def test_a_part_of_another_file_does_not_spoil_the_result(
     assert [wanted for _, wanted in server.asked] == [f"bytes={HALF}-", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "reason", "requests"),
     [
@@ -458,6 +459,7 @@ def test_every_failure_is_named(
     assert "pip download facepick-has-no-such-wheel==1.0: ERROR" in failure.value.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "member", "reason"),
     [

@@ -16,6 +16,8 @@ from facepick.media.audio import read_mono
 from facepick.media.probe import probe
 from facepick.media.reader import VideoReader
 
+pytestmark = pytest.mark.slow
+
 TRUTH = json.loads(
     (Path(__file__).parents[1] / "media" / "two_people.json").read_text(encoding="utf-8")
 )

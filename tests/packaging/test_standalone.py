@@ -83,6 +83,8 @@ STORE = """
 import os
 from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 class Store:
     def find(self, spec):
         return (Path(os.environ["FACEPICK_HOME"]) / "model").exists() or None

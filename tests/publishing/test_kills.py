@@ -20,6 +20,8 @@ from facepick.render import publish
 from facepick.render.publish import FinishedResult
 from facepick.render.report import sidecar_of
 
+pytestmark = pytest.mark.slow
+
 NEW, OLD = b"new" * 3000, b"old" * 2000
 WATCHED = (publishing.__file__, publish.__file__)
 

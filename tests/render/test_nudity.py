@@ -26,6 +26,8 @@ from facepick.render.nudity import NudityClassifier, check_before_swap, frames_t
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import read_report
 
+pytestmark = pytest.mark.slow
+
 CONSENT = "Both are contracted models."
 
 REGISTRY = default_registry()

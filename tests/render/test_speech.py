@@ -13,7 +13,7 @@ from facepick.media.reader import VideoReader
 from facepick.render.report import read_report
 
 # A scan, two voices and an encode: over a minute where other work shares the cores.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_lines_of_two_people_in_a_video_that_bounces(

@@ -16,6 +16,8 @@ from facepick.render.report import read_report
 from facepick.render.sound import unheard_speech
 from facepick.speech.line import SpeechLine
 
+pytestmark = pytest.mark.slow
+
 
 def plan_of(lines: dict[str, tuple[SpeechLine, ...]], length: str = "cut") -> RenderPlan:
     return RenderPlan(

@@ -16,6 +16,8 @@ from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import read_report
 from facepick.speech.line import SpeechLine
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_checkpoint_and_the_restorer_are_named_with_their_hashes(
     odd: Callable[[str], Path],

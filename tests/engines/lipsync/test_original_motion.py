@@ -19,6 +19,8 @@ from facepick.engines.lipsync.original_motion import FilmedMouth, filmed_mouth
 from facepick.faces.mesh import mouth_opening
 from facepick.progress import CancelToken
 
+pytestmark = pytest.mark.slow
+
 
 def mouth_of(opening: np.ndarray, *, shot: np.ndarray | None = None) -> FilmedMouth:
     return FilmedMouth(

@@ -29,6 +29,8 @@ from facepick.models.store import ModelStore, default_store
 from facepick.people.track import BRIDGED
 from facepick.progress import never
 
+pytestmark = pytest.mark.slow
+
 # A man in close-up; every 4th frame, his mouth moves and his head turns by 16 degrees.
 TARGET = tuple(range(176, 216, 4))
 

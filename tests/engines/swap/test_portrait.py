@@ -18,6 +18,8 @@ from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.faces.mesh_topology import extended, topology, vertex_normals
 from facepick.models.store import ModelStore
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def face(

@@ -76,6 +76,7 @@ def test_half_precision_stays_near(pth: Path, seeded: ModuleType, golden: Path, 
         assert np.abs(out - recorded["output"]).max() < 4e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize(("wrapper", "prefix"), [(False, ""), (True, ""), (False, "module.")])
 def test_every_pickled_layout(
@@ -201,6 +202,7 @@ def test_the_same_with_torch(
         assert generator._device.type == ("cuda" if room else "cpu")
 
 
+@pytest.mark.slow
 def test_a_card_without_half_precision_goes_on_in_single(
     torch: ModuleType, pth: Path, seeded: ModuleType, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

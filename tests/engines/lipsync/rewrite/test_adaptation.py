@@ -9,6 +9,8 @@ from facepick.engines.lipsync.rewrite.adaptation import listen
 from facepick.speech.line import Speech, SpeechLine
 from facepick.speech.visemes import curves_of, sampled, smooth
 
+pytestmark = pytest.mark.slow
+
 
 def _face(said: np.ndarray, seconds: np.ndarray, noise: float, seed: int = 5) -> np.ndarray:
     speech = Speech(samples=said, lines=(SpeechLine(path="said"),))

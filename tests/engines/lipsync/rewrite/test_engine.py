@@ -21,6 +21,8 @@ from facepick.progress import CancelToken
 from facepick.speech.line import Speech, SpeechLine
 from facepick.speech.visemes import curves_of, sampled
 
+pytestmark = pytest.mark.slow
+
 
 def _speech(samples: np.ndarray, text: str | None = None, **changes: Any) -> Speech:
     return Speech(samples=samples, lines=(SpeechLine(path="a.wav", text=text),), **changes)

@@ -19,6 +19,8 @@ from facepick.models.store import default_store
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken
 
+pytestmark = pytest.mark.slow
+
 Reader = Callable[[BgrImage, FloatArray], FloatArray]
 
 
