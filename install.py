@@ -76,6 +76,7 @@ def tell_terminal(text):
 
 
 def is_there(module):
+    """Tell whether a module can be imported."""
     return importlib.util.find_spec(module) is not None
 
 
@@ -106,6 +107,7 @@ def is_skipped():
 
 
 def pip_command():
+    """Find pip, or uv in its place."""
     if is_there("pip"):
         return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     uv = shutil.which("uv")
@@ -184,6 +186,7 @@ def failed_before():
 
 
 def remember(failed):
+    """Note which packages could not be had from this set of packages."""
     state = {"python": fingerprint(), "time": time.time(), "failed": sorted(failed)}
     # Where the Python is not ours to write to, the next start tries again.
     with contextlib.suppress(OSError):
@@ -269,6 +272,7 @@ def show_progress(step):
 
 
 def tried_lately(note, name):
+    """Tell whether fetching a model was tried a short while ago."""
     try:
         return (
             time.time() - json.loads(note.read_text(encoding="utf-8"))[name] < MODEL_RETRY_SECONDS
@@ -278,6 +282,7 @@ def tried_lately(note, name):
 
 
 def remember_try(note, name):
+    """Note when fetching a model was tried."""
     tries = {}
     with contextlib.suppress(OSError, ValueError):
         tries = json.loads(note.read_text(encoding="utf-8"))
@@ -309,6 +314,7 @@ def get_packages():
 
 
 def main():
+    """Install missing packages, then fetch missing models."""
     get_packages()
     get_models()
 

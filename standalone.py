@@ -72,6 +72,7 @@ class SetupError(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Set up what the command needs, then run it."""
     arguments = list(arguments)
     if arguments[:1] in (["-h"], ["--help"]):
         print(__doc__)
@@ -191,6 +192,7 @@ def build(extras: Sequence[str], *, recreate: bool) -> None:
 
 
 def make_venv() -> None:
+    """Make .venv anew."""
     missing = [name for name in ("venv", "ensurepip") if not can_import(name)]
     if missing:
         raise SetupError(
@@ -292,6 +294,7 @@ def lines_with_heartbeat(process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 
 def fetch_models(python: str, *, required: bool) -> None:
+    """Fetch the default models."""
     say("Fetching the default models")
     argv = [python, "-m", "facepick", "models", "fetch", "--default"]
     if subprocess.call(argv, cwd=str(ROOT), env=clean_environment()) == 0:
@@ -308,24 +311,29 @@ def fetch_models(python: str, *, required: bool) -> None:
 
 
 def venv_python() -> Path:
+    """Return the path of .venv's Python."""
     if os.name == "nt":
         return VENV / "Scripts" / "python.exe"
     return VENV / "bin" / "python"
 
 
 def marker() -> Path:
+    """Return the path of the file that says who made .venv."""
     return VENV / "facepick-made-this"
 
 
 def ours() -> bool:
+    """Tell whether .venv was made by this script, or is empty."""
     return marker().exists() or (VENV.is_dir() and not any(VENV.iterdir()))
 
 
 def stamp_path() -> Path:
+    """Return the path of the file that says what is installed."""
     return VENV / "facepick-stamp.json"
 
 
 def read_stamp() -> dict[str, Any] | None:
+    """Read what is installed; None when that is unknown."""
     try:
         stamp = json.loads(stamp_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -334,11 +342,13 @@ def read_stamp() -> dict[str, Any] | None:
 
 
 def remove_stamp() -> None:
+    """Forget what is installed."""
     with contextlib.suppress(FileNotFoundError):
         stamp_path().unlink()
 
 
 def write_stamp(stamp: dict[str, Any]) -> None:
+    """Note what is installed."""
     draft = stamp_path().with_suffix(".part")
     draft.write_text(json.dumps(stamp), encoding="utf-8")
     os.replace(str(draft), str(stamp_path()))
@@ -365,12 +375,14 @@ def clean_environment() -> dict[str, str]:
 
 
 def can_import(name: str) -> bool:
+    """Tell whether a module can be imported."""
     import importlib.util
 
     return importlib.util.find_spec(name) is not None
 
 
 def remove_tree(folder: Path) -> None:
+    """Remove a folder, or a link to one."""
     try:
         if folder.is_symlink():
             folder.unlink()
@@ -440,6 +452,7 @@ def hand_over(python: str, arguments: Sequence[str]) -> int:
 
 
 def replace_process(python: str, argv: list[str], environment: dict[str, str]) -> NoReturn:
+    """Replace this process by another program."""
     os.execve(python, argv, environment)
 
 
@@ -484,6 +497,7 @@ def at_once() -> list[str]:
 
 
 def say(text: str) -> None:
+    """Print a line at once."""
     print(text, flush=True)
 
 

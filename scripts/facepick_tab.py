@@ -64,6 +64,7 @@ def reason_tab(trace):
 
 
 def on_ui_tabs():
+    """Give the WebUI the tab, or one that says what is wrong."""
     trace = failure
     if trace is None:
         try:
@@ -76,6 +77,7 @@ def on_ui_tabs():
 
 
 def on_ui_settings():
+    """Add facepick's options to the WebUI's settings page."""
     if failure is None:
         from facepick.host.webui import add_options
 
@@ -83,6 +85,7 @@ def on_ui_settings():
 
 
 def on_app_started(_, server):
+    """Add facepick's routes to the WebUI's server."""
     if failure is None:
         from facepick_ui.webui import add_api
 

@@ -93,6 +93,7 @@ class App:
         return self.host.home() / "cast.sqlite"
 
     def resources(self) -> Resources:
+        """Collect what a job works with."""
         return Resources(
             registry=self.registry,
             models=self.models,
@@ -725,9 +726,11 @@ class App:
     def start_scan(
         self, video: str | Path, *, settings: Mapping[str, Any] | None = None, owner: str = ""
     ) -> JobRecord:
+        """Start a scan in a child process."""
         return self.start(self.new_scan_job(video, settings=settings, owner=owner))
 
     def start_proxy(self, video: str | Path, *, owner: str = "") -> JobRecord:
+        """Start making the proxy of a video in a child process."""
         return self.start(self.new_proxy_job(video, owner=owner))
 
     def start_render(
@@ -738,6 +741,7 @@ class App:
         owner: str = "",
         notices: Sequence[Notice] = (),
     ) -> JobRecord:
+        """Start a render in a child process."""
         return self.start(self.new_render_job(plan, out, owner=owner, notices=notices))
 
     def start_preview(
@@ -750,6 +754,7 @@ class App:
         owner: str = "",
         notices: Sequence[Notice] = (),
     ) -> JobRecord:
+        """Start a preview in a child process."""
         return self.start(
             self.new_preview_job(plan, out, at=at, seconds=seconds, owner=owner, notices=notices)
         )
@@ -1074,6 +1079,7 @@ class App:
         return save_settings(self.host.home(), settings)
 
     def doctor(self) -> list[Check]:
+        """Check what is there and what is missing."""
         from facepick.doctor import run_checks
 
         return run_checks(self.models, home=self.host.home())

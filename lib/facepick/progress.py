@@ -83,6 +83,7 @@ class CancelToken:
 
     @property
     def is_cancelled(self) -> bool:
+        """True once somebody has called `cancel`."""
         return self._event.is_set()
 
     def raise_if_cancelled(self) -> None:

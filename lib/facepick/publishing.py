@@ -183,6 +183,7 @@ def refuse_taken(target: Path, *, force: bool) -> None:
 
 
 def taken(target: Path) -> TargetTaken:
+    """Make the error for a place that is taken."""
     return TargetTaken(
         f"{target} is there already.", hint="Add --force to overwrite it, or choose another name."
     )

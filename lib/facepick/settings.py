@@ -108,6 +108,7 @@ class SettingField:
 
     @property
     def option(self) -> str:
+        """Name of its option on the command line."""
         return "--" + self.name.replace("_", "-")
 
     def check(self, value: Any) -> Any:

@@ -50,6 +50,7 @@ class FileIdentity:
         return cls(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
     def to_json(self) -> dict[str, int]:
+        """Convert to plain JSON; `from_json` takes it back."""
         return asdict(self)
 
     @classmethod
@@ -96,6 +97,7 @@ class Pins:
                 self._files.setdefault(os.path.abspath(path), FileIdentity.of(path))
 
     def knows(self, path: str) -> bool:
+        """Tell whether a file is pinned."""
         return path in self._files
 
     def identity(self, path: Path | str) -> FileIdentity | None:
@@ -155,6 +157,7 @@ def _hash(path: str, cancel: CancelToken) -> str:
 
 
 def changed(path: Path | str) -> SourceChanged:
+    """Make the error for a file that was changed while it was in use."""
     return SourceChanged(
         f"{Path(path).name} was changed while it was in use; nothing was made of it.",
         hint="Leave the file alone while it is worked on, and start again.",

@@ -78,10 +78,10 @@ def test_turned_and_irregular_files_hold_the_same_two(scanned: Scanned, name: st
 
 
 def test_cuts_every_three_frames_give_everybody_his_own_frames(
-    shared_media: Path, store: ModelStore, cache: Path
+    media: Callable[[str], Path], store: ModelStore, cache: Path
 ) -> None:
     """Two people in turn, three frames each: nobody's track crosses a cut."""
-    video = shared_media / "faults" / "cuts_every_3_frames.mp4"
+    video = media("faults/cuts_every_3_frames.mp4")
     scan = find_people(video, ScanSettings(), models=store, cache=cache)
     first, second = ({int(f) for t in scan.tracks_of(p.id) for f in t.frames} for p in scan.people)
     turns = {i for i in range(72) if i % 6 < 3}, {i for i in range(72) if i % 6 >= 3}

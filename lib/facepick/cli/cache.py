@@ -14,6 +14,7 @@ __all__ = ["build_cache"]
 
 
 def build_cache(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick cache``."""
     from facepick.cache import KINDS
 
     parser.add_argument("--json", action="store_true", help="as JSON")

@@ -137,6 +137,7 @@ class _Show:
 
 
 def make_app() -> App:
+    """Make the app of the standalone host."""
     from facepick.app import App
 
     return App()

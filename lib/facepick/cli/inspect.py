@@ -20,6 +20,7 @@ EXIT_SEEN = 5
 
 
 def build_inspect(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick inspect``."""
     parser.add_argument("result", metavar="OUT", help="a result of facepick")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
     parser.add_argument(

@@ -22,6 +22,7 @@ __all__ = ["build_jobs", "do_job", "tell_result"]
 
 
 def build_jobs(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick jobs``."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="all jobs, newest first")
     listing.add_argument("--json", action="store_true", help="as JSON")

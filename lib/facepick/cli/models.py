@@ -15,6 +15,7 @@ __all__ = ["build_doctor", "build_models"]
 
 
 def build_models(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick models``."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="all model files that facepick can use")
     listing.add_argument("--json", action="store_true", help="as JSON")
@@ -88,6 +89,7 @@ def _models_verify(options: argparse.Namespace) -> int:
 
 
 def build_doctor(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick doctor``."""
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(handler=_doctor)
 

@@ -14,6 +14,7 @@ __all__ = ["add_progress", "add_scan_options", "add_settings", "given", "ids", "
 
 
 def add_progress(parser: argparse.ArgumentParser) -> None:
+    """Add the options for showing progress."""
     parser.add_argument(
         "--progress",
         choices=("auto", "bar", "jsonl", "none"),
@@ -25,6 +26,7 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
 def add_settings(
     parser: argparse.ArgumentParser, fields: Sequence[SettingField], title: str, taken: set[str]
 ) -> None:
+    """Add an option for every setting whose name is not taken."""
     group = parser.add_argument_group(title)
     for item in fields:
         if item.name in taken:
@@ -57,6 +59,7 @@ def given(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
 
 
 def add_scan_options(parser: argparse.ArgumentParser, taken: set[str]) -> None:
+    """Add the options for how people are found."""
     from facepick.people.finder import ScanSettings
     from facepick.settings import fields_of
 
@@ -79,4 +82,5 @@ def number(text: str) -> float:
 
 
 def ids(text: str) -> tuple[str, ...]:
+    """Split ids at commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

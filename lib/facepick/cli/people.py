@@ -24,6 +24,7 @@ __all__ = ["build_people"]
 
 
 def build_people(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick people``."""
     parser.add_argument("video", metavar="VIDEO", nargs="+", help="one or several videos")
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write JSON (- = standard output)"

@@ -18,6 +18,7 @@ __all__ = ["build_demo", "build_ui"]
 
 
 def build_demo(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick demo``."""
     parser.add_argument("--out", metavar="DIR", default="facepick-demo", help="where results go")
     add_progress(parser)
     parser.set_defaults(handler=_demo)
@@ -35,6 +36,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def build_ui(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick ui``."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=_port, help="port (default: the first free one from 7870)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")

@@ -97,11 +97,13 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def build_render(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick render``."""
     _assignment_parser(parser)
     parser.set_defaults(handler=_render)
 
 
 def build_preview(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick preview``."""
     _assignment_parser(parser)
     parser.add_argument(
         "--at", type=number, metavar="S", help="where it starts (default: the hardest frames)"

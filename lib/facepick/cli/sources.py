@@ -13,6 +13,7 @@ __all__ = ["build_sources"]
 
 
 def build_sources(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick sources``."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     add = actions.add_parser("add", help="keep photos of one person under a name")
     add.add_argument("name", metavar="NAME")

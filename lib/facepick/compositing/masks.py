@@ -47,6 +47,7 @@ class Area(NamedTuple):
 
     @property
     def origin(self) -> tuple[int, int]:
+        """Its upper left corner (x, y)."""
         return self.x0, self.y0
 
     def clipped(self, x0: int, y0: int, x1: int, y1: int) -> Area:

@@ -31,6 +31,7 @@ class EngineRegistry:
         self._engines[key] = engine
 
     def of_flow(self, flow: Flow) -> tuple[Engine, ...]:
+        """List the engines of a flow, in menu order."""
         return tuple(e for (f, _), e in self._engines.items() if f == flow)
 
     def flows(self) -> tuple[Flow, ...]:
@@ -38,6 +39,7 @@ class EngineRegistry:
         return tuple(dict.fromkeys(e.spec.flow for e in self._engines.values()))
 
     def all(self) -> tuple[Engine, ...]:
+        """List every engine, in menu order."""
         return tuple(self._engines.values())
 
     def get(self, flow: str, engine_id: str) -> Engine:

@@ -23,18 +23,22 @@ class Box(NamedTuple):
 
     @property
     def width(self) -> float:
+        """Width in pixels."""
         return self.x1 - self.x0
 
     @property
     def height(self) -> float:
+        """Height in pixels."""
         return self.y1 - self.y0
 
     @property
     def center(self) -> tuple[float, float]:
+        """Centre (x, y)."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
     @property
     def area(self) -> float:
+        """Area in square pixels; 0 for an empty box."""
         return max(0.0, self.width) * max(0.0, self.height)
 
     def iou(self, other: Box) -> float:
@@ -102,6 +106,7 @@ class FaceBatch:
         )
 
     def box(self, i: int) -> Box:
+        """Return the box of the i-th face."""
         return Box(*map(float, self.xyxy[i]))
 
     def take(self, keep: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> FaceBatch:

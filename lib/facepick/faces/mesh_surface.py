@@ -157,6 +157,7 @@ class Texture:
 
     @classmethod
     def of(cls, image: FloatArray, weight: FloatArray) -> Texture:
+        """Make a texture with halved copies, for drawing it small."""
         import cv2
 
         levels = [image]

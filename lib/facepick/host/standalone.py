@@ -33,46 +33,60 @@ class StandaloneHost:
 
     @property
     def name(self) -> str:
+        """See `Host`."""
         return "standalone"
 
     def home(self) -> Path:
+        """See `Host`."""
         return home_dir()
 
     def outputs(self) -> Path:
+        """See `Host`."""
         return self.home() / "outputs"
 
     def model_folders(self) -> tuple[Path, ...]:
+        """See `Host`."""
         return existing(tuple(self.extra_model_folders))
 
     def fetch_dir(self) -> Path:
+        """See `Host`."""
         chosen = os.environ.get("FACEPICK_FETCH_DIR")
         return Path(chosen) if chosen else self.home() / "models"
 
     def has_page(self) -> bool:
+        """See `Host`."""
         return self.page or os.environ.get("FACEPICK_PAGE") == "1"
 
     def input_roots(self) -> tuple[Path, ...]:
+        """See `Host`."""
         return tuple(self.roots)
 
     def device(self) -> str:
+        """See `Host`."""
         return os.environ.get("FACEPICK_DEVICE") or self.device_name
 
     def can_unload(self) -> bool:
+        """See `Host`."""
         return False
 
     def unload(self) -> bool:
+        """See `Host`."""
         return True
 
     def can_load_back(self) -> bool:
+        """See `Host`."""
         return False
 
     def load_back(self) -> bool:
+        """See `Host`."""
         return True
 
     def language(self) -> str | None:
+        """See `Host`."""
         return self.language_name
 
     def child_environment(self) -> dict[str, str]:
+        """See `Host`."""
         return {
             "FACEPICK_HOME": str(self.home()),
             "FACEPICK_DEVICE": self.device(),

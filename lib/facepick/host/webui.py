@@ -114,19 +114,23 @@ class WebuiHost:
 
     @property
     def name(self) -> str:
+        """See `Host`."""
         return "Forge" if host_module("launch_utils") and _is_forge() else "A1111"
 
     def home(self) -> Path:
+        """See `Host`."""
         if os.environ.get("FACEPICK_HOME"):
             return home_dir()
         data = _path("data_path")
         return home_dir() if data is None else data / "facepick"
 
     def outputs(self) -> Path:
+        """See `Host`."""
         data = _path("data_path")
         return self.home() / "outputs" if data is None else data / "outputs" / "facepick"
 
     def model_folders(self) -> tuple[Path, ...]:
+        """See `Host`."""
         own = webui_model_folders(
             models=_path("models_path"),
             data=_path("data_path"),
@@ -142,6 +146,7 @@ class WebuiHost:
         return chosen if may_write(chosen) else self.home() / "models"
 
     def has_page(self) -> bool:
+        """See `Host`."""
         return True
 
     def input_roots(self) -> tuple[Path, ...]:
@@ -160,6 +165,7 @@ class WebuiHost:
         return existing(tuple(roots))
 
     def device(self) -> str:
+        """See `Host`."""
         name = self._device_name().partition(":")[0]
         # `privateuseone` is how torch-directml calls itself.
         name = {"privateuseone": "directml"}.get(name, name)
@@ -175,6 +181,7 @@ class WebuiHost:
         return str(find()) if callable(find) else "auto"
 
     def can_unload(self) -> bool:
+        """See `Host`."""
         return not _unloaded and _sd_model() is not None and _sd_function("unload_model_weights")
 
     def unload(self) -> bool:
@@ -188,15 +195,18 @@ class WebuiHost:
         return True
 
     def can_load_back(self) -> bool:
+        """See `Host`."""
         return bool(_unloaded) and _sd_function("send_model_to_device")
 
     def load_back(self) -> bool:
+        """See `Host`."""
         if not _while_idle("send_model_to_device", *_unloaded):
             return False
         _unloaded.clear()
         return True
 
     def language(self) -> str | None:
+        """See `Host`."""
         chosen = str(self.option("facepick_language", "auto"))
         if chosen in ("en", "zh"):
             return chosen
@@ -204,6 +214,7 @@ class WebuiHost:
         return "zh" if localization.startswith("zh") else None
 
     def child_environment(self) -> dict[str, str]:
+        """See `Host`."""
         variables = {
             "FACEPICK_HOME": str(self.home()),
             "FACEPICK_DEVICE": self.device(),

@@ -65,6 +65,7 @@ class JobRecord:
 
     @property
     def can_resume(self) -> bool:
+        """True when the job can go on."""
         return self.state in ("stopped", "interrupted", "failed", "queued")
 
     @property
@@ -78,6 +79,7 @@ class JobRecord:
         return notices_of_result(self.result) or as_notices(self.request.get("notices"))
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON, for lists and HTTP."""
         return {
             "id": self.id,
             "kind": self.kind,

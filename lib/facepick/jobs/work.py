@@ -94,6 +94,7 @@ def _named(found: Scan, file: Path | None) -> Scan:
 def scan(
     workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
+    """Find the people of the job's video."""
     record = workspace.record()
     video = Path(record.video)
     with pinned([video]) as pins:
@@ -242,6 +243,7 @@ def _rest(
 def render(
     workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
+    """Render the job's plan and publish the result."""
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
     out = Path(record.out or "")
@@ -263,6 +265,7 @@ def render(
 def preview(
     workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
+    """Render some seconds of the job's plan beside the original, and publish them."""
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
     out = Path(record.out or "")

@@ -43,6 +43,7 @@ class Workspace:
 
     @property
     def id(self) -> str:
+        """Id of the job: the folder's name."""
         return self.folder.name
 
     def __repr__(self) -> str:
@@ -180,6 +181,7 @@ class Workspace:
             self._lock.free()
 
     def ask_to_cancel(self) -> None:
+        """Ask the worker to stop."""
         (self.folder / "cancel").touch()
 
     def mark_queued(self) -> None:
@@ -202,6 +204,7 @@ class Workspace:
 
     @property
     def cancel_asked(self) -> bool:
+        """True when the worker was asked to stop."""
         return (self.folder / "cancel").exists()
 
     def last_change(self) -> float:
@@ -255,6 +258,7 @@ class Workspaces:
         force: bool = False,
         owner: str = "",
     ) -> Workspace:
+        """Make the workspace of a new job."""
         self.root.mkdir(parents=True, exist_ok=True)
         while True:
             name = time.strftime("%Y%m%d-%H%M%S") + "-" + secrets.token_hex(2)

@@ -91,15 +91,24 @@ class Line(Protocol):
     """
 
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """File with the sound."""
+
     @property
-    def start_seconds(self) -> float: ...
+    def start_seconds(self) -> float:
+        """Start on the output's clock."""
+
     @property
-    def offset_seconds(self) -> float: ...
+    def offset_seconds(self) -> float:
+        """What is skipped of the file."""
+
     @property
-    def duration_seconds(self) -> float | None: ...
+    def duration_seconds(self) -> float | None:
+        """What is taken of the file; None for all of it."""
+
     @property
-    def cue_seconds(self) -> float | None: ...
+    def cue_seconds(self) -> float | None:
+        """Length of its subtitle, where it is one."""
 
 
 @dataclass(frozen=True, kw_only=True)

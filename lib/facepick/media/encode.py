@@ -420,6 +420,7 @@ class Container:
     tag_hevc: str | None = None
 
     def holds_audio(self, codec: str) -> bool:
+        """Tell whether the container holds sound of this codec."""
         return any(
             codec.startswith(name[:-1]) if name.endswith("*") else codec == name
             for name in self.audio

@@ -69,6 +69,7 @@ class ModelStore:
 
     @property
     def fetch_dir(self) -> Path:
+        """Folder into which files are fetched."""
         return self._fetch_dir
 
     def find(self, spec: ModelSpec) -> Path | None:

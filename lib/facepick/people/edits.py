@@ -77,6 +77,7 @@ class Mark:
 
     @classmethod
     def of(cls, track: FaceTrack) -> Mark:
+        """Mark a track by its first, middle and last frame."""
         rows = sorted({0, len(track) // 2, len(track) - 1})
         at = tuple(
             (int(track.frames[r]), *(round(float(v), 1) for v in track.boxes[r])) for r in rows

@@ -39,6 +39,7 @@ class StillnessProbe:
         self._patches: list[npt.NDArray[np.uint8]] = []
 
     def wants(self, frame: int) -> bool:
+        """Tell whether a picture of this frame is wanted."""
         return not self._frames or frame - self._frames[-1] >= self._every
 
     def put(self, frame: int, square: npt.NDArray[np.uint8]) -> None:

@@ -111,14 +111,17 @@ class RawTrack:
 
     @property
     def first(self) -> Observation:
+        """First sighting of the face."""
         return self.observations[0]
 
     @property
     def last(self) -> Observation:
+        """Last sighting of the face."""
         return self.observations[-1]
 
     @property
     def best_score(self) -> float:
+        """Best score of the detector over the track."""
         return max(self._trust, max(o.score for o in self.observations))
 
     def predicted(self, frame: int) -> npt.NDArray[np.float64]:

@@ -271,6 +271,7 @@ class MetricReport:
     different: Floats
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON, rounded."""
         return {
             "metric": self.metric,
             "threshold": round(self.threshold, 5),
@@ -329,6 +330,7 @@ class Evaluation:
         raise KeyError(metric)
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON, format ``facepick-evaluation/1``."""
         from facepick import __version__
 
         return {

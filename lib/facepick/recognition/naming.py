@@ -212,6 +212,7 @@ class SeriesRow:
 
     @property
     def total(self) -> Fraction:
+        """Seconds on screen over all episodes."""
         return sum(self.seconds, Fraction(0))
 
 
@@ -228,6 +229,7 @@ class SeriesTable:
     rows: tuple[SeriesRow, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON, format ``facepick-series/1``."""
         return {
             "format": "facepick-series/1",
             "episodes": [str(path) for path in self.episodes],

@@ -107,6 +107,7 @@ class Others:
         self._tracks = [t for t in scan.tracks if t.id not in own]
 
     def at(self, frame: int) -> tuple[Box, ...]:
+        """List the boxes of everybody else in a frame."""
         boxes = (t.box_at(frame) for t in self._tracks if t.start <= frame < t.stop)
         return tuple(b for b in boxes if b is not None)
 

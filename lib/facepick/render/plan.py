@@ -119,6 +119,7 @@ class Assignment:
         return (*self.source, *(line.path for line in self.speech))
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON; `from_json` takes it back."""
         return {
             "people": list(self.selection.people),
             "include_unsure": self.selection.include_unsure,
@@ -258,6 +259,7 @@ class RenderPlan:
 
     @property
     def has_speech(self) -> bool:
+        """True when somebody gets new speech."""
         return any(self.lines_of(item) for item in self.assignments)
 
     @property
@@ -312,6 +314,7 @@ class RenderPlan:
         return replace(self, start=start, stop=stop)
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON; `from_json` takes it back."""
         return {
             "format": self.FORMAT,
             "video": self.video,

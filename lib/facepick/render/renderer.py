@@ -147,6 +147,7 @@ class RenderResult:
         )
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON, for the job's record."""
         return {
             "out": str(self.path),
             "report": None if self.report is None else str(self.report),

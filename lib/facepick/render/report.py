@@ -91,6 +91,7 @@ class FrameNote:
     note: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON; `from_json` takes it back."""
         entry: dict[str, Any] = {"person": self.person, "flow": self.flow, "done": self.done}
         if self.reason is not None:
             entry["reason"] = self.reason

@@ -82,6 +82,7 @@ class Unheard:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON."""
         return {**asdict(self), "people": list(self.people)}
 
 
@@ -165,6 +166,7 @@ class Sound:
         return (self.pts[-1] + self.last_duration_pts - self.pts[0]) * self.time_base
 
     def speech_of(self, assignment: Assignment) -> Speech:
+        """Return the speech of an assignment of the plan."""
         return self.speech[self.plan.assignments.index(assignment)]
 
     @property

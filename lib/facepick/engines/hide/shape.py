@@ -54,6 +54,7 @@ class Oval:
         )
 
     def draw(self, area: Area) -> FloatArray:
+        """Draw the oval on an area, (h, w) float32 in [0, 1]."""
         return masks.ellipse(area, self.center, self.radii, degrees=self.degrees)
 
 

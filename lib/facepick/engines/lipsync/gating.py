@@ -77,6 +77,7 @@ class Gating:
         return Gate("speak" if speak >= close else "close", weight)
 
     def spoken_seconds(self) -> float:
+        """Seconds in which the person speaks."""
         return sum(s.stop - s.start for s in self.speak)
 
     def _weight(self, stretches: Sequence[Stretch], now: float) -> float:

@@ -65,6 +65,7 @@ class SavedSource:
     created: str
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to plain JSON, with paths of this machine."""
         return {
             "name": self.name,
             "photos": [str(p) for p in self.photos],
@@ -95,6 +96,7 @@ class SavedSources:
         return sorted((n for n in found if _NAME.fullmatch(n)), key=str.casefold)
 
     def has(self, name: str) -> bool:
+        """Tell whether a source of this name is kept."""
         return self._known(name) is not None
 
     def all(self) -> list[SavedSource]:

@@ -11,6 +11,7 @@ __all__ = ["read_csv"]
 
 
 def read_csv(name: str, lines: Sequence[tuple[int, str]]) -> Found:
+    """Read rows of begin, end, label and type."""
     phones: list[Row] = []
     words: list[Row] = []
     speakers = set()

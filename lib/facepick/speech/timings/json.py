@@ -40,6 +40,7 @@ def parse_json(name: str, text: str) -> Any:
 
 
 def read_json_times(name: str, data: Any) -> Found:
+    """Read the times that parsed JSON holds, whichever program wrote it."""
     if isinstance(data, Mapping):
         return _from_object(name, data)
     if not isinstance(data, list):

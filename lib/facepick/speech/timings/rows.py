@@ -98,6 +98,7 @@ def look_like_phones(rows: Iterable[Row]) -> bool:
 
 
 def one_only(name: str, what: str, found: set[Any]) -> None:
+    """Refuse a file that holds several recordings or speakers."""
     if len(found) > 1:
         listed = ", ".join(sorted(str(item) for item in found)[:4])
         raise UserInputError(

@@ -57,6 +57,7 @@ class Layer:
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the layer's weight in a checkpoint."""
         first, second = self.outputs, self.inputs
         if self.transposed:
             first, second = second, first

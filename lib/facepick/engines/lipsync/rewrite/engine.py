@@ -461,9 +461,11 @@ class RewriteSession:
         )
 
     def report(self) -> dict[str, Any]:
+        """See `EngineSession`."""
         return dict(self._facts)
 
     def close(self) -> None:
+        """See `EngineSession`."""
         self._closed = True
         self._bank = None
         self._plan = None
