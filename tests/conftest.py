@@ -16,6 +16,7 @@ from tests.footage import lay_out, write_photos
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _USERS_MODELS = "FACEPICK_TESTS_MODELS"
+_TIER = "FACEPICK_TESTS_TIER"
 
 
 def _collection(variable: str, name: str) -> Path | None:
@@ -177,9 +178,12 @@ QUICK = "not slow and not browser and not host"
 
 def pytest_configure(config: pytest.Config) -> None:
     # Plain `pytest` runs what is quick; what is named (`pytest tests`), or chosen with -m, runs.
+    # Workers do as the first process does: they do not get what is decided here.
     named = config.args_source is pytest.Config.ArgsSource.ARGS
-    if not named and not hasattr(config, "workerinput") and not config.option.markexpr:
-        config.option.markexpr = QUICK
+    if not hasattr(config, "workerinput"):
+        os.environ[_TIER] = "" if named or config.option.markexpr else QUICK
+    if os.environ.get(_TIER):
+        config.option.markexpr = os.environ[_TIER]
     # No test may touch the home of whoever runs it; most set one of their own.  Workers start with
     # the environment that the first process made.
     if _USERS_MODELS not in os.environ:

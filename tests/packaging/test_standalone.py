@@ -18,6 +18,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PROJECT = """
@@ -82,8 +84,6 @@ def default_specs():
 STORE = """
 import os
 from pathlib import Path
-
-pytestmark = pytest.mark.slow
 
 class Store:
     def find(self, spec):
