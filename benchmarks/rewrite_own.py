@@ -99,7 +99,10 @@ def person_row(scan: Any, person: Any, folder: Path) -> tuple[float, ...]:
         known = ~held & ~_repeats(sound, times, held)
         work = _new(folder / f"half{half}")
         inventories.learn(
-            stream(), work, read=read, clear=lambda r, known=known: known[r.source_frame]
+            stream(),
+            work,
+            read=read,
+            clear=lambda key, known=known: known[footage.paths[key[0]].frames[key[1]]],
         )
         at = np.searchsorted(times, np.arange(len(sound)) / 16_000, side="right") - 1
         taught = sound * known[np.clip(at, 0, len(times) - 1)]

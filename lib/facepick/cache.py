@@ -23,22 +23,29 @@ from facepick.files import read_json, write_json
 from facepick.jobs.job import JobRecord
 from facepick.media.proxies import PROXIES
 from facepick.publishing import set_aside
+from facepick.render.learned_store import LEARNED
 from facepick.settings import from_mapping, setting, to_mapping
 
 __all__ = ["KINDS", "Cache", "Entry", "StorageSettings", "load_settings", "save_settings"]
 
 log = logging.getLogger("facepick.cache")
 
-KINDS = ("scans", "faces", "models", "proxies")
+KINDS = ("scans", "faces", "models", "proxies", "learned")
 """What can be made again: scans of videos, faces cut out of videos, exported models, copies of
-videos for players."""
+videos for players, what was learnt of people's faces for renders and previews."""
 
 IN_USE_SECONDS = 3600.0
 """What was made or read this lately is left alone: a page or another process may look at it."""
 
 _FORMAT = "facepick-settings/1"
 _SCAN = re.compile(r"\.?[0-9a-f]{16}-[0-9a-f]{8}(-.*|\.unreadable-.*)?")
-_FOLDERS = {"speakers": "scans", "sources": "faces", "wav2lip": "models", PROXIES: "proxies"}
+_FOLDERS = {
+    "speakers": "scans",
+    "sources": "faces",
+    "wav2lip": "models",
+    PROXIES: "proxies",
+    LEARNED: "learned",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

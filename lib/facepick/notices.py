@@ -96,6 +96,10 @@ SENTENCES: dict[str, str] = {
         "{who}: nothing was changed, for the clip shows this mouth too rarely or too small to "
         "learn it. Take a longer part of the video, or another engine."
     ),
+    "learnt_from_part": (
+        "{who}: this preview has learnt from {used} of {whole} frames, those near it and well seen "
+        "ones; the whole render learns from all and may choose other mouths or light."
+    ),
     "words_unread": (
         "{who}: words are not used (lines: {lines}), for reading {language} needs espeak-ng, which "
         "is not here. Get it with " + ESPEAK_HOW + "."

@@ -584,6 +584,11 @@ _NOTICES: dict[str, tuple[str, str]] = {
         "{who}：没有改动，因为视频中此人的嘴出现太少或太小，无法学习。"
         "请使用更长的视频，或换一种方式。",
     ),
+    "learnt_from_part": (
+        "",
+        "{who}：本次预览只学习了 {whole} 帧中的 {used} 帧（附近的和看得清楚的）；"
+        "完整渲染会学习全部帧，选用的嘴形或光线可能略有不同。",
+    ),
     "words_unread": (
         "",
         "{who}：有 {lines} 条台词的文字没有使用：读 {language} 需要 espeak-ng，而这里没有。"

@@ -83,6 +83,39 @@ class EngineSpec:
     commercial_use: bool = True
 
 
+class Observer(Protocol):
+    """A part of an engine that learns from a person's footage while it is decoded once.
+
+    The renderer shows one pass over the source to the observers of all picked people, and keeps
+    what each has written: the next preview, another setting, and the render take it up again.
+
+    Attributes:
+        key: what is learnt: its name, its version, and whatever decides what comes of it besides
+            the footage; nothing that only decides how it is drawn.
+        files: names of the files in the workspace that `done` writes, and nobody changes later.
+    """
+
+    key: str
+    files: tuple[str, ...]
+
+    def see(self, request: FaceRequest) -> None:
+        """Take in one sighting; they come in time order, with mesh when the spec asks for it."""
+        ...
+
+    def done(self) -> None:
+        """Write `files`; what observers before this one have learnt lies there already."""
+        ...
+
+
+def show(requests: Iterable[FaceRequest], observers: Sequence[Observer]) -> None:
+    """Show footage to observers that nobody else has shown it to."""
+    for request in requests:
+        for observer in observers:
+            observer.see(request)
+    for observer in observers:
+        observer.done()
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EngineContext:
     """Surroundings of a session, which an engine gets when it opens for one person.
@@ -104,6 +137,7 @@ class EngineContext:
         source: files that show the source face, for engines that need one.
         footage: call it to stream the person's requests over the whole *source* video in time
             order (one decoding pass), with mesh when the spec asks for it.
+        footage_of: the same for these source frames alone (rising); None where only `footage` is.
         progress, cancel: for long preparation.
     """
 
@@ -119,8 +153,16 @@ class EngineContext:
     speech: Speech | None = None
     source: tuple[str, ...] = ()
     footage: Callable[[], Iterable[FaceRequest]] = tuple
+    footage_of: Callable[[npt.NDArray[np.int64]], Iterable[FaceRequest]] | None = None
     progress: ProgressSink = no_progress
     cancel: CancelToken = never
+
+    def look_again(self, frames: npt.NDArray[np.int64]) -> Iterable[FaceRequest]:
+        """Stream the requests of some source frames, for a check of what is drawn over them."""
+        if self.footage_of is not None:
+            return self.footage_of(frames)
+        wanted = set(frames.tolist())
+        return (request for request in self.footage() if request.source_frame in wanted)
 
 
 @runtime_checkable
@@ -166,6 +208,16 @@ class Engine(Protocol):
     def models_in_use(self, settings: Any, models: ModelStore) -> tuple[ModelSpec, ...]:
         """List the model files that a session with these settings runs, of those that are here."""
         return self.spec.models
+
+    def observers(self, context: EngineContext) -> Sequence[Observer]:
+        """List what has to learn from the footage before `open`, in this order; none by default.
+
+        A session that is opened without learns by itself, from `EngineContext.footage`.
+
+        Raises:
+            MissingModelError: a model file is not there.
+        """
+        return ()
 
     def open(self, context: EngineContext) -> EngineSession:
         """Load models and learn from the clip what is needed.

@@ -32,6 +32,7 @@ from facepick.people.finder import ScanSettings, content_hash, find_people
 from facepick.people.person import Scan
 from facepick.people.store import load_scan, save_scan, stored_hash
 from facepick.progress import CancelToken, Progress, ProgressSink
+from facepick.render.learned_store import LEARNED
 from facepick.render.plan import RenderPlan
 from facepick.render.preflight import check_photos
 from facepick.render.preview import hardest_moment, side_by_side
@@ -196,6 +197,8 @@ def _renderer(
     resources: Resources,
     progress: ProgressSink,
     cancel: CancelToken,
+    *,
+    quick: bool = False,
 ) -> Renderer:
     if not found.people:
         raise NoFacesFound(
@@ -211,6 +214,8 @@ def _renderer(
         models=resources.models,
         device=resources.device,
         notices=_notices(workspace),
+        learned=resources.cache / LEARNED,
+        quick=quick,
         progress=progress,
         cancel=cancel,
     )
@@ -313,7 +318,9 @@ def _made_preview(
     request = workspace.record().request
     people = [p for item in plan.assignments for p in item.selection.resolve(found)]
     part = hardest_moment(found, people, at=request.get("at"), seconds=float(request["seconds"]))
-    renderer = _renderer(workspace, plan.part(*part), found, resources, progress, cancel)
+    renderer = _renderer(
+        workspace, plan.part(*part), found, resources, progress, cancel, quick=True
+    )
     check_space(renderer.space_needed(out), workspace.folder, out.parent)
     after = renderer.finish(".mp4")
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.engine import EngineSpec
+from facepick.engines.engine import EngineSpec, Observer
 from facepick.faces.detection import Box, FloatArray
 from facepick.media.reader import VideoReader
 from facepick.people.person import Person, Scan
+from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink
 from facepick.render.geometry import FacePath, FaceState, Others, paths_of
+from facepick.render.pipeline import prefetched
 
 if TYPE_CHECKING:
     from facepick.media.picture import Picture
 
-__all__ = ["MeshTable", "PersonFootage"]
+__all__ = ["MeshTable", "PersonFootage", "Pupil", "decoded", "learn", "near_and_well_seen"]
 
 MESH_KERNEL = (0.2, 0.6, 0.2)
 """Weights of the frame before, the frame itself and the frame after: takes the network's noise
@@ -31,71 +35,64 @@ MESH_SCORE = 0.5
 
 
 class MeshTable:
-    """The 468-point meshes of one path, kept in a file and read through memory mapping.
+    """The 468-point meshes of one path as the network gave them, kept in a file.
 
     Memory stays flat in the length of the video: 468 points x 3 x 4 bytes = 5.6 kB a frame on
     disk, 84 MB for ten minutes at 25 frames a second.
 
     Attributes:
-        mesh: (n, 468, 3) float32, display pixels, one row per row of the path.
-        score: (n,) float32; 0 where no mesh was found.
+        path: whose rows these are.
+        raw: (n, 468, 3) float32, display pixels, one row per row of the path.
+        score: (n,) float32; NaN where nobody has looked yet, 0 where no mesh was found.
     """
 
-    def __init__(self, mesh: FloatArray, score: FloatArray) -> None:
-        self.mesh = mesh
+    def __init__(self, path: FacePath, raw: FloatArray, score: FloatArray, folder: Path) -> None:
+        self.path = path
+        self.raw = raw
         self.score = score
+        self._folder = folder
+
+    @staticmethod
+    def files(path: FacePath) -> tuple[str, str]:
+        """Name the two files of a path's table."""
+        return f"path{path.number}.raw.npy", f"path{path.number}.score.npy"
 
     @classmethod
-    def load(cls, folder: Path, name: str, rows: int) -> MeshTable | None:
-        """Load a table finished earlier, or None."""
-        score_file = folder / f"{name}.score.npy"
-        if not score_file.is_file():
-            return None
+    def open(cls, folder: Path, path: FacePath) -> MeshTable:
+        """Open the table in `folder`, or begin an empty one."""
+        raw_name, score_name = cls.files(path)
+        shape = (len(path), 468, 3)
         try:
-            score = np.load(score_file, allow_pickle=False)
-            mesh = np.load(folder / f"{name}.mesh.npy", mmap_mode="r", allow_pickle=False)
+            score = np.load(folder / score_name, allow_pickle=False)
+            raw = np.load(folder / raw_name, mmap_mode="r+", allow_pickle=False)
+            if score.shape == shape[:1] and raw.shape == shape and raw.dtype == np.float32:
+                return cls(path, raw, score, folder)
         except (OSError, ValueError):
-            return None
-        if score.shape != (rows,) or mesh.shape != (rows, 468, 3):
-            return None
-        return cls(mesh, score)
+            pass
+        raw = np.lib.format.open_memmap(folder / raw_name, mode="w+", dtype=np.float32, shape=shape)
+        return cls(path, raw, np.full(len(path), np.nan, np.float32), folder)
 
-    @classmethod
-    def build(
-        cls,
-        folder: Path,
-        name: str,
-        path: FacePath,
-        locate: Callable[[int, Picture, FaceState], tuple[FloatArray, float] | None],
-        pictures: Iterator[tuple[int, Picture]],
-    ) -> MeshTable:
-        """Locate the mesh in every picture of `path`, smooth it, and keep it in `folder`."""
-        raw = np.lib.format.open_memmap(
-            folder / f"{name}.raw.npy", mode="w+", dtype=np.float32, shape=(len(path), 468, 3)
-        )
-        score = np.zeros(len(path), np.float32)
-        for frame, picture in pictures:
-            state = path.at(frame)
-            if state is None:
-                continue
-            found = locate(frame, picture, state)
-            if found is not None:
-                raw[state.row], score[state.row] = found
-        smooth = np.lib.format.open_memmap(
-            folder / f"{name}.mesh.npy", mode="w+", dtype=np.float32, shape=raw.shape
-        )
-        for row in range(len(path)):
-            smooth[row] = _smoothed(raw, score, path, row)
-        smooth.flush()
-        del raw, smooth
-        (folder / f"{name}.raw.npy").unlink()
-        # The scores are written last: their file says that the table is whole.
-        part = folder / f"{name}.score.part.npy"
-        np.save(part, score)
-        part.replace(folder / f"{name}.score.npy")
-        table = cls.load(folder, name, len(path))
-        assert table is not None
-        return table
+    def lacks(self, frames: npt.NDArray[np.int64]) -> bool:
+        """Tell whether nobody has looked at the face in some of these source frames."""
+        rows = np.isin(self.path.frames, frames)
+        return bool(np.isnan(self.score[rows]).any())
+
+    def store(self) -> None:
+        """Write down what is there; a later run goes on with it."""
+        if isinstance(self.raw, np.memmap):
+            self.raw.flush()
+        # The scores are written last: they say which meshes there are.
+        name = self.files(self.path)[1]
+        part = self._folder / f"part_{name}"
+        np.save(part, self.score)
+        part.replace(self._folder / name)
+
+    def at(self, row: int) -> tuple[FloatArray | None, float]:
+        """Give the smoothed mesh of a row, (468, 3), and its score; None below `MESH_SCORE`."""
+        score = float(np.nan_to_num(self.score[row]))
+        if score < MESH_SCORE:
+            return None, score
+        return np.array(_smoothed(self.raw, self.score, self.path, row), np.float32), score
 
 
 def _smoothed(raw: FloatArray, score: FloatArray, path: FacePath, row: int) -> FloatArray:
@@ -113,9 +110,11 @@ def _smoothed(raw: FloatArray, score: FloatArray, path: FacePath, row: int) -> F
             shift = path.landmarks5[row].mean(0) - path.landmarks5[i].mean(0)
             total += share * (raw[i] + np.append(shift, 0.0))
             weight += share
-    if weight == 0.0 or score[row] < MESH_SCORE:
-        return np.asarray(raw[row])
     return (total / weight).astype(np.float32)
+
+
+Locate = Callable[["Picture", FaceState], tuple[FloatArray, float] | None]
+"""Finds the mesh of one face of a picture."""
 
 
 class PersonFootage:
@@ -135,52 +134,52 @@ class PersonFootage:
         self.folder = folder
         self.paths = paths_of(scan, person, cover_gaps=spec.covers_gaps)
         self._others = Others(scan, person)
-        self._meshes: tuple[MeshTable | None, ...] = (None,) * len(self.paths)
+        self.meshes: tuple[MeshTable, ...] = ()
         self._start_pts = int(scan.pts[0]) if scan.frames else 0
+
+    def open_meshes(self) -> None:
+        """Open the tables of meshes, if the engine wants meshes."""
+        if self.spec.needs_mesh and not self.meshes:
+            self.meshes = tuple(MeshTable.open(self.folder, path) for path in self.paths)
+
+    def lacks_meshes(self, frames: npt.NDArray[np.int64]) -> bool:
+        """Tell whether meshes of these source frames have still to be found."""
+        return any(table.lacks(frames) for table in self.meshes)
+
+    def find_meshes(self, frame: int, picture: Picture, locate: Locate) -> None:
+        """Find the meshes of one frame, unless they are there."""
+        for path, table in zip(self.paths, self.meshes, strict=False):
+            state = path.at(frame)
+            if state is None or not np.isnan(table.score[state.row]):
+                continue
+            found = locate(picture, state)
+            if found is None:
+                table.score[state.row] = 0.0
+            else:
+                table.raw[state.row], table.score[state.row] = found
+
+    def store_meshes(self) -> None:
+        """Write down the meshes that are known by now."""
+        for table in self.meshes:
+            table.store()
 
     def prepare(
         self,
-        locate: Callable[[Picture, FaceState], tuple[FloatArray, float] | None],
+        locate: Locate,
         *,
         frames: tuple[int, int],
         progress: ProgressSink,
         cancel: CancelToken,
     ) -> None:
-        """Find the meshes that the engine wants, in one decoding pass, unless they are there.
+        """Find the meshes that the engine wants in one decoding pass, unless they are there.
 
         Args:
-            locate: finds the mesh of one face of a picture.
             frames: the half-open part of the source that will be rendered.
         """
-        if not self.spec.needs_mesh:
-            return
-        tables = []
-        for i, path in enumerate(self.paths):
-            name = f"path{i}"
-            table = MeshTable.load(self.folder, name, len(path))
-            if table is None:
-                meter = ProgressMeter(progress, "prepare", frames[1] - frames[0])
-                table = MeshTable.build(
-                    self.folder,
-                    name,
-                    path,
-                    lambda _frame, picture, state: locate(picture, state),
-                    self._pictures(frames, meter, cancel),
-                )
-            tables.append(table)
-        self._meshes = tuple(tables)
-
-    def _pictures(
-        self, frames: tuple[int, int], meter: ProgressMeter, cancel: CancelToken
-    ) -> Iterator[tuple[int, Picture]]:
-        with VideoReader(self.scan.video.path, cancel=cancel) as reader:
-            pts = self.scan.pts.tolist()
-            for frame in reader.frames(start=frames[0], pts=pts):
-                if frame.index >= frames[1]:
-                    return
-                cancel.raise_if_cancelled()
-                meter.update(frame.index - frames[0], message=self.person.label)
-                yield frame.index, frame.picture
+        self.open_meshes()
+        wanted = np.arange(*frames)
+        if self.lacks_meshes(wanted):
+            learn(self.scan, [Pupil(self, locate, ())], wanted, progress=progress, cancel=cancel)
 
     def requests(
         self, frame: int, picture: Picture, *, output_frame: int, time: Fraction
@@ -193,10 +192,11 @@ class PersonFootage:
             output_frame, time: index and time in the output.
         """
         found = []
-        for path, meshes in zip(self.paths, self._meshes, strict=True):
+        for i, path in enumerate(self.paths):
             state = path.at(frame)
             if state is None:
                 continue
+            meshes = self.meshes[i] if self.meshes else None
             request = self._request(state, meshes, picture, output_frame, time)
             if request is not None:
                 found.append(request)
@@ -216,9 +216,7 @@ class PersonFootage:
         x0, y0, x1, y1 = region
         mesh, score = None, 0.0
         if meshes is not None:
-            score = float(meshes.score[state.row])
-            if score >= MESH_SCORE:
-                mesh = np.array(meshes.mesh[state.row], dtype=np.float32)
+            mesh, score = meshes.at(state.row)
         return FaceRequest(
             path=state.path,
             row=state.row,
@@ -244,17 +242,184 @@ class PersonFootage:
     def stream(self, frames: tuple[int, int], cancel: CancelToken) -> Iterator[FaceRequest]:
         """Stream the person's requests over a part of the source, in time order (one decoding
         pass)."""
-        with VideoReader(self.scan.video.path, cancel=cancel) as reader:
-            for frame in reader.frames(start=frames[0], pts=self.scan.pts.tolist()):
-                if frame.index >= frames[1]:
-                    return
-                cancel.raise_if_cancelled()
-                i = frame.index
-                yield from self.requests(i, frame.picture, output_frame=i, time=self.time_of(i))
+        yield from self.stream_of(np.arange(*frames), cancel)
+
+    def stream_of(
+        self, frames: npt.NDArray[np.int64], cancel: CancelToken
+    ) -> Iterator[FaceRequest]:
+        """Stream the person's requests of some source frames (rising), in time order."""
+        for i, picture in decoded(self.scan, frames[self.shows(frames)], cancel):
+            yield from self.requests(i, picture, output_frame=i, time=self.time_of(i))
+
+    def shows(self, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Tell in which of these source frames the person is, (n,)."""
+        there = np.zeros(len(frames), bool)
+        for path in self.paths:
+            there |= np.isin(frames, path.frames)
+        return there
 
     def models(self) -> Sequence[str]:
         """List ids of the models this footage itself uses."""
         return ("face_mesh",) if self.spec.needs_mesh else ()
+
+
+@dataclass(frozen=True, eq=False)
+class Pupil:
+    """One person and engine in a learning pass.
+
+    Attributes:
+        footage: makes the requests.
+        locate: finds meshes; None when the engine wants none.
+        observers: are shown every request, in this order.
+    """
+
+    footage: PersonFootage
+    locate: Locate | None
+    observers: Sequence[Observer]
+
+
+def learn(
+    scan: Scan,
+    pupils: Sequence[Pupil],
+    frames: npt.NDArray[np.int64],
+    *,
+    progress: ProgressSink,
+    cancel: CancelToken,
+    message: str = "",
+) -> None:
+    """Decode once and show what is seen to the observers of all picked people.
+
+    Meshes that are missing are found on the way; those that are found before the work is stopped
+    are written down.
+
+    Args:
+        frames: source frames to learn from, rising.
+        message: for people who watch.
+
+    Raises:
+        Cancelled: the user stopped it.
+    """
+    there = np.zeros(len(frames), bool)
+    for pupil in pupils:
+        there |= pupil.footage.shows(frames)
+    frames = frames[there]
+    meter = ProgressMeter(progress, "prepare", len(frames))
+    held: tuple[int, Picture] | None = None
+    try:
+        for count, (frame, picture) in enumerate(decoded(scan, frames, cancel)):
+            meter.update(count, message=message)
+            for pupil in pupils:
+                if pupil.locate is not None:
+                    pupil.footage.find_meshes(frame, picture, pupil.locate)
+            # A frame's mesh is smoothed with those beside it: it is shown when the next is known.
+            if held is not None:
+                _show(pupils, *held)
+            held = frame, picture
+        if held is not None:
+            _show(pupils, *held)
+        meter.update(len(frames), message=message)
+    finally:
+        for pupil in pupils:
+            pupil.footage.store_meshes()
+    for pupil in pupils:
+        for observer in pupil.observers:
+            observer.done()
+
+
+def _show(pupils: Sequence[Pupil], frame: int, picture: Picture) -> None:
+    for pupil in pupils:
+        if not pupil.observers:
+            continue
+        footage = pupil.footage
+        time = footage.time_of(frame)
+        for request in footage.requests(frame, picture, output_frame=frame, time=time):
+            for observer in pupil.observers:
+                observer.see(request)
+
+
+SEEK_GAP = 50
+"""Frames between two wanted ones that are decoded rather than jumped over: two seconds at 25 frames
+a second, and keyframes mostly lie further apart."""
+
+AHEAD = 8
+"""Decoded pictures that wait: 11 MB at 720p, 100 at 2160p."""
+
+
+def decoded(
+    scan: Scan, frames: npt.NDArray[np.int64], cancel: CancelToken
+) -> Iterator[tuple[int, Picture]]:
+    """Decode some frames of the source (rising) in a thread of its own; gives (frame, picture).
+
+    Raises:
+        Cancelled: the user stopped it.
+    """
+    pictures = prefetched(_decoded(scan, frames, cancel), depth=AHEAD)
+    try:
+        yield from pictures
+    finally:
+        pictures.close()  # type: ignore[attr-defined]
+
+
+def _decoded(
+    scan: Scan, frames: npt.NDArray[np.int64], cancel: CancelToken
+) -> Iterator[tuple[int, Picture]]:
+    if not len(frames):
+        return
+    for run in np.split(frames, np.flatnonzero(np.diff(frames) > SEEK_GAP) + 1):
+        wanted, last = set(run.tolist()), int(run[-1])
+        with VideoReader(scan.video.path, cancel=cancel) as reader:
+            for frame in reader.frames(start=int(run[0]), pts=scan.pts.tolist()):
+                cancel.raise_if_cancelled()
+                if frame.index in wanted:
+                    yield frame.index, frame.picture
+                if frame.index >= last:
+                    break
+
+
+def near_and_well_seen(
+    footages: Sequence[PersonFootage],
+    part: tuple[int, int],
+    within: tuple[int, int],
+    count: int,
+) -> npt.NDArray[np.int64]:
+    """Choose source frames to learn from for a part: all of its own, then near and well seen ones.
+
+    Blocks of a second are taken, so that what is compared from frame to frame can be.
+
+    Args:
+        part: half-open, of the source.
+        within: half-open; frames outside are not taken.
+        count: about how many frames that show a picked person are enough.
+
+    Returns:
+        (n,) rising.
+    """
+    frames = np.arange(*within)
+    seen = np.zeros(len(frames))
+    for footage in footages:
+        for path in footage.paths:
+            sure = np.where(path.seen == BRIDGED, 0.0, path.confidence)
+            inside = (path.frames >= within[0]) & (path.frames < within[1])
+            rows = path.frames[inside] - within[0]
+            seen[rows] = np.maximum(seen[rows], sure[inside])
+    own = (frames >= part[0]) & (frames < part[1])
+    blocks = np.array_split(np.flatnonzero(~own), max(1, int((~own).sum()) // BLOCK))
+
+    def cost(rows: npt.NDArray[np.int64]) -> float:
+        away = min(abs(frames[rows] - part[0]).min(), abs(frames[rows] - part[1] + 1).min())
+        return float(away + WELL_SEEN * (1 - seen[rows].mean()))
+
+    taken = own.copy()
+    for rows in sorted((b for b in blocks if len(b)), key=cost):
+        if np.count_nonzero(seen[taken]) >= count:
+            break
+        taken[rows] = seen[rows] > 0
+    return frames[taken]
+
+
+BLOCK = 25
+WELL_SEEN = 250
+"""A block in which nobody is seen is as little worth as one that lies ten seconds further off."""
 
 
 def crop_region(

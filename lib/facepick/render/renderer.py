@@ -36,9 +36,10 @@ from facepick.notices import Notice, as_notices, without_repeats
 from facepick.people.person import Person, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
-from facepick.render.footage import PersonFootage, crop_region
-from facepick.render.geometry import FaceState
+from facepick.render.footage import PersonFootage
 from facepick.render.label import LABEL_SECONDS, Label
+from facepick.render.learned_store import LearnedStore
+from facepick.render.learning import Classroom, Lesson
 from facepick.render.notices import (
     Clock,
     cut_notices,
@@ -193,6 +194,8 @@ class Renderer:
         device: see `EngineContext`.
         rest: see `facepick.render.sound.prepare_sound`.
         notices: what was found out when the plan was made.
+        learned: folder of what was learnt from videos, see `LearnedStore`; None keeps nothing.
+        quick: learn from no more of the footage than a part that is rendered alone needs.
     """
 
     def __init__(
@@ -206,6 +209,8 @@ class Renderer:
         device: str = "auto",
         rest: Path | None = None,
         notices: Sequence[Notice] = (),
+        learned: Path | None = None,
+        quick: bool = False,
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> None:
@@ -217,6 +222,8 @@ class Renderer:
         self.models = models
         self.device = device
         self.notices = tuple(notices)
+        self.learned_folder = learned
+        self.quick = quick
         self.progress = progress
         self.cancel = cancel
         stop = scan.frames if plan.stop is None else min(plan.stop, scan.frames)
@@ -337,65 +344,60 @@ class Renderer:
     # --- engines ---------------------------------------------------------------------------
 
     def _open(self, stack: ExitStack) -> list[_Work]:
-        opened = []
-        entries = self.plan.engines(self.scan, self.registry)
-        for number, (assignment, engine, person) in enumerate(entries):
-            folder = self.workspace / f"{number:02d}-{assignment.flow}-{person.id}"
-            folder.mkdir(parents=True, exist_ok=True)
-            footage = PersonFootage(self.scan, person, engine.spec, folder)
-            footage.prepare(
-                self._mesh_locator(engine),
-                frames=self.learned,
-                progress=self.progress,
-                cancel=self.cancel,
+        lessons = [
+            self._lesson(number, *entry)
+            for number, entry in enumerate(self.plan.engines(self.scan, self.registry))
+        ]
+        learned = Classroom(
+            self.scan,
+            lessons,
+            part=self.part,
+            window=self.learned,
+            quick=self.quick,
+            store=LearnedStore(self.learned_folder),
+            models=self.models,
+            progress=self.progress,
+            cancel=self.cancel,
+        ).learn()
+        self.notices = (*self.notices, *learned)
+        return [
+            _Work(
+                assignment=lesson.assignment,
+                engine=lesson.engine,
+                person=lesson.context.person,
+                footage=lesson.footage,
+                session=stack.enter_context(closing(lesson.engine.open(lesson.context))),
             )
-            context = EngineContext(
-                settings=from_mapping(engine.spec.settings, assignment.settings),
-                scan=self.scan,
-                person=person,
-                frames=self.frames,
-                source_frames=self.sources,
-                times=self.sound.times,
-                workspace=folder,
-                models=self.models,
-                device=self.device,
-                speech=self._speech(assignment),
-                source=assignment.source,
-                footage=lambda f=footage: f.stream(self.learned, self.cancel),  # type: ignore[misc]
-                progress=self.progress,
-                cancel=self.cancel,
-            )
-            session = stack.enter_context(closing(engine.open(context)))
-            opened.append(
-                _Work(
-                    assignment=assignment,
-                    engine=engine,
-                    person=person,
-                    footage=footage,
-                    session=session,
-                )
-            )
-        return opened
+            for lesson in lessons
+        ]
+
+    def _lesson(
+        self, number: int, assignment: Assignment, engine: Engine, person: Person
+    ) -> Lesson:
+        folder = self.workspace / f"{number:02d}-{assignment.flow}-{person.id}"
+        folder.mkdir(parents=True, exist_ok=True)
+        footage = PersonFootage(self.scan, person, engine.spec, folder)
+        context = EngineContext(
+            settings=from_mapping(engine.spec.settings, assignment.settings),
+            scan=self.scan,
+            person=person,
+            frames=self.frames,
+            source_frames=self.sources,
+            times=self.sound.times,
+            workspace=folder,
+            models=self.models,
+            device=self.device,
+            speech=self._speech(assignment),
+            source=assignment.source,
+            footage=lambda: footage.stream(self.learned, self.cancel),
+            footage_of=lambda frames: footage.stream_of(frames, self.cancel),
+            progress=self.progress,
+            cancel=self.cancel,
+        )
+        return Lesson(assignment, engine, footage, context)
 
     def _speech(self, assignment: Assignment) -> Speech | None:
         return self.sound.speech_of(assignment) if self.plan.lines_of(assignment) else None
-
-    def _mesh_locator(self, engine: Engine) -> Any:
-        if not engine.spec.needs_mesh:
-            return None
-        from facepick.faces.mesh import FaceMesh
-
-        mesh = FaceMesh(self.models)
-
-        def locate(picture: Picture, state: FaceState) -> tuple[FloatArray, float] | None:
-            # The mesh network looks at 1.5 times the face, rotated: 0.75 on each side holds that.
-            region = crop_region(state.box, 0.75, picture.width, picture.height)
-            if region is None:
-                return None
-            x0, y0, x1, y1 = region
-            return mesh.locate(picture.crop(x0, y0, x1, y1), state.landmarks5, (x0, y0))
-
-        return locate
 
     # --- segments --------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from tests.contracts.face_footage import face_requests
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.occlusion.hands import (
     HandFinder,
+    HandTracker,
     hand_mask,
     opencv_reads_hands,
-    with_hands,
 )
 from facepick.media.reader import VideoReader
 from facepick.models.store import default_store
@@ -42,6 +42,16 @@ def finder() -> HandFinder:
     return HandFinder(default_store())
 
 
+def tracked(
+    finder: HandFinder, requests: Iterable[FaceRequest]
+) -> Iterator[tuple[FaceRequest, list[np.ndarray]]]:
+    """Each request with its hands, through a tracker."""
+    tracker = HandTracker(finder)
+    for request in requests:
+        yield from tracker.push(request)
+    yield from tracker.flush()
+
+
 def test_a_hand_is_drawn_where_it_is(picture: np.ndarray, finder: HandFinder) -> None:
     (region,) = finder.regions(picture)
     points = finder.points(picture, region)
@@ -58,7 +68,7 @@ def test_no_hand_is_seen_without_one(odd: Callable[[str], Path], finder: HandFin
     requests = face_requests(
         odd("base_640x360.mp4"), tuple(range(26)), margin=0.6, mesh=True, place=0
     )
-    assert not any(hands for _, hands in with_hands(finder, iter(requests)))
+    assert not any(hands for _, hands in tracked(finder, iter(requests)))
 
 
 def test_a_hand_is_followed_back_to_where_it_came_in(
@@ -77,6 +87,6 @@ def test_a_hand_is_followed_back_to_where_it_came_in(
                 crop[-side:, left : left + side] = hand
             yield replace(request, crop=crop)
 
-    found = {request.frame: hands for request, hands in with_hands(finder, shown())}
+    found = {request.frame: hands for request, hands in tracked(finder, shown())}
     assert list(found) == [r.frame for r in clean]
     assert [frame for frame, hands in found.items() if hands] == list(seen)

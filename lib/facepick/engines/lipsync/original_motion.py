@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facepick.engines.engine import EngineContext
+from facepick.compositing.patch import FaceRequest
+from facepick.engines.engine import EngineContext, show
 from facepick.faces.mesh import mouth_opening
-from facepick.progress import ProgressMeter
 from facepick.speech.vad import Stretch
 
 __all__ = [
     "FilmedMouth",
+    "MotionObserver",
     "filmed_mouth",
     "in_output_order",
     "output_sources",
@@ -36,7 +37,6 @@ _PAUSE = 0.8
 _AROUND = 0.02
 _MIN_SAMPLES = 5
 _MIN_MESH_SCORE = 0.5
-_FILE = "filmed_mouth.npz"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -127,27 +127,41 @@ def filmed_mouth(context: EngineContext) -> FilmedMouth:
     Raises:
         Cancelled: the user stopped it.
     """
-    file = context.workspace / _FILE
-    if file.is_file():
-        with np.load(file, allow_pickle=False) as stored:
-            frames, opening, shot = stored["frames"], stored["opening"], stored["shot"]
-    else:
-        rows = {}
-        meter = ProgressMeter(context.progress, "prepare", context.person.frames)
-        for i, request in enumerate(context.footage()):
-            context.cancel.raise_if_cancelled()
-            meter.update(i)
-            mesh = request.mesh
-            if mesh is None or request.mesh_score < _MIN_MESH_SCORE or not np.isfinite(mesh).all():
-                continue
-            rows[request.source_frame] = (mouth_opening(mesh), request.shot)
-        frames = np.array(sorted(rows), np.int64)
-        opening = np.array([rows[int(f)][0] for f in frames], np.float32)
-        shot = np.array([rows[int(f)][1] for f in frames], np.int64)
-        part = file.with_name("part_" + _FILE)
-        np.savez(part, frames=frames, opening=opening, shot=shot)
-        part.replace(file)
+    file = context.workspace / MotionObserver.FILE
+    if not file.is_file():
+        show(context.footage(), [MotionObserver(context)])
+    with np.load(file, allow_pickle=False) as stored:
+        frames, opening, shot = stored["frames"], stored["opening"], stored["shot"]
     return in_output_order(context, frames, opening, shot)
+
+
+class MotionObserver:
+    """Reads the opening of a person's mouth off the meshes; see `Observer`."""
+
+    FILE = "filmed_mouth.npz"
+
+    def __init__(self, context: EngineContext) -> None:
+        self.key = "original motion 1"
+        self.files = (self.FILE,)
+        self._workspace, self._cancel = context.workspace, context.cancel
+        self._rows: dict[int, tuple[float, int]] = {}
+
+    def see(self, request: FaceRequest) -> None:
+        """See `Observer`."""
+        self._cancel.raise_if_cancelled()
+        mesh = request.mesh
+        if mesh is None or request.mesh_score < _MIN_MESH_SCORE or not np.isfinite(mesh).all():
+            return
+        self._rows[request.source_frame] = (mouth_opening(mesh), request.shot)
+
+    def done(self) -> None:
+        """See `Observer`."""
+        frames = np.array(sorted(self._rows), np.int64)
+        opening = np.array([self._rows[int(f)][0] for f in frames], np.float32)
+        shot = np.array([self._rows[int(f)][1] for f in frames], np.int64)
+        part = self._workspace / ("part_" + self.FILE)
+        np.savez(part, frames=frames, opening=opening, shot=shot)
+        part.replace(self._workspace / self.FILE)
 
 
 def in_output_order(

@@ -9,7 +9,6 @@ published graphs (mediapipe/modules/palm_detection and hand_landmark).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from facepick.faces.mesh import turned_square
 from facepick.models.catalog import HAND_LANDMARK, PALM_DETECTION
 from facepick.models.store import ModelStore
 
-__all__ = ["HandFinder", "hand_mask", "opencv_reads_hands", "with_hands"]
+__all__ = ["HandFinder", "HandTracker", "hand_mask", "opencv_reads_hands"]
 
 Doubles = npt.NDArray[np.float64]
 
@@ -144,32 +143,42 @@ class HandFinder:
         return np.asarray(flat @ inverse[:, :2].T + inverse[:, 2], np.float32)
 
 
-def with_hands(
-    finder: HandFinder, requests: Iterable[FaceRequest]
-) -> Iterator[tuple[FaceRequest, list[FloatArray]]]:
-    """Pair each request with the hands in its crop, (21, 2) float32 each in display pixels.
+class HandTracker:
+    """Finds the hands in one request after another.
 
-    Palms are looked for in every twelfth frame (36 ms of CPU time); a hand that is found is
-    followed in both directions (18 ms a frame), so that requests come out up to twelve frames
+    Palms are looked for in every twelfth frame (25 ms of CPU time); a hand that is found is
+    followed in both directions (13 ms a frame), so that requests come out up to twelve frames
     late.  A hand that comes to a face and goes is near it for half a second.
     """
-    waiting: list[tuple[FaceRequest, list[FloatArray]]] = []
-    for request in requests:
+
+    def __init__(self, finder: HandFinder) -> None:
+        self._finder = finder
         # Crops are kept until the next look only.
-        if waiting and not request.follows(waiting[-1][0]):
-            yield from waiting
-            waiting = []
-        hands = finder.followed(request, waiting[-1][1]) if waiting else []
-        if len(waiting) in (0, _EVERY):
+        self._waiting: list[tuple[FaceRequest, list[FloatArray]]] = []
+
+    def push(self, request: FaceRequest) -> list[tuple[FaceRequest, list[FloatArray]]]:
+        """Take the next request in time order; gives those that are finished.
+
+        Each comes with the hands in its crop, (21, 2) float32 each in display pixels.
+        """
+        finder, finished = self._finder, []
+        if self._waiting and not request.follows(self._waiting[-1][0]):
+            finished = self.flush()
+        hands = finder.followed(request, self._waiting[-1][1]) if self._waiting else []
+        if len(self._waiting) in (0, _EVERY):
             new = finder.found(request, besides=hands)
             hands += new
-            for past, known in reversed(waiting):
+            for past, known in reversed(self._waiting):
                 new = [hand for hand in finder.followed(past, new) if not _known(hand, known)]
                 known += new
-            yield from waiting
-            waiting = []
-        waiting.append((request, hands))
-    yield from waiting
+            finished += self.flush()
+        self._waiting.append((request, hands))
+        return finished
+
+    def flush(self) -> list[tuple[FaceRequest, list[FloatArray]]]:
+        """Give those that still wait."""
+        finished, self._waiting = self._waiting, []
+        return finished
 
 
 def hand_mask(hands: list[FloatArray], size: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FaceRequest
-from facepick.engines.engine import EngineContext
+from facepick.engines.engine import EngineContext, Observer, show
 from facepick.engines.occlusion import appearance
 from facepick.engines.occlusion.hands import (
     HandFinder,
+    HandTracker,
     hand_mask,
     opencv_reads_hands,
-    with_hands,
 )
 from facepick.engines.occlusion.texels import texels
 from facepick.engines.occlusion.xseg import XSeg
@@ -32,12 +32,20 @@ from facepick.models.store import ModelStore
 from facepick.people.track import BRIDGED
 from facepick.progress import ProgressMeter
 
-__all__ = ["NothingInFront", "OcclusionMasker", "Part", "check_masker", "open_masker"]
+__all__ = [
+    "NothingInFront",
+    "OcclusionMasker",
+    "OcclusionObserver",
+    "Part",
+    "check_masker",
+    "occlusion_observers",
+    "open_masker",
+]
 
 Part = Literal["mouth", "face"]
 Bools = npt.NDArray[np.bool_]
 
-_FILE, _TEXELS, _VERSION = "occlusion.npz", "occlusion_texels.u8", 3
+_VERSION = 3
 # A frame is left alone when this much of what would change is covered, until less than the
 # second share is: half a mouth replaced looks worse than none.
 _GIVE_UP, _GO_ON = 0.35, 0.25
@@ -59,8 +67,20 @@ class OcclusionMasker(Protocol):
         """Tell whether so much is covered that the frame stays as it was filmed."""
         ...
 
-    def lips_clear(self, request: FaceRequest) -> bool:
-        """Tell whether nothing is in front of the lips, so that they may be learned from."""
+    def lips_clear(self, key: tuple[int, int]) -> bool:
+        """Tell whether nothing is in front of the lips, so that they may be learned from.
+
+        Args:
+            key: of the sighting, see `FaceRequest.key`.
+        """
+        ...
+
+    def covered_points(self, key: tuple[int, int]) -> Bools | None:
+        """Tell over which points of the mesh something lies, (468,); None when over none.
+
+        Args:
+            key: of the sighting, see `FaceRequest.key`.
+        """
         ...
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
@@ -83,9 +103,13 @@ class NothingInFront:
         """Return False."""
         return False
 
-    def lips_clear(self, request: FaceRequest) -> bool:
+    def lips_clear(self, key: tuple[int, int]) -> bool:
         """Return True."""
         return True
+
+    def covered_points(self, key: tuple[int, int]) -> Bools | None:
+        """Return None: over none."""
+        return None
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
         """Return None: the whole face."""
@@ -132,21 +156,15 @@ def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> Occ
         ModelMismatchError: it is another network.
         Cancelled: the user stopped it; what was not finished is done again.
     """
-    wanted = context.settings.occlusion
-    if wanted == "off":
+    if context.settings.occlusion == "off":
         return NothingInFront()
-    network: Path | None = None
-    if wanted == "xseg":
-        network = context.models.require(XSEG)
-    elif wanted == "auto":
-        network = context.models.find(XSEG)
-    elif wanted != "built-in":
-        raise SettingsError(f"There is no way called {wanted!r} to see what is before a face.")
+    network = _network(context)
     name = "built-in" if network is None else network.name
-    table = _load(context.workspace / _FILE, name)
+    table = _load(context.workspace / OcclusionObserver.FILE, name)
     if table is None:
-        table = _scan(context, network)
-        _save(context.workspace / _FILE, name, table)
+        show(_counted(context), [OcclusionObserver(context, network)])
+        table = _load(context.workspace / OcclusionObserver.FILE, name)
+        assert table is not None
     return _Masker(name, table, part, fade=fade)
 
 
@@ -158,6 +176,29 @@ def check_masker(wanted: str, models: ModelStore) -> None:
     """
     if wanted == "xseg":
         models.require(XSEG)
+
+
+def occlusion_observers(context: EngineContext) -> list[Observer]:
+    """List the observer that `open_masker` wants to have seen the footage, if it wants one.
+
+    Raises:
+        As `open_masker`.
+    """
+    if context.settings.occlusion == "off":
+        return []
+    return [OcclusionObserver(context, _network(context))]
+
+
+def _network(context: EngineContext) -> Path | None:
+    """Choose the network that is to be asked; None for the built-in way."""
+    wanted = context.settings.occlusion
+    if wanted == "xseg":
+        return context.models.require(XSEG)
+    if wanted == "auto":
+        return context.models.find(XSEG)
+    if wanted != "built-in":
+        raise SettingsError(f"There is no way called {wanted!r} to see what is before a face.")
+    return None
 
 
 def _load(file: Path, name: str) -> _Table | None:
@@ -192,13 +233,26 @@ class _Masker:
         row = self._rows.get(request.key)
         return row is not None and bool(self._covered[row])
 
-    def lips_clear(self, request: FaceRequest) -> bool:
-        row = self._rows.get(request.key)
+    def lips_clear(self, key: tuple[int, int]) -> bool:
+        row = self._rows.get(key)
         if row is None or not self._table.bits[row].any():
             return True
         points = texels()
         there = np.unpackbits(self._table.bits[row], count=len(points)).astype(bool)
         return bool(there[points.lips].mean() < _LIPS_TOUCHED)
+
+    def covered_points(self, key: tuple[int, int]) -> Bools | None:
+        row = self._rows.get(key)
+        if row is None or not (self._table.bits[row].any() or self._covered[row]):
+            return None
+        if self._covered[row]:
+            return np.ones(468, bool)
+        points = texels()
+        there = np.unpackbits(self._table.bits[row], count=len(points)).astype(bool)
+        out = np.zeros(468, bool)
+        # A texel belongs to the point that has most of it.
+        out[points.corners[there][points.weights[there] > 0.5]] = True
+        return out
 
     def visible(self, request: FaceRequest) -> FloatArray | None:
         row = self._rows.get(request.key)
@@ -227,74 +281,131 @@ class _Masker:
         }
 
 
-def _scan(context: EngineContext, network: Path | None) -> _Table:
-    """Pass once over the footage; texels wait in a file, so that memory stays flat."""
-    points = texels()
-    xseg = None if network is None else XSeg(network, context.device)
-    finder = HandFinder(context.models) if xseg is None and opencv_reads_hands() else None
-    facts: list[tuple[int, int, int, int]] = []
-    rows: list[npt.NDArray[np.uint8]] = []
-    packed_seen: list[npt.NDArray[np.uint8]] = []
-    packed_hands: list[npt.NDArray[np.uint8]] = []
-    file = context.workspace / _TEXELS
-    requests = _usable(context)
-    with open(file, "wb") as stream:
-        for request, hands in (
-            with_hands(finder, requests) if finder else ((r, []) for r in requests)
-        ):
-            assert request.mesh is not None
-            facts.append((*request.key, request.source_frame, request.shot))
-            mesh = request.mesh.astype(np.float32).copy()
-            mesh[:, :2] -= np.asarray(request.origin, np.float32)
-            seen = points.seen(mesh, (request.crop.shape[1], request.crop.shape[0]))
-            if xseg is None:
-                stream.write(points.pull(request.crop, mesh).tobytes())
-                packed_seen.append(np.packbits(seen))
-                local = [hand - np.asarray(request.origin, np.float32) for hand in hands]
-                packed_hands.append(np.packbits(_under(local, mesh) & seen))
-                continue
-            own = xseg.face(request.crop, request.local(request.landmarks5), points.places(mesh))
-            # facefusion's rule: half sure is not enough.
-            rows.append(np.packbits((own < 0.5) & seen))
-    known = np.array(facts, np.int64).reshape(-1, 4)
-    path, row, frame, shot = known.T
-    by_hand = np.zeros((len(known), len(points)), bool)
-    if packed_hands:
-        by_hand = np.unpackbits(np.array(packed_hands), axis=1, count=len(points)).astype(bool)
-    if xseg is None and len(known):
-        colours = np.memmap(file, np.uint8, "r", shape=(len(known), len(points), 3))
-        looks = np.unpackbits(np.array(packed_seen), axis=1, count=len(points)).astype(bool)
+class OcclusionObserver:
+    """Looks at a person's footage for what is in front of the face; see `Observer`.
+
+    Texels wait in a file, so that memory stays flat.
+
+    Args:
+        context: of the session.
+        network: XSeg's file, or None for the built-in way.
+    """
+
+    FILE = "occlusion.npz"
+
+    def __init__(self, context: EngineContext, network: Path | None) -> None:
+        self._name = "built-in" if network is None else network.name
+        self._context, self._network = context, network
+        size = 0 if network is None else network.stat().st_size
+        self.key = f"occlusion {_VERSION} {self._name} {size}"
+        self.files = (self.FILE,)
+        self._points = texels()
+        self._xseg: XSeg | None = None
+        self._hands: HandTracker | None = None
+        self._stream: BinaryIO | None = None
+        self._facts: list[tuple[int, int, int, int]] = []
+        self._bits: list[npt.NDArray[np.uint8]] = []
+        self._seen: list[npt.NDArray[np.uint8]] = []
+        self._by_hand: list[npt.NDArray[np.uint8]] = []
+
+    @property
+    def _texels_file(self) -> Path:
+        return self._context.workspace / "occlusion_texels.u8"
+
+    def _begin(self) -> BinaryIO:
+        if self._network is not None:
+            self._xseg = XSeg(self._network, self._context.device)
+        elif opencv_reads_hands():
+            self._hands = HandTracker(HandFinder(self._context.models))
+        return open(self._texels_file, "wb")
+
+    def see(self, request: FaceRequest) -> None:
+        """See `Observer`."""
+        if not _says_something(request):
+            return
+        if self._stream is None:
+            self._stream = self._begin()
+        if self._hands is None:
+            self._take(request, [], self._stream)
+            return
+        for finished, hands in self._hands.push(request):
+            self._take(finished, hands, self._stream)
+
+    def _take(self, request: FaceRequest, hands: list[FloatArray], stream: BinaryIO) -> None:
+        assert request.mesh is not None
+        points = self._points
+        self._facts.append((*request.key, request.source_frame, request.shot))
+        mesh = request.mesh.astype(np.float32).copy()
+        mesh[:, :2] -= np.asarray(request.origin, np.float32)
+        seen = points.seen(mesh, (request.crop.shape[1], request.crop.shape[0]))
+        if self._xseg is None:
+            stream.write(points.pull(request.crop, mesh).tobytes())
+            self._seen.append(np.packbits(seen))
+            local = [hand - np.asarray(request.origin, np.float32) for hand in hands]
+            self._by_hand.append(np.packbits(_under(local, mesh) & seen))
+            return
+        landmarks = request.local(request.landmarks5)
+        own = self._xseg.face(request.crop, landmarks, points.places(mesh))
+        # facefusion's rule: half sure is not enough.
+        self._bits.append(np.packbits((own < 0.5) & seen))
+
+    def done(self) -> None:
+        """See `Observer`."""
+        if self._stream is not None:
+            if self._hands is not None:
+                for finished, hands in self._hands.flush():
+                    self._take(finished, hands, self._stream)
+            self._stream.close()
+        points = self._points
+        known = np.array(self._facts, np.int64).reshape(-1, 4)
+        path, row, frame, shot = known.T
+        by_hand = np.zeros((len(known), len(points)), bool)
+        if self._by_hand:
+            packed = np.array(self._by_hand)
+            by_hand = np.unpackbits(packed, axis=1, count=len(points)).astype(bool)
+        if self._xseg is None and len(known):
+            self._find_occluded(by_hand, _follows(path, frame, shot))
+        self._texels_file.unlink(missing_ok=True)
+        width = -(-len(points) // 8)
+        bits = np.array(self._bits, np.uint8).reshape(len(known), width)
+        table = _Table(path, row, frame, shot, bits, np.asarray(by_hand.any(axis=1)))
+        _save(self._context.workspace / self.FILE, self._name, table)
+
+    def _find_occluded(self, by_hand: Bools, follows: Bools) -> None:
+        """Compare every frame with what is usual of this face."""
+        shape = (len(by_hand), len(self._points), 3)
+        colours = np.memmap(self._texels_file, np.uint8, "r", shape=shape)
+        looks = np.unpackbits(np.array(self._seen), axis=1, count=len(self._points)).astype(bool)
         # A hand is no part of what is usual, nor of what the light is fitted to.
         looks &= ~by_hand
         usual = appearance.learn(colours, looks)
         others = (
             np.zeros_like(by_hand)
             if usual is None
-            else appearance.occluded(usual, colours, looks, _follows(path, frame, shot))
+            else appearance.occluded(usual, colours, looks, follows)
         )
         for covered, hand in zip(others, by_hand, strict=True):
-            context.cancel.raise_if_cancelled()
-            rows.append(np.packbits(covered | hand))
-        del colours
-    file.unlink()
-    width = -(-len(points) // 8)
-    bits = np.array(rows, np.uint8).reshape(len(known), width)
-    return _Table(path, row, frame, shot, bits, np.asarray(by_hand.any(axis=1)))
+            self._context.cancel.raise_if_cancelled()
+            self._bits.append(np.packbits(covered | hand))
 
 
-def _usable(context: EngineContext) -> Iterator[FaceRequest]:
-    """Select the sightings that say something."""
+def _says_something(request: FaceRequest) -> bool:
+    """Tell whether a sighting shows enough of the face."""
+    return (
+        request.mesh is not None
+        and request.mesh_score >= _MIN_MESH_SCORE
+        and request.seen != BRIDGED
+        and bool(np.isfinite(request.mesh).all())
+    )
+
+
+def _counted(context: EngineContext) -> Iterator[FaceRequest]:
+    """Stream the footage, with progress and a way to stop."""
     meter = ProgressMeter(context.progress, "prepare", context.person.frames)
     for i, request in enumerate(context.footage()):
         context.cancel.raise_if_cancelled()
         meter.update(i)
-        if (
-            request.mesh is not None
-            and request.mesh_score >= _MIN_MESH_SCORE
-            and request.seen != BRIDGED
-            and bool(np.isfinite(request.mesh).all())
-        ):
-            yield request
+        yield request
 
 
 def _under(hands: list[FloatArray], mesh: FloatArray) -> Bools:

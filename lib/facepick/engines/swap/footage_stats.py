@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.engine import EngineContext
+from facepick.engines.engine import EngineContext, show
 from facepick.engines.occlusion.masker import OcclusionMasker
 from facepick.engines.swap.face_mask import hairy_share
 from facepick.engines.swap.gating import Sight, look
-from facepick.engines.swap.light import COEFFICIENTS, fit_light
+from facepick.engines.swap.light import COEFFICIENTS, sample_skin, skin_points, solve_light
 from facepick.engines.swap.stabilization import MeshSteadier
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_topology import extended, topology, vertex_normals
 from facepick.faces.quality import eye_openness
 
-__all__ = ["Learned", "learn"]
+__all__ = ["Learned", "StatsObserver", "learn"]
 
 # Light changes slowly, its estimate jumps with every blink: 4 frames are 0.16 s at 25 a second.
 _LIGHT_SIGMA_FRAMES = 4.0
@@ -28,7 +30,9 @@ _LIGHT_SIGMA_FRAMES = 4.0
 _USUAL_OPENNESS, _SHUT, _NARROW = 0.28, 0.58, 0.70
 # Share of chin and cheeks darker than skin: shadow makes a quarter of a clean face so.
 _BEARD = 0.3
-_FACTS, _MESHES = "swap_learned_3.json", "swap_meshes.f32"
+VERSION = 4
+"""Raised when what an earlier version learned must not be used any more."""
+_FACTS, _MESHES = "swap_learned_4.json", "swap_meshes.f32"
 _MESH_FLOATS = 468 * 3
 
 
@@ -98,7 +102,7 @@ class Learned:
 
 
 def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Learned:
-    """Pass once over the person's footage, or take what an interrupted job kept of it.
+    """Take what the observer has learnt, or pass once over the person's footage for it.
 
     Args:
         masker: knows what is in front of the face, which says nothing about the light on it.
@@ -106,44 +110,124 @@ def learn(context: EngineContext, masker: OcclusionMasker | None = None) -> Lear
     Raises:
         Cancelled: nothing is kept then.
     """
-    facts, meshes = context.workspace / _FACTS, context.workspace / _MESHES
-    if facts.is_file() and meshes.is_file():
-        data = json.loads(facts.read_text(encoding="utf-8"))
-        kept = [Sight(*row) for row in data["sights"]]
-        if meshes.stat().st_size == len(kept) * _MESH_FLOATS * 4:
-            light = np.array(data["light"], np.float64).reshape(-1, COEFFICIENTS, 3)
-            return Learned(kept, light, meshes, data["hairy"])
-    sights: list[Sight] = []
-    lights: list[npt.NDArray[np.float64]] = []
-    hairy: list[float] = []
-    surface = topology()
-    steadier = MeshSteadier()
-    with open(meshes, "wb") as stream:
-        for request in context.footage():
-            context.cancel.raise_if_cancelled()
-            sights.append(look(request))
-            mesh = steadier.push(request)
-            found = None
-            if mesh is not None:
-                local = mesh.copy()
-                local[:, :2] -= np.asarray(request.origin, np.float32)
-                vertices = extended(local)
-                normals = vertex_normals(vertices, surface.triangles)
-                visible = None if masker is None else masker.visible(request)
-                found = fit_light(request.crop, vertices, normals, visible)
-                if found is not None:
-                    hairy.append(hairy_share(request.crop, vertices, normals, found))
-            lights.append(np.full((COEFFICIENTS, 3), np.nan) if found is None else found)
-            blank = np.full((468, 3), np.nan, np.float32)
-            stream.write((blank if mesh is None else mesh).tobytes())
-    table = np.array(lights).reshape(-1, COEFFICIENTS, 3)
-    # The facts are written last and at once: their file says that the meshes are whole.
-    part = facts.with_suffix(".part")
-    rows = [astuple(s) for s in sights]
-    learned = {"sights": rows, "light": table.tolist(), "hairy": hairy}
-    part.write_text(json.dumps(learned), encoding="utf-8")
-    part.replace(facts)
-    return Learned(sights, table, meshes, hairy)
+    found = _load(context.workspace)
+    if found is None:
+        covered = None if masker is None else lambda: masker.covered_points
+        show(context.footage(), [StatsObserver(context, covered=covered)])
+        found = _load(context.workspace)
+        assert found is not None
+    return found
+
+
+def _load(folder: Path) -> Learned | None:
+    facts, meshes = folder / _FACTS, folder / _MESHES
+    if not facts.is_file() or not meshes.is_file():
+        return None
+    data = json.loads(facts.read_text(encoding="utf-8"))
+    sights = [Sight(*row) for row in data["sights"]]
+    if meshes.stat().st_size != len(sights) * _MESH_FLOATS * 4:
+        return None
+    light = np.array(data["light"], np.float64).reshape(-1, COEFFICIENTS, 3)
+    return Learned(sights, light, meshes, data["hairy"])
+
+
+class StatsObserver:
+    """Learns meshes, light and beard from the footage; see `Observer`.
+
+    The light on a face is fitted at the end, when it is known what is in front of the face; until
+    then colours of a few hundred points a frame wait in a file, so that memory stays flat.
+
+    Args:
+        context: of the session.
+        covered: asked at the end, gives which mesh points something lies over, by the key of the
+            sighting; see `OcclusionMasker.covered_points`.
+        masker: what `covered` goes by, a part of `key`.
+    """
+
+    def __init__(
+        self,
+        context: EngineContext,
+        *,
+        covered: Callable[[], Callable[[tuple[int, int]], npt.NDArray[np.bool_] | None]]
+        | None = None,
+        masker: str = "",
+    ) -> None:
+        self.key = f"swap stats {VERSION} {masker}"
+        self.files = (_FACTS, _MESHES)
+        self._folder, self._cancel = context.workspace, context.cancel
+        self._covered = covered
+        self._surface = topology()
+        self._steadier = MeshSteadier()
+        self._sights: list[Sight] = []
+        self._hairy: list[float] = []
+        self._skin = np.array(skin_points())
+        self._meshes: BinaryIO | None = None
+        self._samples: BinaryIO | None = None
+
+    @property
+    def _samples_file(self) -> Path:
+        return self._folder / "swap_samples.f64"
+
+    def see(self, request: FaceRequest) -> None:
+        """See `Observer`."""
+        self._cancel.raise_if_cancelled()
+        if self._meshes is None or self._samples is None:
+            self._meshes = (self._folder / _MESHES).open("wb")
+            self._samples = self._samples_file.open("wb")
+        self._sights.append(look(request))
+        mesh = self._steadier.push(request)
+        # Normals and log colours of the points of skin; NaN where they are not seen.
+        sample = np.full((len(self._skin), 6), np.nan)
+        if mesh is not None:
+            local = mesh.copy()
+            local[:, :2] -= np.asarray(request.origin, np.float32)
+            vertices = extended(local)
+            normals = vertex_normals(vertices, self._surface.triangles)
+            chosen, logs = sample_skin(request.crop, vertices, normals)
+            rows = np.searchsorted(self._skin, chosen)
+            sample[rows, :3], sample[rows, 3:] = normals[chosen], logs
+            found = solve_light(normals[chosen], logs)
+            if found is not None:
+                self._hairy.append(hairy_share(request.crop, vertices, normals, found))
+        blank = np.full((468, 3), np.nan, np.float32)
+        self._meshes.write((blank if mesh is None else mesh).tobytes())
+        self._samples.write(sample.tobytes())
+
+    def done(self) -> None:
+        """See `Observer`."""
+        if self._meshes is None or self._samples is None:
+            (self._folder / _MESHES).write_bytes(b"")
+            lights = np.zeros((0, COEFFICIENTS, 3))
+        else:
+            self._meshes.close()
+            self._samples.close()
+            lights = self._lights()
+            self._samples_file.unlink()
+        # The facts are written last and at once: their file says that the meshes are whole.
+        facts = self._folder / _FACTS
+        part = facts.with_suffix(".part")
+        rows = [astuple(s) for s in self._sights]
+        learned = {"sights": rows, "light": lights.tolist(), "hairy": self._hairy}
+        part.write_text(json.dumps(learned), encoding="utf-8")
+        part.replace(facts)
+
+    def _lights(self) -> npt.NDArray[np.float64]:
+        """Fit the light of every sighting to what is not covered, (n, 4, 3)."""
+        covered = None if self._covered is None else self._covered()
+        shape = (len(self._sights), len(self._skin), 6)
+        samples = np.memmap(self._samples_file, np.float64, "r", shape=shape)
+        lights = np.full((len(self._sights), COEFFICIENTS, 3), np.nan)
+        for i, sight in enumerate(self._sights):
+            if i % 64 == 0:
+                self._cancel.raise_if_cancelled()
+            used = np.isfinite(samples[i, :, 3])
+            over = None if covered is None else covered((sight.path, sight.row))
+            if over is not None:
+                used &= ~over[self._skin]
+            found = solve_light(samples[i, used, :3], samples[i, used, 3:])
+            if found is not None:
+                lights[i] = found
+        return lights
 
 
 def _smoothed(sights: list[Sight], light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -26,13 +26,22 @@ from facepick.faces.landmarks468 import (
 )
 from facepick.faces.mesh_topology import topology
 
-__all__ = ["COEFFICIENTS", "basis", "fit_light", "gain", "skin_points"]
+__all__ = [
+    "COEFFICIENTS",
+    "basis",
+    "fit_light",
+    "gain",
+    "sample_skin",
+    "skin_points",
+    "solve_light",
+]
 
 COEFFICIENTS = 4
 
 # No photo is matched by more than a factor of exp(1.1) = 3 in a channel.
 _MAX_LOG_GAIN = 1.1
 _ROUNDS = 4
+_MIN_POINTS = 12
 # How much of the slopes is taken over.  What a face's own relief and colours do to its shading is
 # found as slope, too: taking over all of it draws the target's features (it cost 0.03 of SFace to
 # the source in the two pairs tried), half of it still shows from where the light comes.
@@ -89,6 +98,21 @@ def fit_light(
     Robust: reweighted least squares with Tukey's biweight, so that hair, glasses, a hand and
     highlights do not count; a ridge keeps the slopes small where few normals are seen.
     """
+    chosen, logs = sample_skin(image, vertices, normals, visible)
+    return solve_light(normals[chosen], logs)
+
+
+def sample_skin(
+    image: BgrImage,
+    vertices: FloatArray,
+    normals: FloatArray,
+    visible: FloatArray | None = None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Sample the skin that is in view: numbers of points (n,), rising, and log colours (n, 3).
+
+    Args:
+        image, vertices, normals, visible: as for `fit_light`.
+    """
     import cv2
 
     chosen = np.array(skin_points())
@@ -99,8 +123,8 @@ def fit_light(
     if visible is not None:
         column, row = vertices[chosen, :2].astype(int).T
         chosen = chosen[visible[row, column] > 0.5 * visible.max()]
-    if len(chosen) < 12:
-        return None
+    if len(chosen) < _MIN_POINTS:
+        return chosen[:0], np.zeros((0, 3))
     # A mean over 2 % of the face takes out pores and noise.
     size = max(1.0, 0.02 * float(np.ptp(vertices[:468, 1])))
     x0, y0 = (int(max(0, v)) for v in vertices[chosen, :2].min(axis=0) - 3 * size)
@@ -108,14 +132,26 @@ def fit_light(
     part = cv2.GaussianBlur(image[y0:y1, x0:x1], (0, 0), size)
     column = np.clip(vertices[chosen, 0].astype(int) - x0, 0, part.shape[1] - 1)
     row = np.clip(vertices[chosen, 1].astype(int) - y0, 0, part.shape[0] - 1)
-    logs = np.log(part[row, column].astype(np.float64) + 4.0)
-    terms = basis(normals[chosen])
-    ridge = np.diag([0.0, 1.0, 1.0, 1.0]) * 0.02 * len(chosen)
-    weight = np.ones(len(chosen))
-    solved = np.zeros((COEFFICIENTS, 3))
+    return chosen, np.log(part[row, column].astype(np.float64) + 4.0)
+
+
+def solve_light(
+    normals: FloatArray, logs: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64] | None:
+    """Solve for the light of a sample: coefficients (4, 3), or None with too few points.
+
+    Args:
+        normals, logs: (n, 3), of the points of `sample_skin`.
+    """
+    if len(logs) < _MIN_POINTS:
+        return None
+    terms = basis(normals)
+    ridge = np.diag([0.0, 1.0, 1.0, 1.0]) * 0.02 * len(logs)
+    weight = np.ones(len(logs))
+    solved: npt.NDArray[np.float64] = np.zeros((COEFFICIENTS, 3))
     for _ in range(_ROUNDS):
         left = terms.T @ (terms * weight[:, None]) + ridge
-        solved = np.linalg.solve(left, terms.T @ (logs * weight[:, None]))
+        solved = np.asarray(np.linalg.solve(left, terms.T @ (logs * weight[:, None])))
         rest = np.linalg.norm(logs - terms @ solved, axis=1)
         limit = 4.685 * max(1.4826 * float(np.median(rest)), 0.02)
         weight = np.clip(1 - (rest / limit) ** 2, 0, 1) ** 2 + 1e-6

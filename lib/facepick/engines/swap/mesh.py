@@ -17,12 +17,19 @@ import numpy as np
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, EngineSpec
-from facepick.engines.occlusion.masker import check_masker, open_masker
+from facepick.engines.engine import (
+    Engine,
+    EngineContext,
+    EngineResult,
+    EngineSession,
+    EngineSpec,
+    Observer,
+)
+from facepick.engines.occlusion.masker import check_masker, occlusion_observers, open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.swap import color_grain, face_mask
 from facepick.engines.swap.fallback import hidden_face
-from facepick.engines.swap.footage_stats import Learned, learn
+from facepick.engines.swap.footage_stats import Learned, StatsObserver, learn
 from facepick.engines.swap.gating import Gate
 from facepick.engines.swap.light import fit_light, gain
 from facepick.engines.swap.measure import SwapMeter
@@ -65,6 +72,16 @@ class MeshSwapEngine(Engine):
     def preflight(self, settings: MeshSettings, models: ModelStore) -> None:
         """See `Engine`."""
         check_masker(settings.occlusion, models)
+
+    def observers(self, context: EngineContext) -> list[Observer]:
+        """See `Engine`."""
+        found = occlusion_observers(context)
+        stats = StatsObserver(
+            context,
+            covered=lambda: open_masker(context, part="face").covered_points,
+            masker=found[0].key if found else "off",
+        )
+        return [*found, stats]
 
     def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""

@@ -18,13 +18,20 @@ import numpy.typing as npt
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, EngineSpec
-from facepick.engines.occlusion.masker import check_masker
+from facepick.engines.engine import (
+    Engine,
+    EngineContext,
+    EngineResult,
+    EngineSession,
+    EngineSpec,
+    Observer,
+)
+from facepick.engines.occlusion.masker import check_masker, occlusion_observers
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, check_restorer, open_restorer, spec_in_use
 from facepick.engines.swap import color_grain, face_mask
 from facepick.engines.swap.fallback import hidden_face
-from facepick.engines.swap.footage_stats import Learned, learn
+from facepick.engines.swap.footage_stats import Learned, StatsObserver, learn
 from facepick.engines.swap.gating import Gate
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.network import (
@@ -131,6 +138,10 @@ class _NeuralEngine(Engine, ABC):
         """See `Engine`."""
         restorer = spec_in_use(settings.restorer, models)
         return self.spec.models if restorer is None else (*self.spec.models, restorer)
+
+    def observers(self, context: EngineContext) -> list[Observer]:
+        """See `Engine`."""
+        return [*occlusion_observers(context), StatsObserver(context)]
 
     def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""

@@ -15,7 +15,14 @@ import numpy as np
 
 from facepick.compositing.masks import Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.engine import (
+    Engine,
+    EngineContext,
+    EngineResult,
+    EngineSession,
+    EngineSpec,
+    Observer,
+)
 from facepick.engines.lipsync import mouth_blend
 from facepick.engines.lipsync.gating import Gate, Gating, gating_of
 from facepick.engines.lipsync.neural.checkpoints import Checkpoint, find_checkpoints, identify
@@ -23,8 +30,8 @@ from facepick.engines.lipsync.neural.crop import FaceCut, Pads, cut_face, networ
 from facepick.engines.lipsync.neural.mel import mel_window
 from facepick.engines.lipsync.neural.settings import MouthSettings, Wav2LipSettings
 from facepick.engines.lipsync.neural.wav2lip import Generator, load_generator
-from facepick.engines.lipsync.original_motion import filmed_mouth
-from facepick.engines.occlusion.masker import check_masker
+from facepick.engines.lipsync.original_motion import MotionObserver, filmed_mouth
+from facepick.engines.occlusion.masker import check_masker, occlusion_observers
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, check_restorer, open_restorer, spec_in_use
 from facepick.errors import EngineError, MissingModelError, ModelMismatchError, UserInputError
@@ -428,6 +435,10 @@ class MouthEngine(Engine, ABC):
         self.find(settings, models)
         check_restorer(settings.restorer, models=models)
         check_masker(settings.occlusion, models)
+
+    def observers(self, context: EngineContext) -> list[Observer]:
+        """See `Engine`."""
+        return [*occlusion_observers(context), MotionObserver(context)]
 
     def models_in_use(self, settings: MouthSettings, models: ModelStore) -> tuple[ModelSpec, ...]:
         """See `Engine`."""

@@ -19,7 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession, EngineSpec
+from facepick.engines.engine import (
+    Engine,
+    EngineContext,
+    EngineResult,
+    EngineSession,
+    EngineSpec,
+    Observer,
+    show,
+)
 from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.original_motion import in_output_order, output_sources, output_times
 from facepick.engines.lipsync.rewrite import inventory as inventories
@@ -37,7 +45,7 @@ from facepick.engines.lipsync.rewrite.smoothness import (
     restlessness,
 )
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
-from facepick.engines.occlusion.masker import check_masker, open_masker
+from facepick.engines.occlusion.masker import check_masker, occlusion_observers, open_masker
 from facepick.engines.occlusion.session import behind_occluders
 from facepick.errors import EngineError, NoAudioError
 from facepick.models.catalog import SILERO_VAD
@@ -118,6 +126,10 @@ class RewriteEngine(Engine):
         check_language(settings.language)
         check_masker(settings.occlusion, models)
 
+    def observers(self, context: EngineContext) -> list[Observer]:
+        """See `Engine`."""
+        return [*occlusion_observers(context), _inventory_observer(context)]
+
     def open(self, context: EngineContext) -> EngineSession:
         """Learn the person's mouths and choose one for every frame.
 
@@ -132,22 +144,26 @@ class RewriteEngine(Engine):
         masker = open_masker(context, part="mouth")
         inventory = inventories.load(context.workspace)
         if inventory is None:
-            meter = ProgressMeter(context.progress, "prepare", context.person.frames)
-            inventory = inventories.learn(
-                context.footage(),
-                context.workspace,
-                read=MouthReader(context.models).read,
-                clear=masker.lips_clear,
-                progress=meter,
-                cancel=context.cancel,
-            )
-        if inventory is None:
+            show(context.footage(), [_inventory_observer(context)])
+            inventory = inventories.load(context.workspace)
+        if inventory is None or not len(inventory):
             nothing = Notice(code="no_mouths", person=context.person.label)
             facts = {"mouths": 0, "notices": [nothing.to_json()]}
             return RewriteSession(None, None, context.settings, facts, context.cancel)
         plan, facts = _plan(context, inventory)
         session = RewriteSession(inventory, plan, context.settings, facts, context.cancel)
         return behind_occluders(session, context, part="mouth", masker=masker)
+
+
+def _inventory_observer(context: EngineContext) -> inventories.InventoryObserver:
+    masker = occlusion_observers(context)
+    return inventories.InventoryObserver(
+        context.workspace,
+        read=MouthReader(context.models).read,
+        clear=lambda: open_masker(context, part="mouth").lips_clear,
+        cancel=context.cancel,
+        masker=masker[0].key if masker else "off",
+    )
 
 
 def _key(context: EngineContext, inventory: inventories.Inventory) -> str:
@@ -292,8 +308,9 @@ def _make_plan(
         fading=fading,
         opening=wanted_opening,
     )
+    drawn_over = np.unique(sources[mouth >= 0])
     added, proof = corrections(
-        context.footage(),
+        context.look_again(drawn_over),
         inventory,
         sources=sources,
         mouth=mouth,
@@ -301,7 +318,7 @@ def _make_plan(
         opening=wanted_opening,
         face=lambda frame: plan.face(inventory, frame),
         read=MouthReader(context.models).read,
-        progress=ProgressMeter(context.progress, "prepare", context.person.frames),
+        progress=ProgressMeter(context.progress, "prepare", len(drawn_over)),
         cancel=context.cancel,
     )
     moving = mouth >= 0

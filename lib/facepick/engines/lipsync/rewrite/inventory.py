@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FaceRequest
+from facepick.engines.engine import show
 from facepick.engines.lipsync.rewrite.features import (
     OUTER_LIP,
     head_pose,
@@ -21,9 +22,9 @@ from facepick.engines.lipsync.rewrite.features import (
 from facepick.errors import EngineError
 from facepick.faces.detection import FloatArray
 from facepick.people.track import BRIDGED
-from facepick.progress import CancelToken, ProgressMeter, never
+from facepick.progress import CancelToken, never
 
-__all__ = ["Inventory", "Mouth", "learn", "load"]
+__all__ = ["Inventory", "InventoryObserver", "Mouth", "learn", "load"]
 
 Array = npt.NDArray[np.float32]
 
@@ -35,6 +36,8 @@ REACH = 0.75
 LOOK = (16, 12)
 """Size of the tiny picture by which two mouths are compared."""
 CACHED_MOUTHS = 48
+VERSION = 1
+"""Raised when inventories of an earlier version must not be used any more."""
 PACK = "mouths.bin"
 TABLE = "mouths.npz"
 
@@ -117,6 +120,7 @@ class _Kept:
     """A mouth on its way into the inventory."""
 
     row: int
+    key: tuple[int, int]
     cell: tuple[int, ...]
     png: bytes
     mesh: Array
@@ -133,90 +137,121 @@ def usable(request: FaceRequest) -> bool:
     )
 
 
+class InventoryObserver:
+    """Takes an inventory from the footage; see `Observer`.
+
+    Meshes are read anew, by `read`: those of the requests are averaged over three frames, and lips
+    that meet within two would be held to be half open.
+
+    Mouths are sorted into cells of opening, width, yaw, pitch and size.  When there are more
+    than `MAX_MOUTHS`, the fullest cell gives one away: the later of the two that lie closest in
+    time, so that what stays is spread over shapes, poses and time.
+
+    Args:
+        folder: where the inventory is written.
+        read: (picture, mesh) to mesh.
+        clear: asked at the end, gives whether the lips of a sighting (by `FaceRequest.key`) are
+            clear: a mouth with a finger on it is not kept, or the finger would be shown elsewhere.
+        cancel: looked at now and then.
+        masker: what `clear` goes by, a part of `key`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        read: Callable[[BgrImage, FloatArray], Array],
+        clear: Callable[[], Callable[[tuple[int, int]], bool]] | None = None,
+        cancel: CancelToken = never,
+        masker: str = "",
+    ) -> None:
+        self.key = f"inventory {VERSION} {masker}"
+        self.files = (PACK, TABLE)
+        self._folder, self._read, self._clear, self._cancel = folder, read, clear, cancel
+        self._frames: list[int] = []
+        self._seconds: list[float] = []
+        self._shots: list[int] = []
+        self._shapes: list[Array] = []
+        self._poses: list[tuple[float, float, float, float]] = []
+        self._total = np.zeros((468, 3))
+        self._cells: dict[tuple[int, ...], list[_Kept]] = defaultdict(list)
+        self._count = 0
+
+    def see(self, request: FaceRequest) -> None:
+        """See `Observer`."""
+        last = self._frames[-1] if self._frames else -1
+        if not usable(request) or request.source_frame <= last:
+            return
+        self._cancel.raise_if_cancelled()
+        assert request.mesh is not None
+        origin = np.array([*request.origin, 0], np.float32)
+        mesh = self._read(request.crop, request.mesh - origin)
+        pose = head_pose(mesh)
+        face = in_head_frame(mesh)
+        shape = mouth_features(face)
+        turn = (pose.yaw, pose.pitch)
+        kept = _cut(request, mesh, len(self._frames), pose.scale, shape, turn)
+        self._frames.append(request.source_frame)
+        self._seconds.append(float(request.time))
+        self._shots.append(request.shot)
+        self._shapes.append(shape)
+        self._poses.append((*turn, pose.roll, pose.scale))
+        self._total += face
+        if kept is None:
+            return
+        self._cells[kept.cell].append(kept)
+        self._count += 1
+        if self._count > MAX_MOUTHS:
+            _thin(self._cells)
+            self._count -= 1
+
+    def done(self) -> None:
+        """See `Observer`; an inventory without mouths says that there are none."""
+        self._cancel.raise_if_cancelled()
+        clear = None if self._clear is None else self._clear()
+        mouths = sorted(
+            (m for c in self._cells.values() for m in c if clear is None or clear(m.key)),
+            key=lambda m: m.row,
+        )
+        ends = np.cumsum([0, *(len(m.png) for m in mouths)])
+        part = self._folder / (PACK + ".part")
+        part.write_bytes(b"".join(m.png for m in mouths))
+        part.replace(self._folder / PACK)
+        size = LOOK[0] * LOOK[1]
+        table: dict[str, Any] = {
+            "frames": np.asarray(self._frames, np.int64),
+            "seconds": np.asarray(self._seconds, np.float64),
+            "shots": np.asarray(self._shots, np.int64),
+            "shape": np.asarray(self._shapes, np.float32).reshape(-1, 3),
+            "pose": np.asarray(self._poses, np.float32).reshape(-1, 4),
+            "reference": np.asarray(self._total / max(1, len(self._frames)), np.float32),
+            "rows": np.asarray([m.row for m in mouths], np.int64),
+            "offsets": ends.astype(np.int64),
+            "mesh": np.asarray([m.mesh for m in mouths], np.float32).reshape(-1, 468, 3),
+            "look": np.asarray([m.look for m in mouths], np.float32).reshape(-1, size),
+            "sharpness": np.asarray([m.sharpness for m in mouths], np.float32),
+        }
+        part = self._folder / ("part_" + TABLE)
+        np.savez(part, **table)
+        part.replace(self._folder / TABLE)
+
+
 def learn(
     footage: Iterable[FaceRequest],
     folder: Path,
     *,
     read: Callable[[BgrImage, FloatArray], Array],
-    clear: Callable[[FaceRequest], bool] = lambda request: True,
-    progress: ProgressMeter | None = None,
+    clear: Callable[[tuple[int, int]], bool] | None = None,
     cancel: CancelToken = never,
 ) -> Inventory | None:
-    """Pass once over the person's footage; the inventory is written to `folder`.
+    """Take an inventory from footage that is shown to nobody else.
 
-    Meshes are read anew, by `read`: those of the requests are averaged over three frames, and lips
-    that meet within two would be held to be half open.
-
-    None when the mesh was seen nowhere, or no mouth was `clear`: a mouth with a finger on it is
-    not kept, or the finger would be shown elsewhere.
-
-    Mouths are sorted into cells of opening, width, yaw, pitch and size.  When there are more
-    than `MAX_MOUTHS`, the fullest cell gives one away: the later of the two that lie closest in
-    time, so that what stays is spread over shapes, poses and time.
+    None when the mesh was seen nowhere, or no mouth was `clear`.
     """
-    frames: list[int] = []
-    seconds: list[float] = []
-    shots: list[int] = []
-    shapes: list[Array] = []
-    poses: list[tuple[float, float, float, float]] = []
-    total = np.zeros((468, 3))
-    cells: dict[tuple[int, ...], list[_Kept]] = defaultdict(list)
-    count = 0
-    last = -1
-    for done, request in enumerate(footage):
-        if done % 16 == 0:
-            cancel.raise_if_cancelled()
-            if progress is not None:
-                progress.update(done)
-        if not usable(request) or request.source_frame <= last:
-            continue
-        last = request.source_frame
-        assert request.mesh is not None
-        origin = np.array([*request.origin, 0], np.float32)
-        mesh = read(request.crop, request.mesh - origin)
-        pose = head_pose(mesh)
-        face = in_head_frame(mesh)
-        shape = mouth_features(face)
-        kept = None
-        if clear(request):
-            kept = _cut(request, mesh, len(frames), pose.scale, shape, (pose.yaw, pose.pitch))
-        frames.append(request.source_frame)
-        seconds.append(float(request.time))
-        shots.append(request.shot)
-        shapes.append(shape)
-        poses.append((pose.yaw, pose.pitch, pose.roll, pose.scale))
-        total += face
-        if kept is None:
-            continue
-        cells[kept.cell].append(kept)
-        count += 1
-        if count > MAX_MOUTHS:
-            _thin(cells)
-            count -= 1
-    mouths = sorted((m for cell in cells.values() for m in cell), key=lambda m: m.row)
-    if not mouths:
-        return None
-    ends = np.cumsum([0, *(len(m.png) for m in mouths)])
-    part = folder / (PACK + ".part")
-    part.write_bytes(b"".join(m.png for m in mouths))
-    part.replace(folder / PACK)
-    table: dict[str, Any] = {
-        "frames": np.asarray(frames, np.int64),
-        "seconds": np.asarray(seconds, np.float64),
-        "shots": np.asarray(shots, np.int64),
-        "shape": np.asarray(shapes, np.float32),
-        "pose": np.asarray(poses, np.float32),
-        "reference": np.asarray(total / len(frames), np.float32),
-        "rows": np.asarray([m.row for m in mouths], np.int64),
-        "offsets": ends.astype(np.int64),
-        "mesh": np.stack([m.mesh for m in mouths]).astype(np.float32),
-        "look": np.stack([m.look for m in mouths]).astype(np.float32),
-        "sharpness": np.asarray([m.sharpness for m in mouths], np.float32),
-    }
-    part = folder / ("part_" + TABLE)
-    np.savez(part, **table)
-    part.replace(folder / TABLE)
-    return Inventory(folder=folder, **table)
+    decide = None if clear is None else lambda: clear
+    show(footage, [InventoryObserver(folder, read=read, clear=decide, cancel=cancel)])
+    found = load(folder)
+    return found if found is not None and len(found) else None
 
 
 def load(folder: Path) -> Inventory | None:
@@ -263,6 +298,7 @@ def _cut(
     )
     return _Kept(
         row=row,
+        key=request.key,
         cell=cell,
         png=png.tobytes(),
         mesh=mesh - np.array([x0, y0, 0], np.float32),
