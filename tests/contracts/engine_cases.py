@@ -107,6 +107,22 @@ def _half_source(folder: Path, requests: list[FaceRequest], media: Path) -> dict
     return {**_source(folder, requests, media), "settings": settings}
 
 
+def drawing_guest() -> Engine:
+    """A guest engine that draws a mouth, in a program of its own."""
+    import sys
+
+    from facepick.engines.guest.description import GuestDescription
+    from facepick.engines.guest.engine import GuestEngine
+
+    script = Path(__file__).parents[1] / "engines" / "guest" / "guest_draws.py"
+    words = (sys.executable, str(script), "draw", "{video}", "{audio}", "{out}", "{fps}")
+    return GuestEngine(
+        GuestDescription(
+            name="draws", label="Draws", licence="MIT", flow="lipsync", size=160, command=words
+        )
+    )
+
+
 CASES: dict[tuple[str, str], Case] = {
     ("hide", "pixelate"): Case(),
     ("hide", "blur"): Case(),
@@ -115,6 +131,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("lipsync", "wav2lip"): Case(extra=_wav2lip, frames=4),
     ("lipsync", "wav2lip_gan"): Case(extra=_wav2lip, frames=4),
     ("lipsync", "edtalk_256"): Case(extra=_edtalk, frames=4),
+    ("lipsync", "draws"): Case(extra=_speech),
     ("swap", "mesh"): Case(extra=_source),
     ("swap", "inswapper_128"): Case(extra=_source, frames=4),
     ("swap", "inswapper_128_fp16"): Case(extra=_half_source, frames=4),

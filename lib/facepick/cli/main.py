@@ -20,6 +20,7 @@ from typing import NoReturn
 from facepick import __version__
 from facepick.cli.cache import build_cache
 from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.engines import build_engines
 from facepick.cli.inspect import build_inspect
 from facepick.cli.jobs import build_jobs
 from facepick.cli.models import build_doctor, build_models
@@ -209,6 +210,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     ),
     "explain": ("show every step of comparing two photos", _recognition_parser("explain")),
     "evaluate": ("measure how well people are told apart", _recognition_parser("evaluate")),
+    "engines": ("list the engines, add and try guests", build_engines),
     "sources": ("faces kept under a name, for swaps", build_sources),
     "inspect": ("read back what was changed in a result", build_inspect),
     "doctor": ("say what is there, what is missing, and what to do", build_doctor),

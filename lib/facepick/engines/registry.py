@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import cache
 
@@ -9,6 +10,8 @@ from facepick.engines.engine import Engine, Flow
 from facepick.errors import DuplicateEngineError, SettingsError
 
 __all__ = ["EngineRegistry", "default_registry"]
+
+log = logging.getLogger("facepick.engines")
 
 
 class EngineRegistry:
@@ -64,7 +67,9 @@ class EngineRegistry:
 
 @cache
 def default_registry() -> EngineRegistry:
-    """Build the registry of the engines that come with facepick."""
+    """Build the registry of the engines that come with facepick and of the user's guests."""
+    from facepick.engines.guest.engine import GuestEngine
+    from facepick.engines.guest.store import guests
     from facepick.engines.hide.engine import BlurEngine, CoverEngine, PixelateEngine
     from facepick.engines.lipsync.neural.edtalk import EdTalkEngine
     from facepick.engines.lipsync.neural.engine import Wav2LipEngine, Wav2LipGanEngine
@@ -72,7 +77,7 @@ def default_registry() -> EngineRegistry:
     from facepick.engines.swap.mesh import MeshSwapEngine
     from facepick.engines.swap.neural import GhostEngine, HyperswapEngine, InswapperEngine
 
-    return EngineRegistry(
+    registry = EngineRegistry(
         (
             PixelateEngine(),
             BlurEngine(),
@@ -88,3 +93,9 @@ def default_registry() -> EngineRegistry:
             GhostEngine(),
         )
     )
+    for guest in guests():
+        try:
+            registry.add(GuestEngine(guest))
+        except DuplicateEngineError as error:
+            log.warning("The guest engine %s is left out: %s", guest.name, error.sentence())
+    return registry

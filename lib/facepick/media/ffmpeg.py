@@ -49,7 +49,7 @@ def ffmpeg_binary() -> Path:
         ) from error
 
 
-def _builder() -> Any:
+def builder() -> Any:
     try:
         import ffmpeg
     except ImportError as error:
@@ -70,7 +70,7 @@ def run(graph: Any, *, cancel: CancelToken = never) -> str:
     Raises:
         FfmpegMissing, FfmpegFailed, Cancelled.
     """
-    argv = _builder().compile(graph, cmd=str(ffmpeg_binary()), overwrite_output=True)
+    argv = builder().compile(graph, cmd=str(ffmpeg_binary()), overwrite_output=True)
     argv[1:1] = ["-hide_banner", "-nostdin"]
     return _run_argv(argv, cancel)
 
@@ -136,7 +136,7 @@ def loudness(
     Raises:
         FfmpegMissing, FfmpegFailed, Cancelled.
     """
-    ffmpeg = _builder()
+    ffmpeg = builder()
     part = {} if duration is None else {"t": f"{float(duration):.6f}"}
     source = ffmpeg.input(
         file_url(path), protocol_whitelist="file", ss=f"{float(offset):.6f}", **part

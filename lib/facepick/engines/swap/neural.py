@@ -8,9 +8,9 @@ face out, in how colours are coded, and in how the source is described.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,14 @@ from facepick.models.catalog import (
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
 
-__all__ = ["GhostEngine", "HyperswapEngine", "InswapperEngine", "NeuralSession"]
+__all__ = [
+    "DrawnChip",
+    "GhostEngine",
+    "HyperswapEngine",
+    "InswapperEngine",
+    "NeuralSession",
+    "open_swap",
+]
 
 # The outer 8 % of a chip fade out: a network knows least about its border.
 _CHIP_FADE = 0.08
@@ -90,6 +97,27 @@ class _Loaded:
     side: int
     template: FloatArray
     sources: tuple[SourceFace, ...]
+
+    def draw(self, request: FaceRequest) -> DrawnChip:
+        """Swap the face of a request."""
+        matrix = similarity(request.local(request.landmarks5), self.template)
+        chip = _cut(request.crop, matrix, self.side)
+        return DrawnChip(boosted(self.network, chip, self.identity), matrix)
+
+
+class DrawnChip(NamedTuple):
+    """A drawn face and where it belongs.
+
+    Attributes:
+        image: (side, side, 3) uint8 BGR.
+        matrix: (2, 3) float64, maps pixel centres of the crop to those of the image.
+    """
+
+    image: BgrImage
+    matrix: npt.NDArray[np.float64]
+
+
+DrawFace = Callable[[FaceRequest], DrawnChip | None]
 
 
 def embedding_of(sources: list[SourceFace], embedder: ArcFaceEmbedder) -> FloatArray:
@@ -146,13 +174,7 @@ class _NeuralEngine(Engine, ABC):
     def open(self, context: EngineContext) -> EngineSession:
         """See `Engine`."""
         loaded = self._load(context)
-        session = NeuralSession(context, loaded, learn(context))
-        return behind_occluders(
-            session,
-            context,
-            part="face",
-            instead=hidden_face if context.settings.on_doubt == "hide" else None,
-        )
+        return open_swap(context, sources=loaded.sources, draw=loaded.draw)
 
     def _load(self, context: EngineContext) -> _Loaded:
         settings: InswapperSettings | Neural256Settings = context.settings
@@ -281,13 +303,42 @@ class GhostEngine(_NeuralEngine):
         return converter.convert(embedding)
 
 
-class NeuralSession:
-    """Session of a neural swap."""
+def open_swap(
+    context: EngineContext, *, sources: Sequence[SourceFace], draw: DrawFace
+) -> EngineSession:
+    """Open a session that lays drawn faces over a person's, behind what is in front of them.
 
-    def __init__(self, context: EngineContext, loaded: _Loaded, learned: Learned) -> None:
+    Raises:
+        What `learn`, `open_restorer` and `behind_occluders` raise.
+    """
+    return behind_occluders(
+        NeuralSession(context, sources, draw, learn(context)),
+        context,
+        part="face",
+        instead=hidden_face if context.settings.on_doubt == "hide" else None,
+    )
+
+
+class NeuralSession:
+    """Session of a swap with drawn faces.
+
+    Args:
+        context: of the session; its settings are `NeuralSettings`.
+        sources: the photos, best first.
+        draw: gives the new face of a request, or None where there is none.
+        learned: of the footage.
+    """
+
+    def __init__(
+        self,
+        context: EngineContext,
+        sources: Sequence[SourceFace],
+        draw: DrawFace,
+        learned: Learned,
+    ) -> None:
         self._settings = context.settings
         self._cancel = context.cancel
-        self._loaded: _Loaded | None = loaded
+        self._draw: DrawFace | None = draw
         self._learned = learned
         self._gate = Gate(context.settings, learned.sights)
         self._restorer: Restorer | None = None
@@ -295,16 +346,16 @@ class NeuralSession:
             self._restorer = open_restorer(
                 self._settings.restorer, models=context.models, device=context.device
             )
-        self._meter = SwapMeter(context, loaded.sources)
+        self._meter = SwapMeter(context, sources)
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
         """See `EngineSession`."""
-        if self._loaded is None:
+        if self._draw is None:
             raise EngineError("This session is closed.")
         answers: list[EngineResult] = []
         for request in requests:
             self._cancel.raise_if_cancelled()
-            result = self._answer(request, self._loaded)
+            result = self._answer(request, self._draw)
             self._meter.count(request, result)
             answers.append(result)
         return answers
@@ -315,32 +366,32 @@ class NeuralSession:
 
     def close(self) -> None:
         """See `EngineSession`."""
-        self._loaded = None
+        self._draw = None
         self._learned.close()
         self._meter.close()
         if self._restorer is not None:
             self._restorer.close()
             self._restorer = None
 
-    def _answer(self, request: FaceRequest, loaded: _Loaded) -> EngineResult:
+    def _answer(self, request: FaceRequest, draw: DrawFace) -> EngineResult:
         decision = self._gate.decide(request)
         patch = None
         if decision.reason is None:
-            patch = self._swap(request, loaded, decision.strength)
+            patch = self._swap(request, draw, decision.strength)
         if patch is not None:
             return patch
         if self._settings.on_doubt == "hide":
             return hidden_face(request)
         return decision.reason or Reason.LOW_CONFIDENCE
 
-    def _swap(self, request: FaceRequest, loaded: _Loaded, strength: float) -> FacePatch | None:
+    def _swap(self, request: FaceRequest, draw: DrawFace, strength: float) -> FacePatch | None:
         mesh, _ = self._learned.of(request)
         points = request.local(request.landmarks5)
         if mesh is None or float(np.ptp(points, axis=0).max()) < 4:
             return None
-        matrix = similarity(points, loaded.template)
-        chip = _cut(request.crop, matrix, loaded.side)
-        swapped = boosted(loaded.network, chip, loaded.identity)
+        drawn = draw(request)
+        if drawn is None:
+            return None
         self._cancel.raise_if_cancelled()
 
         crop = Area(*request.origin, request.crop.shape[1], request.crop.shape[0])
@@ -351,7 +402,7 @@ class NeuralSession:
         )
         if area.width < 8 or area.height < 8:
             return None
-        new, inside = _uncut(swapped, matrix, area, crop)
+        new, inside = _uncut(drawn.image, drawn.matrix, area, crop)
         alpha = self._alpha(request, mesh, vertices, area) * inside
         y, x = area.y0 - crop.y0, area.x0 - crop.x0
         old = request.crop[y : y + area.height, x : x + area.width]

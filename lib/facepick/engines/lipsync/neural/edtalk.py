@@ -29,7 +29,12 @@ from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext, EngineSession, EngineSpec
 from facepick.engines.lipsync.neural.checkpoints import Shapes, onnx_signature
 from facepick.engines.lipsync.neural.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
-from facepick.engines.lipsync.neural.engine import MouthEngine, MouthSession, named_file, open_mouth
+from facepick.engines.lipsync.neural.engine import (
+    MouthEngine,
+    NetworkMouthSession,
+    named_file,
+    open_mouth,
+)
 from facepick.engines.lipsync.neural.mel import (
     COLUMNS_PER_SECOND,
     WINDOW_COLUMNS,
@@ -121,7 +126,7 @@ def _fits(shape: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool
     )
 
 
-class EdTalkSession(MouthSession):
+class EdTalkSession(NetworkMouthSession):
     """Session that re-makes one person's mouth with `edtalk_256`."""
 
     def _cut(self, request: FaceRequest) -> FaceCut:

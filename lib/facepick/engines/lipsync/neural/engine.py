@@ -28,7 +28,11 @@ from facepick.engines.lipsync.gating import Gate, Gating, gating_of
 from facepick.engines.lipsync.neural.checkpoints import Checkpoint, find_checkpoints, identify
 from facepick.engines.lipsync.neural.crop import FaceCut, Pads, cut_face, network_input, warp_back
 from facepick.engines.lipsync.neural.mel import mel_window
-from facepick.engines.lipsync.neural.settings import MouthSettings, Wav2LipSettings
+from facepick.engines.lipsync.neural.settings import (
+    MouthBlendSettings,
+    MouthSettings,
+    Wav2LipSettings,
+)
 from facepick.engines.lipsync.neural.wav2lip import Generator, load_generator
 from facepick.engines.lipsync.original_motion import MotionObserver, filmed_mouth
 from facepick.engines.occlusion.masker import check_masker, occlusion_observers
@@ -42,12 +46,15 @@ from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore, sha256_of
 
 __all__ = [
+    "DrawJob",
     "MouthEngine",
     "MouthSession",
+    "NetworkMouthSession",
     "Wav2LipEngine",
     "Wav2LipGanEngine",
     "Wav2LipSession",
     "checkpoint_of",
+    "mouth_gating",
     "named_file",
     "open_mouth",
 ]
@@ -66,7 +73,7 @@ _DEBUG_SHEETS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class DrawJob:
     """A request that is going to be re-made."""
 
     index: int
@@ -77,34 +84,22 @@ class _Job:
 
 
 class MouthSession(ABC):
-    """Session that re-makes one person's mouth after new speech, with a network that draws faces.
+    """Session that lays drawn faces over one person's mouth, after new speech.
 
     Args:
         context: of the session.
-        generator: the network.
         gating: when something is done.
         restorer: run over the re-made face.
-        checkpoint: where the network came from, for the report.
-        digest: its sha256, likewise.
     """
 
-    def __init__(
-        self,
-        context: EngineContext,
-        generator: Generator,
-        gating: Gating,
-        restorer: Restorer,
-        checkpoint: Path,
-        digest: str = "",
-    ) -> None:
+    def __init__(self, context: EngineContext, gating: Gating, restorer: Restorer) -> None:
         assert context.speech is not None
-        self._generator: Generator | None = generator
-        self._settings: MouthSettings = context.settings
+        self._closed = False
+        self._settings: MouthBlendSettings = context.settings
         self._speech = context.speech.samples
         self._gating = gating
         self._restorer = restorer
         self._cancel = context.cancel
-        self._checkpoint, self._digest = checkpoint, digest
         self._debug = context.workspace / "debug" if self._settings.debug else None
         self._shape = mouth_blend.MaskShape(
             mouth_dilate=self._settings.mouth_mask_dilate,
@@ -116,7 +111,7 @@ class MouthSession(ABC):
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
         """See `EngineSession`."""
-        if self._generator is None:
+        if self._closed:
             raise EngineError("This session is closed.")
         self._cancel.raise_if_cancelled()
         answers: list[EngineResult] = [None] * len(requests)
@@ -129,9 +124,7 @@ class MouthSession(ABC):
             else:
                 jobs.append(planned)
         if jobs:
-            mel = np.stack([self._sound(j.request)[None] for j in jobs])
-            faces = np.stack([self._face(j.request, j.cut) for j in jobs])
-            pictures = self._generator(mel, faces)
+            faces, pictures = self._draw(jobs)
             for job, face, picture in zip(jobs, faces, pictures, strict=True):
                 self._cancel.raise_if_cancelled()
                 answers[job.index] = self._patch(job, face, picture)
@@ -140,8 +133,6 @@ class MouthSession(ABC):
     def report(self) -> dict[str, Any]:
         """Report counts of frames and seconds of speech; see the keys."""
         return {
-            "checkpoint": self._checkpoint.name,
-            "checkpoint_sha256": self._digest,
             "restorer": self._settings.restorer,
             "restorer_unchanged": self._restorer.unchanged,
             "speech_seconds": round(self._gating.spoken_seconds(), 3),
@@ -151,22 +142,19 @@ class MouthSession(ABC):
 
     def close(self) -> None:
         """See `EngineSession`."""
-        self._generator = None
+        self._closed = True
         self._restorer.close()
 
     @abstractmethod
-    def _cut(self, request: FaceRequest) -> FaceCut:
-        """Choose where the network looks; the request has a mesh."""
+    def _cut(self, request: FaceRequest) -> FaceCut | None:
+        """Choose where a face is drawn, or None where none can be; the request has a mesh."""
 
     @abstractmethod
-    def _sound(self, request: FaceRequest) -> FloatArray:
-        """Cut (80, 16) mel columns for the frame."""
+    def _draw(self, jobs: Sequence[DrawJob]) -> tuple[Sequence[FloatArray], Sequence[FloatArray]]:
+        """Draw faces: what was looked at, and what was drawn, each (channels, side, side) float32
+        BGR in [0, 1], one of each for every job."""
 
-    @abstractmethod
-    def _face(self, request: FaceRequest, cut: FaceCut) -> FloatArray:
-        """Build the network's input, (3 or 6, side, side) BGR in [0, 1]."""
-
-    def _plan(self, index: int, request: FaceRequest) -> _Job | Reason:
+    def _plan(self, index: int, request: FaceRequest) -> DrawJob | Reason:
         """Decide what to do with a frame, or why nothing is done."""
         gate = self._gating.at(request.time)
         if gate.weight <= 0:
@@ -180,9 +168,12 @@ class MouthSession(ABC):
             return Reason.OCCLUDED
         if abs(yaw_degrees(mesh)) > MAX_YAW_DEGREES:
             return Reason.PROFILE
-        return _Job(index, request, mesh, self._cut(request), gate)
+        cut = self._cut(request)
+        if cut is None:
+            return Reason.LOW_CONFIDENCE
+        return DrawJob(index, request, mesh, cut, gate)
 
-    def _patch(self, job: _Job, face: FloatArray, picture: FloatArray) -> FacePatch | Reason:
+    def _patch(self, job: DrawJob, face: FloatArray, picture: FloatArray) -> FacePatch | Reason:
         request = job.request
         height, width = request.crop.shape[:2]
         bounds = Area(0, 0, width, height)
@@ -250,7 +241,7 @@ class MouthSession(ABC):
 
     def _write_debug(
         self,
-        job: _Job,
+        job: DrawJob,
         face: FloatArray,
         picture: FloatArray,
         image: np.ndarray[Any, Any],
@@ -290,7 +281,60 @@ class MouthSession(ABC):
             (self._debug / name).write_bytes(data.tobytes())
 
 
-class Wav2LipSession(MouthSession):
+class NetworkMouthSession(MouthSession):
+    """Session of a mouth that a network draws, frame by frame.
+
+    Args:
+        context: of the session.
+        generator: the network.
+        gating: when something is done.
+        restorer: run over the re-made face.
+        checkpoint: where the network came from, for the report.
+        digest: its sha256, likewise.
+    """
+
+    def __init__(
+        self,
+        context: EngineContext,
+        generator: Generator,
+        gating: Gating,
+        restorer: Restorer,
+        checkpoint: Path,
+        digest: str = "",
+    ) -> None:
+        super().__init__(context, gating, restorer)
+        self._generator: Generator | None = generator
+        self._checkpoint, self._digest = checkpoint, digest
+
+    def report(self) -> dict[str, Any]:
+        """Report as `MouthSession` does, and which checkpoint."""
+        checkpoint = {
+            "checkpoint": self._checkpoint.name,
+            "checkpoint_sha256": self._digest,
+        }
+        return {**checkpoint, **super().report()}
+
+    def close(self) -> None:
+        """See `EngineSession`."""
+        self._generator = None
+        super().close()
+
+    @abstractmethod
+    def _sound(self, request: FaceRequest) -> FloatArray:
+        """Cut (80, 16) mel columns for the frame."""
+
+    @abstractmethod
+    def _face(self, request: FaceRequest, cut: FaceCut) -> FloatArray:
+        """Build the network's input, (3 or 6, side, side) BGR in [0, 1]."""
+
+    def _draw(self, jobs: Sequence[DrawJob]) -> tuple[Sequence[FloatArray], Sequence[FloatArray]]:
+        assert self._generator is not None
+        mel = np.stack([self._sound(j.request)[None] for j in jobs])
+        faces = np.stack([self._face(j.request, j.cut) for j in jobs])
+        return list(faces), list(self._generator(mel, faces))
+
+
+class Wav2LipSession(NetworkMouthSession):
     """Session of a mouth with a Wav2Lip generator."""
 
     def _cut(self, request: FaceRequest) -> FaceCut:
@@ -389,7 +433,7 @@ _SPECS: dict[str, tuple[ModelSpec, ...]] = {
 
 def open_mouth(
     context: EngineContext,
-    kind: type[MouthSession],
+    kind: type[NetworkMouthSession],
     *,
     find: Callable[[Any, ModelStore], Path],
     load: Callable[[Path], Generator],
@@ -410,17 +454,28 @@ def open_mouth(
     settings: MouthSettings = context.settings
     path = find(settings, context.models)
     restorer = open_restorer(settings.restorer, models=context.models, device=context.device)
-    gating = gating_of(
+    gating = mouth_gating(context)
+    generator = load(path)
+    digest = sha256_of(path, cancel=context.cancel)
+    session = kind(context, generator, gating, restorer, path, digest)
+    return behind_occluders(session, context, part="mouth")
+
+
+def mouth_gating(context: EngineContext) -> Gating:
+    """Decide when a mouth is drawn, after the session's speech and `MouthBlendSettings`.
+
+    Raises:
+        MissingModelError, ModelMismatchError, Cancelled: see `gating_of`.
+    """
+    assert context.speech is not None
+    settings: MouthBlendSettings = context.settings
+    return gating_of(
         context.speech,
         when_silent="close" if settings.when_silent == "close" else "keep",
         mouth=lambda: filmed_mouth(context),
         vad_model=context.models.require(catalog.SILERO_VAD),
         cancel=context.cancel,
     )
-    generator = load(path)
-    digest = sha256_of(path, cancel=context.cancel)
-    session = kind(context, generator, gating, restorer, path, digest)
-    return behind_occluders(session, context, part="mouth")
 
 
 class MouthEngine(Engine, ABC):

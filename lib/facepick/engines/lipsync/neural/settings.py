@@ -8,14 +8,15 @@ from facepick.engines.occlusion.settings import occlusion_setting
 from facepick.engines.restore.restorer import RESTORERS
 from facepick.settings import setting
 
-__all__ = ["EdTalkSettings", "MouthSettings", "Wav2LipSettings"]
+__all__ = ["EdTalkSettings", "MouthBlendSettings", "MouthSettings", "Wav2LipSettings"]
 
 _SCALED = "in pixels of a face 256 high; it grows and shrinks with the face."
 
 
 @dataclass(frozen=True, kw_only=True)
-class MouthSettings:
-    """Settings that all neural engines share; lengths are pixels of a face 256 high."""
+class MouthBlendSettings:
+    """Settings of how a drawn mouth is laid into the picture; lengths are pixels of a face 256
+    high."""
 
     restorer: str = setting(
         "none",
@@ -88,17 +89,23 @@ class MouthSettings:
         help="Give the new mouth as much grain as the old one had.",
         advanced=True,
     )
+    debug: bool = setting(
+        False,
+        label="Active debug",
+        help="Keep a contact sheet of the steps, one frame a second, in the job's folder.",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MouthSettings(MouthBlendSettings):
+    """Settings that all neural engines share."""
+
     checkpoint: str | None = setting(
         None,
         label="Checkpoint file",
         help="A checkpoint of this engine; leave empty to take the one in the model folders.",
         kind="file",
-        advanced=True,
-    )
-    debug: bool = setting(
-        False,
-        label="Active debug",
-        help="Keep a contact sheet of the steps, one frame a second, in the job's folder.",
         advanced=True,
     )
 

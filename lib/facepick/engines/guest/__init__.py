@@ -1,0 +1,1 @@
+"""Guest engines: programs and services that know one face, made right for several people."""
