@@ -37,8 +37,6 @@ NEEDED = (
     ("rich", "rich>=13"),
     ("platformdirs", "platformdirs>=3"),
     ("pysubs2", "pysubs2>=1.7.1"),
-    # From Python 3.11 on it is in the standard library.
-    *([("tomli", "tomli>=2")] if sys.version_info < (3, 11) else []),
 )
 # Without these, facepick does without .pth checkpoints and without further recognition models.
 OPTIONAL = (

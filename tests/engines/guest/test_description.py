@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ import pytest
 from facepick.engines.guest.description import parse_description, read_description
 from facepick.engines.guest.store import add_guest, guests, remove_guest
 from facepick.errors import UserInputError
+
+if sys.version_info < (3, 11):
+    pytest.importorskip("tomli")
 
 GOOD = """
 label = "Draws"
@@ -95,6 +100,19 @@ def test_added_listed_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UserInputError, match="no guest"):
         remove_guest("../mine")
     assert file.is_file()
+
+
+def test_json_says_the_same() -> None:
+    """For Python 3.10, which knows no TOML."""
+    text = json.dumps(
+        {
+            "label": "Draws",
+            "licence": "MIT",
+            "flow": "lipsync",
+            "command": ["python", "draw.py", "{video}", "{audio}", "{out}"],
+        }
+    )
+    assert parse_description(text, name="draws") == parse_description(GOOD, name="draws")
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -199,6 +200,12 @@ def parse_description(text: str, *, name: str) -> GuestDescription:
 
 
 def _toml(text: str) -> dict[str, Any]:
+    """Parse TOML, or JSON for Python 3.10, which knows no TOML."""
+    if text.lstrip().startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise _wrong(f"It is not JSON: {error}.") from error
     try:
         if sys.version_info >= (3, 11):
             import tomllib
