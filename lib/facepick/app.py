@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from facepick.people.person import Scan
     from facepick.recognition.cast import Cast
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
+    from facepick.render.preflight import Preflight
     from facepick.speech.script import PersonSpan
     from facepick.speech.speaker_edits import SpeakerEdit
     from facepick.speech.speakers import Speakers
@@ -177,22 +178,59 @@ class App:
             self._facts[key] = found
         return self._facts[key]
 
-    def notices(self, plan: RenderPlan, *, given: Collection[str] = ()) -> tuple[Notice, ...]:
+    def preflight(
+        self,
+        plan: RenderPlan,
+        out: str | Path,
+        *,
+        force: bool = False,
+        given: Collection[str] = (),
+        listen: bool = True,
+    ) -> Preflight:
+        """Check all that a job would fail with, as far as it is known before the scan: target,
+        inputs, models, consent.
+
+        Args:
+            out, force: as for `new_render_job`.
+            given: names of output settings that were asked for, whatever their value.
+            listen: also read the video's head and all speech, and tell what of it cannot be heard
+                or used; without it of speech the first block is read.
+
+        Raises:
+            What `new_render_job` raises; VideoOpenError of the video, too.
+        """
+        from facepick.render.preflight import Preflight, check_files
+        from facepick.render.separation import check_separator
+
+        info = self.probe(plan.video) if listen else None
+        path = self._check_target(plan, out, force)
+        if plan.takes_voices_out:
+            check_separator(self.separator)
+        plan.validate_inputs(self.registry)
+        told = () if info is None else self._notices(plan, info, given)
+        check_files(plan, self.registry, self.models)
+        return Preflight(plan=plan, out=path, video=info, notices=told)
+
+    def _check_target(self, plan: RenderPlan, out: str | Path, force: bool) -> Path:
+        from facepick.render.publish import refuse_existing
+        from facepick.render.renderer import check_target
+
+        path = Path(out).absolute()
+        check_target(path, plan)
+        refuse_existing(path, force=force)
+        return path
+
+    def _notices(
+        self, plan: RenderPlan, info: VideoInfo, given: Collection[str]
+    ) -> tuple[Notice, ...]:
         """Note what can be said of a plan before the video is looked through.
 
         Of speech that the video is too short for this goes by the length that the file declares;
         a render says it exactly.
-
-        Args:
-            given: names of output settings that were asked for, whatever their value.
-
-        Raises:
-            VideoOpenError, NoAudioError, UserInputError: as `facepick.render.sound`.
         """
         from facepick.render.notices import cut_notices, sound_notices, speech_notices
         from facepick.render.sound import unheard_speech
 
-        info = self.probe(plan.video)
         told = speech_notices(plan, self.registry)
         if info.duration_seconds is None:
             return told
@@ -558,12 +596,14 @@ class App:
         force: bool = False,
         owner: str = "",
         notices: Sequence[Notice] = (),
+        checked: Preflight | None = None,
     ) -> Workspace:
         """Make a render job that nobody works on yet.
 
         Args:
             force: overwrite what lies at `out`, now or when the result is published.
             notices: what was found out when the plan was made; told with the result.
+            checked: what `preflight` found of just this; without it, it is asked here.
 
         Raises:
             TargetTaken: something lies at `out`, and `force` is not given.
@@ -573,8 +613,8 @@ class App:
             MissingModelError, ModelMismatchError, PackageMissing: a network cannot be used.
             VideoOpenError, NoAudioError: speech cannot be heard.
         """
-        self._check_target(plan, out, force)
-        self.check(plan)
+        if checked is None:
+            checked = self.preflight(plan, out, force=force, listen=False)
         return self.jobs_folder.new(
             "render",
             video=plan.video,
@@ -582,19 +622,11 @@ class App:
             request={
                 "plan": plan.to_json(),
                 "separator": self.separator,
-                "notices": self._known(plan, notices),
+                "notices": self._known(plan, (*notices, *checked.notices)),
             },
             force=force,
             owner=owner,
         )
-
-    def _check_target(self, plan: RenderPlan, out: str | Path, force: bool) -> None:
-        from facepick.render.publish import refuse_existing
-        from facepick.render.renderer import check_target
-
-        path = Path(out).absolute()
-        check_target(path, plan)
-        refuse_existing(path, force=force)
 
     def new_preview_job(
         self,
@@ -606,19 +638,20 @@ class App:
         force: bool = False,
         owner: str = "",
         notices: Sequence[Notice] = (),
+        checked: Preflight | None = None,
     ) -> Workspace:
         """Make a preview job that nobody works on yet.
 
         Args:
             force: as for `new_render_job`.
             at: second at which it starts; None for the hardest frames of the picked people.
-            notices: as for `new_render_job`.
+            notices, checked: as for `new_render_job`.
 
         Raises:
             UserInputError, SettingsError: as `new_render_job`, or it lasts too long.
         """
-        self._check_target(plan, out, force)
-        self.check(plan)
+        if checked is None:
+            checked = self.preflight(plan, out, force=force, listen=False)
         if not 0 < seconds <= 60:
             raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
         return self.jobs_folder.new(
@@ -630,7 +663,7 @@ class App:
                 "at": at,
                 "seconds": seconds,
                 "separator": self.separator,
-                "notices": self._known(plan, notices),
+                "notices": self._known(plan, (*notices, *checked.notices)),
             },
             force=force,
             owner=owner,
@@ -646,17 +679,6 @@ class App:
 
         found = without_repeats((*notices, *speech_notices(plan, self.registry)))
         return [notice.to_json() for notice in found]
-
-    def check(self, plan: RenderPlan) -> None:
-        """Check the plan: raises what a job would fail with, as far as it is known before the
-        scan."""
-        from facepick.render.preflight import check_files
-        from facepick.render.separation import check_separator
-
-        if plan.takes_voices_out:
-            check_separator(self.separator)
-        plan.validate_inputs(self.registry)
-        check_files(plan, self.registry, self.models)
 
     def run(
         self,

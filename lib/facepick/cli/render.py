@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from facepick.app import App
     from facepick.notices import Notice
     from facepick.render.plan import Assignment, RenderPlan
+    from facepick.render.preflight import Preflight
     from facepick.speech.line import SpeechLine
 
 __all__ = ["build_preview", "build_render"]
@@ -316,9 +317,7 @@ def _line_assignments(
     )
     # Whatever else is wrong is said before the video is looked through, which takes long.
     draft = plan_of([spoken("P1", [item.line for item in script.lines()])])
-    app.probe(draft.video)
-    _out(options, draft)
-    app.check(draft)
+    app.preflight(draft, options.out, force=options.force, listen=False)
     with watched(options.progress) as (sink, token):
         scan = app.find_people(
             draft.video,
@@ -365,30 +364,18 @@ def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, A
     return given
 
 
-def _out(options: argparse.Namespace, plan: RenderPlan) -> Path:
-    """Choose where the result goes; refused before the video is looked through, which takes
-    long."""
-    from facepick.render.publish import refuse_existing
-    from facepick.render.renderer import check_target
-
-    path = Path(options.out).absolute()
-    check_target(path, plan)
-    refuse_existing(path, force=options.force)
-    return path
-
-
-def _told(
+def _checked(
     app: App, plan: RenderPlan, notices: Sequence[Notice], options: argparse.Namespace
-) -> tuple[Notice, ...]:
-    """Refuse speech without sound, and tell what will not be heard or used, before a long job.
+) -> tuple[Preflight, tuple[Notice, ...]]:
+    """Refuse what a job would fail with, and tell what will not be heard or used, before it.
 
     Returns:
-        What was told.
+        What was found, and what was told.
     """
-    plan.validate_inputs(app.registry)
-    told = without_repeats((*notices, *app.notices(plan, given=_output(options))))
+    checked = app.preflight(plan, options.out, force=options.force, given=_output(options))
+    told = without_repeats((*notices, *checked.notices))
     tell(told, options.progress)
-    return told
+    return checked, told
 
 
 def _app(options: argparse.Namespace) -> App:
@@ -404,11 +391,9 @@ def _app(options: argparse.Namespace) -> App:
 def _render(options: argparse.Namespace) -> int:
     app = _app(options)
     plan, notices = _plan(app, options)
-    app.probe(plan.video)
-    out = _out(options, plan)
-    told = _told(app, plan, notices, options)
-    place = _plan_place(app, options, plan, Path(out))
-    job = app.new_render_job(plan, out, force=options.force, notices=told)
+    checked, told = _checked(app, plan, notices, options)
+    place = _plan_place(app, options, plan, checked.out)
+    job = app.new_render_job(plan, checked.out, force=options.force, notices=told, checked=checked)
     _save_plan(place, plan)
     return do_job(app, job, options.progress, told=told)
 
@@ -416,17 +401,16 @@ def _render(options: argparse.Namespace) -> int:
 def _preview(options: argparse.Namespace) -> int:
     app = _app(options)
     plan, notices = _plan(app, options)
-    app.probe(plan.video)
-    out = _out(options, plan)
-    told = _told(app, plan, notices, options)
-    place = _plan_place(app, options, plan, Path(out))
+    checked, told = _checked(app, plan, notices, options)
+    place = _plan_place(app, options, plan, checked.out)
     job = app.new_preview_job(
         plan,
-        out,
+        checked.out,
         at=options.at,
         seconds=options.seconds,
         force=options.force,
         notices=told,
+        checked=checked,
     )
     _save_plan(place, plan)
     return do_job(app, job, options.progress, told=told)

@@ -25,6 +25,7 @@ from facepick.jobs.resources import Resources
 from facepick.jobs.workspace import Workspace
 from facepick.media.probe import probe
 from facepick.media.proxies import PROXIES, ProxyStore
+from facepick.media.video import VideoInfo
 from facepick.models.catalog import spec_by_id
 from facepick.notices import Notice, as_notices
 from facepick.people.edits import apply_edits, edits_problem, load_edits
@@ -64,6 +65,7 @@ def scan_video(
     resources: Resources,
     progress: ProgressSink,
     cancel: CancelToken,
+    known: tuple[VideoInfo, str] | None = None,
 ) -> Scan:
     """Find the people of a video with the user's edits and the names of known people; cached."""
     found = find_people(
@@ -71,6 +73,7 @@ def scan_video(
         from_mapping(ScanSettings, settings),
         models=resources.models,
         cache=resources.cache,
+        known=known,
         progress=progress,
         cancel=cancel,
     )
@@ -165,7 +168,8 @@ def _frozen_scan(
     folder = workspace.folder / "scan"
     video = Path(plan.video)
     digest = content_hash(video, cancel=cancel) if video.is_file() else ""
-    kept = load_scan(folder, info=probe(video), content_hash=digest)
+    info = probe(video)
+    kept = load_scan(folder, info=info, content_hash=digest)
     if kept is not None:
         return kept
     if folder.exists():
@@ -180,7 +184,7 @@ def _frozen_scan(
         )
     # A look through a film takes minutes; what is wrong with a photo can be said now.
     check_photos(plan, resources.registry, resources.models, cancel=cancel)
-    found = scan_video(video, plan.scan_settings, resources, progress, cancel)
+    found = scan_video(video, plan.scan_settings, resources, progress, cancel, (info, digest))
     # Thumbnails stay in the cache: a render does not need them.
     plain = replace(found, people=tuple(replace(p, thumbnails=()) for p in found.people))
     save_scan(folder, plain, {})

@@ -696,12 +696,21 @@ def _version_of(path: Path | str) -> tuple[Path, int]:
         return Path(path), 0
 
 
-@lru_cache(maxsize=256)
-def _file_seconds(path: Path, _: int, cancel: CancelToken) -> Fraction:
+_SECONDS_KEPT = 256
+_seconds: dict[tuple[Path, int], Fraction] = {}
+
+
+def _file_seconds(path: Path, version: int, cancel: CancelToken) -> Fraction:
     """Count the seconds of sound in a file, decoded once however many lines are cut from it."""
-    blocks = _rebased(_decoded(path, _ANALYSIS_RATE, 1, None, cancel))
-    pieces = fitted(blocks, rate=_ANALYSIS_RATE, start=Fraction(0), stop=None)
-    return Fraction(sum(len(piece) for piece in pieces), _ANALYSIS_RATE)
+    known = _seconds.get((path, version))
+    if known is None:
+        blocks = _rebased(_decoded(path, _ANALYSIS_RATE, 1, None, cancel))
+        pieces = fitted(blocks, rate=_ANALYSIS_RATE, start=Fraction(0), stop=None)
+        known = Fraction(sum(len(piece) for piece in pieces), _ANALYSIS_RATE)
+        while len(_seconds) >= _SECONDS_KEPT:
+            _seconds.pop(next(iter(_seconds)), None)
+        _seconds[path, version] = known
+    return known
 
 
 def _loudness(line: Line, channels: int, cancel: CancelToken) -> float | None:

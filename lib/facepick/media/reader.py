@@ -75,6 +75,7 @@ class VideoReader:
 
     Args:
         path: the file.
+        info: what `probe` found of the file, when it is known already.
         cancel: looked at for every packet.
         thread_count: decoder threads.  The default does not depend on the machine, so that
             every machine makes the same of a damaged file.
@@ -89,9 +90,14 @@ class VideoReader:
     """
 
     def __init__(
-        self, path: Path | str, *, cancel: CancelToken = never, thread_count: int = 4
+        self,
+        path: Path | str,
+        *,
+        info: VideoInfo | None = None,
+        cancel: CancelToken = never,
+        thread_count: int = 4,
     ) -> None:
-        self.info: VideoInfo = probe(path)
+        self.info: VideoInfo = info or probe(path)
         self.path = Path(os.path.abspath(path))
         self.decode_failures = 0
         self._cancel = cancel

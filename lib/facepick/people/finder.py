@@ -37,6 +37,7 @@ from facepick.unchanged import check, pinned, sha256_of
 
 if TYPE_CHECKING:
     from facepick.media.picture import Picture
+    from facepick.media.video import VideoInfo
 
 __all__ = ["ScanSettings", "content_hash", "find_people"]
 
@@ -117,6 +118,7 @@ def find_people(
     *,
     models: ModelStore,
     cache: Path,
+    known: tuple[VideoInfo, str] | None = None,
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> Scan:
@@ -127,6 +129,7 @@ def find_people(
         settings: how it is searched.
         models: where model files are found.
         cache: folder of stored scans.
+        known: what `probe` and `content_hash` give, from whom has just asked them.
         progress, cancel: the stage is ``scan``.
 
     Raises:
@@ -142,7 +145,7 @@ def find_people(
     [100, 50]
     """
     with pinned([path]):
-        return _find_people(path, settings, models, cache, progress, cancel)
+        return _find_people(path, settings, models, cache, known, progress, cancel)
 
 
 def _find_people(
@@ -150,13 +153,16 @@ def _find_people(
     settings: ScanSettings,
     models: ModelStore,
     cache: Path,
+    known: tuple[VideoInfo, str] | None,
     progress: ProgressSink,
     cancel: CancelToken,
 ) -> Scan:
     from facepick.media.probe import probe
 
-    info = probe(path)
-    digest = content_hash(info.path, cancel=cancel)
+    if known is None:
+        info = probe(path)
+        known = info, content_hash(info.path, cancel=cancel)
+    info, digest = known
     plain = to_mapping(settings)
     folder = scan_folder(cache, digest, {**plain, "detector": "yunet", "embedder": "sface"})
     stored = load_scan(folder, info=info, content_hash=digest)
@@ -177,7 +183,7 @@ def _find_people(
         SFaceEmbedder(models.require(SFACE)),
         FaceMesh(models, refine=False),
     )
-    pts, duration, failures = scanner.run(Path(path), progress=progress, cancel=cancel)
+    pts, duration, failures = scanner.run(info, progress=progress, cancel=cancel)
     scan, jpegs = scanner.result(info, digest, pts, duration, failures, plain, folder)
     check(info.path)
     save_scan(folder, scan, jpegs)
@@ -369,15 +375,14 @@ class _Scanner:
         self._damaged: set[int] = set()
 
     def run(
-        self, path: Path, *, progress: ProgressSink, cancel: CancelToken
+        self, info: VideoInfo, *, progress: ProgressSink, cancel: CancelToken
     ) -> tuple[npt.NDArray[np.int64], int, int]:
         """Read the video; returns pts, display time of the last frame, decode failures."""
         from facepick.media.reader import VideoReader
 
         pts: list[int] = []
         duration = 1
-        with VideoReader(path, cancel=cancel) as reader:
-            info = reader.info
+        with VideoReader(info.path, info=info, cancel=cancel) as reader:
             meter = ProgressMeter(progress, "scan", info.declared_frames)
             footage = _Footage(
                 info.width,

@@ -367,7 +367,7 @@ def _decoded(
         return
     for run in np.split(frames, np.flatnonzero(np.diff(frames) > SEEK_GAP) + 1):
         wanted, last = set(run.tolist()), int(run[-1])
-        with VideoReader(scan.video.path, cancel=cancel) as reader:
+        with VideoReader(scan.video.path, info=scan.video, cancel=cancel) as reader:
             for frame in reader.frames(start=int(run[0]), pts=scan.pts.tolist()):
                 cancel.raise_if_cancelled()
                 if frame.index in wanted:

@@ -187,7 +187,7 @@ def _highest(
     meter = ProgressMeter(progress, "check", len(wanted))
     highest = 0.0
     left = set(wanted)
-    with VideoReader(scan.video.path, cancel=cancel) as reader:
+    with VideoReader(scan.video.path, info=scan.video, cancel=cancel) as reader:
         for frame in reader.frames(start=wanted[0], pts=scan.pts.tolist()):
             if frame.index in left:
                 left.discard(frame.index)

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from facepick.compositing.pictures import load_picture
 from facepick.engines.engine import Engine
 from facepick.engines.registry import EngineRegistry
 from facepick.media.audio import decode_audio
+from facepick.media.video import VideoInfo
 from facepick.models.store import ModelStore
+from facepick.notices import Notice
 from facepick.progress import CancelToken, never
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.settings import fields_of, from_mapping
 
-__all__ = ["check_files", "check_photos"]
+__all__ = ["Preflight", "check_files", "check_photos"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """What the checks of a plan found, for those who come after.
+
+    Attributes:
+        plan, out: what was checked.
+        video: facts of the video, where it was read.
+        notices: what people should know before the work.
+    """
+
+    plan: RenderPlan
+    out: Path
+    video: VideoInfo | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 def check_files(

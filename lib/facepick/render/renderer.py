@@ -500,7 +500,7 @@ class Renderer:
             at += run
 
     def _decode(self, start: int, stop: int) -> Iterator[Picture]:
-        with VideoReader(self.scan.video.path, cancel=self.cancel) as reader:
+        with VideoReader(self.scan.video.path, info=self.scan.video, cancel=self.cancel) as reader:
             expected = start
             for frame in reader.frames(start=start, pts=self.scan.pts.tolist()):
                 if frame.index != expected:

@@ -385,7 +385,7 @@ def best_photos(
     brows: list[float] = []
     # The best of the frames turned left, frontal and turned right.
     kept: dict[int, list[_Candidate]] = {-1: [], 0: [], 1: []}
-    with VideoReader(scan.video.path, cancel=cancel) as reader:
+    with VideoReader(scan.video.path, info=scan.video, cancel=cancel) as reader:
         for frame in reader.frames():
             cancel.raise_if_cancelled()
             if frame.index not in wanted:
