@@ -175,7 +175,7 @@ def _look(
     cancel: CancelToken,
 ) -> None:
     first, last = span
-    reader = VideoReader(scan.video.path, cancel=cancel)
+    reader = VideoReader(scan.video.path, info=scan.video, cancel=cancel)
     wanted = iter(range(first, last))
     moment = next(wanted)
     pts = [int(p) for p in scan.pts]
