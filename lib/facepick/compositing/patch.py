@@ -29,7 +29,7 @@ class Reason(str, Enum):
 
 
 class PatchKind(str, Enum):
-    """What a patch does to the face."""
+    """Kind of change that a patch makes to the face."""
 
     DRAWN = "drawn"
     """What the engine is there for."""

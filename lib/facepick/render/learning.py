@@ -66,7 +66,7 @@ class Lesson:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """Folder of its files."""
         return self.context.workspace
 
     def observers(self) -> list[Observer]:

@@ -22,7 +22,7 @@ __all__ = ["Preflight", "check_files", "check_photos"]
 
 @dataclass(frozen=True, kw_only=True)
 class Preflight:
-    """What the checks of a plan found, for those who come after.
+    """Findings of the checks of a plan, for those who come after.
 
     Attributes:
         plan, out: what was checked.

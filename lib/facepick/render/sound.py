@@ -302,7 +302,7 @@ def prepare_sound(
 
 
 class _Clock(NamedTuple):
-    """When which frame of a part is shown.
+    """Times at which the frames of a part are shown.
 
     Attributes:
         pts: of the output's frames, in `base`.

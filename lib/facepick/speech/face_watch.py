@@ -66,7 +66,7 @@ _CHUNK_SECONDS, _OVERLAP_SECONDS = 60, 2
 
 @dataclass(frozen=True, eq=False)
 class WatchedFace:
-    """What one track does, on the common clock of 25 a second.
+    """Motion of one track, on the common clock of 25 a second.
 
     Attributes:
         track: id of the track.
@@ -93,7 +93,7 @@ class WatchedFace:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Watched:
-    """What is seen and heard.
+    """Everything that is seen and heard.
 
     Attributes:
         moments: how many there are, 25 a second.
@@ -340,7 +340,7 @@ def _around(
 
 
 def _heard(samples: Array, moments: int, speech: Sequence[Stretch], cancel: CancelToken) -> Array:
-    """How far a mouth is open that says what is heard, at every moment."""
+    """Estimate how far a mouth is open that says what is heard, at every moment."""
     out = np.zeros(moments, np.float32)
     for start in range(0, moments, _CHUNK_SECONDS * RATE):
         cancel.raise_if_cancelled()

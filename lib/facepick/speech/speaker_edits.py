@@ -32,7 +32,7 @@ _SHARE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakerEdit:
-    """What a user says of a stretch of time.
+    """Statement of a user on a stretch of time.
 
     Attributes:
         start, end: seconds from the first frame.

@@ -1,4 +1,4 @@
-"""Who speaks when, and whose face it is: what is seen and what is heard, decided together.
+"""Speakers of a video: who speaks when, and whose face it is, by what is seen and heard together.
 
 Three measures, none of which is enough alone: how much a face looks as if it spoke
 (`facepick.speech.active_speaker`), how well its mouth follows the sounds that are heard, and whose
@@ -100,7 +100,7 @@ class Turn:
 
     @property
     def drawn(self) -> str | None:
-        """Who is to be changed for it: a person who is seen, and sure."""
+        """Person who is to be changed for it: a person who is seen, and sure."""
         return self.person if self.state == "sure" else None
 
     def to_json(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class Voice:
 
 @dataclass(frozen=True, kw_only=True)
 class Speakers:
-    """Who speaks when.
+    """Turns of all speakers.
 
     Attributes:
         voices: longest first.
@@ -163,7 +163,7 @@ class Speakers:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Measures:
-    """What is seen of each person at each moment, (people, moments) float64, NaN where nothing.
+    """Measurements of each person at each moment, (people, moments) float64, NaN where nothing.
 
     Attributes:
         people: ids.

@@ -28,7 +28,7 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True, kw_only=True)
 class GuestDescription:
-    """What is known of a guest engine.
+    """Description of a guest engine.
 
     Attributes:
         name: id among the engines of its flow.

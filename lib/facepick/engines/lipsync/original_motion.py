@@ -136,7 +136,7 @@ def filmed_mouth(context: EngineContext) -> FilmedMouth:
 
 
 class MotionObserver:
-    """Reads the opening of a person's mouth off the meshes; see `Observer`."""
+    """Observer that reads the opening of a person's mouth off the meshes; see `Observer`."""
 
     FILE = "filmed_mouth.npz"
 

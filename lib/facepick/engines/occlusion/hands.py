@@ -144,7 +144,7 @@ class HandFinder:
 
 
 class HandTracker:
-    """Finds the hands in one request after another.
+    """Tracker that finds the hands in one request after another.
 
     Palms are looked for in every twelfth frame (25 ms of CPU time); a hand that is found is
     followed in both directions (13 ms a frame), so that requests come out up to twelve frames

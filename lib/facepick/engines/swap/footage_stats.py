@@ -132,7 +132,7 @@ def _load(folder: Path) -> Learned | None:
 
 
 class StatsObserver:
-    """Learns meshes, light and beard from the footage; see `Observer`.
+    """Observer that learns meshes, light and beard from the footage; see `Observer`.
 
     The light on a face is fitted at the end, when it is known what is in front of the face; until
     then colours of a few hundred points a frame wait in a file, so that memory stays flat.

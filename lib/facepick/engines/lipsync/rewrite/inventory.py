@@ -138,7 +138,7 @@ def usable(request: FaceRequest) -> bool:
 
 
 class InventoryObserver:
-    """Takes an inventory from the footage; see `Observer`.
+    """Observer that takes an inventory from the footage; see `Observer`.
 
     Meshes are read anew, by `read`: those of the requests are averaged over three frames, and lips
     that meet within two would be held to be half open.
