@@ -43,6 +43,13 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
         "--person", metavar="P1", action="append", default=[], help="id or name; may be repeated"
     )
     who.add_argument(
+        "--everyone-but",
+        metavar="P1,P2",
+        action="append",
+        default=[],
+        help="hide everybody else: unsure people, bystanders and faces that are nobody's, too",
+    )
+    who.add_argument(
         "--include-unsure", action="store_true", help="also change people marked as unsure"
     )
     who.add_argument("--flow", choices=registry.flows(), help="what to do to the person")
@@ -129,7 +136,7 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
     scan = to_mapping(from_mapping(ScanSettings, given(options, ScanSettings)))
     if options.plan:
         plan = RenderPlan.load(Path(options.plan))
-        if options.person or options.flow:
+        if options.person or options.everyone_but or options.flow:
             raise UserInputError("Give either --plan or --person and --flow, not both.")
         plan = replace(
             plan,
@@ -255,7 +262,9 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
     return [
         Assignment(
             selection=Selection(
-                tuple(i for text in options.person for i in ids(text)), options.include_unsure
+                tuple(i for text in options.person for i in ids(text)),
+                options.include_unsure,
+                tuple(i for text in options.everyone_but for i in ids(text)),
             ),
             flow=options.flow,
             engine=engine_id,

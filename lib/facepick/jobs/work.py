@@ -262,7 +262,7 @@ def render(
         refuse_existing(out, force=record.force)
     if finished is None:
         with pinned((plan.video, *plan.input_files(resources.registry))):
-            found = _frozen_scan(workspace, plan, resources, progress, cancel)
+            found = plan.scan_of_all(_frozen_scan(workspace, plan, resources, progress, cancel))
             renderer = _renderer(workspace, plan, found, resources, progress, cancel)
             check_space(renderer.space_needed(out), workspace.folder, out.parent)
             finished = renderer.finish(out.suffix)
@@ -284,7 +284,7 @@ def preview(
         refuse_existing(out, force=record.force)
     if finished is None:
         with pinned((plan.video, *plan.input_files(resources.registry))):
-            found = _frozen_scan(workspace, plan, resources, progress, cancel)
+            found = plan.scan_of_all(_frozen_scan(workspace, plan, resources, progress, cancel))
             finished = _made_preview(workspace, plan, found, out, resources, progress, cancel)
     with _kept(workspace, finished):
         finished.publish(out, force=record.force, cancel=cancel)

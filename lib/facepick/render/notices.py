@@ -61,7 +61,7 @@ def speech_notices(plan: RenderPlan, registry: EngineRegistry) -> tuple[Notice, 
         spec = registry.get(item.flow, item.engine).spec
         if spec.notices is not None:
             told = spec.notices(from_mapping(spec.settings, item.settings), item.speech)
-            found += (replace(n, person=", ".join(item.selection.people)) for n in told)
+            found += (replace(n, person=item.selection.label) for n in told)
     return without_repeats(found)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from facepick.engines.engine import Engine, EngineSpec
 from facepick.engines.registry import EngineRegistry
-from facepick.errors import ConsentRequired, SettingsError, UserInputError
+from facepick.errors import ConsentRequired, SelectionError, SettingsError, UserInputError
 from facepick.files import read_json
 from facepick.media.writer import EncodeSettings
 from facepick.people.person import Person, Scan
-from facepick.people.selection import Selection
+from facepick.people.selection import Selection, with_strangers
 from facepick.settings import fields_of, from_mapping, setting, to_mapping
 from facepick.speech.line import SpeechLine, Timings
 from facepick.speech.timings import timings_from_json, timings_of, timings_to_json
@@ -123,6 +123,11 @@ class Assignment:
         return {
             "people": list(self.selection.people),
             "include_unsure": self.selection.include_unsure,
+            **(
+                {"everyone_but": list(self.selection.everyone_but)}
+                if self.selection.everyone_but
+                else {}
+            ),
             "flow": self.flow,
             "engine": self.engine,
             "settings": dict(self.settings),
@@ -149,7 +154,11 @@ class Assignment:
         if not isinstance(lines, list):
             raise UserInputError('"speech" of an assignment must be a list of lines.')
         return cls(
-            selection=Selection(people, bool(entry.data.get("include_unsure", False))),
+            selection=Selection(
+                people,
+                bool(entry.data.get("include_unsure", False)),
+                entry.texts("everyone_but"),
+            ),
             flow=entry.text("flow"),
             engine=entry.text("engine"),
             settings=dict(settings),
@@ -233,6 +242,11 @@ class RenderPlan:
         for item in self.assignments:
             spec = registry.get(item.flow, item.engine).spec
             from_mapping(spec.settings, item.settings)
+            if item.selection.everyone_but and item.flow != "hide":
+                raise SelectionError(
+                    "Only hiding can be done to everyone but some.",
+                    hint="Take --flow hide, or pick people.",
+                )
             _validate_inputs(item, spec, speaks=bool(self.lines_of(item)))
         follow = [item for item in self.assignments if not item.speech and self.lines_of(item)]
         if len(follow) > 1:
@@ -240,6 +254,11 @@ class RenderPlan:
         for name in (self.output.soundtrack, self.output.background):
             if name and not Path(name).is_file():
                 raise UserInputError(f"There is no file {name}.", hint="Check the path.")
+
+    def scan_of_all(self, scan: Scan) -> Scan:
+        """Add what is nobody's to the people, where an assignment is for everyone but some."""
+        every = any(item.selection.everyone_but for item in self.assignments)
+        return with_strangers(scan) if every else scan
 
     def engines(
         self, scan: Scan, registry: EngineRegistry
