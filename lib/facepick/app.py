@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from facepick.models.memory import CardMemory
     from facepick.models.spec import ModelSpec
     from facepick.notices import Notice
-    from facepick.people.edits import Corrected, Edit
+    from facepick.people.edits import Add, Corrected, Edit
     from facepick.people.finder import ScanSettings
-    from facepick.people.person import Scan
+    from facepick.people.person import Person, Scan
     from facepick.recognition.cast import Cast
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
     from facepick.render.preflight import Preflight
@@ -317,6 +317,64 @@ class App:
         from facepick.people.edits import add_edit
 
         return add_edit(self.cache, scan, edit)
+
+    def person_by_photo(self, scan: Scan, photo: Path) -> Person:
+        """Find the person of a video who is in a photo.
+
+        Raises:
+            UserInputError, NoFacesFound: the photo cannot be read, or shows nobody.
+            SelectionError: it shows several, or nobody of the video, or more than one, may be the
+                one; the sentence says who.
+        """
+        from facepick.recognition.by_photo import person_by_photo
+
+        return person_by_photo(scan, photo, models=self.models)
+
+    def frame_at(self, scan: Scan, seconds: float) -> int:
+        """Find the frame that is on screen at a second of the video.
+
+        Raises:
+            UserInputError: the video is over by then.
+        """
+        times = (scan.pts - scan.pts[0]) * float(scan.video.time_base)
+        end = times[-1] + scan.duration_pts * float(scan.video.time_base)
+        if not 0 <= seconds < end:
+            raise UserInputError(f"The video lasts {end:.2f} s; {seconds:g} s is outside.")
+        return int(times.searchsorted(seconds + 1e-6, side="right")) - 1
+
+    def follow(
+        self,
+        scan: Scan,
+        seconds: float,
+        box: tuple[float, float, float, float],
+        *,
+        to: str,
+        cancel: CancelToken = never,
+    ) -> Add:
+        """Follow a box drawn by hand; the edit that it gives is for `try_edits` or `edit`.
+
+        Args:
+            seconds: the moment at which it was drawn.
+            box: x0, y0, x1, y1 in display pixels.
+            to: id or name of the person; a name that nobody has is a new person's.
+
+        Raises:
+            UserInputError: the box or the moment lies outside of the video.
+            VideoOpenError, Cancelled.
+        """
+        from facepick.faces.detection import Box
+        from facepick.people.edits import Add
+        from facepick.people.follow import follow_box
+
+        width, height = scan.video.width, scan.video.height
+        x0, y0, x1, y1 = box
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height) or min(x1 - x0, y1 - y0) < 4:
+            raise UserInputError(
+                f"The box {x0:g},{y0:g},{x1:g},{y1:g} is none in a picture of {width}x{height}.",
+                hint="Give left, top, right and bottom in pixels.",
+            )
+        frame = self.frame_at(scan, seconds)
+        return Add(rows=follow_box(scan, frame, Box(*box), cancel=cancel), to=to)
 
     def try_edits(self, scan: Scan, edits: Sequence[Edit], *, undo: bool = False) -> Corrected:
         """Try several edits, one after the other; `store_edits` keeps them, all or none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,9 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facepick.cli.main import main
 from facepick.errors import SelectionError
+from facepick.faces.detection import Box
 from facepick.media.video import VideoInfo
 from facepick.people.edits import (
+    Add,
+    Cut,
     Edit,
     Ignore,
     Include,
@@ -29,6 +34,7 @@ from facepick.people.edits import (
     try_edits,
     undo_edit,
 )
+from facepick.people.follow import follow_box
 from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
 from facepick.shots.shot import Shot
@@ -338,3 +344,92 @@ def test_of_several_corrections_all_are_kept_or_none(scan: Scan, tmp_path: Path)
     store_edits(tmp_path, tried)
     assert len(load_edits(tmp_path, HASH)) == 3
     assert tried.scan.person("Ben").track_ids == ("T4",)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_what_is_cut_off_a_track_is_somebody_unsure(tmp_path: Path, before: bool) -> None:
+    scan = scan_of(
+        (track("T1", 0, 100, 100), track("T2", 0, 100, 600)),
+        (person("P1", "T1"), person("P2", "T2")),
+    )
+    cut = add_edit(tmp_path, scan, Cut(track="T1", frame=40, before=before))
+    kept, off = cut.tracks_of("P1")[0], cut.tracks_of("P3")[0]
+    assert cut.person("P3").unsure
+    assert not cut.person("P1").unsure
+    late, early = (kept, off) if before else (off, kept)
+    assert (early.start, len(early)) == (0, 40)
+    assert (late.start, len(late)) == (40, 60)
+    assert cut.tracks_of("P2")[0].id == "T2"
+    # After another scan, and taken back.
+    again = apply_edits(scan, load_edits(tmp_path, HASH))
+    assert [p.id for p in again.people] == [p.id for p in cut.people]
+    assert [len(t) for t in again.tracks] == [len(t) for t in cut.tracks]
+
+
+def test_a_cut_must_lie_inside_its_track(tmp_path: Path) -> None:
+    scan = scan_of((track("T1", 10, 100, 100),), (person("P1", "T1"),))
+    for edit in (Cut(track="T1", frame=10), Cut(track="T1", frame=100), Cut(track="T9", frame=20)):
+        with pytest.raises(SelectionError):
+            add_edit(tmp_path, scan, edit)
+    assert load_edits(tmp_path, HASH) == ()
+
+
+def test_an_added_face_is_of_somebody_there_or_of_somebody_new(tmp_path: Path) -> None:
+    scan = scan_of((track("T1", 0, 50, 100),), (person("P1", "T1"),))
+    rows = tuple((f, 600.0, 100.0, 700.0, 220.0) for f in range(40, 90))
+    new = add_edit(tmp_path, scan, Add(rows=rows, to="Anna"))
+    anna = new.person("Anna")
+    assert anna.id == "P2"
+    assert not anna.unsure
+    assert anna.frames == 50
+    assert new.tracks_of("P2")[0].box_at(60).iou(Box(600, 100, 700, 220)) > 0.99
+    # P1 is elsewhere up to frame 50: nobody is in two places.
+    other = add_edit(tmp_path / "b", scan, Add(rows=rows, to="P1"))
+    assert other.person("P1").frames == 90
+    assert [p.id for p in other.people] == ["P1"]
+    assert apply_edits(scan, load_edits(tmp_path, HASH)).person("Anna").frames == 50
+    with pytest.raises(SelectionError):
+        add_edit(tmp_path, scan, Add(rows=rows[:5], to="P1"))
+
+
+def test_a_box_is_followed_as_the_scan_follows_the_face(scanned: Callable[[str], Scan]) -> None:
+    found = scanned("base_640x360.mp4")
+    truth = found.tracks_of("P2")[0]
+    frame = int(truth.frames[len(truth) // 2])
+    rows = follow_box(found, frame, truth.box_at(frame))
+    boxes = {int(f): Box(*xyxy) for f, *xyxy in rows}
+    assert frame in boxes
+    shared = [f for f in truth.frames.tolist() if f in boxes]
+    assert len(shared) > 0.95 * len(truth)
+    overlap = [boxes[f].iou(truth.box_at(f)) for f in shared]
+    assert np.quantile(overlap, 0.1) > 0.5
+
+
+def test_the_command_cuts_and_adds(
+    odd: Callable[[str], Path],
+    shared_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    people_known: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    people_known(tmp_path / "home")
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+    clip = str(odd("base_640x360.mp4"))
+    out = tmp_path / "people.json"
+
+    def people(*words: str) -> list[dict[str, object]]:
+        assert main(["people", clip, "--json", str(out), "--force", *words]) == 0
+        return json.loads(out.read_text("utf-8"))["people"]
+
+    count = len(people())
+    assert len(people("--cut", "T1@2.0")) == count + 1
+    named = people("--add", "1.0:250,20,330,110=Somebody")
+    assert "Somebody" in [p["name"] for p in named]
+    assert len(people("--undo")) == count + 1
+    assert len(people("--undo")) == count
+    for wrong in (["--cut", "T1"], ["--cut", "T1@900"], ["--cut", "T99@1"], ["--add", "1:2,3=A"],
+                  ["--add", "1:0,0,9000,10=A"], ["--add", "nan:0,0,50,50=A"]):  # fmt: skip
+        assert main(["people", clip, *wrong]) == 2
+    assert len(people()) == count

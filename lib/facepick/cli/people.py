@@ -17,8 +17,10 @@ from facepick.publishing import refuse_input, refuse_output, write_output
 from facepick.text import say
 
 if TYPE_CHECKING:
+    from facepick.app import App
     from facepick.people.edits import Corrected, Edit
     from facepick.people.person import Scan
+    from facepick.progress import CancelToken
 
 __all__ = ["build_people"]
 
@@ -47,6 +49,19 @@ def build_people(parser: argparse.ArgumentParser) -> None:
     edits.add_argument(
         "--split", metavar="P2:T5,T7", action="append", help="these tracks are somebody else"
     )
+    edits.add_argument(
+        "--cut",
+        metavar="T4@13.2",
+        action="append",
+        help="this track is somebody else from that second on (T4@..13.2: before it)",
+    )
+    edits.add_argument(
+        "--add",
+        metavar="12.5:X0,Y0,X1,Y1=NAME",
+        action="append",
+        help="a face that was not found: its box at a second, in pixels, and whose it is; it is "
+        "followed to both sides until it is lost",
+    )
     edits.add_argument("--rename", metavar="P1=NAME", action="append", help="give a name")
     edits.add_argument("--ignore", metavar="P4", action="append", help="leave out of the gallery")
     edits.add_argument("--restore", metavar="P4", action="append", help="take --ignore back")
@@ -71,7 +86,8 @@ def _people(options: argparse.Namespace) -> int:
             lost = app.edits_problem(found)
             if lost is not None:
                 tell([lost], options.progress)
-            tried.append(app.try_edits(found, wanted, undo=options.undo))
+            by_hand = _by_hand(app, found, options, token)
+            tried.append(app.try_edits(found, [*wanted, *by_hand], undo=options.undo))
     # All of them could be made, of every video: only now are they kept.
     for corrected in tried:
         aside = app.store_edits(corrected)
@@ -79,6 +95,41 @@ def _people(options: argparse.Namespace) -> int:
             say(f"facepick: The older corrections were set aside: {aside}", file=sys.stderr)
     _write_people([corrected.scan for corrected in tried], options)
     return 0
+
+
+def _by_hand(app: App, scan: Scan, options: argparse.Namespace, cancel: CancelToken) -> list[Edit]:
+    """Collect cuts and drawn boxes, which are about moments of this video."""
+    from facepick.people import edits
+
+    made: list[Edit] = []
+    for text in options.cut or ():
+        track, at, when = text.partition("@")
+        before = when.startswith("..")
+        if not at:
+            raise UserInputError(f"{text!r:.60} names no moment.", hint="Write --cut T4@13.2.")
+        frame = app.frame_at(scan, _second(when.removeprefix("..")))
+        made.append(edits.Cut(track=track, frame=frame, before=before))
+    for text in options.add or ():
+        when, colon, rest = text.partition(":")
+        numbers, equals, name = rest.partition("=")
+        values = [_second(v) for v in numbers.split(",")]
+        if not colon or not equals or len(values) != 4 or not name.strip():
+            raise UserInputError(
+                f"{text!r:.60} is no box.", hint='Write --add "12.5:100,80,180,190=Anna".'
+            )
+        box = (values[0], values[1], values[2], values[3])
+        made.append(app.follow(scan, _second(when), box, to=name.strip(), cancel=cancel))
+    return made
+
+
+def _second(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e7:
+        raise UserInputError(f"{text!r:.40} is no number from 0.", hint="Write 12.5, for example.")
+    return value
 
 
 def _check_places(options: argparse.Namespace) -> None:

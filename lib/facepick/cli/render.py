@@ -40,7 +40,11 @@ def _assignment_parser(parser: argparse.ArgumentParser) -> None:
     )
     who = parser.add_argument_group("who and what")
     who.add_argument(
-        "--person", metavar="P1", action="append", default=[], help="id or name; may be repeated"
+        "--person",
+        metavar="P1",
+        action="append",
+        default=[],
+        help="id, name, or photo:FILE for who is in a photo; may be repeated",
     )
     who.add_argument(
         "--everyone-but",
@@ -262,9 +266,9 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
     return [
         Assignment(
             selection=Selection(
-                tuple(i for text in options.person for i in ids(text)),
+                _named(app, options, options.person),
                 options.include_unsure,
-                tuple(i for text in options.everyone_but for i in ids(text)),
+                _named(app, options, options.everyone_but),
             ),
             flow=options.flow,
             engine=engine_id,
@@ -274,6 +278,27 @@ def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
             consent=options.consent,
         )
     ]
+
+
+def _named(app: App, options: argparse.Namespace, texts: Sequence[str]) -> tuple[str, ...]:
+    """Collect ids and names; who is meant by ``photo:FILE`` is looked for in the video."""
+    from facepick.people.finder import ScanSettings
+    from facepick.settings import from_mapping
+
+    found: list[str] = []
+    for text in texts:
+        kind, colon, file = text.partition(":")
+        if not colon or kind.strip().casefold() != "photo":
+            found += ids(text)
+            continue
+        photo = Path(file.strip())
+        if not photo.is_file():
+            raise UserInputError(f"There is no photo {photo}.", hint="Check the path.")
+        settings = from_mapping(ScanSettings, given(options, ScanSettings))
+        with watched(options.progress) as (sink, token):
+            scan = app.find_people(options.video, settings, progress=sink, cancel=token)
+        found.append(app.person_by_photo(scan, photo).id)
+    return tuple(found)
 
 
 def _source(app: App, options: argparse.Namespace) -> tuple[str, ...]:
@@ -338,7 +363,7 @@ def _line_assignments(
         found = give_lines(
             script,
             scan,
-            [i for text in options.person for i in ids(text)],
+            _named(app, options, options.person),
             known=app.known_names(),
             end=float(video_seconds(scan)) if draft.output.length in KEEPS_LENGTH else None,
             speakers_of=partial(app.who_speaks, scan, progress=sink, cancel=token),

@@ -1,4 +1,4 @@
-"""Corrections by the user: merge, split, move, rename, ignore, include.
+"""Corrections by the user: merge, split, move, cut, add, rename, ignore, include.
 
 An edit names people and tracks by their ids in the scan that the user sees.  What is stored of
 it, a correction, is stored apart from the scan, and says which faces it is about by where and when
@@ -22,17 +22,20 @@ import numpy.typing as npt
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.faces.detection import Box
+from facepick.faces.five_points import five_of_box
 from facepick.files import read_json, write_json
 from facepick.locks import locked
 from facepick.notices import Notice
 from facepick.people.person import Person, Scan
 from facepick.people.store import load_scan
-from facepick.people.track import BRIDGED, FaceTrack
+from facepick.people.track import BRIDGED, TRACKED, FaceTrack
 from facepick.publishing import set_aside
 
 __all__ = [
+    "Add",
     "Corrected",
     "Correction",
+    "Cut",
     "Edit",
     "Ignore",
     "Include",
@@ -54,7 +57,9 @@ __all__ = [
 
 log = logging.getLogger("facepick.people.edits")
 
-Action = Literal["merge", "split", "move", "rename", "ignore", "unignore", "include", "exclude"]
+Action = Literal[
+    "merge", "split", "move", "cut", "add", "rename", "ignore", "unignore", "include", "exclude"
+]
 _ACTIONS = get_args(Action)
 _VERSION = 1
 _MAX_NAME = 80
@@ -157,7 +162,36 @@ class Include:
     unsure: bool = False
 
 
-Edit = Merge | Split | Move | Rename | Ignore | Include
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Statement that a track is somebody else from a frame on, or before it.
+
+    Attributes:
+        track: its id.
+        frame: the first frame of its later part.
+        before: whether the part before the frame is cut off, and not the one from it on.
+    """
+
+    track: str
+    frame: int
+    before: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add:
+    """Face that the scan has not found: where a box drawn by hand was followed to.
+
+    Attributes:
+        rows: ``(frame, x0, y0, x1, y1)`` of every frame, rising, display pixels; see
+            `facepick.people.follow.follow_box`.
+        to: id or name of the person it is; a name that nobody has is a new person's.
+    """
+
+    rows: tuple[tuple[float, ...], ...]
+    to: str
+
+
+Edit = Merge | Split | Move | Cut | Add | Rename | Ignore | Include
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,13 +202,19 @@ class Correction:
         action: what is done.
         people: the marks of every track of each person it is about; the first stays.
         tracks: the marks of the tracks that are split off or moved.
-        name: the new name, or None to take it away.
+        name: the new name, or None to take it away; of an added face that of a new person.
+        frame: where a track is cut.
+        before: whether what lies before the cut goes.
+        rows: of an added face.
     """
 
     action: Action
     people: tuple[tuple[Mark, ...], ...]
     tracks: tuple[Mark, ...] = ()
     name: str | None = None
+    frame: int = 0
+    before: bool = False
+    rows: tuple[tuple[float, ...], ...] = ()
 
 
 def load_edits(cache: Path, content_hash: str) -> tuple[Correction, ...]:
@@ -318,6 +358,10 @@ def _recorded(scan: Scan, edit: Edit) -> Correction:
         return _split(scan, edit.person, edit.tracks)
     if isinstance(edit, Move):
         return _move(scan, edit.tracks, edit.to)
+    if isinstance(edit, Cut):
+        return _cut(scan, edit)
+    if isinstance(edit, Add):
+        return _add(scan, edit)
     owner = scan.person(edit.person)
     about = (marks_of(scan, owner),)
     if isinstance(edit, Rename):
@@ -381,7 +425,45 @@ def _move(scan: Scan, tracks: Sequence[str], to: str) -> Correction:
     )
 
 
-def _checked_name(scan: Scan, owner: Person, name: str | None) -> str | None:
+def _cut(scan: Scan, edit: Cut) -> Correction:
+    try:
+        track = scan.track(edit.track)
+    except KeyError:
+        raise SelectionError(f"There is no track {edit.track!r:.60}.") from None
+    if not track.start < edit.frame <= int(track.frames[-1]):
+        at = (scan.pts[[track.start, int(track.frames[-1])]] - scan.pts[0]) * float(
+            scan.video.time_base
+        )
+        raise SelectionError(
+            f"{track.id} is not cut there: it lasts from {at[0]:.2f} to {at[1]:.2f} s."
+        )
+    owner = next((p for p in scan.people if track.id in p.track_ids), None)
+    return Correction(
+        action="cut",
+        people=() if owner is None else (marks_of(scan, owner),),
+        tracks=(Mark.of(track),),
+        frame=edit.frame,
+        before=edit.before,
+    )
+
+
+def _add(scan: Scan, edit: Add) -> Correction:
+    if not edit.rows:
+        raise SelectionError("Nothing can be followed from there.")
+    wanted = edit.to.strip().lower()
+    owner = next((p for p in scan.people if wanted in (p.id.lower(), (p.name or "").lower())), None)
+    if owner is None:
+        return Correction(
+            action="add", people=(), name=_checked_name(scan, None, edit.to), rows=edit.rows
+        )
+    mine = _frames_of(scan, owner)
+    shared = np.intersect1d(mine, [int(row[0]) for row in edit.rows])
+    if len(shared) == len(edit.rows):
+        raise SelectionError(f"{owner.label} is elsewhere in frame {int(shared[0])} already.")
+    return Correction(action="add", people=(marks_of(scan, owner),), rows=edit.rows)
+
+
+def _checked_name(scan: Scan, owner: Person | None, name: str | None) -> str | None:
     text = (name or "").strip()
     if not text:
         return None
@@ -390,7 +472,7 @@ def _checked_name(scan: Scan, owner: Person, name: str | None) -> str | None:
     if re.fullmatch(r"[PpTt]\d+", text):
         raise SelectionError(f"{text!r} looks like an id.", hint="Take another name.")
     for other in scan.people:
-        if other.id != owner.id and (other.name or "").lower() == text.lower():
+        if (owner is None or other.id != owner.id) and (other.name or "").lower() == text.lower():
             raise SelectionError(
                 f"{other.id} is called {text!r} already.", hint="Merge them if they are one."
             )
@@ -456,53 +538,21 @@ def _renamed(person: Person, merged: Sequence[str]) -> Person:
 
 
 def _applied(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan, list[Person]]:
+    if edit.action == "cut":
+        return _apply_cut(scan, people, edit)
+    if edit.action == "add":
+        return _apply_add(scan, people, edit)
     found = [owner_of(scan, people, marks) for marks in edit.people]
     if not found or found[0] is None:
         log.info("A correction (%s) is about nobody in this scan.", edit.action)
         return scan, people
     first = found[0]
     if edit.action == "merge":
-        rest = [p for p in found[1:] if p is not None and p.id != first.id]
-        ids = [first.id, *(p.id for p in rest)]
-        joined = replace(
-            first,
-            name=next((p.name for p in (first, *rest) if p.name), None),
-            track_ids=tuple(t for p in (first, *rest) for t in p.track_ids),
-            exemplars=np.concatenate([p.exemplars for p in (first, *rest)]),
-            thumbnails=tuple(t for p in (first, *rest) for t in p.thumbnails),
-            unsure=all(p.unsure for p in (first, *rest)),
-            confidence=1.0 if rest else first.confidence,
-        )
-        scan, joined = _in_one_place(scan, joined)
-        left = [p for p in people if p.id == first.id or p.id not in ids]
-        return scan, [joined if p.id == first.id else _renamed(p, ids) for p in left]
-    if edit.action in ("split", "move"):
-        chosen = {t.id for t in scan.tracks if any(m.fits(t) > 0.5 for m in edit.tracks)}
-        if edit.action == "split":
-            chosen &= set(first.track_ids)
-            if not chosen or chosen == set(first.track_ids):
-                return scan, people
-        kept = []
-        for person in people:
-            rest_ids = tuple(t for t in person.track_ids if t not in chosen)
-            if edit.action == "move" and person.id == first.id:
-                rest_ids = (*rest_ids, *sorted(chosen, key=_number))
-            if rest_ids:
-                kept.append(replace(person, track_ids=rest_ids))
-        if edit.action == "split":
-            number = max(_number(p.id) for p in [*people, *scan.people]) + 1
-            kept.append(
-                replace(
-                    first,
-                    id=f"P{number}",
-                    name=None,
-                    track_ids=tuple(sorted(chosen, key=_number)),
-                    thumbnails=_thumbnails_of(scan, chosen),
-                    confidence=1.0,
-                    unsure=False,
-                )
-            )
-        return scan, kept
+        return _apply_merge(scan, people, [first, *(p for p in found[1:] if p is not None)])
+    if edit.action == "split":
+        return scan, _apply_split(scan, people, first, edit)
+    if edit.action == "move":
+        return scan, _apply_move(scan, people, first, edit)
     every: dict[str, dict[str, Any]] = {
         "rename": {"name": edit.name},
         "ignore": {"ignored": True},
@@ -512,6 +562,135 @@ def _applied(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan, 
     }
     changes = every[edit.action]
     return scan, [replace(p, **changes) if p.id == first.id else p for p in people]
+
+
+def _apply_merge(
+    scan: Scan, people: list[Person], found: Sequence[Person]
+) -> tuple[Scan, list[Person]]:
+    first = found[0]
+    rest = [p for p in found[1:] if p.id != first.id]
+    ids = [first.id, *(p.id for p in rest)]
+    joined = replace(
+        first,
+        name=next((p.name for p in (first, *rest) if p.name), None),
+        track_ids=tuple(t for p in (first, *rest) for t in p.track_ids),
+        exemplars=np.concatenate([p.exemplars for p in (first, *rest)]),
+        thumbnails=tuple(t for p in (first, *rest) for t in p.thumbnails),
+        unsure=all(p.unsure for p in (first, *rest)),
+        confidence=1.0 if rest else first.confidence,
+    )
+    scan, joined = _in_one_place(scan, joined)
+    left = [p for p in people if p.id == first.id or p.id not in ids]
+    return scan, [joined if p.id == first.id else _renamed(p, ids) for p in left]
+
+
+def _marked(scan: Scan, edit: Correction) -> set[str]:
+    """Find the tracks that a correction marks, by id."""
+    return {t.id for t in scan.tracks if any(m.fits(t) > 0.5 for m in edit.tracks)}
+
+
+def _without(people: list[Person], tracks: set[str]) -> list[Person]:
+    """Take tracks from everybody; whoever has none left is gone."""
+    return [
+        replace(p, track_ids=tuple(t for t in p.track_ids if t not in tracks))
+        for p in people
+        if set(p.track_ids) - tracks
+    ]
+
+
+def _next_id(scan: Scan, people: list[Person]) -> str:
+    return f"P{max((_number(p.id) for p in [*people, *scan.people]), default=0) + 1}"
+
+
+def _apply_split(scan: Scan, people: list[Person], first: Person, edit: Correction) -> list[Person]:
+    chosen = _marked(scan, edit) & set(first.track_ids)
+    if not chosen or chosen == set(first.track_ids):
+        return people
+    apart = replace(
+        first,
+        id=_next_id(scan, people),
+        name=None,
+        track_ids=tuple(sorted(chosen, key=_number)),
+        thumbnails=_thumbnails_of(scan, chosen),
+        confidence=1.0,
+        unsure=False,
+    )
+    return [*_without(people, chosen), apart]
+
+
+def _apply_move(scan: Scan, people: list[Person], first: Person, edit: Correction) -> list[Person]:
+    chosen = _marked(scan, edit)
+    others = _without([p for p in people if p.id != first.id], chosen)
+    mine = (*(t for t in first.track_ids if t not in chosen), *sorted(chosen, key=_number))
+    moved = {p.id: p for p in others} | {first.id: replace(first, track_ids=mine)}
+    return [moved[p.id] for p in people if p.id in moved]
+
+
+def _apply_cut(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan, list[Person]]:
+    """Part a track; what is cut off is an unsure person of its own, for whoever it is."""
+    track = next((t for t in scan.tracks if t.id in _marked(scan, edit)), None)
+    if track is None or not track.start < edit.frame <= int(track.frames[-1]):
+        log.info("A cut is about no track of this scan.")
+        return scan, people
+    late = track.frames >= edit.frame
+    off = ~late if edit.before else late
+    apart = replace(track.only(off), id=_next_track(scan))
+    tracks = [track.only(~off) if t.id == track.id else t for t in scan.tracks]
+    owner = next((p for p in people if track.id in p.track_ids), None)
+    model = people[0].exemplar_model if people else "sface"
+    width = people[0].exemplars.shape[1] if people else 128
+    stranger = Person(
+        id=_next_id(scan, people),
+        track_ids=(apart.id,),
+        exemplars=np.zeros((0, width), np.float32),
+        exemplar_model=model if owner is None else owner.exemplar_model,
+        frames=len(apart),
+        screen_time=Fraction(0),
+        unsure=True,
+    )
+    return replace(scan, tracks=(*tracks, apart)), [*people, stranger]
+
+
+def _apply_add(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan, list[Person]]:
+    """Add a followed face as a track of a person who is there, or of a new one."""
+    owner = owner_of(scan, people, edit.people[0]) if edit.people else None
+    if edit.people and owner is None:
+        log.info("An added face is of nobody in this scan.")
+        return scan, people
+    taken = set() if owner is None else set(_frames_of(scan, owner).tolist())
+    rows = np.array([r for r in edit.rows if int(r[0]) not in taken and r[0] < scan.frames])
+    if not len(rows):
+        return scan, people
+    frames = rows[:, 0].astype(np.int32)
+    boxes = rows[:, 1:].astype(np.float32)
+    shot = next((s.index for s in scan.shots if s.start <= frames[0] < s.stop), 0)
+    track = FaceTrack(
+        id=_next_track(scan),
+        shot=shot,
+        frames=frames,
+        boxes=boxes,
+        landmarks5=np.stack([five_of_box(Box(*map(float, box))) for box in boxes]),
+        score=np.ones(len(rows), np.float32),
+        origin=np.full(len(rows), TRACKED, np.uint8),
+    )
+    scan = replace(scan, tracks=(*scan.tracks, track))
+    if owner is not None:
+        grown = replace(owner, track_ids=(*owner.track_ids, track.id))
+        return scan, [grown if p.id == owner.id else p for p in people]
+    width = people[0].exemplars.shape[1] if people else 128
+    new = Person(
+        id=_next_id(scan, people),
+        name=edit.name,
+        track_ids=(track.id,),
+        exemplars=np.zeros((0, width), np.float32),
+        frames=len(track),
+        screen_time=Fraction(0),
+    )
+    return scan, [*people, new]
+
+
+def _next_track(scan: Scan) -> str:
+    return f"T{max((_number(t.id) for t in scan.tracks), default=0) + 1}"
 
 
 def _thumbnails_of(scan: Scan, tracks: set[str]) -> tuple[str, ...]:
@@ -615,4 +794,14 @@ def _from_json(entry: Any) -> Correction:
         people=tuple(tuple(mark(m) for m in person) for person in entry["people"]),
         tracks=tuple(mark(m) for m in entry.get("tracks", ())),
         name=name,
+        frame=int(entry.get("frame", 0)),
+        before=bool(entry.get("before", False)),
+        rows=tuple(_row(row) for row in entry.get("rows", ())),
     )
+
+
+def _row(row: Any) -> tuple[float, ...]:
+    values = (int(row[0]), *(float(v) for v in row[1:5]))
+    if len(values) != 5 or not all(np.isfinite(values)):
+        raise ValueError("an added face needs rows of five numbers")
+    return values
