@@ -95,8 +95,11 @@ class Observer(Protocol):
         files: names of the files in the workspace that `done` writes, and nobody changes later.
     """
 
-    key: str
-    files: tuple[str, ...]
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def files(self) -> tuple[str, ...]: ...
 
     def see(self, request: FaceRequest) -> None:
         """Take in one sighting; they come in time order, with mesh when the spec asks for it."""

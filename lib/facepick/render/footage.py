@@ -400,8 +400,8 @@ def near_and_well_seen(
         for path in footage.paths:
             sure = np.where(path.seen == BRIDGED, 0.0, path.confidence)
             inside = (path.frames >= within[0]) & (path.frames < within[1])
-            rows = path.frames[inside] - within[0]
-            seen[rows] = np.maximum(seen[rows], sure[inside])
+            places = path.frames[inside] - within[0]
+            seen[places] = np.maximum(seen[places], sure[inside])
     own = (frames >= part[0]) & (frames < part[1])
     blocks = np.array_split(np.flatnonzero(~own), max(1, int((~own).sum()) // BLOCK))
 

@@ -9,6 +9,7 @@ second over-brightens the jaw, whose normals no training point has.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +137,7 @@ def sample_skin(
 
 
 def solve_light(
-    normals: FloatArray, logs: npt.NDArray[np.float64]
+    normals: npt.NDArray[np.floating[Any]], logs: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64] | None:
     """Solve for the light of a sample: coefficients (4, 3), or None with too few points.
 
