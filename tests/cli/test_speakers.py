@@ -14,6 +14,8 @@ from tests.sounds import silent_wav
 from facepick.cli import main
 from facepick.render.plan import RenderPlan
 
+pytestmark = pytest.mark.slow
+
 # The woman is heard all the time; from 4 s on she alone is seen.
 SRT = """1
 00:00:00,300 --> 00:00:02,500
