@@ -186,6 +186,7 @@ class App:
         force: bool = False,
         given: Collection[str] = (),
         listen: bool = True,
+        picture: bool = False,
     ) -> Preflight:
         """Check all that a job would fail with, as far as it is known before the scan: target,
         inputs, models, consent.
@@ -195,6 +196,7 @@ class App:
             given: names of output settings that were asked for, whatever their value.
             listen: also read the video's head and all speech, and tell what of it cannot be heard
                 or used; without it of speech the first block is read.
+            picture: the result is a picture of one frame.
 
         Raises:
             What `new_render_job` raises; VideoOpenError of the video, too.
@@ -203,7 +205,7 @@ class App:
         from facepick.render.separation import check_separator
 
         info = self.probe(plan.video) if listen else None
-        path = self._check_target(plan, out, force)
+        path = self._check_target(plan, out, force, picture=picture)
         if plan.takes_voices_out:
             check_separator(self.separator)
         plan.validate_inputs(self.registry)
@@ -211,12 +213,14 @@ class App:
         check_files(plan, self.registry, self.models)
         return Preflight(plan=plan, out=path, video=info, notices=told)
 
-    def _check_target(self, plan: RenderPlan, out: str | Path, force: bool) -> Path:
+    def _check_target(
+        self, plan: RenderPlan, out: str | Path, force: bool, *, picture: bool = False
+    ) -> Path:
         from facepick.render.publish import refuse_existing
         from facepick.render.renderer import check_target
 
         path = Path(out).absolute()
-        check_target(path, plan)
+        check_target(path, plan, picture=picture)
         refuse_existing(path, force=force)
         return path
 
@@ -709,8 +713,8 @@ class App:
             UserInputError, SettingsError: as `new_render_job`, or it lasts too long.
         """
         if checked is None:
-            checked = self.preflight(plan, out, force=force, listen=False)
-        if not 0 < seconds <= 60:
+            checked = self.preflight(plan, out, force=force, listen=False, picture=seconds == 0)
+        if not 0 <= seconds <= 60:
             raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
         return self.jobs_folder.new(
             "preview",
@@ -774,7 +778,10 @@ class App:
         progress: ProgressSink = no_progress,
         cancel: CancelToken | None = None,
     ) -> JobRecord:
-        """Make a few seconds before and after, side by side, in this process."""
+        """Make a few seconds before and after, side by side, in this process.
+
+        With 0 seconds it is one frame: before, after, and what was changed, as a picture.
+        """
         job = self.new_preview_job(plan, out, at=at, seconds=seconds, force=force)
         return self.run(job, progress=progress, cancel=cancel)
 
@@ -942,7 +949,9 @@ class App:
             from facepick.jobs.work import finished_of
             from facepick.render.plan import RenderPlan
 
-            self._check_target(RenderPlan.from_json(record.request["plan"]), target, force)
+            asked = RenderPlan.from_json(record.request["plan"])
+            frame = record.kind == "preview" and record.request.get("seconds") == 0
+            self._check_target(asked, target, force, picture=frame)
             finished = finished_of(workspace)
             if finished is not None:
                 finished.check_suffix(Path(target))

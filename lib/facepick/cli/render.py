@@ -121,7 +121,11 @@ def build_preview(parser: argparse.ArgumentParser) -> None:
         "--at", type=number, metavar="S", help="where it starts (default: the hardest frames)"
     )
     parser.add_argument(
-        "--seconds", type=number, default=3.0, metavar="S", help="how long it lasts"
+        "--seconds",
+        type=number,
+        default=3.0,
+        metavar="S",
+        help="how long it lasts; 0: one frame before, after and what was changed, as a picture",
     )
     parser.set_defaults(handler=_preview)
 
@@ -351,7 +355,13 @@ def _line_assignments(
     )
     # Whatever else is wrong is said before the video is looked through, which takes long.
     draft = plan_of([spoken("P1", [item.line for item in script.lines()])])
-    app.preflight(draft, options.out, force=options.force, listen=False)
+    app.preflight(
+        draft,
+        options.out,
+        force=options.force,
+        listen=False,
+        picture=getattr(options, "seconds", None) == 0,
+    )
     with watched(options.progress) as (sink, token):
         scan = app.find_people(
             draft.video,
@@ -406,7 +416,13 @@ def _checked(
     Returns:
         What was found, and what was told.
     """
-    checked = app.preflight(plan, options.out, force=options.force, given=_output(options))
+    checked = app.preflight(
+        plan,
+        options.out,
+        force=options.force,
+        given=_output(options),
+        picture=getattr(options, "seconds", None) == 0,
+    )
     told = without_repeats((*notices, *checked.notices))
     tell(told, options.progress)
     return checked, told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,13 +30,13 @@ from facepick.models.catalog import spec_by_id
 from facepick.notices import Notice, as_notices
 from facepick.people.edits import apply_edits, edits_problem, load_edits
 from facepick.people.finder import ScanSettings, content_hash, find_people
-from facepick.people.person import Scan
+from facepick.people.person import Person, Scan
 from facepick.people.store import load_scan, save_scan, stored_hash
 from facepick.progress import CancelToken, Progress, ProgressSink
 from facepick.render.learned_store import LEARNED
 from facepick.render.plan import RenderPlan
 from facepick.render.preflight import check_photos
-from facepick.render.preview import hardest_moment, side_by_side
+from facepick.render.preview import FRAME_REACH, frame_sheet, hardest_moment, side_by_side
 from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.renderer import Renderer, RenderResult, check_target
 from facepick.render.separation import without_voices
@@ -278,7 +278,7 @@ def preview(
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
     out = Path(record.out or "")
-    check_target(out, plan)
+    check_target(out, plan, picture=record.request["seconds"] == 0)
     finished = finished_of(workspace)
     with _kept(workspace, finished):
         refuse_existing(out, force=record.force)
@@ -321,6 +321,8 @@ def _made_preview(
 ) -> FinishedResult:
     request = workspace.record().request
     people = [p for item in plan.assignments for p in item.selection.resolve(found)]
+    if request["seconds"] == 0:
+        return _made_frame(workspace, plan, found, out, people, resources, progress, cancel)
     part = hardest_moment(found, people, at=request.get("at"), seconds=float(request["seconds"]))
     renderer = _renderer(
         workspace, plan.part(*part), found, resources, progress, cancel, quick=True
@@ -340,6 +342,34 @@ def _made_preview(
     )
     shutil.rmtree(after.folder, ignore_errors=True)
     return finished
+
+
+def _made_frame(
+    workspace: Workspace,
+    plan: RenderPlan,
+    found: Scan,
+    out: Path,
+    people: Sequence[Person],
+    resources: Resources,
+    progress: ProgressSink,
+    cancel: CancelToken,
+) -> FinishedResult:
+    """Make a picture of one frame before, after, and of what was changed."""
+    frame, _ = hardest_moment(found, people, at=workspace.record().request.get("at"), seconds=0.0)
+    part = max(0, frame - FRAME_REACH), min(found.frames, frame + FRAME_REACH + 1)
+    renderer = _renderer(
+        workspace, plan.part(*part), found, resources, progress, cancel, quick=True
+    )
+    before, after = renderer.draw_frame(frame)
+    told = [notice.to_json() for notice in renderer.notices]
+    facts = {"start": frame, "stop": frame + 1, "unheard": [], "notices": told}
+    return FinishedResult.make(
+        workspace.folder / "preview",
+        out.suffix,
+        lambda picture: frame_sheet(before, after, picture),
+        lambda _, __: (facts, None),
+        cancel=cancel,
+    )
 
 
 @contextmanager

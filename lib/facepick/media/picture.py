@@ -255,6 +255,39 @@ class Picture:
             plane[:] = _rounded(codes, plane.dtype)
         return picture
 
+    def beside(self, other: Picture, gap: int, width: int) -> Picture | None:
+        """Put another picture to the right of this one, dark grey between and beyond.
+
+        Samples are copied, not converted.
+
+        Args:
+            gap: pixels between the two, even.
+            width: of the whole, even.
+
+        Returns:
+            None when the two are not of one kind, or the second would begin inside a sample of
+            colour.
+        """
+        import av
+
+        across, _, bits = FORMATS[self.format]
+        kind = (self.format, self.matrix, self.full_range, self.width, self.height)
+        if kind != (other.format, other.matrix, other.full_range, other.width, other.height):
+            return None
+        if (self.width + gap) % across:
+            return None
+        frame = av.VideoFrame(width, self.height, self.format)
+        picture = Picture(frame, matrix=self.matrix, full_range=self.full_range)
+        picture._writable = True
+        dark = (16 if self.full_range else 30) << (bits - 8)
+        for i, plane in enumerate(_views(frame)):
+            left, right = self.planes()[i], other.planes()[i]
+            start = (self.width + gap) // (across if i else 1)
+            plane[:] = 1 << (bits - 1) if i else dark
+            plane[:, : left.shape[1]] = left
+            plane[:, start : start + right.shape[1]] = right
+        return picture
+
     @property
     def color(self) -> ColorInfo:
         """The colour tags of the decoded frame, with the range that the planes have."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facepick.errors import UserInputError
+from facepick.compositing.patch import BgrImage
+from facepick.errors import RenderError, UserInputError
 from facepick.media.probe import probe
 from facepick.media.reader import VideoReader
 from facepick.media.timeline import constant_rate
@@ -23,7 +25,13 @@ from facepick.people.person import Person, Scan
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink
 
-__all__ = ["hardest_moment", "side_by_side"]
+if TYPE_CHECKING:
+    from facepick.media.picture import Picture
+
+__all__ = ["FRAME_REACH", "PICTURES", "frame_sheet", "hardest_moment", "side_by_side"]
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+"""Suffixes of a preview of one frame."""
 
 GAP_PX = 4
 """Width of the dark line between the two halves."""
@@ -79,8 +87,6 @@ def side_by_side(
     Raises:
         Cancelled: `out` is untouched.
     """
-    from facepick.media.picture import Picture
-
     meter = ProgressMeter(progress, "publish", part[1] - part[0])
     video = scan.video
     # 4:2:0 wants an even width.
@@ -97,14 +103,10 @@ def side_by_side(
             )
             for left, right in pairs:
                 cancel.raise_if_cancelled()
-                sheet = np.full((video.height, width, 3), 16, np.uint8)
-                sheet[:, : video.width] = left.picture.bgr()
-                sheet[:, video.width + GAP_PX : 2 * video.width + GAP_PX] = right.picture.bgr()
+                both = left.picture.beside(right.picture, GAP_PX, width)
+                if both is None:
+                    both = _converted(left.picture, right.picture, width)
                 pts.append(int(scan.pts[left.index]))
-                like = left.picture
-                both = Picture.from_bgr(
-                    sheet, format=like.format, matrix=like.matrix, full_range=like.full_range
-                )
                 writer.write(both, pts[-1])
                 meter.update(len(pts))
                 if len(pts) == part[1] - part[0]:
@@ -127,3 +129,41 @@ def side_by_side(
         cancel=cancel,
     )
     segment.unlink()
+
+
+def _converted(left: Picture, right: Picture, width: int) -> Picture:
+    """Put two pictures of different kinds side by side, by way of BGR."""
+    from facepick.media.picture import Picture
+
+    sheet = np.full((left.height, width, 3), 16, np.uint8)
+    sheet[:, : left.width] = left.bgr()
+    sheet[:, left.width + GAP_PX : left.width + GAP_PX + right.width] = right.bgr()
+    return Picture.from_bgr(
+        sheet, format=left.format, matrix=left.matrix, full_range=left.full_range
+    )
+
+
+FRAME_REACH = 6
+"""Frames on either side of one that is looked at alone, which decide how its mouth or its light is
+chosen: a quarter of a second at 25 frames a second."""
+
+
+def frame_sheet(before: BgrImage, after: BgrImage, out: Path) -> None:
+    """Write one frame before, after, and what was changed (white), side by side.
+
+    Args:
+        before, after: (h, w, 3) uint8 BGR.
+        out: .png, .jpg or .webp.
+
+    Raises:
+        RenderError: the picture cannot be written.
+    """
+    import cv2
+
+    changed = np.repeat((before != after).any(axis=2, keepdims=True), 3, axis=2)
+    gap = np.full((len(before), GAP_PX, 3), 16, np.uint8)
+    sheet = np.hstack([before, gap, after, gap, changed.astype(np.uint8) * np.uint8(255)])
+    done, data = cv2.imencode(out.suffix, sheet)
+    if not done:
+        raise RenderError(f"{out.name} cannot be written.", hint="Take .png for the picture.")
+    out.write_bytes(data.tobytes())

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facepick import __version__
-from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
+from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
@@ -52,6 +52,7 @@ from facepick.render.notices import (
 from facepick.render.nudity import NudityCheck, check_before_swap
 from facepick.render.pipeline import BackgroundConsumer, prefetched
 from facepick.render.plan import Assignment, RenderPlan
+from facepick.render.preview import PICTURES
 from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.report import (
     FrameNote,
@@ -296,10 +297,40 @@ class Renderer:
         with watching(self._pins):
             return self._finish(suffix)
 
+    def draw_frame(self, source_frame: int) -> tuple[BgrImage, BgrImage]:
+        """Draw one frame and give it before and after, (h, w, 3) uint8 BGR each.
+
+        Raises:
+            Cancelled: stopped.
+            SourceChanged: a file that it is made of was replaced or written to meanwhile.
+            FacepickError: one sentence.
+        """
+        at = int(np.flatnonzero(self.sources == source_frame)[0])
+        with watching(self._pins), ExitStack() as stack:
+            self._drop_other_work()
+            self._check_nudity()
+            work = self._open(stack)
+            batch = list(self._pictures(range(at, at + 1)))
+            picture = batch[0][2]
+            before = picture.bgr().copy()
+            for item in work:
+                for _ in self._apply(item, batch):
+                    pass
+            self._label(batch)
+            return before, picture.bgr().copy()
+
     def _finish(self, suffix: str) -> FinishedResult:
         self._encode = self.plan.encode.for_output(f"result{suffix}", self.scan.video)
         self._drop_other_work()
         (self.workspace / "segments").mkdir(parents=True, exist_ok=True)
+        self._check_nudity()
+        with ExitStack() as stack:
+            work = self._open(stack)
+            self._render_missing(work)
+            reports = [item.session.report() for item in work]
+        return self._joined(suffix, work, reports)
+
+    def _check_nudity(self) -> None:
         self._nudity = check_before_swap(
             self.plan,
             self.scan,
@@ -309,11 +340,6 @@ class Renderer:
             progress=self.progress,
             cancel=self.cancel,
         )
-        with ExitStack() as stack:
-            work = self._open(stack)
-            self._render_missing(work)
-            reports = [item.session.report() for item in work]
-        return self._joined(suffix, work, reports)
 
     def _drop_other_work(self) -> None:
         """Begin anew where what an earlier run left was made of something else.
@@ -783,16 +809,25 @@ def _facts(
     }
 
 
-def check_target(out: Path, plan: RenderPlan) -> None:
+def check_target(out: Path, plan: RenderPlan, *, picture: bool = False) -> None:
     """Check that a result can be written to `out` without losing anything of the user's.
+
+    Args:
+        picture: it is a picture of one frame.
 
     Raises:
         UserInputError: no folder, a name that cannot be, or one of the files it is made of.
         SettingsError: facepick does not write files with this suffix, or they cannot hold what
             the encoder makes, or the audio codec that is asked for.
     """
-    plan.encode.for_output(out)
-    plan.encode.audio_encoder(container_of(out), lossless=False)
+    if picture and out.suffix.lower() not in PICTURES:
+        raise UserInputError(
+            f"A preview of one frame is a picture, which {out.name!r} does not name.",
+            hint="Give a name that ends in .png or .jpg.",
+        )
+    if not picture:
+        plan.encode.for_output(out)
+        plan.encode.audio_encoder(container_of(out), lossless=False)
     try:
         if out.is_dir():
             raise UserInputError(f"{out} is a folder.", hint="Give a file name, such as out.mp4.")

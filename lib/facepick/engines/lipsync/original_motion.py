@@ -142,7 +142,7 @@ class MotionObserver:
 
     def __init__(self, context: EngineContext) -> None:
         self.key = "original motion 1"
-        self.files = (self.FILE,)
+        self.files: tuple[str, ...] = (self.FILE,)
         self._workspace, self._cancel = context.workspace, context.cancel
         self._rows: dict[int, tuple[float, int]] = {}
 

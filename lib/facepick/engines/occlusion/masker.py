@@ -298,7 +298,7 @@ class OcclusionObserver:
         self._context, self._network = context, network
         size = 0 if network is None else network.stat().st_size
         self.key = f"occlusion {_VERSION} {self._name} {size}"
-        self.files = (self.FILE,)
+        self.files: tuple[str, ...] = (self.FILE,)
         self._points = texels()
         self._xseg: XSeg | None = None
         self._hands: HandTracker | None = None

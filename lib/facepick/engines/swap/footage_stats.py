@@ -153,7 +153,7 @@ class StatsObserver:
         masker: str = "",
     ) -> None:
         self.key = f"swap stats {VERSION} {masker}"
-        self.files = (_FACTS, _MESHES)
+        self.files: tuple[str, ...] = (_FACTS, _MESHES)
         self._folder, self._cancel = context.workspace, context.cancel
         self._covered = covered
         self._surface = topology()

@@ -76,7 +76,7 @@ def skin_points() -> tuple[int, ...]:
     return tuple(keep)
 
 
-def basis(normals: FloatArray) -> npt.NDArray[np.float64]:
+def basis(normals: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Compute real spherical harmonics up to first order without their constants, (n, 4)."""
     return np.concatenate([np.ones((len(normals), 1)), normals.astype(np.float64)], axis=1)
 

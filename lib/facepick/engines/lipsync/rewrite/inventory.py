@@ -166,7 +166,7 @@ class InventoryObserver:
         masker: str = "",
     ) -> None:
         self.key = f"inventory {VERSION} {masker}"
-        self.files = (PACK, TABLE)
+        self.files: tuple[str, ...] = (PACK, TABLE)
         self._folder, self._read, self._clear, self._cancel = folder, read, clear, cancel
         self._frames: list[int] = []
         self._seconds: list[float] = []
