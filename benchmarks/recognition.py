@@ -23,7 +23,7 @@ import numpy as np
 def mean_mesh(options: argparse.Namespace) -> None:
     """The mean shape of the mesh in the ArcFace chip, over frontal frames of clips."""
     from facepick.faces.alignment import ARCFACE_112, similarity
-    from facepick.faces.quality import head_pose
+    from facepick.faces.head_pose import pose_of_points
     from facepick.media.reader import VideoReader
     from facepick.models.store import default_store
     from facepick.recognition.registry import open_detector, open_mesher
@@ -41,7 +41,7 @@ def mean_mesh(options: argparse.Namespace) -> None:
                 small, _ = frame.picture.small(960)
                 found = detector.detect(small)
                 for i in range(len(found)):
-                    pose = head_pose(found.landmarks5[i])
+                    pose = pose_of_points(found.landmarks5[i])
                     if max(abs(pose.yaw), abs(pose.pitch)) > 15 or found.score[i] < 0.8:
                         continue
                     mesh, presence = mesher.locate(small, found.landmarks5[i])

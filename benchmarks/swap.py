@@ -37,8 +37,8 @@ from facepick.engines.swap.source import best_photos, load_sources, mouth_openne
 from facepick.faces.alignment import align
 from facepick.faces.analyzers.sface import SFaceEmbedder
 from facepick.faces.analyzers.yunet import YuNetDetector
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.faces.mesh import FaceMesh
-from facepick.faces.mesh_topology import pose_of
 from facepick.faces.quality import eye_openness
 from facepick.models.catalog import SFACE, YUNET
 from facepick.models.store import ModelStore, default_store
@@ -181,7 +181,7 @@ def run_pair(
             fading += 1
             continue
         swapped += 1
-        within = r.box.height >= MIN_FACE and abs(pose_of(r.mesh).yaw) <= MAX_YAW
+        within = r.box.height >= MIN_FACE and abs(pose_of_mesh(r.mesh).yaw) <= MAX_YAW
         if within or everything:
             pairs.append((r, image))
     (source, *_) = sources = load_sources([str(p) for p in photos], store)
@@ -198,7 +198,7 @@ def run_pair(
         after, _ = judge.mesher.locate(image, hint)
         height = np.linalg.norm(before[10, :2] - before[152, :2])
         errors.append(100 * np.linalg.norm((after - before)[:, :2], axis=1).mean() / height)
-        a, b = pose_of(before), pose_of(after)
+        a, b = pose_of_mesh(before), pose_of_mesh(after)
         turns.append(max(abs(a.yaw - b.yaw), abs(a.pitch - b.pitch), abs(a.roll - b.roll)))
         openings.append(
             (mouth_openness(before), mouth_openness(after), eye_openness(before),

@@ -16,10 +16,10 @@ from facepick.faces.alignment import ARCFACE_112, align, similarity, template
 from facepick.faces.analyzer import FaceDetector, FaceEmbedder, FaceMesher
 from facepick.faces.analyzers.sface import SFaceEmbedder
 from facepick.faces.analyzers.yunet import YuNetDetector
+from facepick.faces.head_pose import pose_of_points
 from facepick.faces.mesh import MESH_POINTS, FaceMesh
 from facepick.faces.quality import (
     eye_openness,
-    head_pose,
     patch_correlation,
     sharpness,
 )
@@ -193,7 +193,7 @@ def test_no_face_no_mesh_score(mesher: FaceMesh) -> None:
 
 
 def test_the_template_looks_straight_ahead() -> None:
-    pose = head_pose(ARCFACE_112)
+    pose = pose_of_points(ARCFACE_112)
     assert abs(pose.yaw) < 5
     assert abs(pose.roll) < 2
 
@@ -201,14 +201,14 @@ def test_the_template_looks_straight_ahead() -> None:
 def test_turning_the_picture_turns_the_roll() -> None:
     turn = math.radians(20)
     matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    assert head_pose(ARCFACE_112 @ matrix.T).roll == pytest.approx(20, abs=2)
+    assert pose_of_points(ARCFACE_112 @ matrix.T).roll == pytest.approx(20, abs=2)
 
 
 def test_a_nose_to_the_right_is_a_positive_yaw() -> None:
     turned = ARCFACE_112.copy()
     turned[2, 0] += 12
-    assert head_pose(turned).yaw > 15
-    assert head_pose(turned).off_frontal > 15
+    assert pose_of_points(turned).yaw > 15
+    assert pose_of_points(turned).off_frontal > 15
 
 
 def test_blur_takes_the_sharpness(detector: YuNetDetector, picture: Bgr) -> None:

@@ -21,10 +21,8 @@ __all__ = [
     "RING_SIDE",
     "RING_TOP",
     "VERTICES",
-    "HeadPose",
     "Topology",
     "extended",
-    "pose_of",
     "ring_reach",
     "topology",
     "vertex_normals",
@@ -103,31 +101,3 @@ def vertex_normals(vertices: FloatArray, triangles: npt.NDArray[np.int64]) -> Fl
         np.add.at(normals, triangles[:, corner], faces)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.asarray(normals / np.maximum(length, 1e-9), np.float32)
-
-
-@dataclass(frozen=True)
-class HeadPose:
-    """Turn of a head in degrees: yaw to the right of the picture, pitch down, roll clockwise."""
-
-    yaw: float
-    pitch: float
-    roll: float
-
-
-# Points that expressions move little: temples, forehead, bridge and sides of the nose, jaw hinge.
-_RIGID = (10, 67, 297, 109, 338, 127, 356, 234, 454, 168, 6, 197, 195, 5, 133, 362, 33, 263)
-
-
-def pose_of(mesh: FloatArray) -> HeadPose:
-    """Fit the rotation that brings the mean head onto the mesh (Kabsch), by points of little
-    motion."""
-    target = np.asarray(mesh, np.float64)[list(_RIGID)]
-    mean = topology().shape.astype(np.float64)[list(_RIGID)]
-    target, mean = target - target.mean(axis=0), mean - mean.mean(axis=0)
-    u, _, vt = np.linalg.svd(mean.T @ target)
-    sign = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u @ sign @ vt).T
-    yaw = math.degrees(math.asin(float(np.clip(rotation[0, 2], -1, 1))))
-    pitch = math.degrees(math.atan2(float(rotation[1, 2]), float(rotation[2, 2])))
-    roll = math.degrees(math.atan2(float(rotation[1, 0]), float(rotation[0, 0])))
-    return HeadPose(-yaw, pitch, roll)

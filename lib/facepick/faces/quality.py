@@ -1,67 +1,26 @@
-"""Quality of a face for recognising somebody, and for a thumbnail.
-
-Pose comes from the five points alone: under weak perspective the points are an affine image of a
-mean head, whose rotation is read off by DeMenthon and Davis, *Model-Based Object Pose in 25
-Lines of Code*, IJCV 15, 1995 (the POS step).
-"""
+"""Quality of a face for recognising somebody, and for a thumbnail."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
+from facepick.faces.head_pose import HeadPose, pose_of_points
 
 __all__ = [
     "FaceQuality",
-    "Pose",
     "assess",
     "eye_openness",
-    "head_pose",
     "patch_correlation",
     "sharpness",
 ]
 
-# Mean adult head in millimetres: x to the person's left (right in the picture), y down, z away
-# from the camera; origin between the eyes.  63 mm is the mean distance of the pupils; heights
-# follow from the ArcFace template, depths from cephalometric means.
-_HEAD_MM = np.array(
-    [
-        [-31.5, 0.0, 0.0],
-        [31.5, 0.0, 0.0],
-        [0.0, 36.0, -38.0],
-        [-26.0, 73.0, -12.0],
-        [26.0, 73.0, -12.0],
-    ]
-)
-
 # Rings of the mesh around an eye: outer corner, inner corner, two upper, two lower lid points.
 _RIGHT_EYE = (33, 133, 159, 158, 145, 153)
 _LEFT_EYE = (263, 362, 386, 385, 374, 380)
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Direction of a head, in degrees.
-
-    Attributes:
-        yaw: positive when the nose points to the right of the picture.
-        pitch: positive when it points down.
-        roll: positive when the head leans clockwise in the picture.
-    """
-
-    yaw: float
-    pitch: float
-    roll: float
-
-    @property
-    def off_frontal(self) -> float:
-        """Angle between the view and straight into the face."""
-        cosine = math.cos(math.radians(self.yaw)) * math.cos(math.radians(self.pitch))
-        return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
 
 @dataclass(frozen=True)
@@ -78,7 +37,7 @@ class FaceQuality:
 
     eye_distance: float
     sharpness: float
-    pose: Pose
+    pose: HeadPose
     score: float
     inside: float = 1.0
 
@@ -93,28 +52,6 @@ class FaceQuality:
         size = min(1.0, self.eye_distance / 35.0)
         turn = max(0.0, 1.0 - (self.pose.off_frontal / 75.0) ** 2)
         return float(size * (0.3 + 0.7 * self.sharpness) * turn * self.score * self.inside)
-
-
-def head_pose(landmarks5: npt.ArrayLike, *, pixel_aspect: float = 1.0) -> Pose:
-    """Estimate the pose of a head from its five points, (5, 2) in pixels."""
-    points = np.asarray(landmarks5, np.float64) * np.array([pixel_aspect, 1.0])
-    model = _HEAD_MM - _HEAD_MM.mean(axis=0)
-    rows = np.linalg.pinv(model) @ (points - points.mean(axis=0))
-    first, second = rows[:, 0], rows[:, 1]
-    scale = (np.linalg.norm(first) + np.linalg.norm(second)) / 2
-    if scale < 1e-9:
-        return Pose(0.0, 0.0, 0.0)
-    x = first / max(float(np.linalg.norm(first)), 1e-9)
-    y = second - (second @ x) * x
-    y = y / max(float(np.linalg.norm(y)), 1e-9)
-    z = np.cross(x, y)
-    # Where the nose of the model, which looks along -z, points in the picture.
-    nose = np.array([-x[2], -y[2], -z[2]])
-    yaw = math.degrees(math.atan2(nose[0], -nose[2]))
-    pitch = math.degrees(math.asin(max(-1.0, min(1.0, float(nose[1])))))
-    eyes = points[1] - points[0]
-    roll = math.degrees(math.atan2(eyes[1], eyes[0]))
-    return Pose(float(yaw), float(pitch), float(roll))
 
 
 def sharpness(chip: npt.NDArray[np.uint8]) -> float:
@@ -157,7 +94,7 @@ def assess(
         inside: see `FaceQuality`.
     """
     points = np.asarray(landmarks5, np.float64) * np.array([pixel_aspect, 1.0])
-    pose = head_pose(points)
+    pose = pose_of_points(points)
     # A profile's eyes fall together; eyes to mouth (1.16 eye distances on the mean head, whose
     # mouth lies 73 mm below eyes that are 63 apart) does not shrink with yaw.
     across = float(np.linalg.norm(points[1] - points[0]))

@@ -12,11 +12,11 @@ from facepick.errors import FacepickError
 from facepick.faces.alignment import align
 from facepick.faces.analyzer import FaceEmbedder, FaceMesher, MeasuringEmbedder
 from facepick.faces.detection import Box, FloatArray
+from facepick.faces.head_pose import pose_of_points
 from facepick.faces.quality import (
     FaceQuality,
     assess,
     eye_openness,
-    head_pose,
     patch_correlation,
 )
 from facepick.people.liveness import StillnessProbe
@@ -296,7 +296,7 @@ class Collector:
         if samples.probe.wants(seen.frame):
             samples.probe.put(seen.frame, self._cut(seen, seen.box, grow=0.35, side=64)[0])
         aspect = self._source.aspect
-        pose = head_pose(seen.landmarks5, pixel_aspect=aspect)
+        pose = pose_of_points(seen.landmarks5, pixel_aspect=aspect)
         turn = max(0.05, 1.0 - (pose.off_frontal / 75.0) ** 2)
         box = Box(*map(float, seen.box))
         inside = box.inside(self._source.width, self._source.height)

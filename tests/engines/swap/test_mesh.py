@@ -23,8 +23,8 @@ from facepick.errors import NoFacesFound, UserInputError
 from facepick.faces.alignment import align
 from facepick.faces.analyzers.sface import SFaceEmbedder
 from facepick.faces.detection import Box
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.faces.mesh import FaceMesh
-from facepick.faces.mesh_topology import pose_of
 from facepick.models.store import ModelStore, default_store
 from facepick.people.track import BRIDGED
 from facepick.progress import never
@@ -116,7 +116,7 @@ def test_pose_and_expression_stay_the_targets(
         before, _ = mesher.locate(request.crop, points)
         after, score = mesher.locate(image, points)
         assert score > 0.9
-        a, b = pose_of(before), pose_of(after)
+        a, b = pose_of_mesh(before), pose_of_mesh(after)
         assert abs(a.yaw - b.yaw) < 5
         assert abs(a.pitch - b.pitch) < 7
         height = np.linalg.norm(before[10, :2] - before[152, :2])

@@ -19,12 +19,12 @@ from facepick.engines.swap.light import basis, fit_light, gain
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.stabilization import MeshSteadier
 from facepick.faces.detection import Box
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.faces.landmarks468 import LEFT_EYE, LIPS_INNER, RIGHT_EYE
 from facepick.faces.mesh_surface import Surface, Texture, spread, texture_from
 from facepick.faces.mesh_topology import (
     VERTICES,
     extended,
-    pose_of,
     topology,
     vertex_normals,
 )
@@ -80,7 +80,7 @@ def test_normals_point_at_the_camera_and_to_the_sides() -> None:
 
 @pytest.mark.parametrize(("yaw", "roll"), [(0, 0), (25, 0), (-40, 10), (10, -30)])
 def test_pose_is_read_off_the_mesh(yaw: float, roll: float) -> None:
-    pose = pose_of(turned(head(), yaw=yaw, roll=roll))
+    pose = pose_of_mesh(turned(head(), yaw=yaw, roll=roll))
     assert pose.yaw == pytest.approx(yaw, abs=1.5)
     assert pose.roll == pytest.approx(roll, abs=6)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from facepick.compositing.patch import FaceRequest, Reason
 from facepick.engines.swap.settings import SwapSettings
-from facepick.faces.mesh_topology import pose_of
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.people.track import BRIDGED
 
 __all__ = ["Decision", "Gate", "Sight", "look"]
@@ -44,7 +44,7 @@ class Sight:
 
 def look(request: FaceRequest) -> Sight:
     """Collect the facts of one request that a decision rests on."""
-    turn = abs(pose_of(request.mesh).yaw) if request.mesh is not None else 90.0
+    turn = abs(pose_of_mesh(request.mesh).yaw) if request.mesh is not None else 90.0
     return Sight(
         path=request.path,
         row=request.row,

@@ -13,8 +13,8 @@ from facepick.compositing.pictures import load_picture
 from facepick.errors import NoFacesFound, UserInputError
 from facepick.faces.alignment import align
 from facepick.faces.detection import FloatArray
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.faces.landmarks468 import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
-from facepick.faces.mesh_topology import pose_of
 from facepick.faces.quality import eye_openness, sharpness
 from facepick.models.store import ModelStore
 from facepick.people.person import Scan
@@ -80,7 +80,7 @@ class SourceFace:
         Lips that show teeth are parted by 0.03 to 0.06 and cost as much as a turn of 20 degrees:
         a texture of parted lips smears their inside over every mouth that closes.
         """
-        pose = pose_of(self.mesh)
+        pose = pose_of_mesh(self.mesh)
         turn = (pose.yaw / 25) ** 2 + (pose.pitch / 35) ** 2
         size = min(1.0, self.height / 300)
         parted = max(0.0, mouth_openness(self.mesh) - _CLOSED)
@@ -234,7 +234,7 @@ class FaceFinder:
             cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
             points = points * np.float32(shrink)
         mesh, score = self._mesher.locate(cut, points)
-        turn = pose_of(mesh)
+        turn = pose_of_mesh(mesh)
         if score < 0.5:
             raise UnusableFace(
                 f"The face in {name} is covered or not clear enough.",
@@ -399,7 +399,7 @@ def best_photos(
             cut = frame.picture.crop(x0, y0, x1, y1)
             local = points - np.array([x0, y0], np.float32)
             mesh, score = mesher.locate(cut, local)
-            yaw = pose_of(mesh).yaw
+            yaw = pose_of_mesh(mesh).yaw
             if score < 0.5 or abs(yaw) > _MAX_TURN:
                 continue
             face = SourceFace("", cut, local, mesh, score)

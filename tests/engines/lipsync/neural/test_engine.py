@@ -22,7 +22,6 @@ from facepick.engines.lipsync.neural.engine import (
     Wav2LipGanEngine,
     Wav2LipSession,
     checkpoint_of,
-    yaw_degrees,
 )
 from facepick.engines.lipsync.neural.mel import mel_window
 from facepick.engines.lipsync.neural.settings import Wav2LipSettings
@@ -33,6 +32,7 @@ from facepick.errors import (
     ModelMismatchError,
     UserInputError,
 )
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.models.store import ModelStore
 from facepick.progress import CancelToken
 from facepick.speech.line import Speech
@@ -207,7 +207,7 @@ def test_faces_that_cannot_be_done_well_are_left_alone(
         [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
     )
     turned = ((turned - centre) @ turn.T + centre).astype(np.float32)
-    assert abs(yaw_degrees(turned)) > 55
+    assert abs(pose_of_mesh(turned).yaw) > 55
     small = replace(base, box=type(base.box)(10, 10, 40, 45))
     broken = base.mesh.copy()
     broken[3] = np.nan

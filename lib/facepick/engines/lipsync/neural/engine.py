@@ -40,6 +40,7 @@ from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, check_restorer, open_restorer, spec_in_use
 from facepick.errors import EngineError, MissingModelError, ModelMismatchError, UserInputError
 from facepick.faces.detection import FloatArray
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.faces.landmarks468 import FACE_OVAL
 from facepick.models import catalog
 from facepick.models.spec import ModelSpec
@@ -166,7 +167,7 @@ class MouthSession(ABC):
         mesh = request.mesh
         if mesh is None or request.mesh_score < MIN_MESH_SCORE or not np.isfinite(mesh).all():
             return Reason.OCCLUDED
-        if abs(yaw_degrees(mesh)) > MAX_YAW_DEGREES:
+        if abs(pose_of_mesh(mesh).yaw) > MAX_YAW_DEGREES:
             return Reason.PROFILE
         cut = self._cut(request)
         if cut is None:
@@ -364,12 +365,6 @@ def _placed(mask: FloatArray, area: Area, wide: Area) -> FloatArray:
     dx, dy = area.x0 - wide.x0, area.y0 - wide.y0
     out[dy : dy + area.height, dx : dx + area.width] = mask
     return out
-
-
-def yaw_degrees(mesh: FloatArray) -> float:
-    """Measure how far a face is turned to its side, from the mesh's cheeks (points 234 and 454)."""
-    across = mesh[454] - mesh[234]
-    return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
 
 
 def named_file(settings: MouthSettings) -> Path | None:
