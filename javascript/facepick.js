@@ -29,8 +29,53 @@
     return value;
   };
 
+  /* Each tab of a browser has a seat, 1, 2, ..., and a session of its own with it: the smallest that
+   * no living tab holds.  A reload keeps the tab's seat; a tab that was duplicated takes another; the
+   * first tab that is opened after all were closed sits where the work of the first one lies. */
+  const SEAT = "facepick-seat";
+  const me = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+  const seats = typeof BroadcastChannel === "function" ? new BroadcastChannel(SEAT) : null;
+  let seat = 0;
+  let seated = false;
+  let refused = false;
+  if (seats) {
+    seats.onmessage = ({ data }) => {
+      if (data.ask === seat && data.from !== me && (seated || me < data.from)) {
+        seats.postMessage({ taken: seat, to: data.from });
+      }
+      if (data.to === me && data.taken === seat && !seated) refused = true;
+    };
+  }
+  const remembered = (value) => {
+    try {
+      if (value) sessionStorage.setItem(SEAT, String(value));
+      return Number(sessionStorage.getItem(SEAT)) || 0;
+    } catch {
+      return 0;
+    }
+  };
+  const takeSeat = async () => {
+    const tried = new Set();
+    seat = remembered() || 1;
+    while (seats) {
+      refused = false;
+      tried.add(seat);
+      seats.postMessage({ ask: seat, from: me });
+      await new Promise((done) => setTimeout(done, 120));
+      if (!refused) break;
+      seat = 1;
+      while (tried.has(seat)) seat += 1;
+    }
+    seated = true;
+    remembered(seat);
+  };
+  takeSeat();
+
   let action = "";
-  window.facepickGreeting = () => `${secret()}|${navigator.language || ""}`;
+  window.facepickGreeting = () => {
+    const own = secret();
+    return `${own && seat > 1 ? `${own}-${seat}` : own}|${navigator.language || ""}`;
+  };
   window.facepickAction = () => action;
 
   const press = (name) => {
@@ -90,6 +135,29 @@
     }
   });
 
+  /* Original and result play together; the one that follows is silent. */
+  const follow = (event) => {
+    const leader = event.target;
+    if (!(leader instanceof HTMLVideoElement) || leader.dataset.facepickFollows) return;
+    const pair = ["original", "result"].map((name) => root().querySelector(`#facepick_${name} video`));
+    if (!pair[0] || !pair[1] || !pair.includes(leader)) return;
+    const other = pair[0] === leader ? pair[1] : pair[0];
+    other.dataset.facepickFollows = "1";
+    clearTimeout(other.facepickWait);
+    other.facepickWait = setTimeout(() => delete other.dataset.facepickFollows, 400);
+    if (Math.abs(other.currentTime - leader.currentTime) > 0.04) other.currentTime = leader.currentTime;
+    other.playbackRate = leader.playbackRate;
+    if (leader.paused) {
+      other.pause();
+    } else {
+      other.muted = true;
+      other.play().catch(() => {});
+    }
+  };
+  for (const name of ["play", "pause", "seeked", "ratechange"]) {
+    document.addEventListener(name, follow, true);
+  }
+
   /* A bar that has not moved for a while has lost its stream (sleep, proxy, no queue): ask once. */
   let seen = "";
   let since = Date.now();
@@ -115,7 +183,7 @@
    * listeners some time after the elements are there. */
   let lastGreeting = 0;
   const greet = () => {
-    const waiting = find("hello") && !root().querySelector("[data-facepick-greeted]");
+    const waiting = seated && find("hello") && !root().querySelector("[data-facepick-greeted]");
     if (waiting && Date.now() - lastGreeting > 5000) {
       lastGreeting = Date.now();
       setTimeout(() => press("hello"), 150);

@@ -70,7 +70,7 @@ def test_a_swap_needs_source_and_statement(tab: Any, scanned: str, tmp_path: Pat
     assert "add a photo" in answer["progress"]["value"]
     run(tab, scanned, tab.handlers.add_photos(scanned, photos(tmp_path, "1a.png", "1b.png")))
     answer = tab.handlers.render(scanned, *plan_values(tab, flow="swap", style=style))
-    assert "Tick the statement" in answer["progress"]["value"]
+    assert "Tick the statement" in answer["consent_problem"]["value"]
     assert tab.page.app.starts["render"] == 0
     values = plan_values(
         tab, flow="swap", style=style, consent=True, consent_note=" Contract of\n May 3 "

@@ -283,6 +283,12 @@ ERRORS: dict[str, tuple[str, str]] = {
 
 PURPOSES: dict[str, str] = {
     "Finds faces and their five landmarks.": "查找人脸及五个关键点。",
+    "Says who of several faces speaks: the pictures (LR-ASD).": (
+        "判断多张脸中谁在说话：画面部分（LR-ASD）。"
+    ),
+    "Says who of several faces speaks: the sound beside the pictures (LR-ASD).": (
+        "判断多张脸中谁在说话：配合画面的声音部分（LR-ASD）。"
+    ),
     "Places 468 points on a face.": "在人脸上定位 468 个点。",
     "Finds palms, for hands in front of a face.": "查找手掌，用于识别脸前的手。",
     "Places 21 points on a hand.": "在手上定位 21 个点。",

@@ -28,7 +28,7 @@ from facepick.render.plan import Assignment
 __all__ = ["Session", "SessionStore", "SourceChoice", "SourceFace"]
 
 if TYPE_CHECKING:
-    from facepick_ui.errands import Errand
+    from facepick_ui.background_tasks import BackgroundTask
 
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
@@ -187,7 +187,10 @@ class Session:
         put_off: whether the user wants to hear nothing of missing files until something needs
             them; not stored.
         shown: the flow and engine that the page shows; not stored.
-        errand: work of some seconds that runs now, or None; not stored.
+        task: work of some seconds that runs now, or None; not stored.
+        form: what the widgets of the page hold, by name; files by the path of the kept copy.
+        styles: the engine that was last chosen for each flow.
+        problem: whether a complaint stands where progress is shown; not stored.
         at_seconds: the moment that is looked at.
         watched: newest job of each kind, ``scan``, ``render``, ``preview`` and ``fetch``, and of
             each player that waits for a proxy.
@@ -211,7 +214,10 @@ class Session:
     offer: Offer | None = None
     put_off: bool = False
     shown: tuple[str, str] | None = None
-    errand: Errand | None = None
+    task: BackgroundTask | None = None
+    form: dict[str, Any] = field(default_factory=dict)
+    styles: dict[str, str] = field(default_factory=dict)
+    problem: bool = False
     at_seconds: float = 0.0
     watched: dict[str, str] = field(default_factory=dict)
     asked_room: dict[str, Any] | None = None
@@ -239,6 +245,8 @@ class Session:
             "kept": [item.to_json() for item in self.kept],
             "kept_notices": [[n.to_json() for n in told] for told in self.kept_notices],
             "source": None if self.source is None else self.source.to_json(),
+            "form": self.form.copy(),
+            "styles": self.styles.copy(),
             "at_seconds": self.at_seconds,
             "offer": None if self.offer is None else asdict(self.offer),
             "watched": self.watched,
@@ -255,6 +263,8 @@ class Session:
         self.kept_notices = [*told, *[()] * len(self.kept)][: len(self.kept)]
         source = data.get("source")
         self.source = None if source is None else SourceChoice.from_json(source)
+        self.form = {str(k): v for k, v in dict(data.get("form", {})).items()}
+        self.styles = {str(k): str(v) for k, v in dict(data.get("styles", {})).items()}
         self.at_seconds = float(data.get("at_seconds", 0.0))
         self.watched = {str(k): str(v) for k, v in dict(data.get("watched", {})).items()}
         offer = data.get("offer")

@@ -148,6 +148,8 @@ class Page:
 
     def path_help(self, language: str) -> str:
         roots = ", ".join(map(str, self.app.host.input_roots()))
+        if not roots:
+            return text("path_none", language)
         return text("path_help", language, roots=roots)
 
     def widgets(self) -> Iterator[Widget]:
@@ -258,6 +260,8 @@ class _Layout:
             self._header()
             self._models()
             for number, key in enumerate(("video", "people", "what", "render"), 1):
+                if key == "render":
+                    self._render_bar()
                 with self.add(f"{key}_card", "Column", variant="panel"):
                     self.html(
                         f"{key}_title", views.card_title(number, f"step_{key}", self.language)
@@ -311,17 +315,15 @@ class _Layout:
                 self.html("scan_progress")
                 self.add("scan_stop", "Button", words="stop", variant="stop", visible=False)
         with self.add("video_advanced", "Accordion", words="advanced", open=False):
-            roots = self.page.app.host.input_roots()
-            if roots:
-                with self.add("path_row", "Row"):
-                    self.add(
-                        "path",
-                        "Textbox",
-                        words="path",
-                        info=self.page.path_help(self.language),
-                        scale=5,
-                    )
-                    self.add("open", "Button", words="open", scale=1, min_width=90)
+            with self.add("path_row", "Row"):
+                self.add(
+                    "path",
+                    "Textbox",
+                    words="path",
+                    info=self.page.path_help(self.language),
+                    scale=5,
+                )
+                self.add("open", "Button", words="open", scale=1, min_width=90)
             with self.add("scan_settings", "Column"):
                 made = settings_widgets(ScanSettings, "scan_", self.language)
                 self.page.scan_widgets = self.widgets(made)
@@ -518,25 +520,33 @@ class _Layout:
                 )  # fmt: skip
                 self.add("source_save", "Button", words="source_save", scale=1, min_width=120)
                 self.add("source_clear", "Button", words="source_clear", scale=1, min_width=140)
+            self.html("consent_problem", visible=False)
             self.add("consent", "Checkbox", words="consent", help_words="consent_help", value=False)
             self.add(
                 "consent_note", "Textbox", words="consent_note", help_words="consent_note_help",
                 max_lines=2,
             )  # fmt: skip
 
+    def _render_bar(self) -> None:
+        """What is missing, the buttons, and the running job: at the window's lower edge until
+        their place is reached, so that they are in sight however long the cards above are."""
+        with self.add("render_bar", "Column"):
+            self.html("render_note", visible=False)
+            with self.add("render_row", "Row"):
+                for name in ("preview", "preview_hard"):
+                    self.add(name, "Button", words=name, interactive=False, min_width=130)
+                self.add(
+                    "render", "Button", words="render", variant="primary", interactive=False,
+                    min_width=130,
+                )  # fmt: skip
+                self.add(
+                    "stop", "Button", words="stop", variant="stop", interactive=False,
+                    min_width=90,
+                )  # fmt: skip
+            self.html("card_note", visible=False)
+            self.html("progress", visible=False)
+
     def _render(self) -> None:
-        self.html("render_note", visible=False)
-        with self.add("render_row", "Row"):
-            self.add("preview", "Button", words="preview", interactive=False, min_width=150)
-            self.add(
-                "preview_hard", "Button", words="preview_hard", interactive=False, min_width=150
-            )
-            self.add("render", "Button", words="render", variant="primary", interactive=False)
-            self.add(
-                "stop", "Button", words="stop", variant="stop", interactive=False, min_width=150
-            )
-        self.html("card_note", visible=False)
-        self.html("progress", visible=False)
         self.add(
             "preview_video", "Video", words="preview_video", interactive=False, visible=False,
             height=360,
@@ -656,6 +666,14 @@ class _Wiring:
         on(c["flow"].change, h.choose_flow, ["flow"])
         on(c["style"].change, h.choose_style, ["flow", "style"])
         self._dependent_settings()
+        for name in h.noted_names():
+            if name not in ("flow", "style"):
+                on(
+                    c[name].change,
+                    lambda key, value, name=name: h.note(key, name, value),
+                    [name],
+                    outputs=[c[x] for x in _NOTED_OUTPUTS],
+                )
         plan = self.page.plan_names()
         # `change`: a recording, and a file taken away, have no event of their own in gradio 3.
         sound = [f"output_{name}" for name in (*SPEECH_OUTPUT, *SOUND_FILES)]
@@ -771,6 +789,12 @@ class _Wiring:
             for name, what in changes.items()
         }
 
+
+_NOTED_OUTPUTS = (
+    "what_problem", "consent_problem", "progress", "render_note", "render", "preview",
+    "preview_hard", "stop",
+)  # fmt: skip
+"""What a change of a widget's value changes besides."""
 
 _LIVE_LABELLED = {
     "video", "demo", "scan", "scan_stop", "people", "unsure_people", "tracks", "split", "edit",

@@ -170,7 +170,8 @@ def facts(info: VideoInfo, language: str) -> str:
         f"<dd>{html.escape(value)}</dd>"
         for key, value in rows.items()
     )
-    return f'<dl class="facepick-facts">{cells}</dl>'
+    tall = " data-facepick-tall" if info.height > info.width else ""
+    return f'<dl class="facepick-facts"{tall}>{cells}</dl>'
 
 
 def _language(code: str | None) -> str:
@@ -337,10 +338,11 @@ def frame_view(
             )
     shot = next((s.index + 1 for s in scan.shots if s.start <= frame < s.stop), 0)
     place = text("frame_place", language, frame=frame, shot=shot)
+    tall = " facepick-tall" if height > width else ""
     if picked and not seen:
         place += " · " + text("frame_nobody", language)
     return (
-        f'<figure class="facepick-frame"><div style="aspect-ratio:{width}/{height}">'
+        f'<figure class="facepick-frame{tall}"><div style="aspect-ratio:{width}/{height}">'
         f'<img src="{picture}" alt=""><svg viewBox="0 0 {width} {height}">'
         f"{''.join(marks)}</svg></div>"
         f"<figcaption>{_clock_exact(at_seconds)} · {html.escape(place)}</figcaption></figure>"

@@ -41,12 +41,16 @@ def explained(place: str) -> Callable[[F], F]:
             except MissingModelError as error:
                 return self._lacking(session, place, error)
             except FacepickError as error:
+                session.problem = place == "progress"
                 return {place: shown(messages.error_html(error, session.language))}
             except Say as say:
-                return {place: shown(say.box(session.language))}
+                there = say.place or place
+                session.problem = there == "progress"
+                return {there: shown(say.box(session.language))}
             except Exception as error:
                 # The page must say something, whatever happened; the log keeps the trace.
                 log.exception("%s failed", function.__name__)
+                session.problem = place == "progress"
                 return {place: shown(messages.error_html(error, session.language))}
 
         return wrapper  # type: ignore[return-value]
@@ -76,11 +80,17 @@ class Lacking(MissingModelError):
 
 
 class Say(Exception):
-    """A sentence of the catalogue for the user."""
+    """A sentence of the catalogue for the user.
 
-    def __init__(self, key: str) -> None:
+    Args:
+        key: of the catalogue.
+        place: where it stands; None for where the handler tells its failures.
+    """
+
+    def __init__(self, key: str, place: str | None = None) -> None:
         super().__init__(key)
         self.key = key
+        self.place = place
 
     def box(self, language: str) -> str:
         return views.notice(messages.text(self.key, language), kind="calm")
@@ -126,6 +136,18 @@ class Base:
 
     def _models(self, session: Session) -> Changes:
         """What is offered of missing model files; see `facepick_ui.handlers.models`."""
+        raise NotImplementedError
+
+    def _buttons(self, session: Session) -> Changes:
+        """What can be started now, and what is missing; see `facepick_ui.handlers.results`."""
+        raise NotImplementedError
+
+    def _outdated(self, session: Session) -> Changes:
+        """What no longer fits the chosen flow; see `facepick_ui.handlers.results`."""
+        raise NotImplementedError
+
+    def _flow(self, session: Session, flow: str, style: str) -> Changes:
+        """The widgets of a flow; see `facepick_ui.handlers.flows`."""
         raise NotImplementedError
 
     def _lacking(self, session: Session, place: str, error: MissingModelError) -> Changes:

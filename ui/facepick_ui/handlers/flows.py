@@ -16,6 +16,7 @@ from facepick_ui import messages, pictures, views
 from facepick_ui.compat import Changes
 from facepick_ui.flow_panels import changed_values, is_shown, plain_value
 from facepick_ui.handlers.base import Say, explained, shown
+from facepick_ui.handlers.form import Form
 from facepick_ui.handlers.sources import Sources
 from facepick_ui.handlers.speech import Speech
 from facepick_ui.session import Session
@@ -23,30 +24,44 @@ from facepick_ui.session import Session
 __all__ = ["Flows"]
 
 
-class Flows(Sources, Speech):
+class Flows(Sources, Speech, Form):
     """The third card of the page."""
 
     @explained("what_problem")
     def choose_flow(self, session: Session, flow: Any) -> Changes:
         """Show the engines of a flow."""
-        engines = self.page.specs(str(flow))
-        choices = self.page.style_choices(str(flow), session.language)
+        changes = self._flow(session, str(flow), self._style_of(session, str(flow)))
+        self._note_value(session, "flow", str(flow))
+        return {**changes, **self._outdated(session), **self._buttons(session)}
+
+    def _style_of(self, session: Session, flow: str) -> str:
+        """The engine that was last chosen for a flow, else the first that can be used."""
+        ids = [spec.id for spec in self.page.specs(flow)]
+        last = session.styles.get(flow, "")
+        return last if last in ids else next(iter(ids), "")
+
+    def _flow(self, session: Session, flow: str, style: str) -> Changes:
+        """The widgets of a flow, with an engine chosen."""
+        engines = self.page.specs(flow)
         changes: Changes = {
             "style": {
-                "choices": choices,
-                "value": engines[0].id if engines else None,
+                "choices": self.page.style_choices(flow, session.language),
+                "value": style or None,
                 "visible": bool(engines),
             },
             "speech_inputs": {"visible": any(s.needs_audio for s in engines)},
             "swap_inputs": {"visible": any(s.needs_source for s in engines)},
             "what_problem": shown(""),
         }
-        changes.update(self._panels(session, str(flow), engines[0].id if engines else ""))
+        changes.update(self._panels(session, flow, style))
         return changes
 
     @explained("what_problem")
     def choose_style(self, session: Session, flow: Any, style: Any) -> Changes:
         """Show the settings of an engine."""
+        if str(style) in {spec.id for spec in self.page.specs(str(flow))}:
+            session.styles[str(flow)] = str(style)
+            self._note_value(session, "style", str(style))
         return self._panels(session, str(flow), str(style))
 
     def _panels(self, session: Session, flow: str, style: str) -> Changes:
@@ -206,6 +221,6 @@ def _consent(values: Mapping[str, Any]) -> str:
         Say: it is not made.
     """
     if values["consent"] is not True:
-        raise Say("consent_needed")
+        raise Say("consent_needed", "consent_problem")
     added = " ".join(str(values["consent_note"] or "").split())[:500]
     return f"{CONSENT_SENTENCE} {added}".strip()

@@ -12,13 +12,13 @@ from typing import Any
 from facepick.errors import FacepickError
 from facepick.jobs.job import JobRecord
 from facepick_ui import messages, views
+from facepick_ui.background_tasks import BackgroundTask
+from facepick_ui.cleanup import tidy
 from facepick_ui.compat import Changes
-from facepick_ui.errands import Errand
 from facepick_ui.handlers.base import explained, shown
 from facepick_ui.handlers.cast import KnownPeople
 from facepick_ui.handlers.video import Video
 from facepick_ui.session import Offer, Session
-from facepick_ui.tidying import tidy
 
 __all__ = ["Handlers"]
 
@@ -80,9 +80,11 @@ class Handlers(Video, KnownPeople):
         session.watcher += 1
         self.sessions.touch(session)
         self.tidy()
-        flow, style = self.page.first_choice()
+        flow, style = self._chosen(session)
         changes = self._words(session, flow, style)
         for name, what in self._everything(session).items():
+            changes.setdefault(name, {}).update(what)
+        for name, what in self._filled(session, flow, style).items():
             changes.setdefault(name, {}).update(what)
         changes["config"] = {"value": views.config(self.page.tick_ms, greeted=True)}
         return session.key, changes
@@ -160,20 +162,20 @@ class Handlers(Video, KnownPeople):
         proxies, waiting = self._proxies(session)
         changes.update(proxies)
         active = active or waiting
-        errand = session.errand
-        if errand is not None and errand.runs:
+        task = session.task
+        if task is not None and task.runs:
             active = True
-            changes[errand.place] = shown(self._busy(session))
-        elif errand is not None:
-            session.errand = None
-            changes.update(self._done(session, errand))
+            changes[task.place] = shown(self._busy(session))
+        elif task is not None:
+            session.task = None
+            changes.update(self._done(session, task))
         return changes, active
 
-    def _done(self, session: Session, errand: Errand) -> Changes:
+    def _done(self, session: Session, task: BackgroundTask) -> Changes:
         try:
-            return errand.changes()
+            return task.changes()
         except FacepickError as error:
-            return {errand.place: shown(messages.error_html(error, session.language))}
+            return {task.place: shown(messages.error_html(error, session.language))}
 
     @explained("progress")
     def tick(self, session: Session) -> Changes:

@@ -113,6 +113,10 @@ class People(Flows, Results):
         changes.update(self._list(session))
         changes.update(self._sources(session))
         changes.update(self._buttons(session))
+        changes["what_problem"] = shown("")
+        if session.problem:
+            session.problem = False
+            changes["progress"] = shown("")
         return changes
 
     def _for_people(self, session: Session) -> str:

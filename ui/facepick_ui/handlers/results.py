@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 
@@ -48,7 +49,9 @@ class Results(Players):
         elif newest is not None:
             session.finished.add(newest.id)
             changes["progress"] = shown(self._end_note(newest, language))
-        if preview is not None and preview.state == "done" and is_file(preview.out):
+        # A render that came after it shows more than the preview does.
+        current = render is None or preview is None or render.created <= preview.created
+        if preview is not None and current and preview.state == "done" and is_file(preview.out):
             changes.update(self._show_preview(session, preview))
             changes["debug_sheets"] = shown(self._debug_sheets(session, preview))
         if render is not None and render.state == "done" and is_file(render.out):
@@ -119,9 +122,48 @@ class Results(Players):
             "stop": {"interactive": rendering or previewing},
         }
         if not rendering and not previewing:
+            missing = self._missing(session) if ready else ""
             idle = ready and not any(session.watched.get(k) for k in ("render", "preview"))
             note = views.empty("render_empty", session.language) if idle else ""
-            changes["render_note"] = shown(note)
+            changes["render_note"] = shown(views.notice(missing, kind="calm") if missing else note)
+        return changes
+
+    def _missing(self, session: Session) -> str:
+        """What a render lacks as the page stands, in one sentence; "" when it lacks nothing."""
+        scan = session.scan
+        flow = str(session.form.get("flow") or self.page.first_choice()[0])
+        engines = self.page.specs(flow)
+        taken = {p for item in session.kept if item.flow == flow for p in item.selection.people}
+        picked = [key for key in session.picked if key not in taken]
+        if scan is None or not engines or not picked:
+            return ""
+        text = functools.partial(messages.text, language=session.language)
+        who = ", ".join(scan.person(key).label for key in picked)
+        form = session.form
+        lacking = []
+        sounds = ("speech", "recording", "lines", "output_soundtrack")
+        if any(s.needs_audio for s in engines) and not any(form.get(name) for name in sounds):
+            lacking.append(text("missing_speech", who=who))
+        if any(s.needs_source for s in engines):
+            if session.source is None or not session.source.chosen_keys():
+                lacking.append(text("missing_face", who=who))
+            if form.get("consent") is not True:
+                lacking.append(text("missing_consent", who=who))
+        return text("still_missing", what=", ".join(lacking)) if lacking else ""
+
+    def _outdated(self, session: Session) -> Changes:
+        """A preview of another flow than the chosen one goes away; so does an old complaint."""
+        changes: Changes = {}
+        preview = self._record(session, "preview")
+        if preview is not None and not preview.is_active:
+            plan = preview.request.get("plan", {})
+            flows = {item["flow"] for item in plan.get("assignments", ())}
+            if session.form.get("flow") not in flows:
+                changes["preview_video"] = {"visible": False}
+                changes["preview_player"] = shown("")
+        if session.problem:
+            session.problem = False
+            changes["progress"] = shown("")
         return changes
 
     def _jobs(self, session: Session) -> Changes:

@@ -9,8 +9,8 @@ from typing import Any
 
 from facepick.errors import FacepickError
 from facepick_ui import messages, pictures, views
+from facepick_ui.background_tasks import BackgroundTask
 from facepick_ui.compat import Changes, paths_of
-from facepick_ui.errands import Errand
 from facepick_ui.handlers.base import Base, Say, explained, shown
 from facepick_ui.session import Session, SourceChoice, SourceFace
 
@@ -32,7 +32,7 @@ class Sources(Base):
         faces = choice.faces if choice else ()
         chosen = sum(face.chosen for face in faces)
         note = ""
-        if session.errand is not None and session.errand.place == "source_note":
+        if session.task is not None and session.task.place == "source_note":
             note = self._busy(session)
         elif choice is not None:
             note = self._refused(choice, language)
@@ -81,7 +81,10 @@ class Sources(Base):
         """People of this video, saved sources and the cast, as buttons with a face."""
         groups: list[tuple[str, list[views.Row]]] = []
         if session.scan is not None:
-            people = [p for p in session.scan.people if not p.ignored]
+            # A person's own face in the person's place would change nothing.
+            people = [
+                p for p in session.scan.people if not p.ignored and p.id not in session.picked
+            ]
             rows = [
                 {
                     "label": p.label,
@@ -147,7 +150,7 @@ class Sources(Base):
         """Look for the faces in a child process; the page is told when it is done."""
         folder = self.sessions.folder_of(session) / "faces" / secrets.token_hex(6)
         settings = dict(session.scan_settings)
-        session.errand = Errand(
+        session.task = BackgroundTask(
             lambda: self.app.source_faces(texts, folder, scan_settings=settings),
             lambda found: self._found(session, tuple(texts), label, found),
             "source_note",
@@ -179,7 +182,7 @@ class Sources(Base):
     @explained("source_note")
     def clear_source(self, session: Session) -> Changes:
         session.source = None
-        session.errand = None
+        session.task = None
         self.sessions.save(session)
         return {**self._sources(session), "source": {"value": None}}
 
@@ -192,7 +195,7 @@ class Sources(Base):
         faces = self._chosen_faces(session)
         photos = [Path(face.image) for face in faces]
         labels = [face.label for face in faces]
-        session.errand = Errand(
+        session.task = BackgroundTask(
             lambda: self.app.save_source(wanted, photos, origins=labels),
             lambda _: self._saved(session, wanted),
             "source_note",

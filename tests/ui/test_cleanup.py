@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.ui.support import CLIP, pick, plan_values, run, scan_values, upload
 
-from facepick_ui.tidying import KEEP_SECONDS, tidy
+from facepick_ui.cleanup import KEEP_SECONDS, tidy
 
 LATER = 2 * KEEP_SECONDS
 

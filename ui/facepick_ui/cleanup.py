@@ -22,7 +22,7 @@ from facepick_ui.session import SessionStore
 
 __all__ = ["KEEP_SECONDS", "tidy"]
 
-log = logging.getLogger("facepick_ui.tidying")
+log = logging.getLogger("facepick_ui.cleanup")
 
 KEEP_SECONDS = 24 * 3600.0
 """How long files stay after they were last needed, and a session after it was last used."""

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Errand"]
+__all__ = ["BackgroundTask"]
 
 
-class Errand:
+class BackgroundTask:
     """Runs a function in a thread.
 
     Args:

@@ -1,0 +1,129 @@
+"""What is set on the page is there again after a reload, and says what is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.ui.support import pick, plan_values
+
+from facepick_ui.handlers.page import Handlers
+
+SECRET = f"{'anna':x<24}|en-US"
+
+
+def reloaded(tab: Any, fake_app: Any) -> dict[str, dict[str, Any]]:
+    """The page after a reload, on a program that was started anew."""
+    _, page = Handlers(fake_app, tab.page).hello(SECRET)
+    return dict(page)
+
+
+def test_flow_engine_speech_words_and_options_survive(
+    tab: Any, scanned: str, fake_app: Any, tmp_path: Path
+) -> None:
+    speech = tmp_path / "hello.wav"
+    speech.write_bytes(b"RIFF")
+    pick(tab, scanned, 0)
+    tab.handlers.choose_flow(scanned, "lipsync")
+    tab.handlers.choose_style(scanned, "lipsync", "wav2lip")
+    noted = {
+        "speech": str(speech), "speech_text": "Good morning", "speech_start": 1.5,
+        "lipsync_wav2lip_mouth_mask_dilate": 21, "encode_crf": 23, "preview_seconds": 5,
+        "consent_note": "Anna, 3 May",
+    }  # fmt: skip
+    noted = {name: value for name, value in noted.items() if name in tab.page.components}
+    for name, value in noted.items():
+        tab.handlers.note(scanned, name, value)
+    page = reloaded(tab, fake_app)
+    assert page["flow"]["value"] == "lipsync"
+    assert page["style"]["value"] == "wav2lip"
+    assert page["speech_inputs"]["visible"] is True
+    assert page["panel_lipsync_wav2lip"]["visible"] is True
+    assert Path(page["speech"]["value"]).name == "hello.wav"
+    assert str(tmp_path / "home") in page["speech"]["value"]
+    for name in set(noted) - {"speech"}:
+        assert page[name]["value"] == noted[name], name
+    assert tab.handlers.session(scanned).picked == ["P1"]
+
+
+def test_a_speech_that_was_shown_again_is_not_copied_again(
+    tab: Any, scanned: str, fake_app: Any, tmp_path: Path
+) -> None:
+    speech = tmp_path / "hello.wav"
+    speech.write_bytes(b"RIFF")
+    tab.handlers.note(scanned, "speech", str(speech))
+    uploads = tab.handlers.sessions.folder_of(tab.handlers.session(scanned)) / "uploads"
+    before = sorted(uploads.iterdir())
+    cached = tmp_path / "cache" / "hello.wav"
+    cached.parent.mkdir()
+    cached.write_bytes(b"RIFF")
+    tab.handlers.note(scanned, "speech", str(cached))
+    assert sorted(uploads.iterdir()) == before
+    tab.handlers.note(scanned, "speech", None)
+    assert "speech" not in reloaded(tab, fake_app) or not reloaded(tab, fake_app)["speech"].get(
+        "value"
+    )
+
+
+def test_a_value_that_no_longer_fits_keeps_its_default(tab: Any, scanned: str) -> None:
+    session = tab.handlers.session(scanned)
+    widget = next(w for w in tab.page.encode_widgets if w.field.kind in ("int", "float"))
+    session.form.update({widget.name: 1e9, "gone_widget": 1, "flow": "dance"})
+    tab.handlers.sessions.save(session)
+    _, page = tab.handlers.hello(SECRET)
+    assert page.get(widget.name, {}).get("value") != 1e9
+    assert page["flow"]["value"] == tab.page.flows()[0]
+
+
+def test_a_flow_comes_back_with_the_engine_it_had(tab: Any, scanned: str) -> None:
+    tab.handlers.choose_style(scanned, "hide", "blur")
+    tab.handlers.choose_flow(scanned, "lipsync")
+    assert tab.handlers.choose_flow(scanned, "hide")["style"]["value"] == "blur"
+
+
+def test_what_is_missing_is_said_until_it_is_there(tab: Any, scanned: str, tmp_path: Path) -> None:
+    pick(tab, scanned, 0)
+    assert "Ready when you are" in tab.handlers.restore(scanned)["render_note"]["value"]
+    page = tab.handlers.choose_flow(scanned, "lipsync")
+    assert "Still missing: speech for P1" in page["render_note"]["value"]
+    speech = tmp_path / "hello.wav"
+    speech.write_bytes(b"RIFF")
+    page = tab.handlers.note(scanned, "speech", str(speech))
+    assert "missing" not in page["render_note"]["value"]
+    page = tab.handlers.choose_flow(scanned, "swap")
+    assert "a new face for P1, your statement for P1" in page["render_note"]["value"]
+
+
+def test_a_complaint_goes_away_when_something_changes(tab: Any, scanned: str) -> None:
+    page = tab.handlers.render(scanned, *plan_values(tab))
+    assert "facepick-box" in page["progress"]["value"]
+    assert pick(tab, scanned, 0)["progress"]["value"] == ""
+
+
+def test_the_own_face_is_not_offered(tab: Any, scanned: str) -> None:
+    page = pick(tab, scanned, 0)
+    drawn = page["source_list"]["value"]
+    assert "face:person:P2" in drawn
+    assert "face:person:P1" not in drawn
+
+
+def test_tabs_with_seats_of_their_own_share_nothing(tab: Any, scanned: str) -> None:
+    secret = f"{'anna':x<24}"
+    second, page = tab.handlers.hello(f"{secret}-2|en-US")
+    assert second != scanned
+    assert page["facts"]["value"].count("No video yet") == 1
+    tab.handlers.upload(second, None)
+    assert tab.handlers.session(scanned).video is not None
+
+
+def test_a_session_of_an_older_version_still_loads(tab: Any, scanned: str) -> None:
+    sessions = tab.handlers.sessions
+    file = sessions.folder_of(tab.handlers.session(scanned)) / "session.json"
+    data = json.loads(file.read_text())
+    for name in ("form", "styles"):
+        del data[name]
+    file.write_text(json.dumps(data))
+    sessions.forget(scanned)
+    again = tab.handlers.session(scanned)
+    assert (again.video, again.form) == (data["video"], {})
