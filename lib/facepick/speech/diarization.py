@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from facepick.speech.acoustic import band_levels
 
-__all__ = ["voices"]
+__all__ = ["refined", "voices"]
 
 Array = npt.NDArray[np.float32]
 Array64 = npt.NDArray[np.float64]
@@ -58,6 +58,59 @@ def voices(samples: Array) -> npt.NDArray[np.int64]:
             path[:] = 0
             break
     out[heard] = np.unique(path, return_inverse=True)[1]
+    return out
+
+
+NEAR = 80
+"""Columns around a change of coarse labels within which the change may lie: half their window."""
+BELIEF = 100.0
+"""Log likelihood, a column, of the coarse label farther away: as good as certain."""
+DOUBT = 0.5
+"""The same within that time of the ends of a stretch of speech."""
+
+
+def refined(samples: Array, coarse: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Place the changes of voice of labels whose changes are known to about a second.
+
+    Args:
+        samples: (n,) float32 mono at 16 kHz.
+        coarse: (t,) label of each column of 10 ms; -1 where none is.
+
+    Returns:
+        (t,) labels, with -1 where they were.
+    """
+    levels = band_levels(samples)[: len(coarse)]
+    if len(levels) < len(coarse):
+        levels = np.pad(levels, ((0, len(coarse) - len(levels)), (0, 0)), mode="edge")
+    loudness = levels.mean(axis=1)
+    low, high = np.percentile(loudness, [5, 95])
+    heard = np.flatnonzero((loudness > low + LOUD * (high - low)) & (coarse >= 0))
+    kinds = int(coarse.max()) + 1 if len(coarse) else 0
+    rough = coarse[heard]
+    if kinds < 2 or np.bincount(rough, minlength=kinds).min() < 2 * SHORTEST:
+        return coarse
+    x = _cepstra(levels)[heard]
+    fits = np.stack([_fit(x, x[rough == v]) for v in range(kinds)], axis=1)
+    changes = np.flatnonzero(np.diff(rough)) + 1
+    near = np.zeros(len(heard), bool)
+    for change in changes:
+        near |= np.abs(heard - heard[change]) <= NEAR
+    fits[~near, rough[~near]] += BELIEF
+    # The first and last window of a stretch hold a change that no other window sees.
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], coarse >= 0, [False]])))
+    ends = np.zeros(len(heard), bool)
+    for edge in edges:
+        ends |= np.abs(heard - edge) <= NEAR
+    fits[ends & ~near, rough[ends & ~near]] -= BELIEF - DOUBT
+    path = _path(fits)
+    out = coarse.copy()
+    out[heard] = path
+    # Quiet columns go with the nearest loud one.
+    quiet = np.flatnonzero((coarse >= 0) & ~np.isin(np.arange(len(coarse)), heard))
+    after = np.clip(np.searchsorted(heard, quiet), 0, len(heard) - 1)
+    before = np.maximum(after - 1, 0)
+    nearer = np.abs(heard[before] - quiet) <= np.abs(heard[after] - quiet)
+    out[quiet] = path[np.where(nearer, before, after)]
     return out
 
 

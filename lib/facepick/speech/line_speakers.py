@@ -20,7 +20,7 @@ SpeakersOf = Callable[[Sequence[PersonSpan]], Speakers]
 """Finds who speaks in each of these spans, such as `facepick.app.App.who_speaks`."""
 
 _VOICE = re.compile(
-    r"(?:spk|speaker|spkr|voice|s|说话人|發言人|发言人|講者)[ _-]?\d{1,3}", re.IGNORECASE
+    r"(?:spk|speaker|spkr|voice|说话人|發言人|发言人|講者)[ _-]?\d{1,3}", re.IGNORECASE
 )
 MOST = 0.6
 """Share of what a voice says for which one person must be likeliest."""

@@ -278,7 +278,7 @@ def who_speaks(
     names, table = _named_voices(pieces, owners, measures.people)
     spans: list[tuple[str, int, int, str | None]]
     if lines is None:
-        spans = [(f"L{i}", a, b, None) for i, (a, b) in enumerate(_runs(pieces, path), 1)]
+        spans = [(f"L{i}", a, b, None) for i, (a, b) in enumerate(_runs(pieces, path, measures), 1)]
     else:
         spans = _line_parts(lines, moments, watched.moments)
     turns = []
@@ -419,11 +419,17 @@ def _smoothed(posterior: Array64, pieces: _Pieces) -> tuple[Numbers, Array64]:
     return np.asarray(both.argmax(axis=1)), both
 
 
-def _runs(pieces: _Pieces, path: Numbers) -> list[tuple[int, int]]:
-    """Half-open moments of successive pieces of one speaker within one stretch."""
+def _runs(pieces: _Pieces, path: Numbers, measures: Measures) -> list[tuple[int, int]]:
+    """Join successive pieces of one stretch in which one speaker is seen, or is not."""
     runs: list[tuple[int, int]] = []
+    shown = [
+        path[k] < len(measures.people)
+        and bool(measures.present[path[k], pieces.start[k] : pieces.stop[k]].mean() > 0.5)
+        for k in range(len(path))
+    ]
     for k in range(len(path)):
-        if k and pieces.joined[k] and path[k] == path[k - 1]:
+        same = k and path[k] == path[k - 1] and shown[k] == shown[k - 1]
+        if same and pieces.joined[k]:
             runs[-1] = (runs[-1][0], int(pieces.stop[k]))
         else:
             runs.append((int(pieces.start[k]), int(pieces.stop[k])))
