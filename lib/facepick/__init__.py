@@ -5,8 +5,8 @@ function needs it.  The names below are loaded when they are first asked for; mo
 `App`.
 
 >>> import facepick
->>> facepick.Selection(("P2",))
-Selection(people=('P2',), include_unsure=False)
+>>> facepick.Selection(("P2",)).people
+('P2',)
 """
 
 from importlib import import_module
