@@ -40,6 +40,7 @@ def plan_values(tab: Any, **changed: Any) -> list[Any]:
         "speech_offset": 0,
         "speech_duration": 0,
         "lines": None,
+        "everyone_but": False,
         "consent": False,
         "consent_note": "",
         "preview_seconds": 3,

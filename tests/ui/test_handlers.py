@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from tests.ui.support import pick, plan_values, run, scan_values, upload
 
 from facepick.errors import UserInputError
+from facepick.people.selection import Selection
 
 
 def test_upload_shows_the_facts_and_offers_the_scan(
@@ -545,3 +547,30 @@ def test_what_a_comparison_lacks_is_said_where_it_was_asked(
     for _ in range(2):  # the first failure gives the turn back
         failed = tab.handlers.explain(key, str(photo), str(photo))
         assert "a.png shows nobody. Take another photo." in failed["explain_note"]["value"]
+
+
+def test_hiding_everyone_but_the_picked_is_in_the_plan_and_in_the_list(
+    tab: Any, scanned: str
+) -> None:
+    pick(tab, scanned, 0)
+    picked = tab.handlers.session(scanned).picked[0]
+    kept = tab.handlers.keep(scanned, *plan_values(tab, everyone_but=True))
+    assert "everyone but" in kept["assignments"]["value"]
+    (item,) = tab.handlers.session(scanned).kept
+    assert item.selection == Selection((), everyone_but=(picked,))
+    # Another flow has no such box.
+    assert tab.handlers.choose_flow(scanned, "lipsync")["everyone_but"]["visible"] is False
+
+
+def test_the_crowd_is_folded_and_captions_say_who_it_may_be(tab: Any, scanned: str) -> None:
+    session = tab.handlers.session(scanned)
+    first, second = session.scan.people[:2]
+    crowd = replace(second, id="P8", unsure=True, group="bystanders", may_be=((first.id, 0.4),))
+    doubtful = replace(second, unsure=True, may_be=((first.id, 0.4),))
+    session.scan = replace(session.scan, people=(first, doubtful, crowd))
+    page = tab.handlers._people(session)
+    assert page["crowd"]["visible"]
+    assert next(c for _, c in page["bystanders"]["value"]).startswith("P8")
+    assert next(c for _, c in page["unsure_people"]["value"]).endswith(f"may be {first.label}")
+    tab.handlers.pick_bystander(scanned, 0)
+    assert session.picked == ["P8"]

@@ -154,6 +154,16 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Unsure: untouched unless you pick them",
         "不确定：除非选中，否则不会改动",
     ),
+    "crowd": (
+        "Bystanders: a few blurred or far frames each",
+        "路人：各自只有几帧模糊或很远的画面",
+    ),
+    "may_be": ("may be {who}", "可能是{who}"),
+    "everyone_but": (
+        "Hide everyone but the picked - unsure people and passers-by, too",
+        "隐藏所选人物以外的所有人（包括不确定的人和路人）",
+    ),
+    "all_but": ("everyone but {who}", "除{who}以外的所有人"),
     "one_needed": ("Pick exactly one person first.", "请先只选一个人。"),
     "two_needed": ("Pick the two or more that are one person first.", "请先选择两个或更多同一人。"),
     "some_needed": ("Pick somebody first.", "请先选择人物。"),

@@ -33,7 +33,8 @@ VIDEO_HEIGHT_PX = 300
 
 PLAN_INPUTS = (
     "flow", "style", "speech", "recording", "speech_text", "phones", "speech_start",
-    "speech_offset", "speech_duration", "lines", "consent", "consent_note", "preview_seconds",
+    "speech_offset", "speech_duration", "lines", "everyone_but", "consent", "consent_note",
+    "preview_seconds",
 )  # fmt: skip
 
 NO_BUTTONS: dict[str, Any] = {
@@ -341,6 +342,8 @@ class _Layout:
                 self.html("picked")
                 self.hint("unsure_hint", "unsure_people", visible=False)
                 self.gallery("unsure_people", "unsure_people", columns=6)
+                with self.add("crowd", "Accordion", words="crowd", open=False, visible=False):
+                    self.gallery("bystanders", "crowd", columns=6)
             with self.add("looking", "Column", scale=3, min_width=300, visible=False):
                 self.html("frame")
                 self.add("time", "Slider", words="time", minimum=0, maximum=1, step=0.04, value=0)
@@ -423,6 +426,13 @@ class _Layout:
                 words="style",
                 visible=bool(specs),
             )  # fmt: skip
+            self.add(
+                "everyone_but",
+                "Checkbox",
+                words="everyone_but",
+                value=False,
+                visible=first == "hide",
+            )
             help_text = specs[0].spec.help if specs else ""
             label = specs[0].spec.label if specs else ""
             hint = messages.engine_help(label, help_text, self.language)
@@ -649,6 +659,7 @@ class _Wiring:
         on(c["scan_stop"].click, h.stop_scan)
         self.select(c["people"].select, lambda key, i: h.pick_index(key, i, False))
         self.select(c["unsure_people"].select, lambda key, i: h.pick_index(key, i, True))
+        self.select(c["bystanders"].select, h.pick_bystander)
         self.select(c["tracks"].select, h.mark_track)
         self.select(c["source_faces"].select, h.choose_face)
         on(c["source"].upload, h.add_photos, ["source"], watch=True)
@@ -797,7 +808,8 @@ _NOTED_OUTPUTS = (
 """What a change of a widget's value changes besides."""
 
 _LIVE_LABELLED = {
-    "video", "demo", "scan", "scan_stop", "people", "unsure_people", "tracks", "split", "edit",
+    "video", "demo", "scan", "scan_stop", "people", "unsure_people", "crowd", "bystanders",
+    "everyone_but", "tracks", "split", "edit",
     "unignore", "known",
     "time", "name", "flow", "style", "source", "source_faces", "source_save", "source_name",
     "speech", "record", "recording", "speech_text", "speech_start", "speech_offset",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from facepick.engines.engine import EngineSpec
 from facepick.notices import Notice
-from facepick.people.person import Scan
+from facepick.people.person import Person, Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import CONSENT_SENTENCE, Assignment
 from facepick.speech.line import SpeechLine
@@ -51,6 +51,7 @@ class Flows(Sources, Speech, Form):
             },
             "speech_inputs": {"visible": any(s.needs_audio for s in engines)},
             "swap_inputs": {"visible": any(s.needs_source for s in engines)},
+            "everyone_but": {"visible": str(flow) == "hide"},
             "what_problem": shown(""),
         }
         changes.update(self._panels(session, flow, style))
@@ -128,7 +129,8 @@ class Flows(Sources, Speech, Form):
             person for item in session.kept if item.flow == flow for person in item.selection.people
         }
         people = tuple(key for key in session.picked if key not in taken)
-        if not people:
+        all_but = flow == "hide" and values.get("everyone_but") is True
+        if not people and not all_but:
             return [], ()
         scan = self._scan_or_say(session)
         spec = self.app.registry.get(flow, engine).spec
@@ -150,8 +152,10 @@ class Flows(Sources, Speech, Form):
             spoken, told = self._lines(session, values, people)
         made = [
             Assignment(
-                selection=Selection(
-                    who, include_unsure=any(scan.person(key).unsure for key in who)
+                selection=(
+                    Selection((), everyone_but=tuple(session.picked))
+                    if all_but
+                    else Selection(who, include_unsure=any(scan.person(key).unsure for key in who))
                 ),
                 flow=flow,
                 engine=engine,
@@ -193,13 +197,20 @@ class Flows(Sources, Speech, Form):
         if len(item.speech) > 3:
             how.append(messages.text("lines_more", session.language, n=len(item.speech) - 3))
         return {
-            "faces": [pictures.face_uri(scan, p) for p in people],
-            "who": ", ".join(p.label for p in people),
+            "faces": [pictures.face_uri(scan, p) for p in people[:6]],
+            "who": _who(item, scan, people, session.language),
             "what": messages.text(f"flow_{item.flow}", session.language),
             "how": " · ".join(how),
             "into": [uri for name in item.source if (uri := pictures.photo_uri(Path(name)))],
             "act": act,
         }
+
+
+def _who(item: Assignment, scan: Scan, people: Sequence[Person], language: str) -> str:
+    spared = item.selection.everyone_but
+    if not spared:
+        return ", ".join(p.label for p in people)
+    return messages.text("all_but", language, who=", ".join(scan.person(k).label for k in spared))
 
 
 def _line_words(line: SpeechLine, language: str) -> str:

@@ -22,8 +22,15 @@ class People(Flows, Results):
     """The second card of the page."""
 
     def _shown_people(self, session: Session, *, unsure: bool) -> list[Person]:
+        """Who stands in the gallery of sure people, or in that of unsure ones."""
         people = session.scan.people if session.scan else ()
-        return [p for p in people if not p.ignored and p.unsure is unsure]
+        return [
+            p for p in people if not p.ignored and p.unsure is unsure and p.group != "bystanders"
+        ]
+
+    def _bystanders(self, session: Session) -> list[Person]:
+        people = session.scan.people if session.scan else ()
+        return [p for p in people if not p.ignored and p.group == "bystanders"]
 
     def _people(self, session: Session) -> Changes:
         """Gallery, chips, picture, timeline and everything below that depends on the pick."""
@@ -34,15 +41,18 @@ class People(Flows, Results):
             session.picked = [key for key in session.picked if key in known]
         sure = self._shown_people(session, unsure=False)
         unsure = self._shown_people(session, unsure=True)
+        crowd = self._bystanders(session)
         note = ""
         if scan is None:
             note = views.empty("people_empty", language)
-        elif not sure and not unsure:
+        elif not sure and not unsure and not crowd:
             note = views.empty("people_none", language)
         changes: Changes = {
             "people_note": shown(note),
             "people": {"value": self._gallery(session, sure), "visible": bool(sure)},
             "unsure_people": {"value": self._gallery(session, unsure), "visible": bool(unsure)},
+            "bystanders": {"value": self._gallery(session, crowd), "visible": bool(crowd)},
+            "crowd": {"visible": bool(crowd)},
             "people_hint": {"value": views.hint("people", language), "visible": bool(sure)},
             "unsure_hint": {
                 "value": views.hint("unsure_people", language),
@@ -50,9 +60,9 @@ class People(Flows, Results):
             },
             "tracks_hint": {"visible": False},
             "unignore": {"visible": scan is not None and any(p.ignored for p in scan.people)},
-            "picking": {"visible": scan is not None and bool(sure or unsure)},
-            "looking": {"visible": scan is not None and bool(sure or unsure)},
-            "edit": {"visible": scan is not None and bool(sure or unsure)},
+            "picking": {"visible": scan is not None and bool(sure or unsure or crowd)},
+            "looking": {"visible": scan is not None and bool(sure or unsure or crowd)},
+            "edit": {"visible": scan is not None and bool(sure or unsure or crowd)},
             "tracks": {"visible": False, "value": None},
             "split": {"visible": False},
             "edit_note": shown(""),
@@ -81,11 +91,18 @@ class People(Flows, Results):
                     views.color_of(p.id),
                     picked=p.id in session.picked,
                 ),
-                f"{p.label} - "
-                + messages.text("seconds", session.language, s=f"{float(p.screen_time):.1f}"),
+                self._caption(scan, p, session.language),
             )
             for p in people
         ]
+
+    def _caption(self, scan: Scan, person: Person, language: str) -> str:
+        seconds = messages.text("seconds", language, s=f"{float(person.screen_time):.1f}")
+        words = f"{person.label} - {seconds}"
+        if person.may_be:
+            likeliest = scan.person(person.may_be[0][0]).label
+            words += f" - {messages.text('may_be', language, who=likeliest)}"
+        return words
 
     def _galleries(self, session: Session) -> Changes:
         sure = self._shown_people(session, unsure=False)
@@ -93,6 +110,7 @@ class People(Flows, Results):
         return {
             "people": {"value": self._gallery(session, sure)},
             "unsure_people": {"value": self._gallery(session, unsure)},
+            "bystanders": {"value": self._gallery(session, self._bystanders(session))},
         }
 
     def _after_pick(self, session: Session) -> Changes:
@@ -191,6 +209,12 @@ class People(Flows, Results):
         if not 0 <= index < len(people):
             return {}
         return self._toggle(session, people[index].id)
+
+    @explained("picked")
+    def pick_bystander(self, session: Session, index: int) -> Changes:
+        """A thumbnail of the crowd was clicked."""
+        people = self._bystanders(session)
+        return self._toggle(session, people[index].id) if 0 <= index < len(people) else {}
 
     def _toggle(self, session: Session, person_id: str) -> Changes:
         scan = session.scan
