@@ -75,7 +75,8 @@ class SpeakerEmbedder:
             bands = np.stack([_bands(w) for w in windows[start : start + _BATCH]])
             parts.append(self._session.run(None, {"bands": bands})[0])
         found = np.concatenate(parts)
-        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+        length = np.linalg.norm(found, axis=1, keepdims=True)
+        return np.asarray(found / np.maximum(length, 1e-6), np.float32)
 
 
 def _bands(samples: Array) -> Array:
@@ -98,7 +99,7 @@ def _filters() -> npt.NDArray[np.float64]:
         return np.asarray(1127.0 * np.log(1.0 + np.asarray(hz) / 700.0))
 
     edges = np.linspace(float(mel(20.0)), float(mel(_RATE / 2)), _BANDS + 2)
-    bins = mel(np.arange(_FFT // 2 + 1) * (_RATE / _FFT))
+    bins = mel(np.arange(_FFT // 2 + 1, dtype=np.float64) * (_RATE / _FFT))
     left, middle, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (bins - left) / (middle - left), (right - bins) / (right - middle)
     out = np.maximum(0.0, np.minimum(rising, falling))
@@ -146,7 +147,7 @@ def _model(weights: _Weights) -> bytes:
     square = g.node("ReduceMean", [g.node("Mul", [off, off])], axes=(2,), keepdims=1)
     # Windows have one length, so that the sample variance is a constant away.
     count = _COLUMNS // 2
-    square = g.node("Mul", [square, g.weight(np.float32(count / (count - 1)))])
+    square = g.node("Mul", [square, g.weight(np.array(count / (count - 1), np.float32))])
     x = g.node("Concat", [mean, g.node("Sqrt", [square])], axis=1)
     x = g.conv(
         x, *weights.folded("xvector.dense.linear.weight", "xvector.dense.nonlinear.batchnorm")
