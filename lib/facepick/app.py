@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from facepick.recognition.cast import Cast
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
     from facepick.render.preflight import Preflight
+    from facepick.render.signing import SigningSettings
     from facepick.speech.script import PersonSpan
     from facepick.speech.speaker_edits import SpeakerEdit
     from facepick.speech.speakers import Speakers
@@ -220,7 +221,7 @@ class App:
         from facepick.render.renderer import check_target
 
         path = Path(out).absolute()
-        check_target(path, plan, picture=picture)
+        check_target(path, plan, picture=picture, home=self.host.home())
         refuse_existing(path, force=force)
         return path
 
@@ -713,7 +714,9 @@ class App:
             UserInputError, SettingsError: as `new_render_job`, or it lasts too long.
         """
         if checked is None:
-            checked = self.preflight(plan, out, force=force, listen=False, picture=seconds == 0)
+            checked = self.preflight(
+                plan.unsigned(), out, force=force, listen=False, picture=seconds == 0
+            )
         if not 0 <= seconds <= 60:
             raise UserInputError(f"A preview lasts between 0 and 60 seconds, not {seconds:g}.")
         return self.jobs_folder.new(
@@ -989,6 +992,55 @@ class App:
         if video.is_file():
             unchanged = sha256_of(video) == report["result"].get("sha256")
         return {**report, "unchanged_since": unchanged}
+
+    def marks(self, video: str | Path) -> dict[str, Any]:
+        """Read the marks of provenance that any file carries: its metadata and C2PA manifests.
+
+        Returns:
+            ``aigc``, ``aigc_before``, ``digital_source_type``, ``comment`` and ``c2pa``, each only
+            where there is one; ``c2pa_unread`` says why manifests could not be looked for.
+
+        Raises:
+            UserInputError: there is no such file, or it is no video and has no manifest.
+        """
+        from facepick.errors import FacepickError, PackageMissing, VideoOpenError
+        from facepick.media.marks import read_marks
+        from facepick.render.signing import read_manifest
+
+        path = Path(video)
+        if not path.is_file():
+            raise UserInputError(f"There is no file {path}.", hint="Check the path.")
+        found: dict[str, Any] = {}
+        try:
+            manifest = read_manifest(path)
+            if manifest is not None:
+                found["c2pa"] = manifest
+        except PackageMissing as error:
+            found["c2pa_unread"] = error.sentence()
+        except FacepickError as error:
+            found["c2pa_unread"] = str(error)
+        try:
+            found.update(read_marks(path).to_json())
+        except VideoOpenError:
+            if "c2pa" not in found:
+                raise
+        return found
+
+    def signing(self) -> SigningSettings:
+        """Load how results are signed with C2PA."""
+        from facepick.render.signing import load_signing
+
+        return load_signing(self.host.home())
+
+    def set_signing(self, settings: SigningSettings) -> None:
+        """Keep how results are signed, once a trial shows that it works.
+
+        Raises:
+            UserInputError, PackageMissing: nothing can be signed so; nothing is kept.
+        """
+        from facepick.render.signing import save_signing
+
+        save_signing(settings, self.host.home())
 
     def measure_sync(
         self,

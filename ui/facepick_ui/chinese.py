@@ -110,6 +110,23 @@ SETTINGS: dict[str, tuple[str, str]] = {
     ),
     "Write provenance": ("写入来源标记", "在元数据中注明经过编辑，并在旁边写入报告。"),
     "Visible AI label": ("可见的 AI 标识", "前两秒在角落显示中文或英文标识。"),
+    "Sign with C2PA": ("C2PA 签名", "已设置证书（facepick sign）时为结果签名；关闭则不签名。"),
+    "AIGC label": ("AIGC 标识", "GB 45438-2025 字段：1 属于，2 可能，3 疑似人工智能生成合成。"),
+    "AIGC producer": ("AIGC 生成方", "ContentProducer：生成方的名称或编码；留空则为 facepick。"),
+    "AIGC producer's number": (
+        "AIGC 生成编号",
+        "ProduceID：生成方的编号；留空则用方案哈希。",
+    ),
+    "AIGC producer's reserved code": (
+        "AIGC 生成方预留字段",
+        "ReservedCode1：生成方自用信息。",
+    ),
+    "AIGC propagator": ("AIGC 传播方", "ContentPropagator：传播服务提供者的名称或编码。"),
+    "AIGC propagator's number": ("AIGC 传播编号", "PropagateID：传播服务提供者给视频的编号。"),
+    "AIGC propagator's reserved code": (
+        "AIGC 传播方预留字段",
+        "ReservedCode2：传播方自用信息。",
+    ),
 }
 """English label -> Chinese label and help."""
 

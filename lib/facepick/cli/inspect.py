@@ -21,7 +21,9 @@ EXIT_SEEN = 5
 
 def build_inspect(parser: argparse.ArgumentParser) -> None:
     """Build ``facepick inspect``."""
-    parser.add_argument("result", metavar="OUT", help="a result of facepick")
+    parser.add_argument(
+        "result", metavar="OUT", help="a result of facepick, or any file with marks"
+    )
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
     parser.add_argument(
         "--sync", action="store_true", help="measure how well re-synced lips follow the speech"
@@ -47,10 +49,11 @@ def build_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-
     app = make_app()
+    if _only_marks(options):
+        return _marks(app.marks(options.result), options)
     # What is measured below is never what a file says was measured.
-    measured = ("sync", "swap", "hidden")
+    measured = ("sync", "swap", "hidden", "marks")
     report = {k: v for k, v in app.inspect(options.result).items() if k not in measured}
     flows = {person["flow"] for person in report["people"]}
     plots = Path(options.plots) if options.plots else None
@@ -69,6 +72,9 @@ def _inspect(options: argparse.Namespace) -> int:
             )
         if options.hidden:
             report["hidden"] = app.measure_hidden(options.result, progress=sink, cancel=token)
+    video = Path(options.result.removesuffix(".facepick.json"))
+    if video.is_file():
+        report["marks"] = app.marks(video)
     seen = any(entry["seen"] for entry in report.get("hidden", ()))
     if options.json:
         print_json(report)
@@ -81,6 +87,56 @@ def _inspect(options: argparse.Namespace) -> int:
             f"The report of {options.result} is damaged ({type(e).__name__}: {e})."
         ) from e
     return EXIT_SEEN if seen else 0
+
+
+def _only_marks(options: argparse.Namespace) -> bool:
+    """Tell whether the file has no report beside it, and nothing is asked that needs one."""
+    from facepick.render.report import sidecar_of
+
+    path = Path(options.result)
+    asked = options.sync or options.swap or options.hidden or options.plots
+    return (
+        not asked
+        and path.is_file()
+        and not (path.name.endswith(".facepick.json") or sidecar_of(path).exists())
+    )
+
+
+def _marks(found: Mapping[str, Any], options: argparse.Namespace) -> int:
+    """Tell the marks of a file that has no report."""
+    if options.json:
+        print_json({"marks": found})
+        return 0
+    say(f"{options.result}: no report beside it; what the file itself says:")
+    _say_marks(found)
+    if not found:
+        say("mark\tnone")
+    return 0
+
+
+def _say_marks(found: Mapping[str, Any]) -> None:
+    manifest = found.get("c2pa")
+    if manifest is not None:
+        meaning = {"Trusted": "signer known", "Valid": "unchanged since, signer not known here"}
+        state = meaning.get(manifest["state"], "NOT VALID: " + ", ".join(manifest["problems"]))
+        say(f"mark\tc2pa\t{state}")
+        for name in ("signer", "organisation", "time", "made_by"):
+            if manifest[name]:
+                say(f"mark\tc2pa.{name}\t{manifest[name]}")
+        say(f"mark\tc2pa.actions\t{', '.join(manifest['actions'])}")
+        for kind in manifest["source_types"]:
+            say(f"mark\tc2pa.source_type\t{kind.rsplit('/', 1)[-1]}")
+        for ingredient in manifest["ingredients"]:
+            signed = "with a manifest of its own" if ingredient["signed"] else "without a manifest"
+            say(f"mark\tc2pa.ingredient\t{ingredient['title']} ({signed})")
+    elif "c2pa_unread" in found:
+        say(f"mark\tc2pa\tnot read: {found['c2pa_unread']}")
+    for name in ("aigc", "aigc_before"):
+        for key, value in found.get(name, {}).items():
+            say(f"mark\t{name}.{key}\t{value}")
+    for name in ("digital_source_type", "comment"):
+        if name in found:
+            say(f"mark\t{name}\t{found[name]}")
 
 
 def _tell_report(report: Mapping[str, Any]) -> None:
@@ -106,6 +162,8 @@ def _tell_report(report: Mapping[str, Any]) -> None:
             _print_figures({k: v for k, v in entry.items() if k != "person"})
     if "hidden" in report:
         _say_hidden(report["hidden"])
+    if "marks" in report:
+        _say_marks(report["marks"])
 
 
 def _say_hidden(entries: Sequence[Mapping[str, Any]]) -> None:

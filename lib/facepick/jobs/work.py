@@ -278,7 +278,7 @@ def preview(
     record = workspace.record()
     plan = RenderPlan.from_json(record.request["plan"])
     out = Path(record.out or "")
-    check_target(out, plan, picture=record.request["seconds"] == 0)
+    check_target(out, plan.unsigned(), picture=record.request["seconds"] == 0)
     finished = finished_of(workspace)
     with _kept(workspace, finished):
         refuse_existing(out, force=record.force)
@@ -324,9 +324,8 @@ def _made_preview(
     if request["seconds"] == 0:
         return _made_frame(workspace, plan, found, out, people, resources, progress, cancel)
     part = hardest_moment(found, people, at=request.get("at"), seconds=float(request["seconds"]))
-    renderer = _renderer(
-        workspace, plan.part(*part), found, resources, progress, cancel, quick=True
-    )
+    seen = plan.part(*part).unsigned()
+    renderer = _renderer(workspace, seen, found, resources, progress, cancel, quick=True)
     check_space(renderer.space_needed(out), workspace.folder, out.parent)
     after = renderer.finish(".mp4")
 

@@ -79,11 +79,60 @@ class OutputSettings:
         help="Marks the result as edited in its metadata and writes the report beside it.",
         advanced=True,
     )
+    sign: bool = setting(
+        True,
+        label="Sign with C2PA",
+        help="Signs the result where a certificate is set (facepick sign); off leaves it unsigned.",
+        advanced=True,
+    )
     label_card: str = setting(
         "off",
         label="Visible AI label",
         help="Shows a label in a corner for the first two seconds, in English or Chinese.",
         choices=("off", "en", "zh"),
+        advanced=True,
+    )
+    aigc_label: str = setting(
+        "1",
+        label="AIGC label",
+        help="Field of GB 45438-2025 (China): 1 is generated, 2 may be, 3 is suspected to be.",
+        choices=("1", "2", "3"),
+        advanced=True,
+    )
+    content_producer: str | None = setting(
+        None,
+        label="AIGC producer",
+        help="ContentProducer: name or code of whoever makes the video; facepick when empty.",
+        advanced=True,
+    )
+    produce_id: str | None = setting(
+        None,
+        label="AIGC producer's number",
+        help="ProduceID: the producer's own number of the video; the plan's hash when empty.",
+        advanced=True,
+    )
+    reserved_code1: str | None = setting(
+        None,
+        label="AIGC producer's reserved code",
+        help="ReservedCode1: the producer's own security data.",
+        advanced=True,
+    )
+    content_propagator: str | None = setting(
+        None,
+        label="AIGC propagator",
+        help="ContentPropagator: name or code of the service that spreads the video.",
+        advanced=True,
+    )
+    propagate_id: str | None = setting(
+        None,
+        label="AIGC propagator's number",
+        help="PropagateID: the spreading service's own number of the video.",
+        advanced=True,
+    )
+    reserved_code2: str | None = setting(
+        None,
+        label="AIGC propagator's reserved code",
+        help="ReservedCode2: the spreading service's own security data.",
         advanced=True,
     )
 
@@ -294,6 +343,10 @@ class RenderPlan:
         own = (name for item in self.assignments for name in item.files())
         heard = (n for n in (self.output.soundtrack, self.output.background) if n)
         return tuple(dict.fromkeys((*own, *heard)))
+
+    def unsigned(self) -> RenderPlan:
+        """Copy the plan for what nobody publishes, such as a preview: it is not signed."""
+        return replace(self, output=replace(self.output, sign=False))
 
     def moved(self, place: Callable[[str], str]) -> RenderPlan:
         """Move its video, speech and sound to where `place` says; not its sources."""

@@ -21,12 +21,19 @@ import numpy as np
 
 from facepick import __version__
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import Engine, EngineContext, EngineResult, EngineSession
+from facepick.engines.engine import (
+    Engine,
+    EngineContext,
+    EngineResult,
+    EngineSession,
+    EngineSpec,
+)
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import EngineError, RenderError, UserInputError
 from facepick.faces.detection import Box, FloatArray
 from facepick.files import read_json, write_json
 from facepick.media.encode import container_of
+from facepick.media.marks import read_marks
 from facepick.media.reader import VideoReader
 from facepick.media.timeline import constant_rate
 from facepick.media.writer import SegmentWriter, join_segments
@@ -55,6 +62,7 @@ from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.preview import PICTURES
 from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.report import (
+    DIGITAL_SOURCE_TYPE,
     FrameNote,
     Tally,
     build_report,
@@ -62,6 +70,7 @@ from facepick.render.report import (
     sidecar_of,
     tallied,
 )
+from facepick.render.signing import check_signing, load_signing, sign_video
 from facepick.render.sound import Sound, prepare_sound, video_seconds
 from facepick.render.space import SpaceNeed, need_of
 from facepick.settings import from_mapping, to_mapping
@@ -656,12 +665,13 @@ class Renderer:
                 pts=self.sound.pts,
                 duration_pts=self.sound.last_duration_pts,
                 audio=self.sound.audio(video, cancel=self.cancel),
-                metadata=container_metadata(self.plan, pairs),
+                metadata=container_metadata(self.plan, pairs, read_marks(self.scan.video.path)),
                 origin=self.sound.origin,
                 stop=self.sound.stop,
                 stretch=self.sound.stretch,
                 cancel=self.cancel,
             )
+            self._sign(video, pairs)
             # What was read before the first look at the files, and while nobody looked, counts too.
             self._pins.verify(cancel=self.cancel)
             return left_out
@@ -702,6 +712,18 @@ class Renderer:
         )
         self._remove_work(keep_debug=True)
         return finished
+
+    def _sign(self, video: Path, pairs: Sequence[tuple[EngineSpec, Person]]) -> None:
+        output = self.plan.output
+        settings = load_signing()
+        if not (output.provenance and output.sign and settings.active):
+            return
+        sign_video(
+            settings,
+            video,
+            source=self.scan.video.path,
+            digital_source_type=DIGITAL_SOURCE_TYPE if any(s.synthetic for s, _ in pairs) else None,
+        )
 
     @property
     def _clock(self) -> Clock:
@@ -809,11 +831,14 @@ def _facts(
     }
 
 
-def check_target(out: Path, plan: RenderPlan, *, picture: bool = False) -> None:
+def check_target(
+    out: Path, plan: RenderPlan, *, picture: bool = False, home: Path | None = None
+) -> None:
     """Check that a result can be written to `out` without losing anything of the user's.
 
     Args:
         picture: it is a picture of one frame.
+        home: folder with the settings of signing; that of the environment when None.
 
     Raises:
         UserInputError: no folder, a name that cannot be, or one of the files it is made of.
@@ -828,6 +853,8 @@ def check_target(out: Path, plan: RenderPlan, *, picture: bool = False) -> None:
     if not picture:
         plan.encode.for_output(out)
         plan.encode.audio_encoder(container_of(out), lossless=False)
+        if plan.output.provenance and plan.output.sign:
+            check_signing(load_signing(home), out)
     try:
         if out.is_dir():
             raise UserInputError(f"{out} is a folder.", hint="Give a file name, such as out.mp4.")

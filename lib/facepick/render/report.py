@@ -17,11 +17,13 @@ from facepick.compositing.patch import PatchKind
 from facepick.engines.engine import EngineSpec
 from facepick.errors import UserInputError
 from facepick.files import read_json
+from facepick.media.marks import AIGC, AIGC_BEFORE, Marks
 from facepick.notices import Notice
 from facepick.people.person import Person, Scan
 from facepick.render.plan import RenderPlan
 
 __all__ = [
+    "DIGITAL_SOURCE_TYPE",
     "FrameNote",
     "Tally",
     "build_report",
@@ -264,11 +266,14 @@ def build_report(
 
 
 def container_metadata(
-    plan: RenderPlan, work: Sequence[tuple[EngineSpec, Person]]
+    plan: RenderPlan, work: Sequence[tuple[EngineSpec, Person]], before: Marks | None = None
 ) -> dict[str, str]:
     """Build keys for the container: what was done, by what, and the marks for synthetic media.
 
     The AIGC fields follow GB 45438-2025 (China), the digital source type IPTC's NewsCodes.
+
+    Args:
+        before: marks of the source; its AIGC fields stay beside those of the result.
     """
     if not plan.output.provenance:
         return {}
@@ -279,19 +284,28 @@ def container_metadata(
     if any(spec.synthetic for spec, _ in work):
         keys["comment"] = f"AI-edited with facepick {__version__}: {done}."
         keys["digital_source_type"] = DIGITAL_SOURCE_TYPE
-        keys["AIGC"] = json.dumps(
-            {
-                "Label": "1",
-                "ContentProducer": f"facepick {__version__}",
-                "ProduceID": plan.content_hash[:32],
-                "ReservedCode1": "",
-                "ContentPropagator": "",
-                "PropagateID": "",
-                "ReservedCode2": "",
-            },
-            separators=(",", ":"),
-        )
+        keys[AIGC] = _compact(_aigc_fields(plan))
+        first = None if before is None else before.aigc_before or before.aigc
+        if first:
+            keys[AIGC_BEFORE] = _compact(first)
     return keys
+
+
+def _aigc_fields(plan: RenderPlan) -> dict[str, str]:
+    output = plan.output
+    return {
+        "Label": output.aigc_label,
+        "ContentProducer": output.content_producer or f"facepick {__version__}",
+        "ProduceID": output.produce_id or plan.content_hash[:32],
+        "ReservedCode1": output.reserved_code1 or "",
+        "ContentPropagator": output.content_propagator or "",
+        "PropagateID": output.propagate_id or "",
+        "ReservedCode2": output.reserved_code2 or "",
+    }
+
+
+def _compact(fields: Mapping[str, str]) -> str:
+    return json.dumps(dict(fields), separators=(",", ":"), ensure_ascii=False)
 
 
 def is_report(path: Path) -> bool:
