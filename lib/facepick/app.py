@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facepick.cache import Entry, StorageSettings
     from facepick.doctor import Check
     from facepick.engines.swap.saved import SavedSources
+    from facepick.jobs.batch import Episode, EpisodeResult, Template
     from facepick.media.proxies import ProxyStore
     from facepick.media.video import VideoInfo
     from facepick.media.writer import EncodeSettings
@@ -787,6 +788,86 @@ class App:
         """
         job = self.new_preview_job(plan, out, at=at, seconds=seconds, force=force)
         return self.run(job, progress=progress, cancel=cancel)
+
+    # --- a season --------------------------------------------------------------------------
+
+    def run_batch(
+        self,
+        episodes: Sequence[Episode],
+        template: Template,
+        *,
+        jobs: int = 1,
+        force: bool = False,
+        told: Callable[[EpisodeResult], None] = lambda _: None,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> list[EpisodeResult]:
+        """Do a season of videos; see `facepick.jobs.batch_runner.run_batch`.
+
+        Args:
+            episodes: of `facepick.jobs.batch.find_episodes`.
+        """
+        from facepick.jobs.batch_runner import run_batch
+
+        return run_batch(
+            self,
+            episodes,
+            template,
+            jobs=jobs,
+            force=force,
+            told=told,
+            progress=progress,
+            cancel=cancel,
+        )
+
+    def with_speech(
+        self, plan: RenderPlan, episode: Episode, scan: Scan, *, cancel: CancelToken = never
+    ) -> RenderPlan:
+        """Give the lines and the dub that lie beside an episode to those whose lips shall move.
+
+        Raises:
+            SelectionError, UserInputError: lines or sound cannot be read, or whose they are is
+                not known.
+        """
+        from dataclasses import replace
+        from functools import partial
+
+        from facepick.people.selection import Selection
+        from facepick.speech.line import SpeechLine
+        from facepick.speech.line_owners import give_lines
+        from facepick.speech.script import read_script
+
+        sound = episode.dub or episode.soundtrack
+        if episode.lines is None:
+            if episode.dub is None:
+                return plan
+            lines = (SpeechLine(path=str(episode.dub)),)
+            moving = [a for a in plan.assignments if a.flow == "lipsync" and not a.speech]
+            return replace(
+                plan,
+                assignments=tuple(
+                    replace(a, speech=lines) if a in moving else a for a in plan.assignments
+                ),
+            )
+        script = read_script(episode.lines, audio=sound)
+        assignments: list[Assignment] = []
+        for item in plan.assignments:
+            if item.flow != "lipsync":
+                assignments.append(item)
+                continue
+            found = give_lines(
+                script,
+                scan,
+                item.selection.people,
+                known=self.known_names(),
+                speakers_of=partial(self.who_speaks, scan, cancel=cancel),
+            )
+            unsure = item.selection.include_unsure
+            assignments.extend(
+                replace(item, selection=Selection((who,), unsure), speech=tuple(spoken))
+                for who, spoken in found.speakers
+            )
+        return replace(plan, assignments=tuple(assignments))
 
     # --- jobs in child processes -----------------------------------------------------------
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from facepick import __version__
+from facepick.cli.batch import build_batch
 from facepick.cli.cache import build_cache
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.engines import build_engines
@@ -201,6 +202,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "speakers": ("who speaks when, and whose face it is", build_speakers),
     "render": ("change the picked person", build_render),
     "preview": ("a few seconds before and after, side by side", build_preview),
+    "batch": ("do the same to a season of videos", build_batch),
     "jobs": ("list, show, resume and cancel jobs", build_jobs),
     "cache": ("show and clear what can be made again, and set its limit", build_cache),
     "models": ("list, fetch and verify model files", build_models),

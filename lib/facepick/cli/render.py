@@ -21,18 +21,23 @@ if TYPE_CHECKING:
     from facepick.render.preflight import Preflight
     from facepick.speech.line import SpeechLine
 
-__all__ = ["build_preview", "build_render"]
+__all__ = ["add_plan_options", "assignments_of", "build_preview", "build_render", "output_of"]
 
 
 def _assignment_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("video", metavar="VIDEO", nargs="?", help="the video")
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the result")
+    add_plan_options(parser)
+
+
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of which a plan is made."""
     from facepick.engines.registry import default_registry
     from facepick.media.writer import EncodeSettings
     from facepick.render.plan import OutputSettings
     from facepick.settings import fields_of
 
     registry = default_registry()
-    parser.add_argument("video", metavar="VIDEO", nargs="?", help="the video")
-    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the result")
     parser.add_argument("--force", action="store_true", help="overwrite an existing result")
     parser.add_argument("--plan", metavar="PLAN.json", help="a plan with several assignments")
     parser.add_argument(
@@ -140,7 +145,7 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
     from facepick.settings import from_mapping, to_mapping
 
     encode = given(options, EncodeSettings)
-    output = _output(options)
+    output = output_of(options)
     scan = to_mapping(from_mapping(ScanSettings, given(options, ScanSettings)))
     if options.plan:
         plan = RenderPlan.load(Path(options.plan))
@@ -172,7 +177,7 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
     if options.lines:
         assignments, notices = _line_assignments(app, options, plan_of)
         return plan_of(assignments), notices
-    return plan_of(_assignments(app, options)), ()
+    return plan_of(assignments_of(app, options)), ()
 
 
 def _engine(app: App, options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -189,7 +194,7 @@ def _engine(app: App, options: argparse.Namespace) -> tuple[str, dict[str, Any]]
     return engine_id, _engine_settings(options, engine.spec.settings)
 
 
-def _output(options: argparse.Namespace) -> dict[str, Any]:
+def output_of(options: argparse.Namespace) -> dict[str, Any]:
     """Collect what was given of the output; files by their whole path, for the plan may lie
     elsewhere."""
     from facepick.render.plan import OutputSettings
@@ -246,7 +251,8 @@ def _save_plan(path: Path | None, plan: RenderPlan) -> None:
         ) from error
 
 
-def _assignments(app: App, options: argparse.Namespace) -> list[Assignment]:
+def assignments_of(app: App, options: argparse.Namespace) -> list[Assignment]:
+    """Make the assignments that were asked for, without a list of lines."""
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
     from facepick.speech.line import SpeechLine
@@ -298,6 +304,10 @@ def _named(app: App, options: argparse.Namespace, texts: Sequence[str]) -> tuple
         photo = Path(file.strip())
         if not photo.is_file():
             raise UserInputError(f"There is no photo {photo}.", hint="Check the path.")
+        if not hasattr(options, "video"):
+            # A batch looks for them in every episode.
+            found.append(f"photo:{photo.absolute()}")
+            continue
         settings = from_mapping(ScanSettings, given(options, ScanSettings))
         with watched(options.progress) as (sink, token):
             scan = app.find_people(options.video, settings, progress=sink, cancel=token)
@@ -347,7 +357,7 @@ def _line_assignments(
         )
 
     # Lines that name no sound are cut from the one that was given; a finished mix is one, too.
-    sound = options.audio[0] if options.audio else _output(options).get("soundtrack")
+    sound = options.audio[0] if options.audio else output_of(options).get("soundtrack")
     script = read_script(
         Path(options.lines).absolute(),
         audio=Path(sound).absolute() if sound else None,
@@ -420,7 +430,7 @@ def _checked(
         plan,
         options.out,
         force=options.force,
-        given=_output(options),
+        given=output_of(options),
         picture=getattr(options, "seconds", None) == 0,
     )
     told = without_repeats((*notices, *checked.notices))

@@ -1,0 +1,168 @@
+"""``facepick batch``: the same change in a season of videos."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.options import given
+from facepick.cli.render import add_plan_options, assignments_of, output_of
+from facepick.errors import Cancelled, FacepickError, UserInputError
+from facepick.files import as_json
+from facepick.text import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from facepick.app import App
+    from facepick.jobs.batch import Episode, EpisodeResult, Template
+
+__all__ = ["build_batch"]
+
+
+def build_batch(parser: argparse.ArgumentParser) -> None:
+    """Build ``facepick batch``."""
+    parser.add_argument(
+        "videos", metavar="VIDEO|FOLDER", nargs="+", help="the episodes, or folders of them"
+    )
+    parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder of the results")
+    parser.add_argument(
+        "--jobs", type=_count, default=1, metavar="N", help="how many at once (default: 1)"
+    )
+    parser.add_argument(
+        "--executor", choices=("local",), default="local", help="where the work is done"
+    )
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="write JSON (- = standard output)"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and do nothing"
+    )
+    add_plan_options(parser)
+    parser.set_defaults(handler=_batch)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"it is {text!r} but must be a number from 1 to 64")
+    return int(text)
+
+
+def _template(app: App, options: argparse.Namespace) -> Template:
+    """Read the template, or make one of render's options."""
+    from facepick.jobs.batch import Template
+    from facepick.media.writer import EncodeSettings
+    from facepick.people.finder import ScanSettings
+    from facepick.render.plan import OutputSettings
+    from facepick.settings import from_mapping, to_mapping
+
+    for name, option in (("save_plan", "--save-plan"), ("lines", "--lines"), ("audio", "--audio")):
+        if getattr(options, name):
+            raise UserInputError(
+                f"{option} is for one video.",
+                hint="Lines and sounds of an episode lie beside it and have its name.",
+            )
+    if options.plan:
+        if options.person or options.everyone_but or options.flow:
+            raise UserInputError("Give either --plan or --person and --flow, not both.")
+        return Template.load(Path(options.plan))
+    scan = to_mapping(from_mapping(ScanSettings, given(options, ScanSettings)))
+    plan = app.make_plan(
+        "episode",
+        assignments_of(app, options),
+        encode=from_mapping(EncodeSettings, given(options, EncodeSettings)),
+        output=from_mapping(OutputSettings, output_of(options)),
+        scan_settings=scan,
+    )
+    return Template(plan=plan)
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from facepick.jobs.batch import find_episodes, index_page
+    from facepick.publishing import refuse_input, refuse_output, write_output
+
+    app = make_app()
+    folder = Path(options.out).absolute()
+    template = _template(app, options)
+    episodes = find_episodes(options.videos, folder)
+    if options.json and options.json != "-":
+        refuse_input(Path(options.json).absolute(), [episode.video for episode in episodes])
+        refuse_output(Path(options.json).absolute(), force=options.force)
+    if not template.speaks:
+        # Speech of an episode is known later; all else can be said now.
+        template.plan.validate_inputs(app.registry)
+    quiet = options.json == "-"
+    for line in _table(app, episodes, template):
+        say(line, file=sys.stderr if quiet else sys.stdout)
+    if options.dry_run:
+        return 0
+    refuse_output(folder / "index.html", force=options.force)
+    folder.mkdir(parents=True, exist_ok=True)
+    with watched(options.progress) as (sink, token):
+        results = app.run_batch(
+            episodes,
+            template,
+            jobs=options.jobs,
+            force=options.force,
+            told=lambda item: say(_line(item), file=sys.stderr),
+            progress=sink,
+            cancel=token,
+        )
+    write_output(folder / "index.html", index_page(results), force=options.force)
+    return _tell(results, options)
+
+
+def _table(app: App, episodes: Sequence[Episode], template: Template) -> list[str]:
+    """Describe what will be done to every episode, a line each."""
+    what = "; ".join(
+        f"{item.flow} {item.engine}: {item.selection.label}" for item in template.plan.assignments
+    )
+    lines = []
+    for episode in episodes:
+        try:
+            info = app.probe(episode.video)
+        except FacepickError as error:
+            lines.append(f"{episode.video.name}\t-\t{error.sentence()}")
+            continue
+        seconds = info.duration_seconds
+        length = "-" if seconds is None else f"{float(seconds):.1f} s"
+        beside = ", ".join(f"{name} {path.name}" for name, path in episode.beside.items())
+        if template.speaks and not episode.dub and not episode.soundtrack and not episode.lines:
+            beside = "no speech beside it"
+        used = f"\t{beside}" if template.speaks else ""
+        lines.append(f"{episode.video.name}\t{length}\t{what}{used}")
+    return lines
+
+
+def _line(item: EpisodeResult) -> str:
+    people = ", ".join(f"{name}: {who or 'not in it'}" for name, who in item.people.items())
+    told = item.error or people
+    return f"{item.episode.video.name}\t{item.status}\t{item.seconds:.1f} s\t{told}"
+
+
+def _tell(results: Sequence[EpisodeResult], options: argparse.Namespace) -> int:
+    """Print the table of outcomes, and choose the exit code."""
+    from facepick.jobs.batch import batch_json
+    from facepick.publishing import write_output
+
+    data = batch_json(results)
+    if options.json == "-":
+        print_json(data)
+    else:
+        for item in results:
+            say(_line(item))
+        if options.json:
+            text = as_json(data, indent=1) + "\n"
+            write_output(Path(options.json).absolute(), text.encode(), force=options.force)
+    failed = [item.episode.video.name for item in results if item.status == "failed"]
+    if any(item.status == "cancelled" for item in results):
+        raise Cancelled("Stopped. The same command goes on where it was.")
+    if failed:
+        raise FacepickError(
+            f"{len(failed)} of {len(results)} episodes failed: {', '.join(failed)}.",
+            hint="The same command tries them again.",
+        )
+    return 0
