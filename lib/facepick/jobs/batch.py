@@ -45,10 +45,12 @@ FORMAT = "facepick-batch/1"
 ByPhoto = Callable[[Scan, Path], Person]
 """Finds who is in a photo among the people of a video."""
 
-VIDEO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in "mp4 m4v mov mkv webm avi ts m2ts mts mpg mpeg wmv flv ogv 3gp nut".split(" ")
-)
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg",
+    ".wmv", ".flv", ".ogv", ".3gp", ".nut",
+})
+# fmt: on
 LINES_SUFFIXES = (".srt", ".vtt", ".ass", ".json")
 SOUND_SUFFIXES = (".wav", ".m4a", ".flac", ".mp3", ".aac", ".ogg", ".opus")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from facepick.errors import Cancelled, FacepickError, JobNotFound, RenderError
 from facepick.jobs.batch import (
@@ -23,18 +23,71 @@ from facepick.progress import CancelToken, ProgressSink, never, no_progress
 from facepick.unchanged import sha256_of
 
 if TYPE_CHECKING:
-    from facepick.app import App
+    from facepick.engines.registry import EngineRegistry
     from facepick.jobs.job import JobRecord
-    from facepick.people.person import Scan
+    from facepick.jobs.workspace import Workspace
+    from facepick.people.finder import ScanSettings
+    from facepick.people.person import Person, Scan
     from facepick.render.plan import RenderPlan
 
-__all__ = ["run_batch"]
+__all__ = ["BatchApp", "run_batch"]
 
 POLL_SECONDS = 0.3
 
 
+class BatchApp(Protocol):
+    """What a batch asks of `facepick.app.App`, where each of these is described."""
+
+    registry: EngineRegistry
+
+    def probe(self, path: str | Path, /) -> Any: ...
+
+    def find_people(
+        self,
+        path: str | Path,
+        settings: ScanSettings | None = None,
+        *,
+        progress: ProgressSink = ...,
+        cancel: CancelToken = ...,
+    ) -> Scan: ...
+
+    def person_by_photo(self, scan: Scan, photo: Path) -> Person: ...
+
+    def with_speech(
+        self, plan: RenderPlan, episode: Episode, scan: Scan, *, cancel: CancelToken = ...
+    ) -> RenderPlan: ...
+
+    def start_scan(
+        self, video: str | Path, *, settings: Mapping[str, Any] | None = None
+    ) -> JobRecord: ...
+
+    def scan_of_job(self, job_id: str) -> Scan: ...
+
+    def new_render_job(
+        self, plan: RenderPlan, out: str | Path, *, force: bool = False
+    ) -> Workspace: ...
+
+    def resumable(
+        self, job_id: str, *, out: str | Path | None = None, force: bool = False
+    ) -> Workspace: ...
+
+    def run(
+        self,
+        workspace: Workspace,
+        *,
+        progress: ProgressSink = ...,
+        cancel: CancelToken | None = ...,
+    ) -> JobRecord: ...
+
+    def start(self, workspace: Workspace) -> JobRecord: ...
+
+    def job(self, job_id: str) -> JobRecord: ...
+
+    def cancel_job(self, job_id: str, *, wait_seconds: float = 0.0) -> JobRecord: ...
+
+
 def run_batch(
-    app: App,
+    app: BatchApp,
     episodes: Sequence[Episode],
     template: Template,
     *,
@@ -73,7 +126,7 @@ class _Worker:
 
     def __init__(
         self,
-        app: App,
+        app: BatchApp,
         episode: Episode,
         template: Template,
         apart: bool,
