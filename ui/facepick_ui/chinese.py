@@ -140,6 +140,9 @@ HELPS: dict[str, str] = {
 """English help -> Chinese help, where two settings have the same label."""
 
 CHOICES: dict[str, str] = {
+    "1": "1 属于",
+    "2": "2 可能",
+    "3": "3 疑似",
     "ellipse": "椭圆",
     "head": "整个头部",
     "rectangle": "矩形",
@@ -299,6 +302,9 @@ ERRORS: dict[str, tuple[str, str]] = {
 """Class of an error -> Chinese sentence and what to do next."""
 
 PURPOSES: dict[str, str] = {
+    "Tells people apart by their voices (CAM++), for who speaks when.": (
+        "按声音区分说话人（CAM++），用于判断谁在何时说话。"
+    ),
     "Finds faces and their five landmarks.": "查找人脸及五个关键点。",
     "Says who of several faces speaks: the pictures (LR-ASD).": (
         "判断多张脸中谁在说话：画面部分（LR-ASD）。"
