@@ -204,7 +204,7 @@ def test_the_face_of_a_swap_is_chosen_saved_and_previewed(
     tab.page.wait_for_selector("[data-facepick-act='face:saved:Zoe']")
     tab.shot("source")
     tab.press("preview")
-    tab.wait_text("progress", "Tick the statement")
+    tab.wait_text("consent_problem", "Tick the statement")
     tab.page.click("#facepick_consent input")
     tab.page.click("[data-facepick-act='face:person:P2']")
     tab.page.wait_for_selector(f"{faces} .caption-label:has-text('P2')")
