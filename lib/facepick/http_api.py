@@ -320,6 +320,11 @@ class _Api:
             assignments=tuple(
                 replace(
                     item,
+                    selection=replace(
+                        item.selection,
+                        people=self._people_of(item.selection.people, plan),
+                        everyone_but=self._people_of(item.selection.everyone_but, plan),
+                    ),
                     settings=self._settings_of(item),
                     source=tuple(
                         photo
@@ -330,6 +335,22 @@ class _Api:
                 for item in plan.assignments
             ),
         )
+
+    def _people_of(self, names: Sequence[str], plan: RenderPlan) -> tuple[str, ...]:
+        """Find who is in the photos among the names, ``photo:FILE``; ids and names stay."""
+        found = []
+        for name in names:
+            kind, colon, file = name.partition(":")
+            if not colon or kind.casefold() != "photo":
+                found.append(name)
+                continue
+            from facepick.people.finder import ScanSettings
+
+            photo = Path(self._allowed(file))
+            settings = from_mapping(ScanSettings, plan.scan_settings)
+            scan = self.app.find_people(self._allowed(plan.video), settings)
+            found.append(self.app.person_by_photo(scan, photo).id)
+        return tuple(found)
 
     def _settings_of(self, item: Assignment) -> dict[str, Any]:
         """Check the settings of an engine; files that they name must be allowed ones, too."""

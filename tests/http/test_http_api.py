@@ -63,6 +63,25 @@ def test_scan_then_hide_over_http(client: TestClient, shared_media: Path) -> Non
     assert len(client.get(f"{PREFIX}/jobs/{record['id']}/result").content) > 10_000
 
 
+def test_a_plan_may_name_a_person_by_a_photo(
+    client: TestClient, shared_media: Path, tmp_path: Path
+) -> None:
+    video = str(shared_media / "odd" / "base_640x360.mp4")
+
+    def asked(name: str) -> Any:
+        item = {"people": [name], "flow": "hide", "engine": "pixelate"}
+        plan = {"format": "facepick-plan/2", "video": video, "assignments": [item]}
+        return client.post(f"{PREFIX}/renders", json={"plan": plan, "name": "out.mp4"})
+
+    outside = tmp_path / "outside.jpg"
+    outside.write_bytes(b"no photo")
+    assert asked(f"photo:{outside}").status_code == 400
+    # The video itself is no photo that can be read.
+    refused = asked(f"photo:{video}")
+    assert refused.status_code == 400
+    assert client.get(f"{PREFIX}/jobs").json() == []
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

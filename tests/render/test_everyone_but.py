@@ -13,8 +13,9 @@ import pytest
 from facepick.app import App
 from facepick.cli.main import main
 from facepick.errors import SelectionError
-from facepick.people.person import Scan
+from facepick.people.person import Person, Scan
 from facepick.people.selection import Selection, with_strangers
+from facepick.render.geometry import Others
 from facepick.render.plan import Assignment, EncodeSettings, RenderPlan
 from facepick.render.renderer import Renderer
 
@@ -120,3 +121,16 @@ def test_other_flows_are_refused_before_the_scan(
     assert main(["render", clip, "-o", out, *spared, "--flow", "swap", "--source", clip]) == 2
     assert main(["render", clip, "-o", out, *spared, "--person", "P2", "--flow", "hide"]) == 2
     assert "one of the two" in capsys.readouterr().err
+
+
+def test_of_two_hidden_neighbours_neither_is_spared(scan: Scan) -> None:
+    first, second = scan.people[:2]
+    frame = next(
+        f for f in range(scan.frames) if _there(scan, first, f) and _there(scan, second, f)
+    )
+    assert Others(scan, first).at(frame)
+    assert Others(scan, first, {second.id}).at(frame) == ()
+
+
+def _there(scan: Scan, person: Person, frame: int) -> bool:
+    return any(track.box_at(frame) is not None for track in scan.tracks_of(person.id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -125,15 +125,24 @@ class PersonFootage:
         person: whose requests.
         spec: what the engine wants to see.
         folder: where meshes are kept.
+        hidden: ids of people of whom nothing is to be spared, see `Others`.
     """
 
-    def __init__(self, scan: Scan, person: Person, spec: EngineSpec, folder: Path) -> None:
+    def __init__(
+        self,
+        scan: Scan,
+        person: Person,
+        spec: EngineSpec,
+        folder: Path,
+        *,
+        hidden: Collection[str] = (),
+    ) -> None:
         self.scan = scan
         self.person = person
         self.spec = spec
         self.folder = folder
         self.paths = paths_of(scan, person, cover_gaps=spec.covers_gaps)
-        self._others = Others(scan, person)
+        self._others = Others(scan, person, hidden)
         self.meshes: tuple[MeshTable, ...] = ()
         self._start_pts = int(scan.pts[0]) if scan.frames else 0
 

@@ -7,7 +7,7 @@ starts at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,10 +100,17 @@ class FacePath:
 
 
 class Others:
-    """The boxes of everybody else, by frame."""
+    """The boxes of everybody else, by frame.
 
-    def __init__(self, scan: Scan, person: Person) -> None:
-        own = set(person.track_ids)
+    Args:
+        scan: the result of the first pass.
+        person: who is not among them.
+        hidden: ids of people who are hidden, too, so that nothing of them is to be spared.
+    """
+
+    def __init__(self, scan: Scan, person: Person, hidden: Collection[str] = ()) -> None:
+        own = {key for p in scan.people if p.id in hidden for key in p.track_ids}
+        own |= set(person.track_ids)
         self._tracks = [t for t in scan.tracks if t.id not in own]
 
     def at(self, frame: int) -> tuple[Box, ...]:

@@ -411,7 +411,11 @@ class Renderer:
     ) -> Lesson:
         folder = self.workspace / f"{number:02d}-{assignment.flow}-{person.id}"
         folder.mkdir(parents=True, exist_ok=True)
-        footage = PersonFootage(self.scan, person, engine.spec, folder)
+        hidden: set[str] = set()
+        if assignment.selection.everyone_but:
+            # Of two who are both hidden neither is spared: no ear shows between two masks.
+            hidden = {p.id for p in assignment.selection.resolve(self.scan)}
+        footage = PersonFootage(self.scan, person, engine.spec, folder, hidden=hidden)
         context = EngineContext(
             settings=from_mapping(engine.spec.settings, assignment.settings),
             scan=self.scan,
