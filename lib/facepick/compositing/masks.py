@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from facepick.faces.detection import Box, FloatArray
 from facepick.faces.landmarks468 import FACE_OVAL
+from facepick.faces.warp import smoothstep
 
 __all__ = [
     "Area",
@@ -137,14 +138,14 @@ def feather_out(mask: FloatArray, width: float) -> FloatArray:
     """Add a soft edge of `width` pixels outside the mask; what was covered stays covered."""
     if width <= 0:
         return mask
-    return np.maximum(mask, _smooth(1 - _distance_outside(mask) / np.float32(width + 1)))
+    return np.maximum(mask, smoothstep(1 - _distance_outside(mask) / np.float32(width + 1)))
 
 
 def feather_in(mask: FloatArray, width: float) -> FloatArray:
     """Soften the last `width` pixels inside the mask; nothing outside is touched."""
     if width <= 0:
         return mask
-    return np.asarray(mask * _smooth(_distance_inside(mask) / np.float32(width + 1)))
+    return np.asarray(mask * smoothstep(_distance_inside(mask) / np.float32(width + 1)))
 
 
 def grow(mask: FloatArray, radius: float) -> FloatArray:
@@ -189,9 +190,3 @@ def _distance_inside(mask: FloatArray) -> FloatArray:
         cv2.distanceTransform((mask >= 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE),
         np.float32,
     )
-
-
-def _smooth(t: FloatArray) -> FloatArray:
-    """Apply smoothstep: 0 at 0, 1 at 1, level at both ends."""
-    t = np.clip(t, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
+from facepick.faces.warp import cut_out, inverted
 
 __all__ = ["ARCFACE_112", "ARCFACE_128", "FFHQ_512", "align", "similarity", "template"]
 
@@ -105,29 +106,8 @@ def align(
     Returns:
         (size, size, 3) uint8 BGR; what lies outside `image` repeats its border.
     """
-    import cv2
-
     points = np.asarray(landmarks5, np.float64) - np.asarray(origin, np.float64)
     stretch = np.array([pixel_aspect, 1.0])
     matrix = similarity(points * stretch, template(size))
     matrix[:, :2] = matrix[:, :2] * stretch
-    # Where the face is larger than the chip the picture is reduced first: bilinear sampling
-    # alone would skip pixels and alias.
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    while scale < 0.5 and min(image.shape[:2]) >= 2:
-        height, width = image.shape[:2]
-        half = (max(1, width // 2), max(1, height // 2))
-        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
-        # Pixel centres: x' + 0.5 = (x + 0.5) * ratio, undone before the old matrix.
-        ratio = np.array([width / half[0], height / half[1]])
-        matrix[:, 2] += matrix[:, :2] @ (0.5 * ratio - 0.5)
-        matrix[:, :2] = matrix[:, :2] * ratio
-        scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    chip = cv2.warpAffine(
-        image,
-        matrix,
-        (size, size),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(chip, np.uint8)
+    return cut_out(image, inverted(matrix), size)

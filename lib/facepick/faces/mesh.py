@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from facepick.errors import PackageMissing
 from facepick.faces.detection import FloatArray
+from facepick.faces.warp import cut_out
 from facepick.models.catalog import FACE_MESH
 from facepick.models.store import ModelStore
 from facepick.models.tflite_file import read_network, to_onnx
@@ -163,8 +164,6 @@ def turned_square(
     Returns:
         (pixels, pixels, 3) uint8 and the (2, 3) map of its pixels to those of `image`.
     """
-    import cv2
-
     scale = max(side, 1.0) / pixels
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
     half = (pixels - 1) / 2
@@ -175,25 +174,7 @@ def turned_square(
             [sin, cos, centre[1] - sin * half - cos * half],
         ]
     )
-    source = image
-    while scale > 2 and min(source.shape[:2]) >= 2:
-        # Reduce by area first: bilinear sampling of a large face would alias.
-        height, width = source.shape[:2]
-        size = (max(1, width // 2), max(1, height // 2))
-        source = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
-        scale /= 2
-    ratio = np.array([source.shape[1] / image.shape[1], source.shape[0] / image.shape[0]])
-    warp = inverse.copy()
-    warp[:, 2] = (warp[:, 2] + 0.5) * ratio - 0.5
-    warp[:, :2] *= ratio[:, None]
-    chip = cv2.warpAffine(
-        source,
-        warp,
-        (pixels, pixels),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-    )
-    return np.asarray(chip, np.uint8), inverse
+    return cut_out(image, inverse, pixels, black=True), inverse
 
 
 def _region_of_five(

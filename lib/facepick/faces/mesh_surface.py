@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_topology import Topology, vertex_normals
+from facepick.faces.warp import halved
 
 __all__ = ["TEXTURE_SIDE", "Surface", "Texture", "spread", "texture_from", "texture_surface"]
 
@@ -107,17 +108,9 @@ def pull(image: FloatArray, vertices: FloatArray, topology: Topology, side: int)
 
     surface = texture_surface(topology, side)
     at = surface.interpolate(vertices[:, :2].astype(np.float64))
+    source, ratio = halved(image, _texels_per_pixel(vertices, topology, side), coarsest=0.6)
     # Display coordinates count from a pixel's corner, OpenCV from its centre.
-    map_x, map_y = at[0] - np.float32(0.5), at[1] - np.float32(0.5)
-    source = image
-    scale = _texels_per_pixel(vertices, topology, side)
-    while scale < 0.6 and min(source.shape[:2]) >= 4:
-        height, width = source.shape[:2]
-        half = (width // 2, height // 2)
-        source = np.asarray(cv2.resize(source, half, interpolation=cv2.INTER_AREA), np.float32)
-        map_x = (map_x + np.float32(0.5)) * np.float32(half[0] / width) - np.float32(0.5)
-        map_y = (map_y + np.float32(0.5)) * np.float32(half[1] / height) - np.float32(0.5)
-        scale *= 2
+    map_x, map_y = (at[i] * np.float32(ratio[i]) - np.float32(0.5) for i in (0, 1))
     drawn = cv2.remap(source, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(drawn, np.float32)
 

@@ -19,6 +19,7 @@ from facepick.faces.quality import (
     eye_openness,
     patch_correlation,
 )
+from facepick.faces.warp import cut_out
 from facepick.people.liveness import StillnessProbe
 from facepick.people.looks import Looks, look_at, mean_look
 from facepick.people.track import BRIDGED
@@ -407,8 +408,6 @@ class Collector:
         self, seen: Observation, box: FloatArray, *, grow: float, side: int
     ) -> tuple[Bgr, Box]:
         """Cut out a square of `side` pixels around a face; what lies outside repeats the border."""
-        import cv2
-
         area = self._area(Box(*map(float, box)), grow=grow)
         small, scale = self._source.small(seen.frame)
         if area.height * scale[1] >= side:
@@ -429,19 +428,8 @@ class Collector:
             )
         # Pixel centres: source + 0.5 = matrix (target + 0.5).
         matrix[:, 2] += 0.5 * matrix[:, :2].sum(axis=1) - 0.5
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        while min(matrix[0, 0], matrix[1, 1]) > 1.5 and min(part.shape[:2]) >= 2:
-            # Halved by area first: bilinear sampling alone would skip pixels.
-            height, width = part.shape[:2]
-            half = (max(1, width // 2), max(1, height // 2))
-            part = np.asarray(cv2.resize(part, half, interpolation=cv2.INTER_AREA), np.uint8)
-            ratio = np.array([half[0] / width, half[1] / height])
-            matrix[:, 2] = (matrix[:, 2] + 0.5) * ratio - 0.5
-            matrix[:, :2] *= ratio[:, None]
-        cut = cv2.warpAffine(
-            part, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE
-        )
-        return np.asarray(cut, np.uint8), area
+        scale = 1 / min(matrix[0, 0], matrix[1, 1])
+        return cut_out(part, matrix, side, scale=scale, coarsest=1 / 1.5), area
 
     def _crop(self, frame: int, area: Box) -> tuple[Bgr, tuple[int, int]]:
         width, height = self._source.width, self._source.height

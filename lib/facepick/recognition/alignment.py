@@ -20,6 +20,7 @@ from facepick.faces.alignment import ARCFACE_112, similarity, template
 from facepick.faces.analyzer import FaceEmbedder, FaceMesher
 from facepick.faces.detection import Box, FloatArray
 from facepick.faces.five_points import five_of_mesh
+from facepick.faces.warp import cut_out, inverted
 
 __all__ = [
     "ALIGNMENTS",
@@ -135,23 +136,7 @@ def cut_chip(
     image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], size: int
 ) -> npt.NDArray[np.uint8]:
     """Cut out the chip (size, size, 3) uint8 BGR; outside the picture its border is repeated."""
-    import cv2
-
-    matrix = matrix.copy()
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    while scale < 0.5 and min(image.shape[:2]) >= 2:
-        # Halve by area first: bilinear sampling alone would skip pixels and alias.
-        height, width = image.shape[:2]
-        half = (max(1, width // 2), max(1, height // 2))
-        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
-        ratio = np.array([width / half[0], height / half[1]])
-        matrix[:, 2] += matrix[:, :2] @ (0.5 * ratio - 0.5)
-        matrix[:, :2] = matrix[:, :2] * ratio
-        scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    chip = cv2.warpAffine(
-        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(chip, np.uint8)
+    return cut_out(image, inverted(matrix), size)
 
 
 def mesh_for(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import BgrImage, FaceRequest
+from facepick.faces.warp import to_uint8
 
 __all__ = ["BlockGrid", "face_grid"]
 
@@ -92,7 +93,7 @@ class BlockGrid:
         xs = self._positions(area.x0, area.width, axis=0)
         rows = np.clip(np.floor(ys).astype(int) - self.first[0], 0, self.means.shape[0] - 1)
         columns = np.clip(np.floor(xs).astype(int) - self.first[1], 0, self.means.shape[1] - 1)
-        small = np.clip(np.rint(self.means), 0, 255).astype(np.uint8)
+        small = to_uint8(self.means)
         return np.ascontiguousarray(small[rows][:, columns])
 
     def smooth(self, area: Area) -> BgrImage:
@@ -102,7 +103,7 @@ class BlockGrid:
         # Rows first, then columns: (h, i) (i, j * 3) -> (h, j, 3), then (w, j) (h, j, 3).
         rows = down @ self.means.reshape(len(self.means), -1)
         image = across @ rows.reshape(len(down), -1, 3)
-        return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+        return to_uint8(image)
 
     def _positions(self, start: int, length: int, *, axis: int) -> npt.NDArray[np.float64]:
         """Place pixel centres in blocks from the grid's origin."""

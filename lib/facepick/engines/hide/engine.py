@@ -22,6 +22,7 @@ from facepick.engines.hide.settings import (
 from facepick.engines.hide.shape import head_of, hidden_mask, oval_of
 from facepick.errors import EngineError
 from facepick.faces.detection import FloatArray
+from facepick.faces.warp import to_uint8
 
 __all__ = ["BlurEngine", "CoverEngine", "HideSession", "PixelateEngine"]
 
@@ -218,7 +219,7 @@ class _CoverPainter:
         color, opaque = sticker.draw(whole, place)
         if settings.under == "nothing":
             safe = np.maximum(opaque, np.float32(1e-6))[:, :, None]
-            image = np.clip(np.rint(color / safe), 0, 255).astype(np.uint8)
+            image = to_uint8(color / safe)
             return (whole, image, opaque) if opaque.any() else None
         if settings.under == "color":
             backing = self._plain(whole)
@@ -233,7 +234,7 @@ class _CoverPainter:
         colors = mixed / np.maximum(either, np.float32(1e-6))[:, :, None]
         if not either.any():
             return None
-        image = np.clip(np.rint(colors), 0, 255).astype(np.uint8)
+        image = to_uint8(colors)
         return whole, image, np.clip(either, 0, 1)
 
     def _plain(self, area: Area) -> BgrImage:

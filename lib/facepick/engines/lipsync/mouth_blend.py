@@ -18,6 +18,7 @@ from facepick.compositing.masks import Area, area_around, polygon
 from facepick.compositing.patch import BgrImage
 from facepick.faces.detection import FloatArray
 from facepick.faces.landmarks468 import FACE_OVAL, LIPS_OUTER
+from facepick.faces.warp import to_uint8
 
 __all__ = ["MaskShape", "blend_mask", "lower_face", "match_colour", "match_grain"]
 
@@ -224,4 +225,4 @@ def _grain(picture: FloatArray, where: npt.NDArray[np.bool_]) -> float:
 
 def rounded(picture: FloatArray) -> BgrImage:
     """Round (h, w, 3) float in [0, 255] to uint8 instead of cutting off."""
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return to_uint8(picture)

@@ -12,6 +12,7 @@ import numpy as np
 from facepick.compositing.patch import BgrImage
 from facepick.faces.alignment import FFHQ_512, similarity
 from facepick.faces.detection import FloatArray
+from facepick.faces.warp import to_uint8
 
 __all__ = ["AlignedRestorer"]
 
@@ -67,7 +68,7 @@ class AlignedRestorer(ABC):
         )
         weight = np.clip(np.asarray(inside, np.float32), 0, 1)[:, :, None]
         mixed = image * (1 - weight) + np.asarray(back, np.float32) * weight
-        return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+        return to_uint8(mixed)
 
 
 def _soft_square(side: int) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 from facepick.compositing.patch import BgrImage
 from facepick.errors import SettingsError
 from facepick.faces.detection import FloatArray
+from facepick.faces.warp import to_uint8
 from facepick.models.spec import ModelSpec
 from facepick.models.store import ModelStore
 
@@ -154,7 +155,7 @@ class SharpenRestorer:
         fine = grey - np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma), np.float32)
         added = np.clip(self.AMOUNT * fine, -self.LIMIT, self.LIMIT)
         sharp = image.astype(np.float32) + added[:, :, None]
-        return np.asarray(np.clip(np.rint(sharp), 0, 255), np.uint8)
+        return to_uint8(sharp)
 
     def close(self) -> None:
         """See `Restorer`."""

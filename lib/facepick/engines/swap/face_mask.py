@@ -22,6 +22,7 @@ from facepick.faces.landmarks468 import (
 )
 from facepick.faces.mesh_surface import Surface
 from facepick.faces.mesh_topology import VERTICES, ring_reach, topology
+from facepick.faces.warp import smoothstep
 
 __all__ = [
     "beard_likelihood",
@@ -158,8 +159,7 @@ def skin_likelihood(image: BgrImage, predicted: list[FloatArray], face_height: f
     for channel, plane in enumerate(predicted):
         distance += (logs[:, :, channel] - plane) ** 2
     away = np.sqrt(distance / 3) / np.float32(_SKIN_SIGMA)
-    t = np.clip((np.float32(_SKIN_FAR) - away) / np.float32(_SKIN_FAR - _SKIN_NEAR), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    return smoothstep((np.float32(_SKIN_FAR) - away) / np.float32(_SKIN_FAR - _SKIN_NEAR))
 
 
 def beard_likelihood(

@@ -21,6 +21,7 @@ from facepick.engines.swap.stabilization import MeshSteadier
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_topology import extended, topology, vertex_normals
 from facepick.faces.quality import eye_openness
+from facepick.faces.warp import smoothstep
 
 __all__ = ["Learned", "StatsObserver", "learn"]
 
@@ -86,8 +87,8 @@ class Learned:
         On three people closed lids measured up to 0.58 of the 90 % point, the narrowest open
         ones 0.65.
         """
-        t = float(np.clip((_NARROW - eye_openness(mesh) / self._open) / (_NARROW - _SHUT), 0, 1))
-        return t * t * (3 - 2 * t)
+        narrowed = _NARROW - eye_openness(mesh) / self._open
+        return float(smoothstep(narrowed / (_NARROW - _SHUT)))
 
     def _usual_openness(self) -> float:
         if self._meshes is None:

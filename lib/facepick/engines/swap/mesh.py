@@ -39,6 +39,7 @@ from facepick.engines.swap.source import load_sources
 from facepick.errors import EngineError
 from facepick.faces.mesh_surface import Surface
 from facepick.faces.mesh_topology import extended, vertex_normals
+from facepick.faces.warp import smoothstep, to_uint8
 from facepick.models.store import ModelStore
 
 __all__ = ["MeshSession", "MeshSwapEngine"]
@@ -200,8 +201,7 @@ class MeshSession:
             beard = face_mask.beard_likelihood(old, skin, vertices, height)
             if beard is not None:
                 inside = np.maximum(inside, np.clip(jaw * 1.5, 0, 1) * beard)
-        alpha = inside * covered
-        alpha = alpha * alpha * (3 - 2 * alpha)
+        alpha = smoothstep(inside * covered)
         alpha = masks.feather_in(covered, settings.blur * height) * alpha
         alpha = alpha * (1 - np.clip(hair, 0, 1) * (1 - skin))
         shut = self._learned.shut(mesh)
@@ -219,6 +219,6 @@ class MeshSession:
         alpha = np.clip(alpha * np.float32(strength), 0, 1).astype(np.float32)
         if not alpha.any():
             return None
-        image = np.clip(np.rint(new), 0, 255).astype(np.uint8)
+        image = to_uint8(new)
         kind = PatchKind.FADING if strength < 1 else PatchKind.DRAWN
         return FacePatch(image=image, alpha=alpha, origin=area.origin, kind=kind)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from facepick.errors import ModelMismatchError
 from facepick.faces.detection import FloatArray
+from facepick.faces.warp import to_uint8
 
 __all__ = ["ArcFaceEmbedder", "EmbeddingConverter", "SwapNetwork", "last_square_initializer"]
 
@@ -121,9 +122,7 @@ class SwapNetwork:
                 hint="Half-precision files need a device that supports them; use the full one.",
             )
         rgb = answer[0].transpose(1, 2, 0) * self._range.scale + self._range.mean
-        return np.ascontiguousarray(
-            np.clip(np.rint(rgb[:, :, ::-1] * 255), 0, 255).astype(np.uint8)
-        )
+        return np.ascontiguousarray(to_uint8(rgb[:, :, ::-1] * 255))
 
 
 def boosted(

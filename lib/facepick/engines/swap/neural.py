@@ -48,6 +48,7 @@ from facepick.faces.alignment import ARCFACE_128, align, similarity
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_surface import Surface
 from facepick.faces.mesh_topology import extended, topology
+from facepick.faces.warp import cut_out, inverted, smoothstep, to_uint8
 from facepick.models.catalog import (
     GHOST,
     GHOST_CONVERTER,
@@ -101,7 +102,7 @@ class _Loaded:
     def draw(self, request: FaceRequest) -> DrawnChip:
         """Swap the face of a request."""
         matrix = similarity(request.local(request.landmarks5), self.template)
-        chip = _cut(request.crop, matrix, self.side)
+        chip = cut_out(request.crop, inverted(matrix), self.side, coarsest=0.6)
         return DrawnChip(boosted(self.network, chip, self.identity), matrix)
 
 
@@ -410,7 +411,7 @@ class NeuralSession:
         alpha = np.clip(alpha * np.float32(strength), 0, 1).astype(np.float32)
         if not alpha.any():
             return None
-        image = np.clip(np.rint(new), 0, 255).astype(np.uint8)
+        image = to_uint8(new)
         kind = PatchKind.FADING if strength < 1 else PatchKind.DRAWN
         return FacePatch(image=image, alpha=alpha, origin=area.origin, kind=kind)
 
@@ -427,8 +428,7 @@ class NeuralSession:
         )
         # Eyes and mouth are holes of the surface, but not of this mask.
         covered = masks.outline(area, mesh)
-        alpha = np.maximum(np.clip(fall, 0, 1) * (surface.index > 0), covered)
-        alpha = alpha * alpha * (3 - 2 * alpha)
+        alpha = smoothstep(np.maximum(np.clip(fall, 0, 1) * (surface.index > 0), covered))
         whole = np.maximum((surface.index > 0).astype(np.float32), covered)
         alpha = masks.feather_in(whole, settings.blur * height) * alpha
         kept = face_mask.holes(
@@ -457,7 +457,7 @@ class NeuralSession:
             rows, columns = slice(y, y + area.height), slice(x, x + area.width)
             seen = request.crop.copy()
             weight = alpha[:, :, None]
-            seen[rows, columns] = np.clip(np.rint(old * (1 - weight) + new * weight), 0, 255)
+            seen[rows, columns] = to_uint8(old * (1 - weight) + new * weight)
             points = request.local(request.landmarks5)
             restored = self._restorer.restore(seen, points, fidelity=settings.fidelity)
             new = restored[rows, columns].astype(np.float32)
@@ -470,26 +470,6 @@ class NeuralSession:
             missing = settings.grain * float(np.sqrt(max(0.0, wanted**2 - has**2)))
             new = color_grain.add_grain(new, missing, request.source_frame)
         return new
-
-
-def _cut(image: BgrImage, matrix: npt.NDArray[np.float64], side: int) -> BgrImage:
-    """Cut out the chip; the picture is reduced by area first where it is larger than the chip."""
-    import cv2
-
-    warp = matrix.copy()
-    scale = float(np.sqrt(abs(np.linalg.det(warp[:, :2]))))
-    while scale < 0.6 and min(image.shape[:2]) >= 4:
-        height, width = image.shape[:2]
-        half = (width // 2, height // 2)
-        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
-        ratio = np.array([width / half[0], height / half[1]])
-        warp[:, 2] += warp[:, :2] @ (0.5 * ratio - 0.5)
-        warp[:, :2] = warp[:, :2] * ratio
-        scale *= 2
-    chip = cv2.warpAffine(
-        image, warp, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(chip, np.uint8)
 
 
 def _uncut(

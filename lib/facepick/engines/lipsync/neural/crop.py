@@ -22,6 +22,7 @@ from facepick.compositing.masks import roll_degrees
 from facepick.compositing.patch import BgrImage, FaceRequest
 from facepick.engines.lipsync.neural.wav2lip import FACE_SIZE
 from facepick.faces.detection import Box, FloatArray
+from facepick.faces.warp import cut_out, smoothstep
 from facepick.people.track import BRIDGED
 
 __all__ = ["REFERENCE_PX", "FaceCut", "Pads", "cut_face", "detector_box", "network_input"]
@@ -117,8 +118,7 @@ def _turn(roll: float) -> float:
     if size > 90:
         # Nobody's head hangs upside down more often than five points are wrong.
         return 0.0
-    t = min(1.0, max(0.0, (size - _TURN_FROM) / (_TURN_FULL - _TURN_FROM)))
-    return roll * t * t * (3 - 2 * t)
+    return roll * float(smoothstep((size - _TURN_FROM) / (_TURN_FULL - _TURN_FROM)))
 
 
 def network_input(crop: BgrImage, cut: FaceCut) -> FloatArray:
@@ -136,26 +136,7 @@ def network_input(crop: BgrImage, cut: FaceCut) -> FloatArray:
 
 def warp_out(crop: BgrImage, cut: FaceCut, *, side: int = FACE_SIZE) -> BgrImage:
     """Cut out the picture under the cut, `side` pixels wide and high."""
-    import cv2
-
-    matrix = cut.to_crop.copy()
-    source: npt.NDArray[np.uint8] = crop
-    # Bilinear sampling of a large face would alias: halve it by area while that loses nothing.
-    while _scale(matrix) >= 2.0 and min(source.shape[:2]) >= 4:
-        height, width = source.shape[:2]
-        size = (width // 2, height // 2)
-        source = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
-        matrix = np.array([[size[0] / width], [size[1] / height]]) * matrix
-    return np.asarray(
-        cv2.warpAffine(
-            source,
-            _centres(matrix),
-            (side, side),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        ),
-        np.uint8,
-    )
+    return cut_out(crop, _centres(cut.to_crop), side)
 
 
 def warp_back(
@@ -185,10 +166,6 @@ def warp_back(
         ),
         np.float32,
     )
-
-
-def _scale(matrix: npt.NDArray[np.float64]) -> float:
-    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
 
 def _centres(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

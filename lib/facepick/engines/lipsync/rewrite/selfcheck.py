@@ -19,6 +19,7 @@ from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame, 
 from facepick.engines.lipsync.rewrite.inventory import Inventory, usable
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.faces.detection import FloatArray
+from facepick.faces.warp import to_uint8
 from facepick.progress import CancelToken, ProgressMeter, never
 
 __all__ = ["SEEN", "corrections"]
@@ -111,7 +112,7 @@ def _seen(
     height, width = made.alpha.shape
     part = picture[y : y + height, x : x + width]
     mixed = part + (made.image.astype(np.float32) - part) * made.alpha[..., None]
-    part[:] = np.clip(np.rint(mixed), 0, 255)
+    part[:] = to_uint8(mixed)
     return float(mouth_features(in_head_frame(read(picture, mesh)))[0])
 
 

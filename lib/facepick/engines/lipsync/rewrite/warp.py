@@ -16,6 +16,7 @@ import numpy.typing as npt
 from facepick.compositing.patch import BgrImage
 from facepick.engines.lipsync.rewrite.features import OUTER_LIP, RIGID, mouth_features
 from facepick.engines.lipsync.rewrite.inventory import Mouth
+from facepick.faces.warp import smoothstep, to_uint8
 
 __all__ = ["Layer", "Overlay", "parted", "render"]
 
@@ -248,11 +249,6 @@ def _ring(here: Array, target: Array, centre: Array) -> float:
     return float(np.clip(1.0 + 2.0 * (outwards / np.maximum(away, 1e-3)).max(), RING, WIDEST_RING))
 
 
-def _smoothstep(x: Array) -> Array:
-    x = np.clip(x, 0.0, 1.0)
-    return np.asarray(x * x * (3.0 - 2.0 * x), dtype=np.float32)
-
-
 def render(
     crop: BgrImage,
     mesh: Array,
@@ -310,7 +306,7 @@ def render(
     # The rectangle's own border ends the field too.
     depth = np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
     unseen = max(0.35, UNSEEN * unit)
-    alpha = _smoothstep((moved - unseen) / unseen) * _smoothstep(depth / (0.12 * unit))
+    alpha = smoothstep((moved - unseen) / unseen) * smoothstep(depth / (0.12 * unit))
     alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.02 * unit))
 
     lips = target[list(OUTER_LIP)]
@@ -339,7 +335,7 @@ def render(
         m = _mouth_mask(lips - offset, target - offset, (bx1 - bx0, by1 - by0), unit)
         blended += _light(under, blended, m, lips - offset, unit)
         mixed = under + (blended - under) * m[..., None]
-        bent[by0:by1, bx0:bx1] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+        bent[by0:by1, bx0:bx1] = to_uint8(mixed)
         np.maximum(alpha[by0:by1, bx0:bx1], m, out=alpha[by0:by1, bx0:bx1])
     alpha *= np.float32(weight)
     # Below that it would change a sample by less than a level or two, over a wide border.
@@ -356,7 +352,7 @@ def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) 
     away = np.full((height, width), 255, np.uint8)
     cv2.fillPoly(away, [cv2.convexHull(np.rint(lips * 16).astype(np.int32))], 0, cv2.LINE_8, 4)
     distance = cv2.distanceTransform(away, cv2.DIST_L2, 5) / unit
-    mask = 1.0 - _smoothstep((distance - FULL) / (GONE - FULL))
+    mask = 1.0 - smoothstep((distance - FULL) / (GONE - FULL))
     # The nose keeps its own pixels: fade out towards the line through its base.
     base = target[list(NOSE_BASE)]
     left, right = base[0], base[-1]
@@ -367,12 +363,12 @@ def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) 
         np.arange(height, dtype=np.float32) * normal[1] - low,
         np.arange(width, dtype=np.float32) * normal[0],
     ).astype(np.float32) / np.float32(unit)
-    mask *= _smoothstep((below - 0.02) / 0.07)
+    mask *= smoothstep((below - 0.02) / 0.07)
     # The jaw line keeps its own pixels too: what lies beyond is neck or background.
     jaw = np.full((height, width), 0, np.uint8)
     face = np.vstack([target[list(JAW)], target[[50, 280, 4]]])
     cv2.fillConvexPoly(jaw, cv2.convexHull(np.rint(face * 16).astype(np.int32)), 255, cv2.LINE_8, 4)
-    mask *= _smoothstep(cv2.distanceTransform(jaw, cv2.DIST_L2, 3) / (0.12 * unit))
+    mask *= smoothstep(cv2.distanceTransform(jaw, cv2.DIST_L2, 3) / (0.12 * unit))
     return np.asarray(mask, dtype=np.float32)
 
 
