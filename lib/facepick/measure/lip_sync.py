@@ -10,17 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from facepick.compositing.patch import FaceRequest
+from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.errors import ModelMismatchError, PackageMissing
+from facepick.faces.mesh import FaceMesh
 from facepick.measure.result_reader import picture_pairs, reasons_of, request_at
 from facepick.measure.sync_report import SyncMeter
 from facepick.measure.syncnet import SyncNet, SyncNetMeter
+from facepick.media.picture import Picture
 from facepick.models.catalog import SYNCNET
 from facepick.models.store import ModelStore
 from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.geometry import FacePath, paths_of
 from facepick.render.plan import RenderPlan
-from facepick.render.sound import prepare_sound
+from facepick.render.sound import Sound, prepare_sound
 from facepick.speech.line import Speech
 
 __all__ = ["measure_sync"]
@@ -67,19 +71,9 @@ def measure_sync(
     part = (plan.start, scan.frames if plan.stop is None else min(plan.stop, scan.frames))
     sound = prepare_sound(plan, scan, part, cancel=cancel)
     reasons = reasons_of(report, "lipsync")
-    meters: list[tuple[Person, tuple[FacePath, ...], SyncMeter, Speech]] = []
-    for item in plan.assignments:
-        if item.flow == "lipsync" and plan.lines_of(item):
-            speech = sound.speech_of(item)
-            language = str(item.settings.get("language", "auto"))
-            for person in item.selection.resolve(scan):
-                paths = paths_of(scan, person, cover_gaps=False)
-                meters.append((person, paths, SyncMeter(speech, language=language), speech))
+    meters = _meters(plan, scan, sound)
     if not meters:
         return []
-    from facepick.engines.lipsync.rewrite.reading import MouthReader
-    from facepick.faces.mesh import FaceMesh
-
     mesh, mouths = FaceMesh(models), MouthReader(models)
     judges = _judges(models, [speech for _, _, _, speech in meters])
     meter = ProgressMeter(progress, "measure", part[1] - part[0])
@@ -91,14 +85,7 @@ def measure_sync(
                 request = request_at(path, part[0] + i, i, sound.time_of(i), old, mesh)
                 if request is None:
                     continue
-                x, y = request.origin
-                height, width = request.crop.shape[:2]
-                crop = new.crop(x, y, x + width, y + height)
-                points, score = mesh.locate(crop, request.landmarks5, (x, y))
-                # One look at a mouth scatters by a fifth of what speech moves.
-                offset = np.array([x, y, 0], np.float32)
-                points = mouths.read(crop, points - offset) + offset
-                shown = replace(request, crop=crop, mesh=points, mesh_score=score)
+                shown = _shown(request, new, mesh, mouths)
                 sync.add(shown, original=request, reason=reason)
                 if judges and reason is None:
                     judges[k].add(shown)
@@ -112,6 +99,33 @@ def measure_sync(
             plots.mkdir(parents=True, exist_ok=True)
             sync.plot(plots / f"{person.id}.sync.png", title=person.id, force=force)
     return entries
+
+
+def _meters(
+    plan: RenderPlan, scan: Scan, sound: Sound
+) -> list[tuple[Person, tuple[FacePath, ...], SyncMeter, Speech]]:
+    """Make a meter for everybody who got new speech."""
+    meters = []
+    for item in plan.assignments:
+        if item.flow == "lipsync" and plan.lines_of(item):
+            speech = sound.speech_of(item)
+            language = str(item.settings.get("language", "auto"))
+            for person in item.selection.resolve(scan):
+                paths = paths_of(scan, person, cover_gaps=False)
+                meters.append((person, paths, SyncMeter(speech, language=language), speech))
+    return meters
+
+
+def _shown(request: FaceRequest, new: Picture, mesh: FaceMesh, mouths: MouthReader) -> FaceRequest:
+    """Find the face of `request` in the result."""
+    x, y = request.origin
+    height, width = request.crop.shape[:2]
+    crop = new.crop(x, y, x + width, y + height)
+    points, score = mesh.locate(crop, request.landmarks5, (x, y))
+    # One look at a mouth scatters by a fifth of what speech moves.
+    offset = np.array([x, y, 0], np.float32)
+    points = mouths.read(crop, points - offset) + offset
+    return replace(request, crop=crop, mesh=points, mesh_score=score)
 
 
 def _judges(models: ModelStore, speeches: Sequence[Speech]) -> list[SyncNetMeter]:

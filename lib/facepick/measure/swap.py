@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing.patch import PatchKind
+from facepick.compositing.patch import FaceRequest, PatchKind
 from facepick.engines.registry import EngineRegistry
 from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.errors import MissingModelError, ModelMismatchError, PackageMissing
 from facepick.faces.analyzer import FaceEmbedder
 from facepick.faces.detection import FloatArray
+from facepick.faces.mesh import FaceMesh
 from facepick.measure.result_reader import picture_pairs, reasons_of, request_at
+from facepick.media.picture import Picture
 from facepick.models.catalog import W600K_R50
 from facepick.models.store import ModelStore
 from facepick.people.person import Person, Scan
@@ -70,6 +72,24 @@ class _Person:
     frames: list[int] = field(default_factory=list)
     likeness: list[list[tuple[float, float]]] = field(default_factory=list)
     landmarks: list[float] = field(default_factory=list)
+
+    def add(self, frame: int, request: FaceRequest, new: Picture, mesh: FaceMesh) -> None:
+        """Measure a swapped face, unless it is too small to say anything."""
+        x, y = request.origin
+        height, width = request.crop.shape[:2]
+        shown = new.crop(x, y, x + width, y + height)
+        points = request.local(request.landmarks5)
+        if float(np.ptp(points, axis=0).max()) < 4:
+            return
+        row = []
+        for recogniser in self.recognisers:
+            ours = _embedding(recogniser.embedder, shown, points)
+            theirs = _embedding(recogniser.embedder, request.crop, points)
+            row.append((float(ours @ recogniser.source), float(ours @ theirs)))
+        self.frames.append(frame)
+        self.likeness.append(row)
+        after, score = mesh.locate(shown, request.landmarks5, request.origin)
+        self.landmarks.append(_away(request.mesh, after) if score > 0.5 else float("nan"))
 
     def report(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -179,22 +199,9 @@ def measure_swap(
     """
     plan = RenderPlan.from_json(report["plan"])
     part = (plan.start, scan.frames if plan.stop is None else min(plan.stop, scan.frames))
-    people: list[_Person] = []
-    for item in plan.assignments:
-        spec = registry.get(item.flow, item.engine).spec
-        if spec.shows_source_face:
-            face = int(item.settings.get("face", 0))
-            sources = load_sources(item.source, models, face=face, cancel=cancel)
-            used = {model.id for model in spec.models}
-            recognisers = [_Recogniser.of(e, sources) for e in _embedders(models, used)]
-            for person in item.selection.resolve(scan):
-                # A swap has no guessed frames but those it hides.
-                paths = paths_of(scan, person, cover_gaps=False)
-                people.append(_Person(person, paths, recognisers))
+    people = _people(plan, scan, models, registry, cancel)
     if not people:
         return []
-    from facepick.faces.mesh import FaceMesh
-
     mesh = FaceMesh(models)
     reasons, noted = reasons_of(report, "swap"), _noted(report)
     meter = ProgressMeter(progress, "measure", part[1] - part[0])
@@ -210,23 +217,8 @@ def measure_swap(
                 continue
             requests = (request_at(p, part[0] + i, i, time, old, mesh) for p in entry.paths)
             request = next((r for r in requests if r is not None), None)
-            if request is None:
-                continue
-            x, y = request.origin
-            height, width = request.crop.shape[:2]
-            shown = new.crop(x, y, x + width, y + height)
-            points = request.local(request.landmarks5)
-            if float(np.ptp(points, axis=0).max()) < 4:
-                continue
-            row = []
-            for recogniser in entry.recognisers:
-                ours = _embedding(recogniser.embedder, shown, points)
-                theirs = _embedding(recogniser.embedder, request.crop, points)
-                row.append((float(ours @ recogniser.source), float(ours @ theirs)))
-            entry.frames.append(i)
-            entry.likeness.append(row)
-            after, score = mesh.locate(shown, request.landmarks5, request.origin)
-            entry.landmarks.append(_away(request.mesh, after) if score > 0.5 else float("nan"))
+            if request is not None:
+                entry.add(i, request, new, mesh)
     found = []
     for entry in people:
         found.append(entry.report())
@@ -234,6 +226,29 @@ def measure_swap(
             plots.mkdir(parents=True, exist_ok=True)
             entry.plot(plots / f"{entry.person.id}.swap.png", 0, part[1] - part[0], force=force)
     return found
+
+
+def _people(
+    plan: RenderPlan,
+    scan: Scan,
+    models: ModelStore,
+    registry: EngineRegistry,
+    cancel: CancelToken,
+) -> list[_Person]:
+    """Collect who got another face, each with the recognisers to judge it by."""
+    people: list[_Person] = []
+    for item in plan.assignments:
+        spec = registry.get(item.flow, item.engine).spec
+        if spec.shows_source_face:
+            face = int(item.settings.get("face", 0))
+            sources = load_sources(item.source, models, face=face, cancel=cancel)
+            used = {model.id for model in spec.models}
+            recognisers = [_Recogniser.of(e, sources) for e in _embedders(models, used)]
+            for person in item.selection.resolve(scan):
+                # A swap has no guessed frames but those it hides.
+                paths = paths_of(scan, person, cover_gaps=False)
+                people.append(_Person(person, paths, recognisers))
+    return people
 
 
 def _embedders(models: ModelStore, used: set[str]) -> list[FaceEmbedder]:
