@@ -156,6 +156,10 @@ class FakeApp:
     def edit_people(self, scan: Scan, edit: Any) -> Scan:
         return add_edit(self.folder / "cache", scan, edit)
 
+    def person_by_photo(self, scan: Scan, photo: Path) -> Any:
+        """Whoever is seen for the shortest time."""
+        return scan.people[-1]
+
     def edits_problem(self, scan: Scan) -> Notice | None:
         return edits_problem(self.folder / "cache", scan.content_hash)
 

@@ -14,6 +14,7 @@ import pytest
 from tests.ui.support import pick, plan_values, run, scan_values, upload
 
 from facepick.errors import UserInputError
+from facepick.people.edits import Merge
 from facepick.people.selection import Selection
 
 
@@ -574,3 +575,29 @@ def test_the_crowd_is_folded_and_captions_say_who_it_may_be(tab: Any, scanned: s
     assert next(c for _, c in page["unsure_people"]["value"]).endswith(f"may be {first.label}")
     tab.handlers.pick_bystander(scanned, 0)
     assert session.picked == ["P8"]
+
+
+def test_who_is_in_a_photo_is_picked(tab: Any, scanned: str, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"a photo")
+    session = tab.handlers.session(scanned)
+    wanted = session.scan.people[-1].id
+    for _ in range(2):
+        # Once more changes nothing: it is no switch.
+        tab.handlers.pick_by_photo(scanned, str(photo))
+        assert session.picked == [wanted]
+    assert tab.handlers.pick_by_photo(scanned, None) == {}
+
+
+def test_one_click_joins_a_face_with_whom_it_may_be(tab: Any, scanned: str) -> None:
+    session = tab.handlers.session(scanned)
+    first, second = session.scan.people[:2]
+    said = tab.handlers.join_likely(scanned)
+    assert "may be" in said["edit_note"]["value"]
+    doubtful = replace(second, unsure=True, may_be=((first.id, 0.4),))
+    session.scan = replace(session.scan, people=(first, doubtful))
+    session.picked = [second.id]
+    asked = []
+    tab.page.app.edit_people = lambda scan, edit: asked.append(edit) or scan
+    tab.handlers.join_likely(scanned)
+    assert asked == [Merge(people=(first.id, second.id))]

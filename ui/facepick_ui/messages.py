@@ -144,6 +144,12 @@ _WORDS: dict[str, tuple[str, str]] = {
     "known_more": ("and {n} more", "还有 {n} 人"),
     "forget": ("Forget", "忘记"),
     "merge": ("These are one person", "他们是同一个人"),
+    "by_photo": ("Pick by a photo", "用照片查找"),
+    "join_likely": ("Join with whom it may be", "与可能的人合并"),
+    "nobody_likely": (
+        "Pick one unsure face that says whom it may be.",
+        "请选择一张标注了“可能是谁”的不确定人脸。",
+    ),
     "ignore": ("Take off the list", "从列表中移除"),
     "unignore": ("Put everyone back on the list", "恢复移除的人物"),
     "tracks_show": ("Show every appearance", "显示每次出现"),

@@ -339,6 +339,14 @@ class _Layout:
                 with self.add("pick_row", "Row"):
                     self.add("pick_all", "Button", words="pick_all", size="sm", min_width=100)
                     self.add("pick_none", "Button", words="pick_none", size="sm", min_width=100)
+                    self.add(
+                        "by_photo",
+                        "UploadButton",
+                        words="by_photo",
+                        size="sm",
+                        min_width=100,
+                        file_types=["image"],
+                    )
                 self.html("picked")
                 self.hint("unsure_hint", "unsure_people", visible=False)
                 self.gallery("unsure_people", "unsure_people", columns=6)
@@ -356,6 +364,7 @@ class _Layout:
                 self.add("remember", "Button", words="remember", scale=1, min_width=160)
             with self.add("edit_row", "Row"):
                 self.add("merge", "Button", words="merge", size="sm")
+                self.add("join_likely", "Button", words="join_likely", size="sm")
                 self.add("show_tracks", "Button", words="tracks_show", size="sm")
                 self.add("ignore", "Button", words="ignore", size="sm")
                 self.add("unignore", "Button", words="unignore", size="sm", visible=False)
@@ -668,7 +677,8 @@ class _Wiring:
         on(c["pick_all"].click, h.pick_everyone)
         on(c["pick_none"].click, h.pick_nobody)
         on(c["time"].release, h.look_at, ["time"])
-        for name in ("merge", "ignore", "unignore", "undo", "show_tracks", "split"):
+        on(c["by_photo"].upload, h.pick_by_photo, ["by_photo"])
+        for name in ("merge", "join_likely", "ignore", "unignore", "undo", "show_tracks", "split"):
             on(c[name].click, getattr(h, name))
         for name in ("rename", "remember"):
             on(c[name].click, getattr(h, name), ["name"])

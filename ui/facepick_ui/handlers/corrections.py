@@ -45,6 +45,17 @@ class Corrections(People):
         return self._edited(session, edits.Merge(people=tuple(session.picked)))
 
     @explained("edit_note")
+    def join_likely(self, session: Session) -> Changes:
+        """Merge the picked unsure face with whom it may be."""
+        from facepick.people import edits
+
+        scan = self._scan_or_say(session)
+        person = scan.person(session.picked[0]) if len(session.picked) == 1 else None
+        if person is None or not person.may_be:
+            raise Say("nobody_likely")
+        return self._edited(session, edits.Merge(people=(person.may_be[0][0], person.id)))
+
+    @explained("edit_note")
     def ignore(self, session: Session) -> Changes:
         """Hide the picked people from the list."""
         from facepick.people import edits

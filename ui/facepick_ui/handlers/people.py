@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from facepick.errors import FacepickError
 from facepick.people.person import Person, Scan
 from facepick_ui import messages, pictures, views
-from facepick_ui.compat import Changes
+from facepick_ui.compat import Changes, paths_of
 from facepick_ui.handlers.base import explained, shown
 from facepick_ui.handlers.flows import Flows
 from facepick_ui.handlers.results import Results
@@ -245,6 +246,19 @@ class People(Flows, Results):
         changes["tracks_hint"] = {"visible": False}
         session.marked = []
         return changes
+
+    @explained("people_note")
+    def pick_by_photo(self, session: Session, value: Any) -> Changes:
+        """A photo was uploaded: pick who is in it."""
+        scan = self._scan_or_say(session)
+        uploads = [self._keep_upload(session, Path(p), "photo") for p in paths_of(value)]
+        if not uploads:
+            return {}
+        person = self.app.person_by_photo(scan, uploads[0])
+        cleared: Changes = {"people_note": shown("")}
+        if person.id not in session.picked:
+            return {**self._toggle(session, person.id), **cleared}
+        return cleared
 
     @explained("picked")
     def pick_everyone(self, session: Session) -> Changes:
