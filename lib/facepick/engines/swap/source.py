@@ -370,6 +370,30 @@ def best_photos(
     """
     import cv2
 
+    kept, brows = _candidates(scan, person_id, models, cancel)
+    if not brows:
+        raise NoFacesFound(
+            f"No frame shows {scan.person(person_id).label} from the front and large enough.",
+            hint="Use a photo instead.",
+        )
+    usual = float(np.median(brows))
+    judged = sorted(
+        kept,
+        key=lambda c: (_BROWS_COST * abs(c.brows - usual) - c.merit, c.frame),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for place, chosen in enumerate(_from_all_sides(judged, count), start=1):
+        path = folder / f"{person_id}_{place}_frame{chosen.frame}.png"
+        path.write_bytes(cv2.imencode(".png", chosen.cut)[1].tobytes())
+        paths.append(path)
+    return paths
+
+
+def _candidates(
+    scan: Scan, person_id: str, models: ModelStore, cancel: CancelToken
+) -> tuple[list[_Candidate], list[float]]:
+    """Find the best frames turned left, frontal and right, and the brow heights of all."""
     from facepick.faces.mesh import FaceMesh
     from facepick.media.reader import VideoReader
 
@@ -408,23 +432,7 @@ def best_photos(
             side.append(_Candidate(frame.index, cut.copy(), yaw, face.merit, brows[-1]))
             side.sort(key=lambda c: (-c.merit, c.frame))
             del side[_KEPT_A_SIDE:]
-    if not brows:
-        raise NoFacesFound(
-            f"No frame shows {scan.person(person_id).label} from the front and large enough.",
-            hint="Use a photo instead.",
-        )
-    usual = float(np.median(brows))
-    judged = sorted(
-        (c for side in kept.values() for c in side),
-        key=lambda c: (_BROWS_COST * abs(c.brows - usual) - c.merit, c.frame),
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for place, chosen in enumerate(_from_all_sides(judged, count), start=1):
-        path = folder / f"{person_id}_{place}_frame{chosen.frame}.png"
-        path.write_bytes(cv2.imencode(".png", chosen.cut)[1].tobytes())
-        paths.append(path)
-    return paths
+    return [c for side in kept.values() for c in side], brows
 
 
 def _brow_height(mesh: FloatArray) -> float:
