@@ -461,7 +461,7 @@ def _line_parts(
         change = np.flatnonzero(np.diff(own)) + 1
         edges = [first, *(int(first + known[c]) for c in change), last]
         if len(edges) > 2 + len(big):
-            # To and fro: no clear place to part it.
+            # Back and forth: no clear place to part it.
             spans.append((f"L{number}", first, last, line.text))
             continue
         for i, (a, b) in enumerate(itertools.pairwise(edges), 1):
