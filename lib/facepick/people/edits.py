@@ -451,6 +451,8 @@ def _add(scan: Scan, edit: Add) -> Correction:
     if not edit.rows:
         raise SelectionError("Nothing can be followed from there.")
     wanted = edit.to.strip().lower()
+    if not wanted:
+        raise SelectionError("Whose face it is, is not said.", hint="Give an id or a name.")
     owner = next((p for p in scan.people if wanted in (p.id.lower(), (p.name or "").lower())), None)
     if owner is None:
         return Correction(
@@ -636,18 +638,7 @@ def _apply_cut(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan
     off = ~late if edit.before else late
     apart = replace(track.only(off), id=_next_track(scan))
     tracks = [track.only(~off) if t.id == track.id else t for t in scan.tracks]
-    owner = next((p for p in people if track.id in p.track_ids), None)
-    model = people[0].exemplar_model if people else "sface"
-    width = people[0].exemplars.shape[1] if people else 128
-    stranger = Person(
-        id=_next_id(scan, people),
-        track_ids=(apart.id,),
-        exemplars=np.zeros((0, width), np.float32),
-        exemplar_model=model if owner is None else owner.exemplar_model,
-        frames=len(apart),
-        screen_time=Fraction(0),
-        unsure=True,
-    )
+    stranger = Person.of_track(_next_id(scan, people), apart, scan, unsure=True)
     return replace(scan, tracks=(*tracks, apart)), [*people, stranger]
 
 
@@ -677,15 +668,7 @@ def _apply_add(scan: Scan, people: list[Person], edit: Correction) -> tuple[Scan
     if owner is not None:
         grown = replace(owner, track_ids=(*owner.track_ids, track.id))
         return scan, [grown if p.id == owner.id else p for p in people]
-    width = people[0].exemplars.shape[1] if people else 128
-    new = Person(
-        id=_next_id(scan, people),
-        name=edit.name,
-        track_ids=(track.id,),
-        exemplars=np.zeros((0, width), np.float32),
-        frames=len(track),
-        screen_time=Fraction(0),
-    )
+    new = Person.of_track(_next_id(scan, people), track, scan, name=edit.name)
     return scan, [*people, new]
 
 

@@ -69,6 +69,20 @@ class Person:
         """The name, or the id while there is none."""
         return self.name or self.id
 
+    @classmethod
+    def of_track(cls, key: str, track: FaceTrack, scan: Scan, **changes: Any) -> Person:
+        """Make a person of one track, of whom no face is known well enough to compare."""
+        known = next((p.exemplars.shape[1] for p in scan.people), 128)
+        usual: dict[str, Any] = {
+            "id": key,
+            "track_ids": (track.id,),
+            "exemplars": np.zeros((0, known), np.float32),
+            "exemplar_model": next((p.exemplar_model for p in scan.people), "sface"),
+            "frames": len(track),
+            "screen_time": Fraction(len(track)) * scan.duration_pts * scan.video.time_base,
+        }
+        return cls(**{**usual, **changes})
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scan:

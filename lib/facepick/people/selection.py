@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
-
-import numpy as np
 
 from facepick.errors import SelectionError
 from facepick.people.person import Person, Scan
@@ -96,18 +93,8 @@ def with_strangers(scan: Scan) -> Scan:
     free = [track for track in scan.tracks if track.id not in owned]
     taken = {person.id for person in scan.people}
     numbers = iter(f"N{i}" for i in range(1, len(free) + len(taken) + 1) if f"N{i}" not in taken)
-    width = next((p.exemplars.shape[1] for p in scan.people), 128)
     strangers = tuple(
-        Person(
-            id=next(numbers),
-            track_ids=(track.id,),
-            exemplars=np.zeros((0, width), np.float32),
-            frames=len(track),
-            screen_time=Fraction(len(track)) * scan.duration_pts * scan.video.time_base,
-            confidence=0.0,
-            unsure=True,
-            group="bystanders",
-        )
+        Person.of_track(next(numbers), track, scan, confidence=0.0, unsure=True, group="bystanders")
         for track in sorted(free, key=lambda track: track.start)
     )
     return replace(scan, people=(*scan.people, *strangers))
