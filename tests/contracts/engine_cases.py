@@ -123,6 +123,22 @@ def drawing_guest() -> Engine:
     )
 
 
+def swapping_guest() -> Engine:
+    """A guest engine that paints faces, in a program of its own."""
+    import sys
+
+    from facepick.engines.guest.description import GuestDescription
+    from facepick.engines.guest.engine import GuestEngine
+
+    script = Path(__file__).parents[1] / "engines" / "guest" / "guest_swaps.py"
+    words = (sys.executable, str(script), "{video}", "{source}", "{out}", "{fps}")
+    return GuestEngine(
+        GuestDescription(
+            name="paints", label="Paints", licence="MIT", flow="swap", size=160, command=words
+        )
+    )
+
+
 CASES: dict[tuple[str, str], Case] = {
     ("hide", "pixelate"): Case(),
     ("hide", "blur"): Case(),
@@ -133,6 +149,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("lipsync", "edtalk_256"): Case(extra=_edtalk, frames=4),
     ("lipsync", "draws"): Case(extra=_speech),
     ("swap", "mesh"): Case(extra=_source),
+    ("swap", "paints"): Case(extra=_source),
     ("swap", "inswapper_128"): Case(extra=_source, frames=4),
     ("swap", "inswapper_128_fp16"): Case(extra=_half_source, frames=4),
     ("swap", "hyperswap"): Case(extra=_source, frames=4),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.contracts.engine_cases import CASES, context_for, drawing_guest
+from tests.contracts.engine_cases import CASES, context_for, drawing_guest, swapping_guest
 from tests.contracts.face_footage import face_requests, moved
 
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
@@ -24,7 +24,7 @@ from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken
 from facepick.settings import fields_of, from_mapping, to_mapping
 
-ENGINES = (*default_registry().all(), drawing_guest())
+ENGINES = (*default_registry().all(), drawing_guest(), swapping_guest())
 
 
 def _name(engine: Engine) -> str:

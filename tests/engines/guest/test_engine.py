@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.contracts.engine_cases import _speech, context_for
-from tests.contracts.face_footage import face_requests
+from tests.contracts.face_footage import face_requests, faces_in, frames_of
 
 from facepick.cli.main import main
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
@@ -24,10 +25,12 @@ from facepick.engines.guest.description import GuestDescription
 from facepick.engines.guest.engine import GuestEngine
 from facepick.engines.guest.pieces import plan_pieces
 from facepick.errors import Cancelled, ToolError
+from facepick.faces.detection import Box
 from facepick.progress import CancelToken
 from facepick.shots.shot import Shot
 
 SCRIPT = Path(__file__).with_name("guest_draws.py")
+SWAPS = Path(__file__).with_name("guest_swaps.py")
 FRAMES = 30
 
 
@@ -245,3 +248,46 @@ def test_the_command_adds_tries_and_removes(
     assert main(["engines", "add", "mesh", str(file)]) == 2
     assert main(["engines", "test", "nobody"]) == 2
     assert main(["engines", "remove", "draws"]) == 0
+
+
+def test_a_guest_swaps_the_picked_face_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    odd: Callable[[str], Path],
+    photos: Callable[[str], Path],
+    people_known: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    people_known(tmp_path / "home")
+    words = [sys.executable, str(SWAPS), "{video}", "{source}", "{out}", "{fps}"]
+    file, out = tmp_path / "guest.toml", tmp_path / "out.mp4"
+    file.write_text(
+        f'label = "Paints"\nlicence = "MIT"\nflow = "swap"\ncommand = {words!r}\n',
+        encoding="utf-8",
+    )
+    assert main(["engines", "add", "paints", str(file)]) == 0
+    assert main(["engines", "test", "paints"]) == 0
+    assert "Paints works: 50 frames of 256x256" in capsys.readouterr().out
+    clip = odd("base_640x360.mp4")
+    asked = ["--person", "P1", "--flow", "swap", "--engine", "paints", "--color", "off"]
+    asked += ["--source", str(photos("carl/1.jpg")), "--i-have-the-right", "Contracted models."]
+    # What was added is an engine from the next start on.
+    asked += ["--at", "0", "--seconds", "0.6"]
+    argv = [sys.executable, "-m", "facepick", "preview", str(clip), "-o", str(out), *asked]
+    subprocess.run(argv, check=True, timeout=300)
+    (before,), (both,) = frames_of(clip, (8,)), frames_of(out, (8,))
+    # A preview shows the original on the left, the result on the right.
+    before, after = before.astype(int), both[:, -before.shape[1] :].astype(int)
+    left, right = faces_in(before.astype(np.uint8))
+    changed, kept = (float(np.abs(after - before)[_middle(box)].mean()) for box, _ in (left, right))
+    assert changed > 15
+    # What encoding takes.
+    assert kept < 3
+
+
+def _middle(box: Box) -> tuple[slice, slice]:
+    """Rows and columns of the middle half of a face."""
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    rows = slice(int(y - box.height / 4), int(y + box.height / 4))
+    return rows, slice(int(x - box.width / 4), int(x + box.width / 4))
