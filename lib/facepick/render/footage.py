@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest
+from facepick.engines.decisions import GAP_SECONDS
 from facepick.engines.engine import EngineSpec, Observer
 from facepick.faces.detection import Box, FloatArray
 from facepick.media.reader import VideoReader
@@ -44,10 +45,19 @@ class MeshTable:
         path: whose rows these are.
         raw: (n, 468, 3) float32, display pixels, one row per row of the path.
         score: (n,) float32; NaN where nobody has looked yet, 0 where no mesh was found.
+        seconds: (n,) times of the rows.
     """
 
-    def __init__(self, path: FacePath, raw: FloatArray, score: FloatArray, folder: Path) -> None:
+    def __init__(
+        self,
+        path: FacePath,
+        raw: FloatArray,
+        score: FloatArray,
+        folder: Path,
+        seconds: npt.NDArray[np.float64],
+    ) -> None:
         self.path = path
+        self.seconds = seconds
         self.raw = raw
         self.score = score
         self._folder = folder
@@ -58,19 +68,24 @@ class MeshTable:
         return f"path{path.number}.raw.npy", f"path{path.number}.score.npy"
 
     @classmethod
-    def open(cls, folder: Path, path: FacePath) -> MeshTable:
-        """Open the table in `folder`, or begin an empty one."""
+    def open(cls, folder: Path, path: FacePath, seconds: npt.NDArray[np.float64]) -> MeshTable:
+        """Open the table in `folder`, or begin an empty one.
+
+        Args:
+            seconds: (n,) times of the path's rows.
+        """
         raw_name, score_name = cls.files(path)
         shape = (len(path), 468, 3)
         try:
             score = np.load(folder / score_name, allow_pickle=False)
             raw = np.load(folder / raw_name, mmap_mode="r+", allow_pickle=False)
             if score.shape == shape[:1] and raw.shape == shape and raw.dtype == np.float32:
-                return cls(path, raw, score, folder)
+                return cls(path, raw, score, folder, seconds)
         except (OSError, ValueError):
             pass
         raw = np.lib.format.open_memmap(folder / raw_name, mode="w+", dtype=np.float32, shape=shape)
-        return cls(path, raw, np.full(len(path), np.nan, np.float32), folder)
+        score = np.full(len(path), np.nan, np.float32)
+        return cls(path, raw, score, folder, seconds)
 
     def lacks(self, frames: npt.NDArray[np.int64]) -> bool:
         """Tell whether nobody has looked at the face in some of these source frames."""
@@ -87,12 +102,43 @@ class MeshTable:
         np.save(part, self.score)
         part.replace(self._folder / name)
 
-    def at(self, row: int) -> tuple[FloatArray | None, float]:
-        """Give the smoothed mesh of a row, (468, 3), and its score; None below `MESH_SCORE`."""
+    def at(self, row: int, *, bridge: bool = False) -> tuple[FloatArray | None, float]:
+        """Give the smoothed mesh of a row, (468, 3), and its score; None below `MESH_SCORE`.
+
+        Args:
+            bridge: where the network has lost a face for a moment that the tracker still saw, the
+                meshes on both sides stand in for its own; the score stays low.
+        """
         score = float(np.nan_to_num(self.score[row]))
         if score < MESH_SCORE:
-            return None, score
+            return (self._between(row) if bridge else None), score
         return np.array(_smoothed(self.raw, self.score, self.path, row), np.float32), score
+
+    def _between(self, row: int) -> FloatArray | None:
+        """Interpolate the mesh of a row over a gap of at most `GAP_SECONDS`, (468, 3)."""
+        sides = []
+        for step in (-1, 1):
+            i = row
+            while 0 <= i < len(self.path) and not self.score[i] >= MESH_SCORE:
+                # Nobody saw it there, or nobody has looked yet.
+                if self.path.seen[i] == BRIDGED or np.isnan(self.score[i]):
+                    return None
+                i += step
+            if not 0 <= i < len(self.path):
+                return None
+            sides.append(i)
+        first, last = sides
+        frames, shots = self.path.frames[first : last + 1], self.path.shots[first : last + 1]
+        length = self.seconds[last] - self.seconds[first]
+        lost = length * (last - first - 1) / (last - first)
+        if (np.diff(frames) != 1).any() or shots[0] != shots[-1] or lost > GAP_SECONDS:
+            return None
+        share = (self.seconds[row] - self.seconds[first]) / length
+        meshes = []
+        for i in sides:
+            shift = self.path.landmarks5[row].mean(0) - self.path.landmarks5[i].mean(0)
+            meshes.append(self.raw[i] + np.append(shift, 0.0))
+        return np.asarray((1 - share) * meshes[0] + share * meshes[1], np.float32)
 
 
 def _smoothed(raw: FloatArray, score: FloatArray, path: FacePath, row: int) -> FloatArray:
@@ -149,7 +195,10 @@ class PersonFootage:
     def open_meshes(self) -> None:
         """Open the tables of meshes, if the engine wants meshes."""
         if self.spec.needs_mesh and not self.meshes:
-            self.meshes = tuple(MeshTable.open(self.folder, path) for path in self.paths)
+            seconds = self.scan.pts.astype(np.float64) * float(self.scan.video.time_base)
+            self.meshes = tuple(
+                MeshTable.open(self.folder, path, seconds[path.frames]) for path in self.paths
+            )
 
     def lacks_meshes(self, frames: npt.NDArray[np.int64]) -> bool:
         """Tell whether meshes of these source frames have still to be found."""
@@ -191,7 +240,13 @@ class PersonFootage:
             learn(self.scan, [Pupil(self, locate, ())], wanted, progress=progress, cancel=cancel)
 
     def requests(
-        self, frame: int, picture: Picture, *, output_frame: int, time: Fraction
+        self,
+        frame: int,
+        picture: Picture,
+        *,
+        output_frame: int,
+        time: Fraction,
+        bridge: bool = True,
     ) -> list[FaceRequest]:
         """Make the requests of this person for one source frame; none when the person is not there.
 
@@ -199,14 +254,17 @@ class PersonFootage:
             frame: index in the source.
             picture: the pixels that the engine shall see.
             output_frame, time: index and time in the output.
+            bridge: see `MeshTable.at`; not for those who learn from what they see.
         """
         found = []
         for i, path in enumerate(self.paths):
             state = path.at(frame)
             if state is None:
                 continue
-            meshes = self.meshes[i] if self.meshes else None
-            request = self._request(state, meshes, picture, output_frame, time)
+            mesh, score = (None, 0.0)
+            if self.meshes:
+                mesh, score = self.meshes[i].at(state.row, bridge=bridge)
+            request = self._request(state, mesh, score, picture, output_frame, time)
             if request is not None:
                 found.append(request)
         return found
@@ -214,7 +272,8 @@ class PersonFootage:
     def _request(
         self,
         state: FaceState,
-        meshes: MeshTable | None,
+        mesh: FloatArray | None,
+        score: float,
         picture: Picture,
         output_frame: int,
         time: Fraction,
@@ -223,9 +282,6 @@ class PersonFootage:
         if region is None:
             return None
         x0, y0, x1, y1 = region
-        mesh, score = None, 0.0
-        if meshes is not None:
-            mesh, score = meshes.at(state.row)
         return FaceRequest(
             path=state.path,
             row=state.row,
@@ -258,7 +314,7 @@ class PersonFootage:
     ) -> Iterator[FaceRequest]:
         """Stream the person's requests of some source frames (rising), in time order."""
         for i, picture in decoded(self.scan, frames[self.shows(frames)], cancel):
-            yield from self.requests(i, picture, output_frame=i, time=self.time_of(i))
+            yield from self.requests(i, picture, output_frame=i, time=self.time_of(i), bridge=False)
 
     def shows(self, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Tell in which of these source frames the person is, (n,)."""
@@ -341,7 +397,8 @@ def _show(pupils: Sequence[Pupil], frame: int, picture: Picture) -> None:
             continue
         footage = pupil.footage
         time = footage.time_of(frame)
-        for request in footage.requests(frame, picture, output_frame=frame, time=time):
+        seen = footage.requests(frame, picture, output_frame=frame, time=time, bridge=False)
+        for request in seen:
             for observer in pupil.observers:
                 observer.see(request)
 

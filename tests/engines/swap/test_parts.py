@@ -13,8 +13,9 @@ import pytest
 
 from facepick.compositing import masks
 from facepick.compositing.patch import FaceRequest, Reason
+from facepick.engines.decisions import Sight
 from facepick.engines.swap import color_grain
-from facepick.engines.swap.gating import Gate, Sight
+from facepick.engines.swap.gating import swap_decisions
 from facepick.engines.swap.light import basis, fit_light, gain
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.stabilization import MeshSteadier
@@ -158,8 +159,8 @@ def test_light_is_found_on_skin_that_is_partly_covered() -> None:
 
 def sight(frame: int, turn: float, **changes: object) -> Sight:
     base = Sight(
-        path=0, row=frame, frame=frame, shot=0, turn=turn, height=200.0, mesh_score=1.0,
-        confidence=1.0, seen=0,
+        path=0, row=frame, frame=frame, shot=0, seconds=frame / 25, turn=turn, height=200.0,
+        eyes=80.0, mesh_score=1.0, confidence=1.0, seen=0,
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -174,8 +175,8 @@ def request_of(s: Sight) -> FaceRequest:
 
 def decisions(turns: list[float]) -> list[tuple[Reason | None, float]]:
     sights = [sight(i, t) for i, t in enumerate(turns)]
-    gate = Gate(MeshSettings(max_turn=40), sights)
-    found = [gate.decide(request_of(s)) for s in sights]
+    gate = swap_decisions(MeshSettings(max_turn=40), sights)
+    found = [gate.of(request_of(s)) for s in sights]
     return [(d.reason, d.strength) for d in found]
 
 
@@ -185,6 +186,10 @@ def test_a_face_that_trembles_at_the_limit_does_not_flicker() -> None:
     changes = sum(a != b for a, b in pairwise(reasons))
     assert changes == 2
     assert reasons[5:14] == [Reason.PROFILE] * 9
+
+
+def test_a_turn_of_three_frames_between_two_swaps_is_swapped_too() -> None:
+    assert decisions([10.0] * 5 + [60.0] * 3 + [10.0] * 5) == [(None, 1.0)] * 13
 
 
 def test_a_swap_of_three_frames_between_two_profiles_is_no_swap() -> None:
@@ -202,16 +207,16 @@ def test_the_new_face_comes_and_goes_softly_but_is_full_at_cuts() -> None:
 
 def test_decisions_do_not_reach_over_a_cut() -> None:
     sights = [sight(i, 60.0 if i < 5 else 38.0, shot=0 if i < 5 else 1) for i in range(12)]
-    gate = Gate(MeshSettings(max_turn=40), sights)
-    after = [gate.decide(request_of(s)) for s in sights[5:]]
+    gate = swap_decisions(MeshSettings(max_turn=40), sights)
+    after = [gate.of(request_of(s)) for s in sights[5:]]
     assert all(d.reason is None and d.strength == 1 for d in after)
 
 
 def test_two_faces_of_one_person_in_a_frame_keep_their_own_decisions() -> None:
     both = [[sight(i, turn, path=path) for path, turn in enumerate((10.0, 60.0))] for i in range(9)]
     sights = [s for pair in both for s in pair]
-    gate = Gate(MeshSettings(max_turn=40), sights)
-    reasons = [gate.decide(replace(request_of(s), path=s.path)).reason for s in sights]
+    gate = swap_decisions(MeshSettings(max_turn=40), sights)
+    reasons = [gate.of(replace(request_of(s), path=s.path)).reason for s in sights]
     assert reasons == [None, Reason.PROFILE] * 9
 
 

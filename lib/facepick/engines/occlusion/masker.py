@@ -15,6 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FaceRequest
+from facepick.engines.decisions import (
+    MESH_SCORE,
+    bridge_short_gaps,
+    drop_short_runs,
+    follows_of,
+    hysteresis,
+    ramps,
+)
 from facepick.engines.engine import EngineContext, Observer, show
 from facepick.engines.occlusion import appearance
 from facepick.engines.occlusion.hands import (
@@ -55,7 +63,6 @@ _LIPS_TOUCHED = 0.03
 _SHORTEST_RUN = 5
 # The change fades over as many frames on both sides.
 _RAMP_FRAMES = 3
-_MIN_MESH_SCORE = 0.5
 # A face is refined at this height: finer than the texels, and quick.
 _REFINE_PX = 160.0
 
@@ -140,7 +147,7 @@ class _Table:
 
     def follows(self) -> Bools:
         """Tell which rows come right after the one before them on the same path, (n,)."""
-        return _follows(self.path, self.frame, self.shot)
+        return follows_of(self.path, self.frame, self.shot)
 
 
 def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> OcclusionMasker:
@@ -165,7 +172,7 @@ def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> Occ
         show(_counted(context), [OcclusionObserver(context, network)])
         table = _load(context.workspace / OcclusionObserver.FILE, name)
         assert table is not None
-    return _Masker(name, table, part, fade=fade)
+    return _Masker(name, table, part, context.seconds(table.frame), fade=fade)
 
 
 def check_masker(wanted: str, models: ModelStore) -> None:
@@ -221,13 +228,21 @@ def _save(file: Path, name: str, table: _Table) -> None:
 class _Masker:
     """Masker by hands and appearance, see `OcclusionMasker`."""
 
-    def __init__(self, name: str, table: _Table, part: Part, *, fade: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        table: _Table,
+        part: Part,
+        seconds: npt.NDArray[np.float64],
+        *,
+        fade: bool,
+    ) -> None:
         self._name = name
         self._table = table
         keys = zip(table.path.tolist(), table.row.tolist(), strict=True)
         self._rows = {key: i for i, key in enumerate(keys)}
-        self._covered = _give_up(table, part)
-        self._strength = _ramps(self._covered, table.follows(), _RAMP_FRAMES if fade else 0)
+        self._covered = _give_up(table, part, seconds)
+        self._strength = ramps(self._covered, table.follows(), _RAMP_FRAMES if fade else 0)
 
     def covered(self, request: FaceRequest) -> bool:
         row = self._rows.get(request.key)
@@ -364,7 +379,7 @@ class OcclusionObserver:
             packed = np.array(self._by_hand)
             by_hand = np.unpackbits(packed, axis=1, count=len(points)).astype(bool)
         if self._xseg is None and len(known):
-            self._find_occluded(by_hand, _follows(path, frame, shot))
+            self._find_occluded(by_hand, follows_of(path, frame, shot))
         self._texels_file.unlink(missing_ok=True)
         width = -(-len(points) // 8)
         bits = np.array(self._bits, np.uint8).reshape(len(known), width)
@@ -393,7 +408,7 @@ def _says_something(request: FaceRequest) -> bool:
     """Tell whether a sighting shows enough of the face."""
     return (
         request.mesh is not None
-        and request.mesh_score >= _MIN_MESH_SCORE
+        and request.mesh_score >= MESH_SCORE
         and request.seen != BRIDGED
         and bool(np.isfinite(request.mesh).all())
     )
@@ -427,56 +442,20 @@ def _under(hands: list[FloatArray], mesh: FloatArray) -> Bools:
     return np.asarray(drawn[at[:, 1], at[:, 0]])
 
 
-def _follows(
-    path: npt.NDArray[np.int64], frame: npt.NDArray[np.int64], shot: npt.NDArray[np.int64]
-) -> Bools:
-    out = np.zeros(len(frame), bool)
-    out[1:] = (np.diff(frame) == 1) & (np.diff(shot) == 0) & (np.diff(path) == 0)
-    return out
-
-
-def _give_up(table: _Table, part: Part) -> Bools:
-    """Decide which rows are left alone, (n,), with hysteresis."""
+def _give_up(table: _Table, part: Part, seconds: npt.NDArray[np.float64]) -> Bools:
+    """Decide which rows are left alone, (n,), with hysteresis; a moment is not."""
     points = texels()
     # Of a mouth, the lips by themselves decide too: they are a twelfth of the lower face.
     zones = [points.lower, points.lips] if part == "mouth" else [np.ones(len(points), bool)]
-    follows = table.follows()
-    out = np.zeros(len(table.frame), bool)
+    share = np.zeros(len(table.frame))
     for row, bits in enumerate(table.bits):
         there = np.unpackbits(bits, count=len(points)).astype(bool)
-        share = max(float(there[zone].mean()) for zone in zones)
-        before = bool(follows[row] and out[row - 1])
-        out[row] = share > (_GO_ON if before else _GIVE_UP)
-    for start, stop in _runs(out, follows):
-        between = start > 0 and stop < len(out) and follows[start] and follows[stop]
-        if not out[start] and between and stop - start < _SHORTEST_RUN:
-            out[start:stop] = True
-    return out
-
-
-def _runs(flags: Bools, follows: Bools) -> Iterator[tuple[int, int]]:
-    """Find stretches of equal flags without a cut, as (first, past the last)."""
-    start = 0
-    for row in range(1, len(flags) + 1):
-        if row == len(flags) or flags[row] != flags[start] or not follows[row]:
-            yield start, row
-            start = row
-
-
-def _ramps(covered: Bools, follows: Bools, frames: int) -> FloatArray:
-    """Compute how strongly the change shows `frames` beside those that are left alone, (n,)."""
-    out = np.ones(len(covered), np.float32)
-    out[covered] = 0.0
-    for step in range(1, frames + 1):
-        limit = step / (frames + 1)
-        for row in np.flatnonzero(covered):
-            for at, linked in (
-                (row + step, follows[row + 1 : row + step + 1]),
-                (row - step, follows[row - step + 1 : row + 1]),
-            ):
-                if 0 <= at < len(out) and len(linked) == step and linked.all():
-                    out[at] = min(float(out[at]), limit)
-    return out
+        share[row] = max(float(there[zone].mean()) for zone in zones)
+    follows = table.follows()
+    out = hysteresis(share > _GIVE_UP, share > _GO_ON, follows)
+    # What is in front for a moment is spared by the mask.
+    out = bridge_short_gaps(out, follows, seconds)
+    return drop_short_runs(out, follows, _SHORTEST_RUN)
 
 
 def _refined(crop: BgrImage, mesh: FloatArray, there: FloatArray) -> FloatArray:

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest
+from facepick.engines.decisions import Sight, look
 from facepick.engines.engine import EngineContext, show
 from facepick.engines.occlusion.masker import OcclusionMasker
 from facepick.engines.swap.face_mask import hairy_share
-from facepick.engines.swap.gating import Sight, look
 from facepick.engines.swap.light import COEFFICIENTS, sample_skin, skin_points, solve_light
 from facepick.engines.swap.stabilization import MeshSteadier
 from facepick.faces.detection import FloatArray
@@ -31,9 +31,9 @@ _LIGHT_SIGMA_FRAMES = 4.0
 _USUAL_OPENNESS, _SHUT, _NARROW = 0.28, 0.58, 0.70
 # Share of chin and cheeks darker than skin: shadow makes a quarter of a clean face so.
 _BEARD = 0.3
-VERSION = 4
+VERSION = 5
 """Raised when what an earlier version learned must not be used any more."""
-_FACTS, _MESHES = "swap_learned_4.json", "swap_meshes.f32"
+_FACTS, _MESHES = "swap_learned_5.json", "swap_meshes.f32"
 _MESH_FLOATS = 468 * 3
 
 

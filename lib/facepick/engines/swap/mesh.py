@@ -17,6 +17,7 @@ import numpy as np
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
+from facepick.engines.decisions import Decisions
 from facepick.engines.engine import (
     Engine,
     EngineContext,
@@ -30,7 +31,7 @@ from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.swap import color_grain, face_mask
 from facepick.engines.swap.fallback import hidden_face
 from facepick.engines.swap.footage_stats import Learned, StatsObserver, learn
-from facepick.engines.swap.gating import Gate
+from facepick.engines.swap.gating import swap_decisions
 from facepick.engines.swap.light import fit_light, gain
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.portrait import Portrait
@@ -94,7 +95,9 @@ class MeshSwapEngine(Engine):
         masker = open_masker(context, part="face", fade=settings.on_doubt != "hide")
         learned = learn(context, masker)
         meter = SwapMeter(context, sources)
-        session = MeshSession(context, face, Gate(settings, learned.sights), learned, meter)
+        session = MeshSession(
+            context, face, swap_decisions(settings, learned.sights), learned, meter
+        )
         return behind_occluders(
             session,
             context,
@@ -111,14 +114,14 @@ class MeshSession:
         self,
         context: EngineContext,
         face: Portrait,
-        gate: Gate,
+        decisions: Decisions,
         learned: Learned,
         meter: SwapMeter,
     ) -> None:
         self._settings: MeshSettings = context.settings
         self._cancel = context.cancel
         self._face: Portrait | None = face
-        self._gate = gate
+        self._decisions = decisions
         self._learned = learned
         self._meter = meter
 
@@ -145,7 +148,7 @@ class MeshSession:
         self._meter.close()
 
     def _answer(self, request: FaceRequest, face: Portrait) -> EngineResult:
-        decision = self._gate.decide(request)
+        decision = self._decisions.of(request)
         patch = None
         if decision.reason is None:
             patch = self._swap(request, face, decision.strength)

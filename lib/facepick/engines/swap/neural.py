@@ -32,7 +32,7 @@ from facepick.engines.restore.restorer import Restorer, check_restorer, open_res
 from facepick.engines.swap import color_grain, face_mask
 from facepick.engines.swap.fallback import hidden_face
 from facepick.engines.swap.footage_stats import Learned, StatsObserver, learn
-from facepick.engines.swap.gating import Gate
+from facepick.engines.swap.gating import swap_decisions
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.network import (
     ArcFaceEmbedder,
@@ -341,7 +341,7 @@ class NeuralSession:
         self._cancel = context.cancel
         self._draw: DrawFace | None = draw
         self._learned = learned
-        self._gate = Gate(context.settings, learned.sights)
+        self._decisions = swap_decisions(context.settings, learned.sights)
         self._restorer: Restorer | None = None
         if self._settings.restorer != "none":
             self._restorer = open_restorer(
@@ -375,7 +375,7 @@ class NeuralSession:
             self._restorer = None
 
     def _answer(self, request: FaceRequest, draw: DrawFace) -> EngineResult:
-        decision = self._gate.decide(request)
+        decision = self._decisions.of(request)
         patch = None
         if decision.reason is None:
             patch = self._swap(request, draw, decision.strength)

@@ -208,6 +208,8 @@ def test_faces_that_cannot_be_done_well_are_left_alone(
     )
     turned = ((turned - centre) @ turn.T + centre).astype(np.float32)
     assert abs(pose_of_mesh(turned).yaw) > 55
+    # A sighting that the footage did not hold is judged by itself.
+    base = replace(base, row=1000)
     small = replace(base, box=type(base.box)(10, 10, 40, 45))
     broken = base.mesh.copy()
     broken[3] = np.nan

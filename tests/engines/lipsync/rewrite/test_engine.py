@@ -143,7 +143,8 @@ def test_reasons(talker: list[FaceRequest], ljspeech: np.ndarray, tmp_path: Path
         [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
     )
     middle = base.mesh.mean(axis=0)
-    turned = replace(base, mesh=((base.mesh - middle) @ turn.T + middle).astype(np.float32))
+    # A sighting that the footage did not hold is judged by itself.
+    turned = replace(base, row=9, mesh=((base.mesh - middle) @ turn.T + middle).astype(np.float32))
     assert session.process([turned]) == [Reason.PROFILE]
     assert session.process([replace(base, mesh=None)]) == [Reason.LOW_CONFIDENCE]
 

@@ -15,6 +15,13 @@ import numpy as np
 
 from facepick.compositing.masks import Area, polygon
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
+from facepick.engines.decisions import (
+    MESH_SCORE,
+    Decisions,
+    Sight,
+    SightObserver,
+    sights_of,
+)
 from facepick.engines.engine import (
     Engine,
     EngineContext,
@@ -40,7 +47,6 @@ from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.restore.restorer import Restorer, check_restorer, open_restorer, spec_in_use
 from facepick.errors import EngineError, MissingModelError, ModelMismatchError, UserInputError
 from facepick.faces.detection import FloatArray
-from facepick.faces.head_pose import pose_of_mesh
 from facepick.faces.landmarks468 import FACE_OVAL
 from facepick.models import catalog
 from facepick.models.spec import ModelSpec
@@ -66,8 +72,8 @@ log = logging.getLogger("facepick.engines.lipsync.neural.engine")
 MIN_FACE_PX = 40.0
 # The training footage (LRS2) ends near the profile, and the mesh loses the far half of the mouth.
 MAX_YAW_DEGREES = 55.0
-# Below this the mesh network itself doubts that it sees a face.
-MIN_MESH_SCORE = 0.5
+# Having been left alone, a face must be turned so much less to be re-made again.
+YAW_SLACK_DEGREES = 4.0
 MIN_CONFIDENCE = 0.3
 _DEBUG_EVERY_SECONDS = 1
 _DEBUG_SHEETS = 200
@@ -75,13 +81,27 @@ _DEBUG_SHEETS = 200
 
 @dataclass(frozen=True, eq=False)
 class DrawJob:
-    """A request that is going to be re-made."""
+    """A request that is going to be re-made, and how much of the result is shown."""
 
     index: int
     request: FaceRequest
     mesh: FloatArray
     cut: FaceCut
     gate: Gate
+    strength: float
+
+
+def _problem(sight: Sight, strict: bool) -> Reason | None:
+    """Find why a mouth cannot be re-made well."""
+    if sight.height < MIN_FACE_PX:
+        return Reason.TOO_SMALL
+    if sight.confidence < MIN_CONFIDENCE:
+        return Reason.LOW_CONFIDENCE
+    if sight.mesh_score < MESH_SCORE:
+        return Reason.OCCLUDED
+    if sight.turn > MAX_YAW_DEGREES - (YAW_SLACK_DEGREES if strict else 0.0):
+        return Reason.PROFILE
+    return None
 
 
 class MouthSession(ABC):
@@ -99,6 +119,7 @@ class MouthSession(ABC):
         self._settings: MouthBlendSettings = context.settings
         self._speech = context.speech.samples
         self._gating = gating
+        self._decisions = Decisions(_problem, sights_of(context))
         self._restorer = restorer
         self._cancel = context.cancel
         self._debug = context.workspace / "debug" if self._settings.debug else None
@@ -160,19 +181,18 @@ class MouthSession(ABC):
         gate = self._gating.at(request.time)
         if gate.weight <= 0:
             return Reason.SILENCE
-        if request.box.height < MIN_FACE_PX or min(request.crop.shape[:2]) < 8:
-            return Reason.TOO_SMALL
-        if request.confidence < MIN_CONFIDENCE:
-            return Reason.LOW_CONFIDENCE
+        decision = self._decisions.of(request)
+        if decision.reason is not None:
+            return decision.reason
         mesh = request.mesh
-        if mesh is None or request.mesh_score < MIN_MESH_SCORE or not np.isfinite(mesh).all():
+        if mesh is None or not np.isfinite(mesh).all():
             return Reason.OCCLUDED
-        if abs(pose_of_mesh(mesh).yaw) > MAX_YAW_DEGREES:
-            return Reason.PROFILE
+        if min(request.crop.shape[:2]) < 8:
+            return Reason.TOO_SMALL
         cut = self._cut(request)
         if cut is None:
             return Reason.LOW_CONFIDENCE
-        return DrawJob(index, request, mesh, cut, gate)
+        return DrawJob(index, request, mesh, cut, gate, gate.weight * decision.strength)
 
     def _patch(self, job: DrawJob, face: FloatArray, picture: FloatArray) -> FacePatch | Reason:
         request = job.request
@@ -204,7 +224,7 @@ class MouthSession(ABC):
         if self._settings.keep_grain:
             new = mouth_blend.match_grain(new, old, mask, seed=request.frame)
         image = mouth_blend.rounded(new)
-        alpha = np.asarray(mask * np.float32(job.gate.weight), np.float32)
+        alpha = np.asarray(mask * np.float32(job.strength), np.float32)
         self._counts[job.gate.action] += 1
         if self._debug is not None:
             self._write_debug(job, face, picture, image, alpha, wide)
@@ -488,7 +508,7 @@ class MouthEngine(Engine, ABC):
 
     def observers(self, context: EngineContext) -> list[Observer]:
         """See `Engine`."""
-        return [*occlusion_observers(context), MotionObserver(context)]
+        return [*occlusion_observers(context), MotionObserver(context), SightObserver(context)]
 
     def models_in_use(self, settings: MouthSettings, models: ModelStore) -> tuple[ModelSpec, ...]:
         """See `Engine`."""

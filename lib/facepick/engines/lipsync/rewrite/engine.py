@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
+from facepick.engines.decisions import MESH_SCORE, Decisions, Sight, SightObserver, sights_of
 from facepick.engines.engine import (
     Engine,
     EngineContext,
@@ -39,6 +40,7 @@ from facepick.engines.occlusion.session import behind_occluders
 from facepick.errors import EngineError, NoAudioError
 from facepick.models.store import ModelStore
 from facepick.notices import Notice
+from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken
 from facepick.speech.align import words_notices
 from facepick.speech.languages import check_language
@@ -48,7 +50,10 @@ __all__ = ["RewriteEngine", "RewriteSession"]
 Array = npt.NDArray[np.float32]
 
 PLAN = "plan.npz"
-VERSION = 9
+# Having been left alone, a face must be this much better than the limit to be re-made again.
+_YAW_SLACK_DEGREES = 4.0
+_SIZE_SLACK = 1.1
+VERSION = 10
 """Raised when plans made by an earlier version must not be used any more."""
 
 
@@ -76,7 +81,7 @@ class RewriteEngine(Engine):
 
     def observers(self, context: EngineContext) -> list[Observer]:
         """See `Engine`."""
-        return [*occlusion_observers(context), _inventory_observer(context)]
+        return [*occlusion_observers(context), _inventory_observer(context), SightObserver(context)]
 
     def open(self, context: EngineContext) -> EngineSession:
         """Learn the person's mouths and choose one for every frame.
@@ -97,10 +102,31 @@ class RewriteEngine(Engine):
         if inventory is None or not len(inventory):
             nothing = Notice(code="no_mouths", person=context.person.label)
             facts = {"mouths": 0, "notices": [nothing.to_json()]}
-            return RewriteSession(None, None, context.settings, facts, context.cancel)
+            return RewriteSession(None, None, rewrite_decisions(context), facts, context.cancel)
         plan, facts = _plan(context, inventory)
-        session = RewriteSession(inventory, plan, context.settings, facts, context.cancel)
+        decisions = rewrite_decisions(context)
+        session = RewriteSession(inventory, plan, decisions, facts, context.cancel)
         return behind_occluders(session, context, part="mouth", masker=masker)
+
+
+def rewrite_decisions(context: EngineContext) -> Decisions:
+    """Decide for every sighting of the person whether the mouth is re-made.
+
+    Raises:
+        Cancelled: the user stopped it.
+    """
+    settings: RewriteSettings = context.settings
+
+    def problem(sight: Sight, strict: bool) -> Reason | None:
+        if sight.seen == BRIDGED or sight.mesh_score < MESH_SCORE:
+            return Reason.LOW_CONFIDENCE
+        if sight.eyes < settings.min_eyes_px * (_SIZE_SLACK if strict else 1.0):
+            return Reason.TOO_SMALL
+        if sight.turn > settings.max_yaw - (_YAW_SLACK_DEGREES if strict else 0.0):
+            return Reason.PROFILE
+        return None
+
+    return Decisions(problem, sights_of(context))
 
 
 def _inventory_observer(context: EngineContext) -> inventories.InventoryObserver:
@@ -152,13 +178,13 @@ class RewriteSession:
         self,
         inventory: inventories.Inventory | None,
         plan: Plan | None,
-        settings: RewriteSettings,
+        decisions: Decisions,
         facts: dict[str, Any],
         cancel: CancelToken,
     ) -> None:
         self._bank = inventory
         self._plan = plan
-        self._settings = settings
+        self._decisions = decisions
         self._facts = facts
         self._cancel = cancel
         self._closed = False
@@ -175,13 +201,11 @@ class RewriteSession:
 
     def _one(self, request: FaceRequest) -> EngineResult:
         plan, inventory = self._plan, self._bank
+        decision = self._decisions.of(request)
+        if decision.reason is not None:
+            return decision.reason
         if request.mesh is None or not np.isfinite(request.mesh).all():
             return Reason.LOW_CONFIDENCE
-        pose = head_pose(request.mesh)
-        if pose.scale < self._settings.min_eyes_px:
-            return Reason.TOO_SMALL
-        if abs(pose.yaw) > self._settings.max_yaw:
-            return Reason.PROFILE
         if plan is None or inventory is None or request.frame >= len(plan.mouth):
             return Reason.LOW_CONFIDENCE
         if plan.action[request.frame] == KEEP or plan.weight[request.frame] <= 0:
@@ -196,9 +220,9 @@ class RewriteSession:
         layers = [Layer(inventory.mouth(k))]
         if old >= 0:
             layers = [Layer(inventory.mouth(k), 0.6), Layer(inventory.mouth(old), 0.4)]
-        made = render(
-            request.crop, mesh, own, pose.scale, face, layers, float(plan.weight[request.frame])
-        )
+        weight = float(plan.weight[request.frame]) * decision.strength
+        unit = head_pose(request.mesh).scale
+        made = render(request.crop, mesh, own, unit, face, layers, weight)
         if made is None:
             return Reason.LOW_CONFIDENCE
         return FacePatch(

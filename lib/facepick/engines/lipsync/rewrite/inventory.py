@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FaceRequest
+from facepick.engines.decisions import MESH_SCORE
 from facepick.engines.engine import show
 from facepick.engines.lipsync.rewrite.features import (
     OUTER_LIP,
@@ -132,6 +133,7 @@ def usable(request: FaceRequest) -> bool:
     """Tell whether a request shows enough of the face to learn from it."""
     return (
         request.mesh is not None
+        and request.mesh_score >= MESH_SCORE
         and request.seen != BRIDGED
         and bool(np.isfinite(request.mesh).all())
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facepick.engines.decisions import bridge_short_gaps
 from facepick.engines.engine import EngineContext
 from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.original_motion import in_output_order, output_sources, output_times
@@ -33,6 +34,7 @@ from facepick.speech.visemes import Curves, curves_of, sampled
 __all__ = ["CLOSE", "KEEP", "SPEAK", "Plan", "make_plan"]
 
 Array = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 
 KEEP, CLOSE, SPEAK = 0, 1, 2
 SMOOTHING = (0.25, 0.5, 0.25)
@@ -230,6 +232,7 @@ def _mouths(context: EngineContext, inventory: Inventory, timing: Timing, wish: 
     rows = np.searchsorted(inventory.frames, timing.sources)
     rows = np.clip(rows, 0, len(inventory.frames) - 1)
     present = inventory.frames[rows] == timing.sources
+    present = _bridged(timing, present, inventory.shots[rows])
     shown = present & (timing.action != KEEP) & (timing.weight > 0)
     candidates = _candidates(inventory)
     mouth = np.full(n, -1, np.int32)
@@ -261,6 +264,18 @@ def _mouths(context: EngineContext, inventory: Inventory, timing: Timing, wish: 
         fading=fading,
         opening=wish.opening,
     )
+
+
+def _bridged(timing: Timing, present: Bools, shots: npt.NDArray[np.int64]) -> Bools:
+    """Count frames as present, (n,), in which the mouth was not read for a moment.
+
+    Args:
+        shots: (n,) of the reading nearest to each frame.
+    """
+    follows = np.zeros(len(present), bool)
+    # A clip may be played slower, or backwards.
+    follows[1:] = (np.abs(np.diff(timing.sources)) <= 1) & (np.diff(shots) == 0)
+    return ~bridge_short_gaps(~present, follows, timing.times)
 
 
 def _candidates(inventory: Inventory) -> Candidates:
