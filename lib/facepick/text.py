@@ -6,7 +6,7 @@ import re
 import sys
 from typing import TextIO
 
-__all__ = ["printable", "say"]
+__all__ = ["clock", "printable", "say"]
 
 # Controls (C0, DEL, C1), ends of line and paragraph, lone surrogates, the marks, overrides and
 # isolates of direction, the byte order mark, interlinear annotations and tags.  Joiners stay:
@@ -36,6 +36,18 @@ def printable(text: str, *, keep: str = "") -> str:
         return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
 
     return _UNPRINTABLE.sub(escaped, text)
+
+
+def clock(seconds: float) -> str:
+    """Word a time of a video.
+
+    >>> clock(61.7), clock(3661)
+    ('1:02', '1:01:01')
+    """
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
 def say(line: str, *, file: TextIO | None = None) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,49 @@ def test_people_writes_the_contract(home: Path, clip: Path) -> None:
     for track in data["tracks"]:
         frames = [row[0] for row in track["boxes"]]
         assert frames == sorted(set(frames))
+
+
+def test_people_is_read_by_a_person(
+    known: Path, clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("people", clip) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "base_640x360.mp4: 2 people in 6.0 s (150 frames, 2 shots)"
+    assert lines[2].split() == ["ID", "NAME", "ON", "SCREEN", "SURE", "SEEN", "AT"]
+    assert lines[3].split()[:4] == ["P1", "-", "6.0", "s"]
+    assert not any("Next" in line or "\x1b" in line for line in lines)
+    assert run("people", clip, "--verbose") == 0
+    assert "150 frames, tracks T" in capsys.readouterr().out
+    # On a terminal: no line is wider, and what to do next can be copied.
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert run("people", clip) == 0
+    shown = capsys.readouterr().out
+    told, _, after = shown.partition("\nNext:\n")
+    assert max(map(len, told.splitlines())) <= 60
+    assert f"facepick render {clip} -o out.mp4 --person P1 --flow hide" in after
+
+
+def test_people_says_who_is_kept_apart_and_why(
+    known: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from facepick.app import App
+    from facepick.cli.people import _tell_people
+
+    scan = App().find_people(clip)
+    one, two = scan.people
+    doubtful = replace(two, unsure=True, doubt="unclear", may_be=(("P1", 0.31),))
+    crowd = (replace(doubtful, id=name, may_be=(), group="bystanders") for name in ("P3", "P4"))
+    scan = replace(scan, people=(replace(one, name="Anna"), doubtful, *crowd))
+    _tell_people(scan, verbose=False)
+    told = capsys.readouterr().out
+    assert told.startswith("base_640x360.mp4: 1 person in")
+    assert re.search(r"\nP2 +- +4.0 s at 0:00-0:04 +Anna \(31%\) +too small, blurred", told)
+    assert "P3, P4: 2 bystanders" in told
+    assert "--include-unsure" in told
+    _tell_people(scan, verbose=True)
+    assert re.search(r"\nP4 .*counted among the bystanders; tracks T", capsys.readouterr().out)
 
 
 def test_hide_leaves_a_result_a_report_and_the_times(known: Path, clip: Path) -> None:

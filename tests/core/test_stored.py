@@ -39,13 +39,20 @@ def run(*arguments: object) -> int:
 
 
 def people_of(here: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Id, frames, name and state of everybody in the clip."""
+    """Id, frames, name and state of everybody in the clip, and what a person reads of them."""
     capsys.readouterr()
     # The cast would give names, too.
     (here / "home/cast.sqlite").unlink(missing_ok=True)
     assert run("people", here / "clip.mp4") == 0
-    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    return [" ".join((row[0], row[2].split()[0], *row[4:])) for row in rows]
+    read = capsys.readouterr().out
+    assert main(["people", str(here / "clip.mp4"), "--json", "--progress", "none"]) == 0
+    found = []
+    for person in json.loads(capsys.readouterr().out)["people"]:
+        name, left_out = person["name"] or "-", person.get("ignored", False)
+        assert f"--ignore): {person['id']}" in read or f"\n{person['id']}  {name}" in read
+        state = ["ignored"] if left_out else []
+        found.append(" ".join((person["id"], str(person["frames"]), name, *state)))
+    return found
 
 
 def test_a_scan_and_its_corrections(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,8 +139,10 @@ def test_a_blurred_track_is_kept_apart_and_never_part_of_somebody() -> None:
         made(120, 160, views(unit(a + b), 2, rng), shot=2, value=0.1, sharp=0.1),
     ]
     groups = {g.members: g for g in grouped(items)}
+    assert groups[2,].doubt == "unclear"
     assert groups[2,].unsure
     assert not groups[0,].unsure
+    assert groups[0,].doubt is None
 
 
 def test_what_no_witness_takes_for_a_face_is_nobody() -> None:
@@ -166,6 +168,18 @@ def test_a_picture_of_a_face_is_unsure_and_a_calm_person_is_not() -> None:
         made(0, 200, views(b, 4, rng), stillness=0.12, x=600),
     ]
     assert [g.unsure for g in grouped(items)] == [True, False]
+    assert [g.doubt for g in grouped(items)] == ["picture", None]
+
+
+def test_who_is_kept_apart_says_why() -> None:
+    rng = np.random.default_rng(9)
+    a, b = strangers(2, 9)
+    items = [made(0, 200, views(a, 3, rng)), made(300, 304, views(b, 3, rng), shot=1)]
+    options = ClusterOptions()
+    tracks, evidence = [t for t, _ in items], [e for _, e in items]
+    assert [g.doubt for g in group_tracks(tracks, evidence, options)] == [None, "brief"]
+    broken = group_tracks(tracks, evidence, options, damaged={0})
+    assert [g.doubt for g in broken] == ["damaged", "brief"]
 
 
 def test_a_photograph_of_somebody_who_also_lives_is_kept_apart_from_him() -> None:

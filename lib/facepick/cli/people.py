@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress, add_scan_options, given, ids
+from facepick.cli.summary import count, say_next, say_table, say_text, shell_word
 from facepick.errors import UserInputError
 from facepick.files import as_json
 from facepick.publishing import refuse_input, refuse_output, write_output
-from facepick.text import say
+from facepick.text import clock, say
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from facepick.app import App
     from facepick.people.edits import Corrected, Edit
-    from facepick.people.person import Scan
+    from facepick.people.person import Person, Scan
     from facepick.progress import CancelToken
 
 __all__ = ["build_people"]
@@ -190,40 +194,123 @@ def _write_people(scans: Sequence[Scan], options: argparse.Namespace) -> None:
         for scan in scans:
             print_json({"event": "done", "people": len(scan.people), "frames": scan.frames})
         return
-    for scan in scans:
-        if len(scans) > 1:
-            say(f"# {scan.video.path}")
-        _print_people(scan)
-        if not scan.people:
-            say(f"Nobody was found in {scan.video.path.name}.", file=sys.stderr)
-        if scan.decode_failures:
-            say(
-                f"{scan.video.path.name}: {scan.decode_failures} damaged parts were passed over.",
-                file=sys.stderr,
-            )
+    for number, scan in enumerate(scans):
+        if number:
+            say("")
+        _tell_people(scan, options.verbose)
+    _say_next(scans, options)
 
 
-def _print_people(scan: Scan) -> None:
-    """Print one line for everybody, and one for the crowd."""
-    for person in scan.people:
-        if person.group:
-            continue
-        marks = [m for m, on in (("unsure", person.unsure), ("ignored", person.ignored)) if on]
-        if person.may_be:
-            marks.append("may be " + ", ".join(f"{key} ({s:.2f})" for key, s in person.may_be))
-        fields = (
-            person.id,
-            f"{float(person.screen_time):.1f} s",
-            f"{person.frames} frames",
-            f"confidence {person.confidence:.2f}",
-            person.name or "-",
-            " ".join(marks),
-        )
-        say("\t".join(fields).rstrip())
-    crowd = [p for p in scan.people if p.group]
+def _tell_people(scan: Scan, verbose: bool) -> None:
+    """Print who is in a video, who was kept apart and why."""
+    name = scan.video.path.name
+    sure = [p for p in scan.people if not p.unsure and not p.ignored]
+    span = scan.pts[-1] - scan.pts[0] + scan.duration_pts if scan.frames else 0
+    seconds = float(int(span) * scan.video.time_base)
+    say_text(
+        f"{name}: {count(len(sure), 'person', 'people')} in {seconds:.1f} s "
+        f"({count(scan.frames, 'frame')}, {count(len(scan.shots), 'shot')})"
+    )
+    if sure:
+        say("")
+        columns = ("ID", "NAME", "ON SCREEN", "SURE", "SEEN AT")
+        say_table(columns, [_row(scan, p, seconds, verbose) for p in sure])
+    apart = [p for p in scan.people if p.unsure and not p.ignored]
+    crowd = [] if verbose else [p for p in apart if p.group]
+    apart = [p for p in apart if p not in crowd]
+    if apart or crowd:
+        say("")
+        say_text("Kept apart, and changed only with --include-unsure:")
+        say("")
+    if apart:
+        columns = ("ID", "NAME", "ON SCREEN", "MAY BE", "WHY")
+        say_table(columns, [_doubtful_row(scan, p, verbose) for p in apart])
     if crowd:
-        few = len(crowd) == 1
-        say(
-            f"{','.join(p.id for p in crowd)}\t{len(crowd)} {'bystander' if few else 'bystanders'}"
-            "\tunsure: a few blurred frames, or far away"
+        say_text(
+            f"{_span_of_ids(crowd)}: {count(len(crowd), 'bystander')}, "
+            "seen for a few blurred frames or far away"
         )
+    ignored = [p.id + (f" ({p.name})" if p.name else "") for p in scan.people if p.ignored]
+    if ignored:
+        say("")
+        say_text(f"Left out by you (--ignore): {', '.join(ignored)}")
+    if not scan.people:
+        say(f"Nobody was found in {name}.", file=sys.stderr)
+    if scan.decode_failures:
+        parts = count(scan.decode_failures, "damaged part")
+        say(f"{name}: {parts} could not be read and were passed over.", file=sys.stderr)
+
+
+def _row(scan: Scan, person: Person, seconds: float, verbose: bool) -> tuple[str, ...]:
+    shown = float(person.screen_time)
+    share = f" ({shown / seconds:.0%})" if seconds else ""
+    tracks = f"; {count(person.frames, 'frame')}, tracks {', '.join(person.track_ids)}"
+    return (
+        person.id,
+        person.name or "-",
+        f"{shown:.1f} s{share}",
+        f"{person.confidence:.0%}",
+        _times(scan, person, 1000 if verbose else 4) + (tracks if verbose else ""),
+    )
+
+
+def _doubtful_row(scan: Scan, person: Person, verbose: bool) -> tuple[str, ...]:
+    from facepick.people.person import DOUBTS
+
+    may_be = ", ".join(f"{scan.person(key).label} ({s:.0%})" for key, s in person.may_be) or "-"
+    why = DOUBTS[person.doubt] if person.doubt else "set apart by a correction"
+    crowd = "; counted among the bystanders" if person.group else ""
+    tracks = f"; tracks {', '.join(person.track_ids)}" if verbose else ""
+    at = _times(scan, person, 2)
+    return (
+        person.id,
+        person.name or "-",
+        f"{float(person.screen_time):.1f} s at {at}",
+        may_be,
+        (why + crowd + tracks),
+    )
+
+
+def _times(scan: Scan, person: Person, most: int) -> str:
+    """Word when somebody is seen, the longest stretches first where there are many."""
+    import numpy as np
+
+    tracks = scan.tracks_of(person.id)
+    frames = np.unique(np.concatenate([t.frames for t in tracks]))
+    at = (scan.pts[frames] - scan.pts[0]) * float(scan.video.time_base)
+    # Who turns away for a second has not left.
+    parts = np.split(at, np.flatnonzero(np.diff(at) > 1.0) + 1)
+    longest = sorted(parts, key=lambda p: float(p[0] - p[-1]))[:most]
+    words = [f"{clock(float(p[0]))}-{clock(float(p[-1]))}" for p in sorted(longest, key=_first)]
+    more = len(parts) - len(words)
+    return ", ".join(words) + (f" and {more} times more" if more else "")
+
+
+def _first(part: npt.NDArray[np.float64]) -> float:
+    return float(part[0])
+
+
+def _span_of_ids(people: Sequence[Person]) -> str:
+    """Word ids, which are in order: all of a few, the ends of many."""
+    names = [p.id for p in people]
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]} to {names[-1]}"
+
+
+def _say_next(scans: Sequence[Scan], options: argparse.Namespace) -> None:
+    """Say what can be done with the people of the first video."""
+    found = [(scan, p) for scan in scans for p in scan.people if not p.ignored and not p.unsure]
+    if not found:
+        return
+    scan, person = found[0]
+    video = shell_word(str(options.video[scans.index(scan)]))
+    steps = [] if options.gallery else [(f"facepick people {video} --gallery people", "pictures")]
+    if not person.name:
+        steps.append((f"facepick people {video} --rename {person.id}=Anna", "give a name"))
+    steps.append(
+        (f"facepick render {video} -o out.mp4 --person {person.id} --flow hide", "hide somebody")
+    )
+    unsure = next((p for s, p in found[:1] for p in s.people if p.may_be), None)
+    if unsure is not None:
+        both = f"{unsure.may_be[0][0]},{unsure.id}"
+        steps.append((f"facepick people {video} --merge {both}", "they are one person"))
+    say_next(steps)

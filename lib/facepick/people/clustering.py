@@ -24,6 +24,7 @@ from facepick.people.exemplars import TrackEvidence
 from facepick.people.faceness import NOTHING, SURE, face_evidence
 from facepick.people.liveness import STILL_BELOW, STILL_SECONDS
 from facepick.people.looks import alike
+from facepick.people.person import Doubt
 from facepick.people.track import BRIDGED, FaceTrack
 from facepick.people.tracker import ShotTracker
 
@@ -129,6 +130,7 @@ class Group:
         may_be: of an unsure group, ``(member, score)``: people whom it may be, by a track of
             theirs, and how likely that is, in [0, 1]; the likeliest first.
         crowd: whether it is somebody of a few blurred frames, or far away.
+        doubt: of an unsure group, why it is kept apart.
     """
 
     members: tuple[int, ...]
@@ -136,6 +138,7 @@ class Group:
     unsure: bool
     may_be: tuple[tuple[int, float], ...] = ()
     crowd: bool = False
+    doubt: Doubt | None = None
 
     EXEMPLARS = 12
     THUMBNAILS = 5
@@ -206,18 +209,16 @@ def group_tracks(
     unsure = _agglomerate(apart, affinity.of, options.link + UNSURE_EXTRA)
     groups = [part for members in groups for part in _alive(members, tracks, evidence, options)]
     sure: list[list[int]] = []
+    doubts: dict[int, Doubt] = {}
     # Whoever is on screen longest is himself; of the others some may be him.
     for members in sorted(groups, key=lambda g: (-sum(len(tracks[i]) for i in g), g)):
         members.sort()
-        frames = sum(len(tracks[i]) for i in members)
-        doubtful = frames < min_frames or _is_picture(members, tracks, evidence, options)
-        poorly = max(evidence[i].best for i in members) < DOUBT_QUALITY
-        if not doubtful and poorly and frames < DOUBT_SECONDS * options.rate:
-            # A face found twice for a moment shares frames with itself.
-            glimpse = frames < GLIMPSE_SECONDS * options.rate
-            near = affinity.faces if glimpse else affinity.of
-            doubtful = any(near(members, other) >= options.doubt for other in sure)
-        (unsure if doubtful else sure).append(members)
+        doubt = _doubt(members, sure, affinity, min_frames)
+        if doubt is None:
+            sure.append(members)
+        else:
+            doubts[members[0]] = doubt
+            unsure.append(members)
     made = [
         Group(tuple(members), _confidence(members, sure, tracks, affinity, options), unsure=False)
         for members in sure
@@ -231,6 +232,8 @@ def group_tracks(
                 unsure=True,
                 may_be=_may_be(members, sure, affinity, options),
                 crowd=_of_the_crowd(members, tracks, evidence, options),
+                doubt=doubts.get(members[0])
+                or ("damaged" if tracks[members[0]].shot in damaged else "unclear"),
             )
         )
     return sorted(made, key=lambda g: g.members)
@@ -263,7 +266,7 @@ class _Affinity:
         options: ClusterOptions,
     ) -> None:
         n = len(tracks)
-        self._evidence = evidence
+        self.tracks, self.evidence, self.options = tracks, evidence, options
         self._shots = [t.shot for t in tracks]
         # The weighted sum of a track's exemplars is all that the mean over pairs needs:
         # sum over pairs of v w <a, b> = <sum v a, sum w b>.
@@ -334,10 +337,10 @@ class _Affinity:
         return float(speaks) / float(left.sum() * right.sum())
 
     def _rows(self, group: Sequence[int]) -> FloatArray:
-        rows = np.concatenate([self._evidence[i].embeddings for i in group])
+        rows = np.concatenate([self.evidence[i].embeddings for i in group])
         if len(rows) <= self.MOST:
             return rows
-        value = np.concatenate([self._evidence[i].value for i in group])
+        value = np.concatenate([self.evidence[i].value for i in group])
         return rows[np.argsort(-value, kind="stable")[: self.MOST]]
 
     def _strange(self, a: Sequence[int], b: Sequence[int]) -> float:
@@ -350,7 +353,7 @@ class _Affinity:
             for i in a
             for j in b
             if self._shots[i] != self._shots[j]
-            and (value := alike(self._evidence[i].hair, self._evidence[j].hair)) is not None
+            and (value := alike(self.evidence[i].hair, self.evidence[j].hair)) is not None
         ]
         if not told:
             return 0.0
@@ -442,6 +445,28 @@ def _join_couples(
         _, x, y, u, v = best
         joined = [groups[x] + groups[y], groups[u] + groups[v]]
         groups = [*joined, *(g for k, g in enumerate(groups) if k not in (x, y, u, v))]
+
+
+def _doubt(
+    members: Sequence[int],
+    sure: Sequence[Sequence[int]],
+    affinity: _Affinity,
+    min_frames: int,
+) -> Doubt | None:
+    """Tell why somebody who was seen well is kept apart all the same; None for a person."""
+    tracks, evidence, options = affinity.tracks, affinity.evidence, affinity.options
+    frames = sum(len(tracks[i]) for i in members)
+    if frames < min_frames:
+        return "brief"
+    if _is_picture(members, tracks, evidence, options):
+        return "picture"
+    poorly = max(evidence[i].best for i in members) < DOUBT_QUALITY
+    if not poorly or frames >= DOUBT_SECONDS * options.rate:
+        return None
+    # A face found twice for a moment shares frames with itself.
+    glimpse = frames < GLIMPSE_SECONDS * options.rate
+    near = affinity.faces if glimpse else affinity.of
+    return "alike" if any(near(members, other) >= options.doubt for other in sure) else None
 
 
 def _take_home(

@@ -525,6 +525,7 @@ def _near(people: list[Person]) -> list[Person]:
             p,
             may_be=tuple(item for item in p.may_be if item[0] in sure) if p.unsure else (),
             group=p.group if p.unsure else None,
+            doubt=p.doubt if p.unsure else None,
         )
         for p in people
     ]

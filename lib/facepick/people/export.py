@@ -16,8 +16,9 @@ def people_json(scan: Scan) -> dict[str, Any]:
 
     Boxes are rows ``[frame, x0, y0, x1, y1]`` in display pixels, one for every frame in which
     the face is held to be visible.  A track of nobody has ``"person": null``; people that are
-    only kept apart have ``"unsure": true`` and come last, with ``"may_be"``: the people whom they
-    may be, and ``"group": "bystanders"`` for the crowd; ignored ones have ``"ignored": true``.
+    only kept apart have ``"unsure": true`` and come last, with ``"doubt"``: why (`Doubt`),
+    ``"may_be"``: the people whom they may be, and ``"group": "bystanders"`` for the crowd; ignored
+    ones have ``"ignored": true``.
     """
     video = scan.video
     base = video.time_base
@@ -36,6 +37,8 @@ def people_json(scan: Scan) -> dict[str, Any]:
         }
         if person.unsure:
             entry["unsure"] = True
+        if person.unsure and person.doubt:
+            entry["doubt"] = person.doubt
         if person.may_be:
             entry["may_be"] = [{"person": key, "score": score} for key, score in person.may_be]
         if person.group:

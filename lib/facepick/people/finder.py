@@ -524,6 +524,7 @@ class _Scanner:
                     thumbnails=tuple(names),
                     may_be=tuple((holder[i], score) for i, score in group.may_be),
                     group="bystanders" if group.crowd else None,
+                    doubt=group.doubt,
                 )
             )
         scan = Scan(

@@ -15,7 +15,18 @@ from facepick.media.video import VideoInfo
 from facepick.people.track import FaceTrack
 from facepick.shots.shot import Shot
 
-__all__ = ["Person", "Scan"]
+__all__ = ["DOUBTS", "Doubt", "Person", "Scan"]
+
+Doubt = Literal["unclear", "brief", "alike", "picture", "damaged"]
+
+DOUBTS: dict[Doubt, str] = {
+    "unclear": "too small, blurred or turned away to be recognised",
+    "brief": "seen in too few frames to be sure of",
+    "alike": "seen for a moment and not well, and like somebody else",
+    "picture": "never moves, as a photograph of a face",
+    "damaged": "seen in a damaged part of the video",
+}
+"""Why somebody is kept apart, in words."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,6 +50,8 @@ class Person:
             how likely that is, in [0, 1].
         group: ``bystanders`` for the crowd - people of a few blurred frames, or far away - whom
             displays fold together, else None.
+        doubt: of an unsure entry, why it is kept apart; None where a user or an older version
+            has kept it apart.
     """
 
     id: str
@@ -54,6 +67,7 @@ class Person:
     thumbnails: tuple[str, ...] = ()
     may_be: tuple[tuple[str, float], ...] = ()
     group: Literal["bystanders"] | None = None
+    doubt: Doubt | None = None
 
     def __post_init__(self) -> None:
         if not self.track_ids:

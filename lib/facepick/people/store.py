@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from facepick.media.video import VideoInfo
-from facepick.people.person import Person, Scan
+from facepick.people.person import DOUBTS, Person, Scan
 from facepick.people.track import FaceTrack
 from facepick.shots.shot import Shot
 
@@ -89,6 +89,7 @@ def save_scan(folder: Path, scan: Scan, jpegs: Mapping[str, bytes]) -> None:
                 "thumbnails": list(p.thumbnails),
                 "may_be": [list(item) for item in p.may_be],
                 "group": p.group,
+                "doubt": p.doubt,
             }
             for p in scan.people
         ],
@@ -183,6 +184,8 @@ def _read(folder: Path, info: VideoInfo, content_hash: str) -> Scan:
                 thumbnails=tuple(names),
                 may_be=tuple((str(key), float(score)) for key, score in entry["may_be"]),
                 group="bystanders" if entry["group"] == "bystanders" else None,
+                # Scans of before 0.2 do not tell.
+                doubt=entry.get("doubt") if entry.get("doubt") in DOUBTS else None,
             )
         )
     scan = Scan(
