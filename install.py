@@ -37,6 +37,7 @@ NEEDED = (
     ("rich", "rich>=13"),
     ("platformdirs", "platformdirs>=3"),
     ("pysubs2", "pysubs2>=1.7.1"),
+    ("jinja2", "jinja2>=3.1"),
 )
 # Without these, facepick does without .pth checkpoints and without further recognition models.
 OPTIONAL = (

@@ -50,7 +50,7 @@ TEXTS = ("lib", "ui", "scripts", "tests", "benchmarks", "tools", "docs", "CHANGE
 # What must be importable for each set of packages; found without importing anything.
 MODULES = {
     "": ("facepick", "numpy", "av", "cv2", "scenedetect", "onnxruntime", "ffmpeg",
-         "imageio_ffmpeg", "rich", "platformdirs", "pysubs2"),
+         "imageio_ffmpeg", "rich", "platformdirs", "pysubs2", "jinja2"),
     "ui": ("facepick_ui", "gradio"),
     "test": ("codespell_lib", "gradio", "importlinter", "mypy", "playwright", "pytest",
              "pytest_cov", "pytest_timeout", "torch", "vulture", "xdist"),

@@ -1219,6 +1219,44 @@ class App:
             cancel=cancel,
         )
 
+    def review(
+        self,
+        result: str | Path,
+        *,
+        language: str = "en",
+        show_hidden: bool = False,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> str:
+        """Make the page on a result: what was done, how well, and what to look at.
+
+        The source must still lie where it was.  See `facepick.review.page.review_page`.
+
+        Raises:
+            UserInputError: there is no report, or it is damaged.
+            VideoOpenError: source or result cannot be read.
+            MissingModelError, Cancelled.
+        """
+        from facepick.models.store import sha256_of
+        from facepick.review.page import review_page
+
+        path = Path(result)
+        report, scan = self._rendered(path, progress, cancel)
+        return review_page(
+            path,
+            report,
+            report["frames"],
+            scan,
+            name=path.name,
+            language=language,
+            models=self.models,
+            registry=self.registry,
+            unchanged=sha256_of(path, cancel=cancel) == report["result"].get("sha256"),
+            show_hidden=show_hidden,
+            progress=progress,
+            cancel=cancel,
+        )
+
     def _rendered(
         self, result: str | Path, progress: ProgressSink, cancel: CancelToken
     ) -> tuple[dict[str, Any], Scan]:

@@ -83,6 +83,7 @@ _PACKAGES = (
     _Package("rich", ("rich",), "13"),
     _Package("platformdirs", ("platformdirs",), "3"),
     _Package("pysubs2", ("pysubs2",), "1.7.1"),
+    _Package("jinja2", ("jinja2",), "3.1"),
     _Package("gradio", ("gradio",), "3.41", "ui", "the app"),
     _Package("torch", ("torch",), "2.1.2", "torch", "checkpoints in .pth, face restoration"),
     _Package("deepface", ("deepface",), "0.0.103", "deepface", "further recognition models"),

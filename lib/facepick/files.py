@@ -18,6 +18,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_VALUES",
     "as_json",
+    "json_rows",
     "open_plain",
     "parsed_json",
     "read_json",
@@ -186,6 +187,40 @@ def write_json_rows(path: Path, rows: Iterable[Any]) -> None:
         for number, row in enumerate(rows):
             file.write(f"{', ' if number else ''}{as_json(row)}")
         file.write("]")
+
+
+_CHUNK = 2**20
+_BETWEEN = re.compile(r"[,\s]*")
+
+
+def json_rows(path: Path) -> Iterator[Any]:
+    """Read a JSON list row by row, without ever holding it; the rows must be objects.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no such list.
+    """
+    decoder = json.JSONDecoder()
+    with open(path, encoding="utf-8") as file:
+        text = file.read(_CHUNK)
+        if not text.startswith("["):
+            raise ValueError("it is no list")
+        at = 1
+        while True:
+            between = _BETWEEN.match(text, at)
+            at = at if between is None else between.end()
+            if text[at : at + 1] == "]":
+                return
+            try:
+                row, at = decoder.raw_decode(text, at)
+            except ValueError:
+                # A row is cut off where the piece ends.
+                more = file.read(_CHUNK)
+                if not more:
+                    raise
+                text, at = text[at:] + more, 0
+                continue
+            yield row
 
 
 @contextmanager

@@ -109,6 +109,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "保持无损，否则用 AAC，WebM 用 Opus；aac、flac、pcm：按所选。",
     ),
     "Write provenance": ("写入来源标记", "在元数据中注明经过编辑，并在旁边写入报告。"),
+    "Review page": ("检查页", "结果旁的一页说明：对谁做了什么、效果如何、哪些时刻需要检查。"),
     "Visible AI label": ("可见的 AI 标识", "前两秒在角落显示中文或英文标识。"),
     "Sign with C2PA": ("C2PA 签名", "已设置证书（facepick sign）时为结果签名；关闭则不签名。"),
     "AIGC label": ("AIGC 标识", "GB 45438-2025 字段：1 属于，2 可能，3 疑似人工智能生成合成。"),

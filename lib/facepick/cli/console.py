@@ -67,6 +67,8 @@ _STAGES = {
     "prepare": "Learning the face",
     "render": "Rendering",
     "publish": "Writing the result",
+    "review": "Looking it over",
+    "measure": "Measuring",
     "fetch": "Fetching",
 }
 

@@ -88,6 +88,8 @@ def tell_result(record: JobRecord, progress: str, *, told: Sequence[Notice] = ()
             say(f"{name}\t{path}")
         return
     say(record.result.get("out", ""))
+    if record.result.get("review"):
+        say(f"review\t{record.result['review']}")
     for what, frames in sorted(record.result.get("changed", {}).items()):
         closed = record.result.get("closed", {}).get(what, 0)
         left = record.result.get("left", {}).get(what, {})

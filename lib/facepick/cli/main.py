@@ -28,6 +28,7 @@ from facepick.cli.models import build_doctor, build_models
 from facepick.cli.people import build_people
 from facepick.cli.programs import build_demo, build_ui
 from facepick.cli.render import build_preview, build_render
+from facepick.cli.review import build_review
 from facepick.cli.sign import build_sign
 from facepick.cli.sources import build_sources
 from facepick.cli.speakers import build_speakers
@@ -216,6 +217,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "engines": ("list the engines, add and try guests", build_engines),
     "sources": ("faces kept under a name, for swaps", build_sources),
     "sign": ("sign results with a certificate of yours (C2PA)", build_sign),
+    "review": ("one page on what was done, how well, and what to look at", build_review),
     "inspect": ("read back what was changed in a result", build_inspect),
     "doctor": ("say what is there, what is missing, and what to do", build_doctor),
     "demo": ("do the main job on the bundled clip", build_demo),

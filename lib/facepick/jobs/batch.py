@@ -23,7 +23,7 @@ from facepick.media.encode import container_of
 from facepick.people.person import Person, Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import RenderPlan
-from facepick.render.report import is_report, sidecar_of
+from facepick.render.report import is_report, review_of, sidecar_of
 from facepick.unchanged import sha256_of
 
 __all__ = [
@@ -337,7 +337,7 @@ def index_page(results: Sequence[EpisodeResult]) -> str:
 
     rows = []
     for item in results:
-        review = None if item.result is None else item.result.with_name(f"{item.result.stem}.html")
+        review = None if item.result is None else review_of(item.result)
         report = None if item.result is None else sidecar_of(item.result)
         people = ", ".join(f"{name}: {who or '-'}" for name, who in item.people.items())
         links = (link(item.result, "video"), link(review, "review"), link(report, "report"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from facepick.errors import (
+    FacepickError,
     JobConflict,
     NoFacesFound,
     RenderError,
@@ -42,6 +43,7 @@ from facepick.render.renderer import Renderer, RenderResult, check_target
 from facepick.render.separation import without_voices
 from facepick.render.sound import original_of, video_seconds
 from facepick.render.space import check_space
+from facepick.review.page import review_page
 from facepick.settings import from_mapping
 from facepick.unchanged import FileIdentity, pinned
 
@@ -266,9 +268,42 @@ def render(
             renderer = _renderer(workspace, plan, found, resources, progress, cancel)
             check_space(renderer.space_needed(out), workspace.folder, out.parent)
             finished = renderer.finish(out.suffix)
+    _review(workspace, plan, finished, out, resources, progress, cancel)
     with _kept(workspace, finished):
         finished.publish(out, force=record.force, cancel=cancel)
     return RenderResult.of(out, finished).to_json()
+
+
+def _review(
+    workspace: Workspace,
+    plan: RenderPlan,
+    finished: FinishedResult,
+    out: Path,
+    resources: Resources,
+    progress: ProgressSink,
+    cancel: CancelToken,
+) -> None:
+    """Make the review of a finished result; a result without one is better than none."""
+    finished.review.unlink(missing_ok=True)
+    language = plan.output.review
+    if language == "off" or finished.report is None:
+        return
+    try:
+        page = review_page(
+            finished.video,
+            finished.report,
+            finished.frames(),
+            _frozen_scan(workspace, plan, resources, progress, cancel),
+            name=out.name,
+            language=language,
+            models=resources.models,
+            registry=resources.registry,
+            progress=progress,
+            cancel=cancel,
+        )
+        finished.review.write_text(page, encoding="utf-8")
+    except (FacepickError, OSError) as error:
+        log.warning("%s gets no review: %s", out.name, error)
 
 
 def preview(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.compositing.patch import FaceRequest
-from facepick.media.reader import VideoReader
+from facepick.media.reader import Frame, VideoReader
 from facepick.people.person import Scan
 from facepick.progress import CancelToken
 from facepick.render.footage import crop_region
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facepick.faces.mesh import FaceMesh
     from facepick.media.picture import Picture
 
-__all__ = ["picture_pairs", "reasons_of", "request_at"]
+__all__ = ["frame_pairs", "picture_pairs", "reasons_of", "request_at"]
 
 # The mesh network looks at 1.5 x the face, rotated: 0.75 on each side holds its corners.
 _MARGIN = 0.75
@@ -40,6 +40,14 @@ def picture_pairs(
     result: Path, scan: Scan, part: tuple[int, int], cancel: CancelToken
 ) -> Iterator[tuple[Picture, Picture]]:
     """Yield pictures of the result and of the source, until one of them ends."""
+    for new, old in frame_pairs(result, scan, part, cancel):
+        yield new.picture, old.picture
+
+
+def frame_pairs(
+    result: Path, scan: Scan, part: tuple[int, int], cancel: CancelToken
+) -> Iterator[tuple[Frame, Frame]]:
+    """Yield frames of the result and of the source, until one of them ends."""
     with (
         VideoReader(result, cancel=cancel) as shown,
         VideoReader(scan.video.path, cancel=cancel) as filmed,
@@ -49,7 +57,7 @@ def picture_pairs(
         for new, old in zip(shown.frames(), sources, strict=False):
             if old.index >= part[1]:
                 return
-            yield new.picture, old.picture
+            yield new, old
 
 
 def request_at(

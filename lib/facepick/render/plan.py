@@ -79,6 +79,14 @@ class OutputSettings:
         help="Marks the result as edited in its metadata and writes the report beside it.",
         advanced=True,
     )
+    review: str = setting(
+        "en",
+        label="Review page",
+        help="A page beside the result, in English or Chinese: what was done to whom, how well, "
+        "and the moments to look at.",
+        choices=("en", "zh", "off"),
+        advanced=True,
+    )
     sign: bool = setting(
         True,
         label="Sign with C2PA",

@@ -1,32 +1,33 @@
 """Finished results, kept whole in their job's folder until they lie where the user wants them.
 
 ``FOLDER/result.mp4`` is the video, ``head.json`` its report but for the report's "frames", which
-lie in ``frames.json``.  ``head.json`` is written last: with it the result is whole.  Publishing
-puts a second name of the video (or a copy, where the target is another file system) and the report
-beside the target, and names them there: the report first, then the video, both or neither.
+lie in ``frames.json``.  ``head.json`` is written last: with it the result is whole.  Where a review
+was made, it lies in ``review.html``.  Publishing puts a second name of the video (or a copy, where
+the target is another file system), the report and the review beside the target, and names them
+there: the video last, all or none.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from facepick.errors import RenderError, TargetTaken, UserInputError
-from facepick.files import as_json, read_json, write_json, write_json_rows
+from facepick.files import as_json, json_rows, read_json, write_json, write_json_rows
 from facepick.progress import CancelToken, never
 from facepick.publishing import Staging, refuse_taken
-from facepick.render.report import is_report, sidecar_of
+from facepick.render.report import is_report, is_review, review_of, sidecar_of
 from facepick.unchanged import sha256_of
 
 __all__ = ["FinishedResult", "refuse_existing"]
 
 log = logging.getLogger("facepick.render")
 
-_HEAD, _FRAMES = "head.json", "frames.json"
+_HEAD, _FRAMES, _REVIEW = "head.json", "frames.json", "review.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,16 @@ class FinishedResult:
             log.warning("%s holds no result that can be read: %s", folder, error)
             return None
 
+    @property
+    def review(self) -> Path:
+        """Where the review of the result is written, if one is made."""
+        return self.folder / _REVIEW
+
+    def frames(self) -> Iterator[Any]:
+        """Yield the "frames" of the report one by one; none without a report."""
+        if self.report is not None:
+            yield from json_rows(self.folder / _FRAMES)
+
     def publish(self, out: Path, *, force: bool = False, cancel: CancelToken = never) -> None:
         """Put video and report where they are wanted, and forget them here.
 
@@ -141,17 +152,25 @@ class FinishedResult:
             )
 
     def _publish(self, out: Path, force: bool, cancel: CancelToken) -> None:
-        sidecar = sidecar_of(out)
+        sidecar, review = sidecar_of(out), review_of(out)
 
         def may_replace(path: Path) -> bool:
-            # The report of a result that is gone was made here, and is of no use to anybody.
-            return force or (path == sidecar and is_report(path) and not out.exists())
+            # Reports and reviews of a result that is gone are of no use to anybody.
+            ours = (path == sidecar and is_report(path)) or (path == review and is_review(path))
+            return force or (ours and not out.exists())
 
         refuse_existing(out, force=force)
         with Staging() as staging:
             pairs: list[tuple[Path | None, Path]] = []
+            told: dict[str, str] = {}
+            if self.review.is_file():
+                told["review"] = review.name
+                pairs.append((staging.bring(self.review, review, cancel=cancel), review))
+            elif is_review(review):
+                pairs.append((None, review))
             if self.report is not None:
-                report = {**self.report, "result": {**self.report["result"], "path": str(out)}}
+                place = {**self.report["result"], "path": str(out), **told}
+                report = {**self.report, "result": place}
                 with staging.writing(sidecar) as (part, file):
                     file.write(f'{as_json(report)[:-1]}, "frames": '.encode())
                     with open(self.folder / _FRAMES, "rb") as frames:
@@ -183,6 +202,7 @@ def refuse_existing(out: Path, *, force: bool) -> None:
     Raises:
         TargetTaken: a result at `out` would overwrite what facepick may not overwrite.
     """
-    sidecar = sidecar_of(out)
+    sidecar, review = sidecar_of(out), review_of(out)
     refuse_taken(out, force=force)
     refuse_taken(sidecar, force=force or is_report(sidecar))
+    refuse_taken(review, force=force or is_review(review))

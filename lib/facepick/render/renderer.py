@@ -67,6 +67,8 @@ from facepick.render.report import (
     Tally,
     build_report,
     container_metadata,
+    is_review,
+    review_of,
     sidecar_of,
     tallied,
 )
@@ -122,6 +124,7 @@ class RenderResult:
     Attributes:
         path: the video.
         report: the sidecar, or None when provenance was switched off.
+        review: the page for people, or None when none was made.
         frames: number of output frames.
         changed: frames changed, by person id and flow.
         closed: those of them in which a mouth was only shut.
@@ -133,6 +136,7 @@ class RenderResult:
 
     path: Path
     report: Path | None
+    review: Path | None
     frames: int
     changed: dict[str, int]
     closed: dict[str, int]
@@ -148,6 +152,7 @@ class RenderResult:
         return cls(
             path=out,
             report=None if finished.report is None else sidecar_of(out),
+            review=review_of(out) if is_review(review_of(out)) else None,
             frames=facts["frames"],
             changed=facts["changed"],
             closed=facts["closed"],
@@ -162,6 +167,7 @@ class RenderResult:
         return {
             "out": str(self.path),
             "report": None if self.report is None else str(self.report),
+            "review": None if self.review is None else str(self.review),
             "frames": self.frames,
             "changed": self.changed,
             "closed": self.closed,

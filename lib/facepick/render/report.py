@@ -24,13 +24,16 @@ from facepick.render.plan import RenderPlan
 
 __all__ = [
     "DIGITAL_SOURCE_TYPE",
+    "REVIEW_MARK",
     "FrameNote",
     "Tally",
     "build_report",
     "container_metadata",
     "is_report",
+    "is_review",
     "kind_of",
     "read_report",
+    "review_of",
     "sidecar_of",
     "tallied",
 ]
@@ -43,7 +46,7 @@ _FORM: dict[str, Any] = {
     "created": str,
     "plan": dict,
     "source": {"path": str, "frames": int, "left_out?": [str]},
-    "result": {"path": str, "sha256?": str, "unheard?": [{"*": object}]},
+    "result": {"path": str, "sha256?": str, "unheard?": [{"*": object}], "review?": str},
     "people": [
         {
             "id": str,
@@ -187,6 +190,15 @@ def sidecar_of(result: Path) -> Path:
     return result.with_name(result.name + ".facepick.json")
 
 
+def review_of(result: Path) -> Path:
+    """Name the review of a result.
+
+    >>> review_of(Path("out.mp4")).name
+    'out.mp4.review.html'
+    """
+    return result.with_name(result.name + ".review.html")
+
+
 def build_report(
     *,
     plan: RenderPlan,
@@ -316,6 +328,19 @@ def is_report(path: Path) -> bool:
     except OSError:
         return False
     return re.match(r'\s*\{\s*"format"\s*:\s*"facepick-report/', begin) is not None
+
+
+REVIEW_MARK = "<!doctype html><!-- facepick-review/1 -->"
+"""With it every review begins, so that one of ours may be replaced."""
+
+
+def is_review(path: Path) -> bool:
+    """Tell whether a file begins as reviews of ours do."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(REVIEW_MARK)) == REVIEW_MARK.encode()
+    except OSError:
+        return False
 
 
 def read_report(result: Path) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Review of a finished result: one page for people, which stands alone."""
