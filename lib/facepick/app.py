@@ -21,7 +21,7 @@ from facepick.publishing import sweep
 
 if TYPE_CHECKING:
     from facepick.cache import Entry, StorageSettings
-    from facepick.doctor import Check
+    from facepick.doctor import Check, Readiness
     from facepick.engines.swap.saved import SavedSources
     from facepick.jobs.batch import Episode, EpisodeResult, Template
     from facepick.media.proxies import ProxyStore
@@ -1343,3 +1343,9 @@ class App:
         from facepick.doctor import run_checks
 
         return run_checks(self.models, home=self.host.home())
+
+    def readiness(self, checks: Sequence[Check]) -> list[Readiness]:
+        """Word what the doctor found, by flow."""
+        from facepick.doctor import readiness
+
+        return readiness(checks, self.registry.all(), self.models)

@@ -12,16 +12,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from facepick.engines.engine import Engine
+from facepick.errors import FacepickError
 from facepick.models.catalog import all_specs, default_specs
 from facepick.models.store import ModelStore, default_store
 from facepick.paths import home_dir
 
-__all__ = ["Check", "host_pins", "run_checks"]
+__all__ = ["Check", "Readiness", "host_pins", "readiness", "run_checks"]
 
 # A minute of 1080p takes about 60 MB at CRF 18; segments and result exist at the same time.
 _ROOM_BYTES = 2 * 1024**3
@@ -44,6 +46,66 @@ class Check:
     detail: str
     fix: str = ""
     required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """What of one flow can be used here, for people.
+
+    Attributes:
+        what: the flow, in words.
+        ready: whether it works at all.
+        detail: with what it works, and what else it could use.
+    """
+
+    what: str
+    ready: bool
+    detail: str = ""
+
+
+_FLOWS = {"hide": "Hide a person", "lipsync": "Lip sync", "swap": "Swap a face"}
+
+
+def readiness(
+    checks: Sequence[Check], engines: Iterable[Engine], models: ModelStore
+) -> list[Readiness]:
+    """Word what was checked by flow: what works, with which engines, what others still need.
+
+    Args:
+        checks: of `run_checks`.
+        engines: in menu order; each says itself what it lacks.
+        models: where the engines look for their files.
+    """
+    by_name = {check.name: check for check in checks}
+    base = all(check.ok for check in checks if check.required)
+    found = [Readiness(what="Find people", ready=base)]
+    listed = list(engines)
+    for flow, words in _FLOWS.items():
+        of_flow = [engine for engine in listed if engine.spec.flow == flow]
+        lacking = [engine.spec.id for engine in of_flow if not _can_start(engine, models)]
+        here = [engine.spec.id for engine in of_flow if engine.spec.id not in lacking]
+        more = f"; not set up: {', '.join(lacking)}" if lacking else ""
+        found.append(
+            Readiness(what=words, ready=base and bool(here), detail=", ".join(here) + more)
+        )
+    voices = by_name.get("model speakers")
+    by_face = "by faces, mouths and voices"
+    if voices is not None and not voices.ok:
+        by_face = "by faces and mouths; voices, too, after: facepick models fetch speakers"
+    found.append(Readiness(what="Who speaks", ready=base, detail=by_face))
+    page = by_name.get("package gradio")
+    there = page is not None and page.ok
+    how = "facepick ui" if there else "" if page is None else page.fix
+    found.append(Readiness(what="The app", ready=base and there, detail=how))
+    return found
+
+
+def _can_start(engine: Engine, models: ModelStore) -> bool:
+    try:
+        engine.preflight(engine.spec.settings(), models)
+    except FacepickError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -116,3 +117,48 @@ def test_espeak_is_looked_for_and_how_to_get_it_is_told(monkeypatch: pytest.Monk
     assert "not installed" in gone.detail
     for way in ("apt install", "brew install", "winget install", "pip install"):
         assert way in gone.fix
+
+
+def test_what_is_ready_is_told_by_flow(tmp_path: Path, shared_models: Path) -> None:
+    from facepick.engines.registry import default_registry
+
+    engines = default_registry().all()
+    store = ModelStore([], tmp_path / "own")
+    (tmp_path / "own").mkdir()
+    lone = run_checks(store, home=tmp_path / "home")
+    assert not any(flow.ready for flow in doctor.readiness(lone, engines, store))
+    (tmp_path / "own" / "face_recognition_sface_2021dec.onnx").symlink_to(
+        shared_models / "face_recognition_sface_2021dec.onnx"
+    )
+    checks = run_checks(store, home=tmp_path / "home")
+    flows = {flow.what: flow for flow in doctor.readiness(checks, engines, store)}
+    assert flows["Find people"].ready
+    assert flows["Lip sync"].detail.startswith("rewrite; not set up: wav2lip, ")
+    assert flows["Swap a face"].detail.startswith("mesh; not set up: inswapper_128, ")
+    assert flows["Hide a person"].detail == "pixelate, blur, cover"
+    assert "facepick models fetch speakers" in flows["Who speaks"].detail
+
+
+def test_the_command_says_little_unless_it_is_asked(
+    tmp_path: Path,
+    shared_models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from facepick.cli import main
+
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path))
+    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+    assert main(["doctor"]) == 0
+    brief = capsys.readouterr().out
+    assert len(brief.splitlines()) <= 10
+    assert re.search(r"\nLip sync +ready +rewrite", brief)
+    assert main(["doctor", "--verbose"]) == 0
+    whole = capsys.readouterr().out
+    assert "ok   model sface: " in whole
+    monkeypatch.setenv("FACEPICK_MODELS", "")
+    assert main(["doctor"]) == 0
+    lacking = capsys.readouterr().out
+    assert "MISSING model sface" in lacking
+    assert "facepick models fetch sface" in lacking
+    assert "NOT READY" in lacking

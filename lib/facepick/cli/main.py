@@ -177,7 +177,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_text, description=help_text)
         if name == named:
             build(command)
-            command.add_argument("--verbose", action="store_true", help="print what happens inside")
+            command.add_argument(
+                "--verbose", action="store_true", help="print more, and what happens inside"
+            )
     return parser
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress
+from facepick.cli.summary import say_next, say_table, say_text
 from facepick.errors import UserInputError
 from facepick.text import say
+
+if TYPE_CHECKING:
+    from facepick.doctor import Check, Readiness
 
 __all__ = ["build_doctor", "build_models"]
 
@@ -95,19 +101,66 @@ def build_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    checks = make_app().doctor()
+    app = make_app()
+    checks = app.doctor()
     if options.json:
         rows = [dataclasses.asdict(c) for c in checks]
         print_json(rows)
         return 0
+    if options.verbose:
+        _tell_all(checks)
+    else:
+        _tell_flows(app.readiness(checks), checks)
+    missing = [check.name for check in checks if check.required and not check.ok]
+    if missing:
+        say_text(f"Needed and not as it should be: {', '.join(missing)}.")
+        return 0
+    say_text(
+        "Everything that is needed is here; what is marked - only some flows use."
+        if options.verbose
+        else "Everything that is needed is here. facepick doctor --verbose says how to set up "
+        "the rest, and lists every file."
+    )
+    say_next(
+        [
+            ("facepick demo", "the main job on a clip that comes with facepick"),
+            ("facepick people VIDEO", "who is in a video of yours"),
+        ]
+    )
+    return 0
+
+
+def _tell_all(checks: Sequence[Check]) -> None:
+    """Print every check, with what to do where it is not as it should be."""
     for check in checks:
         state = "ok  " if check.ok else "MISS" if check.required else "-   "
         say(f"{state} {check.name}: {check.detail}")
         if not check.ok and check.fix:
             say(f"     -> {check.fix}")
-    missing = [check.name for check in checks if check.required and not check.ok]
-    if missing:
-        say(f"Needed and not as it should be: {', '.join(missing)}.")
-    else:
-        say("Everything that is needed is here; what is marked - only some flows use.")
-    return 0
+
+
+# Of the checks that only some flows use, those that `Readiness` words, or that nobody must mend.
+_WORDED = ("model ", "package ", "espeak-ng", "hardware encoders")
+
+
+def _tell_flows(flows: Sequence[Readiness], checks: Sequence[Check]) -> None:
+    """Print what works, by flow, and what should be looked at."""
+    import platform
+
+    from facepick import __version__
+
+    found = {check.name: check.detail for check in checks}
+    device = found.get("onnxruntime device", "no onnxruntime").split(";")[0].upper()
+    say_text(
+        f"facepick {__version__}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}; computes on: {device}"
+    )
+    rows = [(flow.what, "ready" if flow.ready else "NOT READY", flow.detail) for flow in flows]
+    if "disk" in found:
+        disk = next(check for check in checks if check.name == "disk")
+        rows.append(("Room", "enough" if disk.ok else "LITTLE", f"{disk.detail}, {found['home']}"))
+    say_table(("", "", ""), rows)
+    for check in checks:
+        if not check.ok and (check.required or not check.name.startswith(_WORDED)):
+            say_text(f"{'MISSING' if check.required else 'Look at'} {check.name}: {check.detail}")
+            say_text(f"-> {check.fix}", 4)

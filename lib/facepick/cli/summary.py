@@ -22,10 +22,21 @@ def _width() -> int:
 
 
 def say_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table without lines; the last column is broken where the terminal is narrow."""
+    """Print a table without lines; the last column is broken where the terminal is narrow.
+
+    Args:
+        headers: as many as columns; all empty: none is shown.
+        rows: a text for each column.
+    """
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+        show_header=any(headers),
+    )
     for number, header in enumerate(headers, 1):
         last = number == len(headers)
         table.add_column(header, no_wrap=not last, overflow="fold" if last else "ellipsis")
