@@ -24,8 +24,10 @@ def main() -> int:
     _catch_early()
     _open_streams()
     # Pictures of faces are too small to be shared out among threads: on two cores OpenCV's own cost
-    # a seventh to a fifth more CPU and save no time, as decoding and encoding have theirs.
+    # a seventh to a fifth more CPU and save no time, as decoding and encoding have theirs.  numpy's
+    # matrices are as small: a second thread only waits for the first, at full load.
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from facepick.cli import main as run
 
     code = run()

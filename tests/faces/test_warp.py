@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facepick.faces.warp import cut_out, halved, inverted
+from facepick.faces.warp import Halvings, cut_out, halved, inverted
 
 
 @pytest.mark.parametrize("size", [(640, 512), (641, 511)])
@@ -39,3 +39,11 @@ def test_the_inverse_undoes_a_map() -> None:
     matrix = np.array([[1.5, -0.5, 7.0], [0.5, 1.5, -2.0]])
     back = inverted(matrix)
     assert np.allclose(back[:, :2] @ (matrix @ (3.0, 4.0, 1.0)) + back[:, 2], (3.0, 4.0))
+
+
+def test_halvings_made_once_give_the_same_chip() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (400, 300, 3), dtype=np.uint8)
+    halvings = Halvings(picture)
+    for step in (1.5, 3.0, 7.0, 3.0):
+        matrix = np.array([[step, 0, 4.0], [0, step, 6.0]])
+        assert np.array_equal(cut_out(halvings, matrix, 40), cut_out(picture, matrix, 40))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from facepick.errors import PackageMissing
 from facepick.faces.detection import FloatArray
-from facepick.faces.warp import cut_out
+from facepick.faces.warp import Halvings, cut_out
 from facepick.models.catalog import FACE_MESH
 from facepick.models.store import ModelStore
 from facepick.models.tflite_file import read_network, to_onnx
@@ -73,14 +73,15 @@ class FaceMesh:
         offset = np.asarray(origin, np.float64)
         points = np.asarray(landmarks5, np.float64) - offset
         centre, side, angle = _region_of_five(points)
-        mesh, score = self._run(image, centre, side * self.GROW, angle)
+        halvings = Halvings(image)
+        mesh, score = self._run(halvings, centre, side * self.GROW, angle)
         if self._refine and score > 0.5:
             # The five points of a turned head misplace the region; the mesh itself places it
             # better, as in the reference, where each frame's region comes from the last mesh.
             eyes = mesh[self._LEFT_EYE, :2] - mesh[self._RIGHT_EYE, :2]
             angle = math.atan2(float(eyes[1]), float(eyes[0]))
             centre, side = _upright_box(mesh[:, :2], angle)
-            again, score_again = self._run(image, centre, side * self.GROW, angle)
+            again, score_again = self._run(halvings, centre, side * self.GROW, angle)
             if score_again >= 0.5 * score:
                 mesh, score = again, score_again
         mesh[:, :2] += offset
@@ -88,7 +89,7 @@ class FaceMesh:
 
     def locate_again(
         self,
-        image: npt.NDArray[np.uint8],
+        image: npt.NDArray[np.uint8] | Halvings[np.uint8],
         mesh: FloatArray,
         *,
         grow: float = 1.0,
@@ -97,7 +98,7 @@ class FaceMesh:
         """Locate the mesh of a face whose mesh is about known, in one pass of the network.
 
         Args:
-            image: (h, w, 3) uint8 BGR.
+            image: (h, w, 3) uint8 BGR, or its halvings for several looks.
             mesh: (468, 2 or 3), pixels of `image`.
             grow: side of the square that the network sees, as a multiple of the usual one.
             turn: of that square against the usual one, in radians, clockwise.
@@ -114,15 +115,19 @@ class FaceMesh:
 
     def _run(
         self,
-        image: npt.NDArray[np.uint8],
+        image: npt.NDArray[np.uint8] | Halvings[np.uint8],
         centre: npt.NDArray[np.float64],
         side: float,
         angle: float,
     ) -> tuple[npt.NDArray[np.float64], float]:
+        import cv2
+
         chip, inverse = turned_square(image, centre, side, angle, self.SIDE)
-        blob = (chip[:, :, ::-1].astype(np.float32) / 255.0).transpose(2, 0, 1)[None]
+        blob = np.empty((1, 3, self.SIDE, self.SIDE), np.float32)
+        for plane, channel in zip(blob[0], cv2.split(chip)[::-1], strict=True):
+            np.divide(channel, np.float32(255), out=plane)
         coordinates, presence = self._session.run(
-            [self.COORDINATES, self.PRESENCE], {"input": np.ascontiguousarray(blob)}
+            [self.COORDINATES, self.PRESENCE], {"input": blob}
         )
         raw = np.asarray(coordinates, np.float64).reshape(MESH_POINTS, 3)
         logit = float(np.asarray(presence).reshape(-1)[0])
@@ -146,7 +151,7 @@ def _session(path: Path) -> Any:
 
 
 def turned_square(
-    image: npt.NDArray[np.uint8],
+    image: npt.NDArray[np.uint8] | Halvings[np.uint8],
     centre: npt.NDArray[np.float64],
     side: float,
     angle: float,
@@ -155,7 +160,7 @@ def turned_square(
     """Cut a turned square out of a picture, black beyond its edges.
 
     Args:
-        image: (h, w, 3) uint8.
+        image: (h, w, 3) uint8, or its halvings.
         centre: (2,) x and y in pixels of `image`.
         side: of the square, in the same pixels.
         angle: of its upper edge, in radians, clockwise.

@@ -96,8 +96,8 @@ def vertex_normals(vertices: FloatArray, triangles: npt.NDArray[np.int64]) -> Fl
     a, b, c = (vertices[triangles[:, i]].astype(np.float64) for i in range(3))
     # Clockwise on the screen with y down: the cross product points away from the camera.
     faces = -np.cross(b - a, c - a)
-    normals = np.zeros((len(vertices), 3))
-    for corner in range(3):
-        np.add.at(normals, triangles[:, corner], faces)
+    corners = triangles.T.ravel()
+    sums = [np.bincount(corners, np.tile(face, 3), minlength=len(vertices)) for face in faces.T]
+    normals = np.stack(sums, axis=1)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.asarray(normals / np.maximum(length, 1e-9), np.float32)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
 
-__all__ = ["cut_out", "halved", "inverted", "smoothstep", "to_uint8"]
+__all__ = ["Halvings", "cut_out", "halved", "inverted", "smoothstep", "to_uint8"]
 
 Matrix = npt.NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
@@ -28,14 +28,35 @@ def halved(
     Returns:
         The picture, and its (width, height) over those of `image`: (2,) float64.
     """
-    import cv2
+    small = Halvings(image).at(scale, coarsest=coarsest)
+    return small, np.array([small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]])
 
-    height, width = image.shape[:2]
-    while scale < coarsest and min(image.shape[:2]) >= 2:
-        size = (image.shape[1] // 2, image.shape[0] // 2)
-        scale *= float(np.sqrt(image.shape[1] / size[0] * image.shape[0] / size[1]))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), image.dtype)
-    return image, np.array([image.shape[1] / width, image.shape[0] / height])
+
+class Halvings(Generic[T]):
+    """A picture and its halvings by area, each made once: for several cuts out of one picture.
+
+    Attributes:
+        image: (h, w[, c]) uint8 or float32.
+    """
+
+    def __init__(self, image: npt.NDArray[T]) -> None:
+        self.image = image
+        self._levels = [image]
+
+    def at(self, scale: float, *, coarsest: float = 0.5) -> npt.NDArray[T]:
+        """Give the first that can be sampled at `scale` without skipping pixels; see `halved`."""
+        import cv2
+
+        level = 0
+        while scale < coarsest and min(self._levels[level].shape[:2]) >= 2:
+            large = self._levels[level]
+            size = (large.shape[1] // 2, large.shape[0] // 2)
+            scale *= float(np.sqrt(large.shape[1] / size[0] * large.shape[0] / size[1]))
+            level += 1
+            if level == len(self._levels):
+                half = cv2.resize(large, size, interpolation=cv2.INTER_AREA)
+                self._levels.append(np.asarray(half, large.dtype))
+        return self._levels[level]
 
 
 def inverted(matrix: Matrix) -> Matrix:
@@ -46,7 +67,7 @@ def inverted(matrix: Matrix) -> Matrix:
 
 
 def cut_out(
-    image: npt.NDArray[np.uint8],
+    image: npt.NDArray[np.uint8] | Halvings[np.uint8],
     inverse: Matrix,
     side: int,
     *,
@@ -57,7 +78,7 @@ def cut_out(
     """Cut out a square chip, without aliasing where the face is larger than the chip.
 
     Args:
-        image: (h, w, c) uint8.
+        image: (h, w, c) uint8, or its halvings where it is cut more than once.
         inverse: (2, 3) map of the chip's pixels to those of `image`, both counted from the centre
             of the first pixel.
         side: of the chip in pixels.
@@ -72,7 +93,9 @@ def cut_out(
 
     if scale is None:
         scale = 1 / max(float(np.sqrt(abs(np.linalg.det(inverse[:, :2])))), 1e-9)
-    small, ratio = halved(image, scale, coarsest=coarsest)
+    halvings = image if isinstance(image, Halvings) else Halvings(image)
+    small, whole = halvings.at(scale, coarsest=coarsest), halvings.image
+    ratio = np.array([small.shape[1] / whole.shape[1], small.shape[0] / whole.shape[0]])
     matrix = inverse.copy()
     # Pixel centres: x' + 0.5 = (x + 0.5) * ratio.
     matrix[:, 2] = (matrix[:, 2] + 0.5) * ratio - 0.5
@@ -94,7 +117,10 @@ def smoothstep(t: npt.ArrayLike) -> FloatArray:
     [0.0, 0.0, 0.5, 1.0, 1.0]
     """
     t = np.clip(t, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    eased = 3 - 2 * t
+    eased *= t
+    eased *= t
+    return np.asarray(eased, np.float32)
 
 
 def to_uint8(picture: npt.ArrayLike) -> npt.NDArray[np.uint8]:

@@ -393,10 +393,9 @@ class Picture:
         parts = [luma[y0:y1, x0:x1]]
         for plane in chroma:
             part = plane[y0 // down : -(-y1 // down), x0 // across : -(-x1 // across)]
-            if down == 2:
-                part = part.repeat(2, axis=0)
-            if across == 2:
-                part = part.repeat(2, axis=1)
+            if across > 1 or down > 1:
+                size = (part.shape[1] * across, part.shape[0] * down)
+                part = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
             top, left = y0 % down, x0 % across
             parts.append(part[top : top + y1 - y0, left : left + x1 - x0])
         decode, _ = _matrices(self.matrix, self.full_range, bits)

@@ -243,9 +243,12 @@ class _Graph:
             before = self._constants[operator.inputs[1]].reshape(4, 2)
             if before[:3].any():
                 raise _unknown("padding of the picture")
-            pads = np.array([0, before[3, 0], 0, 0, 0, before[3, 1], 0, 0], np.int64)
-            name = self._weight(f"pads{out}", pads)
-            self.node("Pad", [self._name(operator.inputs[0]), name], f"t{out}")
+            # As a convolution of one pixel: onnxruntime keeps its own layout for those, and adds
+            # the other branch on the way.
+            channels = self._network.tensors[operator.inputs[0]].shape[3]
+            same = np.eye(channels, dtype=np.float32)
+            weight = np.pad(same, (tuple(before[3]), (0, 0)))[:, :, None, None]
+            self._convolve(self._name(operator.inputs[0]), f"t{out}", weight)
         else:
             raise _unknown(f"operator {operator.kind}")
 
@@ -289,15 +292,20 @@ class _Graph:
         """PReLU(x) = a x + (1 - a) max(x, 0), with products as convolutions of one pixel.
 
         onnxruntime has fast kernels for those and none for PReLU, which alone would take twice as
-        long as all convolutions together.
+        long as all convolutions together.  With a <= 1 the second product goes under the maximum,
+        which then is a part of the convolution.
         """
         x, out = self._name(operator.inputs[0]), f"t{operator.outputs[0]}"
         slope = self._constants[operator.inputs[1]].astype(np.float32).reshape(-1, 1, 1, 1)
         channels = len(slope)
-        above = self.node("Relu", [x], f"{out}_above")
+        if (slope <= 1).all():
+            rest = self._convolve(x, f"{out}_rest", 1 - slope, group=channels)
+            above = self.node("Relu", [rest], f"{out}_above")
+        else:
+            rest = self.node("Relu", [x], f"{out}_rest")
+            above = self._convolve(rest, f"{out}_above", 1 - slope, group=channels)
         below = self._convolve(x, f"{out}_scaled", slope, group=channels)
-        rest = self._convolve(above, f"{out}_rest", 1 - slope, group=channels)
-        self.node("Add", [rest, below], out)
+        self.node("Add", [below, above], out)
 
     def _convolve(
         self,
@@ -313,9 +321,8 @@ class _Graph:
         return self.node("Conv", names, out, kernel_shape=weight.shape[2:], **attributes)
 
     def _weight(self, name: str, array: Array) -> str:
-        whole = array.dtype.kind == "i"
-        data = np.ascontiguousarray(array, "<i8" if whole else "<f4")
-        body = b"".join(_number(1, n) for n in data.shape) + _number(2, 7 if whole else 1)
+        data = np.ascontiguousarray(array, "<f4")
+        body = b"".join(_number(1, n) for n in data.shape) + _number(2, 1)
         self.pieces.append(_message(5, body + _text(8, name) + _bytes(9, data.tobytes())))
         return name
 

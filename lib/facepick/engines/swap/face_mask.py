@@ -154,11 +154,15 @@ def skin_likelihood(image: BgrImage, predicted: list[FloatArray], face_height: f
     import cv2
 
     smooth = cv2.GaussianBlur(image, (0, 0), max(0.8, 0.01 * face_height))
-    logs = np.log(smooth.astype(np.float32) + 4.0)
+    logs = cv2.LUT(smooth, np.log(np.arange(256, dtype=np.float32) + 4))
     distance = np.zeros(image.shape[:2], np.float32)
-    for channel, plane in enumerate(predicted):
-        distance += (logs[:, :, channel] - plane) ** 2
-    away = np.sqrt(distance / 3) / np.float32(_SKIN_SIGMA)
+    for channel, plane in zip(cv2.split(logs), predicted, strict=True):
+        away = channel - plane
+        away *= away
+        distance += away
+    distance /= 3
+    away = np.sqrt(distance, out=distance)
+    away /= np.float32(_SKIN_SIGMA)
     return smoothstep((np.float32(_SKIN_FAR) - away) / np.float32(_SKIN_FAR - _SKIN_NEAR))
 
 
@@ -213,8 +217,15 @@ def holes(area: Area, mesh: FloatArray, *, eyes: bool, mouth: bool, width: float
         rings.append(LIPS_INNER)
     kept = np.zeros((area.height, area.width), np.float32)
     for ring in rings:
-        region = masks.feather_out(masks.mesh_region(area, mesh, ring), width)
-        kept = np.maximum(kept, region)
+        # Only there is anything drawn: the edge is gone a pixel beyond its width.
+        near = masks.area_around(mesh[list(ring)], pad=width + 3)
+        near = near.clipped(area.x0, area.y0, area.x0 + area.width, area.y0 + area.height)
+        if near.width < 1 or near.height < 1:
+            continue
+        region = masks.feather_out(masks.mesh_region(near, mesh, ring), width)
+        y, x = near.y0 - area.y0, near.x0 - area.x0
+        part = kept[y : y + near.height, x : x + near.width]
+        np.maximum(part, region, out=part)
     return kept
 
 

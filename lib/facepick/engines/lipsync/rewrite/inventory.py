@@ -323,8 +323,15 @@ def _look(crop: BgrImage, mesh: Array) -> tuple[Array, float]:
     down = np.array([-x[1], x[0]])
     middle = centre - x * step * (LOOK[0] - 1) / 2 - down * step * (LOOK[1] - 1) / 2
     inverse = np.column_stack([x * step, down * step, middle])
-    grey = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_BGR2GRAY)
-    blurred = cv2.GaussianBlur(grey, (0, 0), max(0.3, step / 2))
+    sigma = max(0.3, step / 2)
+    # What the tiny picture and the square below take up: 0.35 by 0.53 eye distances at most, and
+    # what the blur reads beyond, four sigmas.
+    reach = 0.65 * unit + 4 * sigma + 2
+    left, top = (max(0, int(v)) for v in centre - reach)
+    right, bottom = (max(0, int(v) + 1) for v in centre + reach)
+    grey = cv2.cvtColor(np.ascontiguousarray(crop[top:bottom, left:right]), cv2.COLOR_BGR2GRAY)
+    inverse[:, 2] -= (left, top)
+    blurred = cv2.GaussianBlur(grey, (0, 0), sigma)
     tiny = cv2.warpAffine(
         blurred,
         inverse,
@@ -334,8 +341,8 @@ def _look(crop: BgrImage, mesh: Array) -> tuple[Array, float]:
     ).astype(np.float32)
     tiny -= tiny.mean()
     look = (tiny / max(float(tiny.std()), 4.0)).ravel()
-    x0, y0 = (int(v) for v in np.maximum(centre - 0.35 * unit, 0))
-    x1, y1 = (int(v) for v in np.maximum(centre + 0.35 * unit, 0))
+    x0, y0 = (int(v) for v in np.maximum(centre - 0.35 * unit, 0) - (left, top))
+    x1, y1 = (int(v) for v in np.maximum(centre + 0.35 * unit, 0) - (left, top))
     mouth = grey[y0:y1, x0:x1]
     if mouth.size < 16:
         return look, 0.0

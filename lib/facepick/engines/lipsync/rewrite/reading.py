@@ -15,6 +15,7 @@ import numpy.typing as npt
 from facepick.compositing.patch import BgrImage
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh import FaceMesh
+from facepick.faces.warp import Halvings
 from facepick.models.store import ModelStore
 
 __all__ = ["MouthReader"]
@@ -49,8 +50,9 @@ class MouthReader:
             mesh: (468, 3), the face's mesh in pixels of `image` as far as it is known; it is
                 returned where the network sees no face.
         """
+        halvings = Halvings(image)
         looks = [
-            self._network.locate_again(image, mesh, grow=grow, turn=turn) for grow, turn in LOOKS
+            self._network.locate_again(halvings, mesh, grow=grow, turn=turn) for grow, turn in LOOKS
         ]
         sure = [found for found, score in looks if score >= SURE]
         return np.mean(sure, axis=0, dtype=np.float32) if sure else np.asarray(mesh, np.float32)

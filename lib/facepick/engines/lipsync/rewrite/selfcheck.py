@@ -98,11 +98,11 @@ def _seen(
     assert request.mesh is not None
     mesh = np.asarray(request.mesh - np.array([*request.origin, 0]), np.float32)
     zoom = min(1.0, SMALL / head_pose(mesh).scale)
-    picture = request.crop.copy()
     if zoom < 1.0:
-        picture = np.asarray(
-            cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8
-        )
+        small = cv2.resize(request.crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(small, np.uint8)
+    else:
+        picture = request.crop.copy()
     mesh = mesh * np.float32(zoom)
     own = in_head_frame(mesh, inventory.reference)
     made = render(picture, mesh, own, head_pose(mesh).scale, face, [layer], 1.0)
