@@ -16,12 +16,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from facepick.engines.engine import Engine
 from facepick.errors import FacepickError
 from facepick.models.catalog import all_specs, default_specs
 from facepick.models.store import ModelStore, default_store
 from facepick.paths import home_dir
+
+if TYPE_CHECKING:
+    # Whoever asks the doctor may lack numpy, without which no engine can be imported.
+    from facepick.engines.engine import Engine
 
 __all__ = ["Check", "Readiness", "host_pins", "readiness", "run_checks"]
 
