@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from facepick.doctor import Check, Readiness
     from facepick.engines.swap.saved import SavedSources
     from facepick.jobs.batch import Episode, EpisodeResult, Template
+    from facepick.jobs.work_folder import WorkFolder
     from facepick.media.proxies import ProxyStore
     from facepick.media.video import VideoInfo
     from facepick.media.writer import EncodeSettings
@@ -219,7 +220,7 @@ class App:
         self, plan: RenderPlan, out: str | Path, force: bool, *, picture: bool = False
     ) -> Path:
         from facepick.render.publish import refuse_existing
-        from facepick.render.renderer import check_target
+        from facepick.render.target import check_target
 
         path = Path(out).absolute()
         check_target(path, plan, picture=picture, home=self.host.home())
@@ -260,7 +261,7 @@ class App:
         Raises:
             VideoOpenError, MissingModelError, Cancelled.
         """
-        from facepick.jobs.work import scan_video
+        from facepick.jobs.preparation import scan_video
         from facepick.people.finder import ScanSettings
         from facepick.settings import to_mapping
 
@@ -518,7 +519,7 @@ class App:
             Cancelled.
         """
         from facepick.engines.swap.resolve import SourceResolver
-        from facepick.jobs.work import scan_video
+        from facepick.jobs.preparation import scan_video
 
         resources = self.resources()
         resolver = SourceResolver(
@@ -788,6 +789,21 @@ class App:
         """
         job = self.new_preview_job(plan, out, at=at, seconds=seconds, force=force)
         return self.run(job, progress=progress, cancel=cancel)
+
+    def work_folder(self, folder: Path, plan: RenderPlan) -> WorkFolder:
+        """Open a folder in which several processes, on as many machines, render one plan.
+
+        Args:
+            plan: with its files where this machine sees them.
+        """
+        from facepick.jobs.work_folder import WorkFolder
+
+        return WorkFolder(
+            folder=folder.absolute(),
+            plan=plan,
+            resources=self.resources(),
+            separator=self.separator,
+        )
 
     # --- a season --------------------------------------------------------------------------
 
@@ -1261,7 +1277,7 @@ class App:
         self, result: str | Path, progress: ProgressSink, cancel: CancelToken
     ) -> tuple[dict[str, Any], Scan]:
         """Load the report of a result and the scan that it was made from."""
-        from facepick.jobs.work import scan_video
+        from facepick.jobs.preparation import scan_video
         from facepick.render.plan import RenderPlan
         from facepick.render.report import read_report
 

@@ -17,7 +17,7 @@ from facepick.errors import Cancelled, RenderError, SourceChanged, TargetTaken, 
 from facepick.jobs.workspace import Workspace
 from facepick.people.selection import Selection
 from facepick.progress import CancelToken, Progress
-from facepick.render import renderer as module
+from facepick.render import segments as module
 from facepick.render.plan import Assignment, RenderPlan
 from facepick.render.report import sidecar_of
 

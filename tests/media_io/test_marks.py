@@ -20,7 +20,7 @@ from facepick.media.encode import EncodeSettings
 from facepick.media.marks import AIGC_FIELDS, read_marks
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
-from facepick.render.renderer import Renderer, check_target
+from facepick.render.renderer import Renderer
 from facepick.render.report import DIGITAL_SOURCE_TYPE, container_metadata
 from facepick.render.signing import (
     SigningSettings,
@@ -29,6 +29,7 @@ from facepick.render.signing import (
     save_signing,
     sign_video,
 )
+from facepick.render.target import check_target
 
 FIELDS = {
     "aigc_label": "2",

@@ -16,7 +16,7 @@ from facepick.media.probe import probe
 from facepick.people.finder import content_hash
 from facepick.render.plan import RenderPlan
 from facepick.render.publish import refuse_existing
-from facepick.render.renderer import check_target
+from facepick.render.target import check_target
 
 
 def counted(

@@ -22,8 +22,9 @@ from facepick.media.probe import probe
 from facepick.models.store import ModelStore
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
-from facepick.render.renderer import Renderer, RenderResult, check_target
+from facepick.render.renderer import Renderer, RenderResult
 from facepick.render.report import read_report
+from facepick.render.target import check_target
 from facepick.speech.line import Speech, SpeechLine
 
 Sound = npt.NDArray[np.int16]

@@ -13,9 +13,11 @@ from facepick.errors import Cancelled, UserInputError
 from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.progress import CancelToken, Progress
-from facepick.render import renderer as module
+from facepick.render import made_of as made_of_module
+from facepick.render import segments as module
 from facepick.render.plan import Assignment, RenderPlan
-from facepick.render.renderer import Renderer, check_target
+from facepick.render.renderer import Renderer
+from facepick.render.target import check_target
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_what_is_finished_is_kept_unless_what_it_is_made_of_changed(
     if change == "picture":
         _picture(picture, 0)
     elif change == "version":
-        monkeypatch.setattr(module, "__version__", "99")
+        monkeypatch.setattr(made_of_module, "__version__", "99")
     elif change == "notes":
         # A power cut may leave an empty file.
         (workspace / "segments" / "00000.json").write_bytes(b"")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress, number
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facepick.jobs.workspace import Workspace
     from facepick.notices import Notice
 
-__all__ = ["build_jobs", "do_job", "tell_result"]
+__all__ = ["build_jobs", "do_job", "tell_changed", "tell_result"]
 
 
 def build_jobs(parser: argparse.ArgumentParser) -> None:
@@ -87,14 +87,19 @@ def tell_result(record: JobRecord, progress: str, *, told: Sequence[Notice] = ()
         for name, path in record.result.get("models", {}).items():
             say(f"{name}\t{path}")
         return
-    say(record.result.get("out", ""))
-    if record.result.get("review"):
-        say(f"review\t{record.result['review']}")
-    for what, frames in sorted(record.result.get("changed", {}).items()):
-        closed = record.result.get("closed", {}).get(what, 0)
-        left = record.result.get("left", {}).get(what, {})
+    tell_changed(record.result)
+
+
+def tell_changed(result: Mapping[str, Any]) -> None:
+    """Print where a result is, and how many frames were changed of whom."""
+    say(result.get("out", ""))
+    if result.get("review"):
+        say(f"review\t{result['review']}")
+    for what, frames in sorted(result.get("changed", {}).items()):
+        closed = result.get("closed", {}).get(what, 0)
+        left = result.get("left", {}).get(what, {})
         say(
-            f"{what}: {frames} of {record.result.get('frames')} frames changed"
+            f"{what}: {frames} of {result.get('frames')} frames changed"
             + (f", {closed} of them to close the mouth" if closed else "")
             + (f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else "")
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from facepick.cli.console import make_app, tell, watched
 from facepick.cli.jobs import do_job
 from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids, number
+from facepick.cli.segments import add_steps, check_steps, do_step, place_map
 from facepick.errors import SettingsError, UserInputError
 from facepick.notices import without_repeats
 
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["add_plan_options", "assignments_of", "build_preview", "build_render", "output_of"]
 
 
-def _assignment_parser(parser: argparse.ArgumentParser) -> None:
+def _assignment_parser(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
     parser.add_argument("video", metavar="VIDEO", nargs="?", help="the video")
-    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="the result")
+    parser.add_argument("-o", "--out", metavar="OUT", required=out, help="the result")
     add_plan_options(parser)
 
 
@@ -115,7 +116,8 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
 
 def build_render(parser: argparse.ArgumentParser) -> None:
     """Build ``facepick render``."""
-    _assignment_parser(parser)
+    _assignment_parser(parser, out=False)
+    add_steps(parser)
     parser.set_defaults(handler=_render)
 
 
@@ -141,6 +143,7 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
 
     from facepick.media.writer import EncodeSettings
     from facepick.people.finder import ScanSettings
+    from facepick.render.places import with_settings_files
     from facepick.render.plan import OutputSettings, RenderPlan
     from facepick.settings import from_mapping, to_mapping
 
@@ -148,11 +151,12 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
     output = output_of(options)
     scan = to_mapping(from_mapping(ScanSettings, given(options, ScanSettings)))
     if options.plan:
-        plan = RenderPlan.load(Path(options.plan))
+        place = place_map(options) if hasattr(options, "map") else str
+        plan = RenderPlan.load(Path(options.plan), place)
         if options.person or options.everyone_but or options.flow:
             raise UserInputError("Give either --plan or --person and --flow, not both.")
         plan = replace(
-            plan,
+            with_settings_files(plan, app.registry, place),
             video=str(Path(options.video or plan.video).absolute()),
             # A plan may be used for another video: the hash is that of the plan's own.
             content_hash="" if options.video else plan.content_hash,
@@ -449,8 +453,11 @@ def _app(options: argparse.Namespace) -> App:
 
 
 def _render(options: argparse.Namespace) -> int:
+    step = check_steps(options)
     app = _app(options)
     plan, notices = _plan(app, options)
+    if step:
+        return do_step(app, plan, options, notices)
     checked, told = _checked(app, plan, notices, options)
     place = _plan_place(app, options, plan, checked.out)
     job = app.new_render_job(plan, checked.out, force=options.force, notices=told, checked=checked)

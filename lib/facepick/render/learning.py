@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.engines.engine import Engine, EngineContext, Observer
+from facepick.errors import UserInputError
 from facepick.faces.detection import FloatArray
 from facepick.models.catalog import FACE_MESH
 from facepick.models.store import ModelStore
@@ -80,7 +81,7 @@ class Classroom:
 
     Args:
         scan: of the video.
-        lessons: all engines and people.
+        lessons: all engines and people, in the order in which they are applied.
         part: half-open, source frames that are rendered.
         window: half-open, source frames that may be learned from.
         quick: learn from no more than `part` needs, unless all of `window` is known.
@@ -100,7 +101,7 @@ class Classroom:
         progress: ProgressSink,
         cancel: CancelToken,
     ) -> None:
-        self._scan, self._lessons, self._store = scan, lessons, store
+        self._scan, self.lessons, self._store = scan, tuple(lessons), store
         self._part, self._window = np.arange(*part), np.arange(*window)
         self._models, self._progress, self._cancel = models, progress, cancel
         self._frames = self._window
@@ -114,7 +115,7 @@ class Classroom:
         Raises:
             Cancelled: the meshes that were found by then are kept.
         """
-        for lesson in self._lessons:
+        for lesson in self.lessons:
             self._take_meshes(lesson)
         frames = self._window
         missing = self._missing(frames)
@@ -123,7 +124,7 @@ class Classroom:
             missing = self._missing(frames)
         locate = None
         pupils = []
-        for lesson, observers in zip(self._lessons, missing, strict=True):
+        for lesson, observers in zip(self.lessons, missing, strict=True):
             wanted = frames if observers else self._part
             if not observers and not lesson.footage.lacks_meshes(wanted):
                 continue
@@ -138,9 +139,9 @@ class Classroom:
                     message=self._message(),
                 )  # fmt: skip
             finally:
-                for lesson in self._lessons:
+                for lesson in self.lessons:
                     self._keep_meshes(lesson)
-            for lesson, observers in zip(self._lessons, missing, strict=True):
+            for lesson, observers in zip(self.lessons, missing, strict=True):
                 for observer in observers:
                     self._store.keep(
                         self._key(lesson, observer, frames), lesson.folder, observer.files,
@@ -148,15 +149,35 @@ class Classroom:
                     )  # fmt: skip
         return self._notices(frames)
 
+    def open_learnt(self) -> None:
+        """Open what was learnt before, and learn nothing.
+
+        Raises:
+            UserInputError: some of it is not there.
+        """
+        for lesson in self.lessons:
+            footage = lesson.footage
+            names: list[str] = []
+            if footage.spec.needs_mesh:
+                names = [name for path in footage.paths for name in MeshTable.files(path)]
+            there = all((lesson.folder / name).is_file() for name in names)
+            if not there or lesson.observers():
+                raise UserInputError(
+                    f"What {lesson.engine.spec.id} has learnt about "
+                    f"{lesson.context.person.label} is not in {lesson.folder.parent}.",
+                    hint="Prepare it again: --prepare.",
+                )
+            footage.open_meshes()
+
     def _missing(self, frames: npt.NDArray[np.int64]) -> list[list[Observer]]:
         """List for every lesson the observers whose knowledge of these frames is not stored."""
-        for lesson in self._lessons:
+        for lesson in self.lessons:
             observers = lesson.observers()
             # All or none: what one learns from another must be of the same frames.
             if all(self._store.holds(self._key(lesson, o, frames)) for o in observers):
                 for observer in observers:
                     self._store.take(self._key(lesson, observer, frames), lesson.folder)
-        return [lesson.observers() for lesson in self._lessons]
+        return [lesson.observers() for lesson in self.lessons]
 
     def _key(self, lesson: Lesson, observer: Observer, frames: npt.NDArray[np.int64]) -> list[Any]:
         footage = lesson.footage
@@ -189,11 +210,11 @@ class Classroom:
             self._store.keep(key, lesson.folder, names, what="meshes")
 
     def _message(self) -> str:
-        return ", ".join(dict.fromkeys(lesson.context.person.label for lesson in self._lessons))
+        return ", ".join(dict.fromkeys(lesson.context.person.label for lesson in self.lessons))
 
     def _notices(self, frames: npt.NDArray[np.int64]) -> tuple[Notice, ...]:
         found = []
-        for lesson in self._lessons:
+        for lesson in self.lessons:
             if not lesson.footage.meshes:
                 continue
             whole = int(lesson.footage.shows(np.arange(self._scan.frames)).sum())

@@ -447,8 +447,12 @@ class RenderPlan:
         )
 
     @classmethod
-    def load(cls, path: Path) -> RenderPlan:
+    def load(cls, path: Path, place: Callable[[str], str] = str) -> RenderPlan:
         """Read a plan file; relative paths in it are relative to the file.
+
+        Args:
+            place: says for a path of the plan where it lies on this machine; not for those in
+                settings.
 
         A source may also be a name (of a saved source, ``cast:NAME``), which stays one; see
         `facepick.app.App.with_source_photos`.
@@ -467,7 +471,7 @@ class RenderPlan:
         base = path.parent
 
         def rebased(name: str) -> str:
-            return str(base / name) if not Path(name).is_absolute() else name
+            return str(base / place(name))
 
         plan = cls.from_json(data, open_file=lambda name: Path(rebased(name))).moved(rebased)
 
