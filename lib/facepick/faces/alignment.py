@@ -2,9 +2,7 @@
 
 The template is the one ArcFace was trained on (Deng et al., *ArcFace: Additive Angular Margin
 Loss for Deep Face Recognition*, CVPR 2019; published with InsightFace): where eyes, nose tip and
-mouth corners lie in a 112x112 chip.  SFace and most models after it use the same.  The similarity
-(rotation, scale, shift; no shear) is the least-squares one of Umeyama, *Least-squares estimation
-of transformation parameters between two point patterns*, TPAMI 13(4), 1991.
+mouth corners lie in a 112x112 chip.  SFace and most models after it use the same.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
+from facepick.faces.similarity import fit_similarity
 from facepick.faces.warp import cut_out, inverted
 
 __all__ = ["ARCFACE_112", "ARCFACE_128", "FFHQ_512", "align", "similarity", "template"]
@@ -51,7 +50,7 @@ def template(size: int) -> FloatArray:
 
 
 def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Fit the similarity that brings `source` nearest to `target` (Umeyama, eqs. 40 to 43).
+    """Fit the similarity that brings `source` nearest to `target`, see `fit_similarity`.
 
     Args:
         source, target: (n, 2) points, n >= 2.
@@ -64,25 +63,9 @@ def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> npt.NDArray[np.f
     """
     src = np.asarray(source, dtype=np.float64)
     dst = np.asarray(target, dtype=np.float64)
-    if src.shape != dst.shape or src.ndim != 2 or src.shape[1] != 2 or len(src) < 2:
+    if src.shape != dst.shape or src.ndim != 2 or src.shape[1] != 2:
         raise ValueError(f"two sets of (n, 2) points are needed, got {src.shape} and {dst.shape}")
-    src_mean, dst_mean = src.mean(axis=0), dst.mean(axis=0)
-    src_centred, dst_centred = src - src_mean, dst - dst_mean
-    variance = float(np.mean(np.sum(src_centred**2, axis=1)))
-    if variance < 1e-12:
-        raise ValueError("the source points are all the same")
-    covariance = dst_centred.T @ src_centred / len(src)
-    u, d, vt = np.linalg.svd(covariance)
-    sign = np.array([1.0, 1.0])
-    if np.linalg.det(u) * np.linalg.det(vt) < 0:
-        # The best orthogonal matrix mirrors; a face never does.
-        sign[1] = -1.0
-    rotation = u @ np.diag(sign) @ vt
-    scale = float(np.sum(d * sign)) / variance
-    matrix = np.empty((2, 3))
-    matrix[:, :2] = scale * rotation
-    matrix[:, 2] = dst_mean - matrix[:, :2] @ src_mean
-    return matrix
+    return fit_similarity(src, dst).matrix
 
 
 def align(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_topology import topology
+from facepick.faces.similarity import fit_similarity
 
 __all__ = ["HeadPose", "pose_of_mesh", "pose_of_points"]
 
@@ -58,10 +59,7 @@ def pose_of_mesh(mesh: FloatArray) -> HeadPose:
     """
     target = np.asarray(mesh, np.float64)[list(_RIGID)]
     mean = topology().shape.astype(np.float64)[list(_RIGID)]
-    target, mean = target - target.mean(axis=0), mean - mean.mean(axis=0)
-    u, _, vt = np.linalg.svd(mean.T @ target)
-    sign = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u @ sign @ vt).T
+    rotation = fit_similarity(mean, target).rotation
     yaw = math.degrees(math.asin(float(np.clip(rotation[0, 2], -1, 1))))
     pitch = math.degrees(math.atan2(-float(rotation[1, 2]), float(rotation[2, 2])))
     roll = math.degrees(math.atan2(float(rotation[1, 0]), float(rotation[0, 0])))

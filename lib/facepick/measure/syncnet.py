@@ -23,6 +23,14 @@ from facepick.errors import ModelMismatchError, PackageMissing
 from facepick.faces.detection import Box, FloatArray
 from facepick.models.device import torch_device
 from facepick.models.torch_file import read_tensors
+from facepick.speech.spectrum import (
+    cosine_transform,
+    htk_hz,
+    htk_mel,
+    power_spectrum,
+    triangles,
+    windows,
+)
 
 __all__ = ["SHIFTS", "Agreement", "SyncNet", "SyncNetMeter", "agreement", "face_picture", "mfcc"]
 
@@ -175,13 +183,12 @@ def mfcc(samples: npt.NDArray[np.float32]) -> FloatArray:
     wav = np.concatenate([wav[:1], wav[1:] - 0.97 * wav[:-1]])
     count = 1 + max(0, -(-(len(wav) - 400) // 160))
     wav = np.concatenate([wav, np.zeros(max(0, (count - 1) * 160 + 400 - len(wav)))])
-    bank, transform = _mel_bank(), _cosines()
+    bank, transform = _mel_bank(), cosine_transform(13, 26)
     out = np.empty((13, count), np.float32)
     tiny = float(np.finfo(float).eps)
     for at in range(0, count, 1000):
         part = wav[at * 160 : (min(at + 1000, count) - 1) * 160 + 400]
-        frames = np.lib.stride_tricks.sliding_window_view(part, 400)[::160]
-        power = np.abs(np.fft.rfft(frames, 512, axis=1)) ** 2 / 512
+        power = power_spectrum(windows(part, 400, 160), 512) / 512
         bands = np.log(np.maximum(power @ bank.T, tiny))
         cepstra = bands @ transform.T * (1 + 11 * np.sin(np.pi * np.arange(13) / 22))
         cepstra[:, 0] = np.log(np.maximum(power.sum(axis=1), tiny))
@@ -192,22 +199,8 @@ def mfcc(samples: npt.NDArray[np.float32]) -> FloatArray:
 @cache
 def _mel_bank() -> npt.NDArray[np.float64]:
     """Build (26, 257) triangles between whole bins."""
-    top = 2595 * np.log10(1 + 8000 / 700)
-    hz = 700 * (10 ** (np.linspace(0, top, 28) / 2595) - 1)
-    edges = np.floor(513 * hz / 16_000)
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    bins = np.arange(257)
-    rising = (bins - left) / np.maximum(centre - left, 1)
-    falling = (right - bins) / np.maximum(right - centre, 1)
-    return np.asarray(np.where(bins < centre, np.maximum(rising, 0), np.maximum(falling, 0)))
-
-
-@cache
-def _cosines() -> npt.NDArray[np.float64]:
-    """Build the orthonormal DCT-II, (13, 26)."""
-    k, n = np.arange(13)[:, None], np.arange(26)
-    scale = np.where(k == 0, np.sqrt(1 / 26), np.sqrt(2 / 26))
-    return np.asarray(scale * np.cos(np.pi * k * (2 * n + 1) / 52))
+    hz = htk_hz(np.linspace(0, htk_mel(8000), 28))
+    return triangles(np.floor(513 * hz / 16_000), np.arange(257.0))
 
 
 def face_picture(crop: BgrImage, box: Box) -> BgrImage:

@@ -20,6 +20,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from facepick.speech.spectrum import (
+    cosine_transform,
+    htk_hz,
+    htk_mel,
+    power_spectrum,
+    triangles,
+    windows,
+)
+
 __all__ = ["HOP_SECONDS", "PHONES", "PhoneScores", "band_levels", "phone_pairs", "phone_scores"]
 
 Array = npt.NDArray[np.float32]
@@ -75,26 +84,16 @@ def _filters(warp: float = 1.0) -> Array:
         warp: what the edges in Hz are multiplied by; 1.14 ends at 7750 Hz.
     """
 
-    def mel(hz: float) -> float:
-        return 2595.0 * float(np.log10(1.0 + hz / 700.0))
-
-    edges = np.linspace(mel(130.0), mel(6800.0), BANDS + 2)
+    edges = np.linspace(htk_mel(130.0), htk_mel(6800.0), BANDS + 2)
     bin_hz = SAMPLE_RATE / FFT
-    hz = np.round(warp * 700.0 * (10.0 ** (edges / 2595.0) - 1.0) / bin_hz) * bin_hz
+    hz = np.round(warp * htk_hz(edges) / bin_hz) * bin_hz
     bins = np.arange(FFT // 2 + 1) * bin_hz
-    low, mid, high = hz[:-2, None], hz[1:-1, None], hz[2:, None]
-    rise, fall = (bins - low) / (mid - low), (high - bins) / (high - mid)
-    triangles = np.maximum(0.0, np.minimum(rise, fall)) * 2.0 / (high - low)
-    return np.asarray(triangles, dtype=np.float32)
+    return np.asarray(triangles(hz, bins, unit_area=True), dtype=np.float32)
 
 
 @cache
 def _dct() -> Array:
-    """Build the orthonormal DCT-II, (13, 25)."""
-    k, n = np.arange(CEPSTRA)[:, None], np.arange(BANDS)[None]
-    rows = np.cos(np.pi * k * (n + 0.5) / BANDS) * np.sqrt(2.0 / BANDS)
-    rows[0] /= np.sqrt(2.0)
-    return np.asarray(rows, dtype=np.float32)
+    return np.asarray(cosine_transform(CEPSTRA, BANDS), dtype=np.float32)
 
 
 def _band_powers(samples: Array, warp: float = 1.0) -> Array:
@@ -109,11 +108,9 @@ def _band_powers(samples: Array, warp: float = 1.0) -> Array:
     out = np.empty((count, BANDS), np.float32)
     for start in range(0, count, FRAMES_AT_ONCE):
         stop = min(count, start + FRAMES_AT_ONCE)
-        rows = np.lib.stride_tricks.sliding_window_view(
-            padded[start * HOP : (stop - 1) * HOP + WINDOW], WINDOW
-        )[::HOP]
-        spectrum = np.fft.rfft(rows * window, FFT)
-        out[start:stop] = (np.abs(spectrum) ** 2).astype(np.float32) @ _filters(warp).T
+        rows = windows(padded[start * HOP : (stop - 1) * HOP + WINDOW], WINDOW, HOP)
+        power = power_spectrum(rows * window, FFT)
+        out[start:stop] = power.astype(np.float32) @ _filters(warp).T
     return out
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from facepick.errors import ModelMismatchError
 from facepick.models.onnx_file import OnnxGraph
 from facepick.models.torch_file import StoredTensor, read_tensors
+from facepick.speech.spectrum import htk_mel, power_spectrum, triangles, windows
 
 __all__ = ["WINDOW_SECONDS", "SpeakerEmbedder"]
 
@@ -81,12 +82,12 @@ class SpeakerEmbedder:
 
 def _bands(samples: Array) -> Array:
     """Log mel bands as Kaldi makes them, (80, 150), their mean over time removed."""
-    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), _WINDOW)[::_HOP]
+    frames = windows(samples.astype(np.float64), _WINDOW, _HOP)
     frames = frames - frames.mean(axis=1, keepdims=True)
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     at = np.arange(_WINDOW) / (_WINDOW - 1)
     povey = (0.5 - 0.5 * np.cos(2 * np.pi * at)) ** 0.85
-    power = np.abs(np.fft.rfft((frames - 0.97 * before) * povey, _FFT, axis=1)) ** 2
+    power = power_spectrum((frames - 0.97 * before) * povey, _FFT)
     bands = np.log(np.maximum(power @ _filters().T, np.finfo(np.float32).eps))
     return np.asarray((bands - bands.mean(axis=0)).T, np.float32)
 
@@ -95,14 +96,8 @@ def _bands(samples: Array) -> Array:
 def _filters() -> npt.NDArray[np.float64]:
     """(80, 257) triangles between 20 Hz and 8 kHz, straight on the mel scale."""
 
-    def mel(hz: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
-        return np.asarray(1127.0 * np.log(1.0 + np.asarray(hz) / 700.0))
-
-    edges = np.linspace(float(mel(20.0)), float(mel(_RATE / 2)), _BANDS + 2)
-    bins = mel(np.arange(_FFT // 2 + 1, dtype=np.float64) * (_RATE / _FFT))
-    left, middle, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising, falling = (bins - left) / (middle - left), (right - bins) / (right - middle)
-    out = np.maximum(0.0, np.minimum(rising, falling))
+    edges = np.linspace(htk_mel(20.0), htk_mel(_RATE / 2), _BANDS + 2)
+    out = triangles(edges, htk_mel(np.arange(_FFT // 2 + 1) * (_RATE / _FFT)))
     # Kaldi leaves the highest bin out.
     out[:, -1] = 0.0
     return out

@@ -10,7 +10,7 @@ import pytest
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.lipsync.rewrite import inventory as inventories
 from facepick.engines.lipsync.rewrite import selfcheck
-from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame, mouth_features
+from facepick.engines.lipsync.rewrite.features import eye_distance, in_head_frame, mouth_features
 from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.errors import Cancelled
@@ -77,7 +77,7 @@ def test_corrected_openings_are_seen_nearer_to_what_was_wanted(
                 picture,
                 mesh,
                 own,
-                head_pose(mesh).scale,
+                eye_distance(mesh),
                 face,
                 [Layer(inventory.mouth(mouth))],
                 1.0,

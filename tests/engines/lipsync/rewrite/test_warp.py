@@ -11,7 +11,7 @@ from tests.contracts.face_footage import with_mesh
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.lipsync.rewrite.features import (
     INNER_LIP,
-    head_pose,
+    eye_distance,
     in_head_frame,
     mouth_features,
 )
@@ -29,6 +29,7 @@ from facepick.engines.lipsync.rewrite.warp import (
     parted,
     render,
 )
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.models.store import default_store
 
 
@@ -49,7 +50,7 @@ def _shown(
         face = parted(face, float(mouth_features(face)[0]) + opening)
     own = in_head_frame(mesh, inventory.reference)
     layers = [Layer(inventory.mouth(mouth))]
-    made = render(request.crop, mesh, own, head_pose(request.mesh).scale, face, layers, 1.0)
+    made = render(request.crop, mesh, own, eye_distance(request.mesh), face, layers, 1.0)
     assert made is not None
     return made
 
@@ -145,7 +146,7 @@ def test_both_mouths_of_a_cross_fade_stand_as_the_wanted_face_does(
     mixed = Layer(second.mouth, 0.4)
     openings, sharp = [], []
     for layers in ([first], [first, mixed], [second]):
-        made = render(request.crop, mesh, own, head_pose(request.mesh).scale, face, layers, 1.0)
+        made = render(request.crop, mesh, own, eye_distance(request.mesh), face, layers, 1.0)
         assert made is not None
         openings.append(_opening(request, _laid_over(request, made)))
         sharp.append(cv2.Laplacian(made.image, cv2.CV_32F)[made.alpha > 0.99].var())
@@ -173,7 +174,7 @@ def test_weight_scales_alpha(talker: list[FaceRequest], inventory: Inventory) ->
     mesh = request.mesh - np.array([*request.origin, 0], np.float32)
     own = in_head_frame(mesh, inventory.reference)
     layers = [Layer(inventory.mouth(0))]
-    half = render(request.crop, mesh, own, head_pose(request.mesh).scale, own, layers, 0.5)
+    half = render(request.crop, mesh, own, eye_distance(request.mesh), own, layers, 0.5)
     assert half is not None
     assert half.alpha.max() == pytest.approx(0.5, abs=1e-3)
 
@@ -185,7 +186,7 @@ def test_a_mouth_outside_the_crop_is_left_alone(
     away = request.mesh + np.array([5000, 5000, 0], np.float32)
     own = in_head_frame(away, inventory.reference)
     layers = [Layer(inventory.mouth(0))]
-    assert render(request.crop, away, own, head_pose(away).scale, own, layers, 1.0) is None
+    assert render(request.crop, away, own, eye_distance(away), own, layers, 1.0) is None
 
 
 def test_head_frame_does_not_depend_on_place_size_and_turn(talker: list[FaceRequest]) -> None:
@@ -198,8 +199,8 @@ def test_head_frame_does_not_depend_on_place_size_and_turn(talker: list[FaceRequ
     np.testing.assert_allclose(
         mouth_features(in_head_frame(moved)), mouth_features(in_head_frame(mesh)), atol=1e-3
     )
-    assert head_pose(moved).roll == pytest.approx(head_pose(mesh).roll + 20, abs=0.5)
-    assert head_pose(moved).scale == pytest.approx(1.7 * head_pose(mesh).scale, rel=1e-3)
+    assert pose_of_mesh(moved).roll == pytest.approx(pose_of_mesh(mesh).roll + 20, abs=0.5)
+    assert eye_distance(moved) == pytest.approx(1.7 * eye_distance(mesh), rel=1e-3)
 
 
 def test_bank_file_is_read_back(inventory: Inventory, tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_a_chin_that_drops_far_does_not_fold_the_neck(
     height, width = request.crop.shape[:2]
     levels = np.linspace(0, 255, height).astype(np.uint8)
     ramp = np.repeat(np.repeat(levels[:, None, None], width, 1), 3, 2)
-    unit = head_pose(request.mesh).scale
+    unit = eye_distance(request.mesh)
     made = render(ramp, mesh, own, unit, face, [Layer(inventory.mouth(0))], 1.0)
     assert made is not None
     x, y = (mesh[152, :2] - made.origin).astype(int)

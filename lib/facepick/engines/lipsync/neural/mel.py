@@ -16,6 +16,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from facepick.speech.spectrum import slaney_hz, slaney_mel, triangles, windows
+
 __all__ = [
     "COLUMNS_PER_SECOND",
     "MEL_BANDS",
@@ -120,7 +122,7 @@ def _columns(wav: FloatArray, start: int, stop: int) -> FloatArray:
     emphasised = _emphasised(wav, start * HOP - _N_FFT // 2, (stop - 1) * HOP + _N_FFT // 2)
     if not np.isfinite(emphasised).all():
         raise ValueError("audio must be finite, got NaN or infinity")
-    frames = np.lib.stride_tricks.sliding_window_view(emphasised, _N_FFT)[::HOP]
+    frames = windows(emphasised, _N_FFT, HOP)
     spectrum = np.abs(np.fft.rfft(frames * _window(), axis=1))
     energy = _filter_bank() @ spectrum.T
     decibels = 20 * np.log10(np.maximum(1e-5, energy)) - _REFERENCE_DB
@@ -154,27 +156,6 @@ def _window() -> npt.NDArray[np.float64]:
 @cache
 def _filter_bank() -> npt.NDArray[np.float64]:
     """Build (80, 401) triangles on Slaney's mel scale, each of unit area."""
-    edges = _mel_to_hz(np.linspace(_hz_to_mel(_LOWEST_HZ), _hz_to_mel(_HIGHEST_HZ), MEL_BANDS + 2))
+    edges = slaney_hz(np.linspace(slaney_mel(_LOWEST_HZ), slaney_mel(_HIGHEST_HZ), MEL_BANDS + 2))
     hz = np.arange(_N_FFT // 2 + 1) * (SAMPLE_RATE / _N_FFT)
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising = (hz - left) / (centre - left)
-    falling = (right - hz) / (right - centre)
-    return np.asarray(np.maximum(0, np.minimum(rising, falling)) * (2 / (right - left)))
-
-
-# Slaney's scale: 3 mels per 200 Hz up to 1 kHz (15 mels), above it 27 mels per factor of 6.4.
-_KNEE_HZ, _KNEE_MEL = 1000.0, 15.0
-_HZ_PER_MEL = 200.0 / 3.0
-_LOG_STEP = float(np.log(6.4) / 27.0)
-
-
-def _hz_to_mel(hz: float) -> float:
-    if hz < _KNEE_HZ:
-        return hz / _HZ_PER_MEL
-    return _KNEE_MEL + float(np.log(hz / _KNEE_HZ)) / _LOG_STEP
-
-
-def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    linear = mel * _HZ_PER_MEL
-    logarithmic = _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
-    return np.where(mel < _KNEE_MEL, linear, logarithmic)
+    return triangles(edges, hz, unit_area=True)

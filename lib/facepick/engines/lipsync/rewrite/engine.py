@@ -30,7 +30,7 @@ from facepick.engines.engine import (
 )
 from facepick.engines.lipsync.original_motion import output_sources
 from facepick.engines.lipsync.rewrite import inventory as inventories
-from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame
+from facepick.engines.lipsync.rewrite.features import eye_distance, in_head_frame
 from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
 from facepick.engines.lipsync.rewrite.stages import CLOSE, KEEP, Plan, make_plan
@@ -221,7 +221,7 @@ class RewriteSession:
         if old >= 0:
             layers = [Layer(inventory.mouth(k), 0.6), Layer(inventory.mouth(old), 0.4)]
         weight = float(plan.weight[request.frame]) * decision.strength
-        unit = head_pose(request.mesh).scale
+        unit = eye_distance(request.mesh)
         made = render(request.crop, mesh, own, unit, face, layers, weight)
         if made is None:
             return Reason.LOW_CONFIDENCE

@@ -7,18 +7,16 @@ the outer eye corners.  Point numbers are those of the MediaPipe face mesh.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
+from facepick.faces.similarity import fit_similarity
 
 __all__ = [
     "INNER_LIP",
     "OUTER_LIP",
-    "HeadPose",
-    "head_pose",
+    "eye_distance",
     "in_head_frame",
     "mouth_features",
 ]
@@ -35,23 +33,6 @@ RIGID = (33, 133, 362, 263, 130, 359, 168, 6, 197, 195, 5, 4, 98, 327, 10, 151, 
          234, 454, 21, 251, 54, 284, 67, 297)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class HeadPose:
-    """Direction of the head, in degrees; all 0 when it faces the camera upright.
-
-    Attributes:
-        yaw: positive when the nose points to the right of the picture.
-        pitch: positive when the face looks up.
-        roll: positive when the head leans clockwise.
-        scale: distance of the outer eye corners in display pixels, as if seen from the front.
-    """
-
-    yaw: float
-    pitch: float
-    roll: float
-    scale: float
-
-
 def _axes(mesh: Array) -> tuple[Array, Array, Array, float]:
     """Compute unit vectors to the picture's right, down and into the head, and the eye distance."""
     across = (mesh[RIGHT_EYE] - mesh[LEFT_EYE]) + (mesh[454] - mesh[234])
@@ -59,19 +40,12 @@ def _axes(mesh: Array) -> tuple[Array, Array, Array, float]:
     down = (mesh[2] - mesh[10]).astype(np.float32)
     down = down - x * float(down @ x)
     y = down / max(float(np.linalg.norm(down)), 1e-6)
-    eyes = float(np.linalg.norm(mesh[RIGHT_EYE] - mesh[LEFT_EYE]))
-    return x, y, np.cross(x, y).astype(np.float32), max(eyes, 1e-6)
+    return x, y, np.cross(x, y).astype(np.float32), eye_distance(mesh)
 
 
-def head_pose(mesh: FloatArray) -> HeadPose:
-    """Estimate the pose of a face from its mesh (468, 3)."""
-    x, _, z, eyes = _axes(mesh)
-    return HeadPose(
-        yaw=float(np.degrees(np.arctan2(-z[0], z[2]))),
-        pitch=float(np.degrees(np.arcsin(np.clip(z[1], -1.0, 1.0)))),
-        roll=float(np.degrees(np.arctan2(x[1], x[0]))),
-        scale=eyes,
-    )
+def eye_distance(mesh: FloatArray) -> float:
+    """Measure the distance of the outer eye corners in pixels, as if seen from the front."""
+    return max(float(np.linalg.norm(mesh[RIGHT_EYE] - mesh[LEFT_EYE])), 1e-6)
 
 
 def in_head_frame(mesh: FloatArray, reference: FloatArray | None = None) -> Array:
@@ -85,14 +59,8 @@ def in_head_frame(mesh: FloatArray, reference: FloatArray | None = None) -> Arra
     turned = (mesh - (mesh[LEFT_EYE] + mesh[RIGHT_EYE]) / 2) @ np.stack([x, y, z], axis=1) / eyes
     if reference is None:
         return np.asarray(turned, dtype=np.float32)
-    source, target = turned[list(RIGID)], reference[list(RIGID)]
-    source_mid, target_mid = source.mean(axis=0), target.mean(axis=0)
-    a, b = source - source_mid, target - target_mid
-    u, s, vt = np.linalg.svd(b.T @ a)
-    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u * flip) @ vt
-    scale = float((s * flip).sum() / max(float((a * a).sum()), 1e-9))
-    return np.asarray(scale * (turned - source_mid) @ rotation.T + target_mid, dtype=np.float32)
+    fitted = fit_similarity(turned[list(RIGID)], reference[list(RIGID)])
+    return np.asarray(fitted(turned), dtype=np.float32)
 
 
 def mouth_features(face: Array) -> Array:

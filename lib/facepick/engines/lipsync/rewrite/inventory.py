@@ -16,12 +16,13 @@ from facepick.engines.decisions import MESH_SCORE
 from facepick.engines.engine import show
 from facepick.engines.lipsync.rewrite.features import (
     OUTER_LIP,
-    head_pose,
+    eye_distance,
     in_head_frame,
     mouth_features,
 )
 from facepick.errors import EngineError
 from facepick.faces.detection import FloatArray
+from facepick.faces.head_pose import pose_of_mesh
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, never
 
@@ -37,7 +38,7 @@ REACH = 0.75
 LOOK = (16, 12)
 """Size of the tiny picture by which two mouths are compared."""
 CACHED_MOUTHS = 48
-VERSION = 1
+VERSION = 2
 """Raised when inventories of an earlier version must not be used any more."""
 PACK = "mouths.bin"
 TABLE = "mouths.npz"
@@ -188,16 +189,16 @@ class InventoryObserver:
         assert request.mesh is not None
         origin = np.array([*request.origin, 0], np.float32)
         mesh = self._read(request.crop, request.mesh - origin)
-        pose = head_pose(mesh)
+        pose, unit = pose_of_mesh(mesh), eye_distance(mesh)
         face = in_head_frame(mesh)
         shape = mouth_features(face)
         turn = (pose.yaw, pose.pitch)
-        kept = _cut(request, mesh, len(self._frames), pose.scale, shape, turn)
+        kept = _cut(request, mesh, len(self._frames), unit, shape, turn)
         self._frames.append(request.source_frame)
         self._seconds.append(float(request.time))
         self._shots.append(request.shot)
         self._shapes.append(shape)
-        self._poses.append((*turn, pose.roll, pose.scale))
+        self._poses.append((*turn, pose.roll, unit))
         self._total += face
         if kept is None:
             return

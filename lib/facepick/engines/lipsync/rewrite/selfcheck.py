@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FaceRequest
-from facepick.engines.lipsync.rewrite.features import head_pose, in_head_frame, mouth_features
+from facepick.engines.lipsync.rewrite.features import eye_distance, in_head_frame, mouth_features
 from facepick.engines.lipsync.rewrite.inventory import Inventory, usable
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.faces.detection import FloatArray
@@ -97,7 +97,7 @@ def _seen(
 
     assert request.mesh is not None
     mesh = np.asarray(request.mesh - np.array([*request.origin, 0]), np.float32)
-    zoom = min(1.0, SMALL / head_pose(mesh).scale)
+    zoom = min(1.0, SMALL / eye_distance(mesh))
     if zoom < 1.0:
         small = cv2.resize(request.crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
         picture = np.asarray(small, np.uint8)
@@ -105,7 +105,7 @@ def _seen(
         picture = request.crop.copy()
     mesh = mesh * np.float32(zoom)
     own = in_head_frame(mesh, inventory.reference)
-    made = render(picture, mesh, own, head_pose(mesh).scale, face, [layer], 1.0)
+    made = render(picture, mesh, own, eye_distance(mesh), face, [layer], 1.0)
     if made is None:
         return float("nan")
     x, y = made.origin

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from facepick.compositing.patch import BgrImage
 from facepick.engines.lipsync.rewrite.features import OUTER_LIP, RIGID, mouth_features
 from facepick.engines.lipsync.rewrite.inventory import Mouth
+from facepick.faces.similarity import fit_similarity
 from facepick.faces.warp import smoothstep, to_uint8
 
 __all__ = ["Layer", "Overlay", "parted", "render"]
@@ -105,15 +106,9 @@ def placed(face: Array, own: Array, mesh: Array) -> Array:
     Returns:
         (468, 2) float32.
     """
-    # The similarity that takes the frame's own head frame to pixels, from its rigid points.
-    a, b = own[list(RIGID)], mesh[list(RIGID)]
-    a_mid, b_mid = a.mean(axis=0), b.mean(axis=0)
-    u, s, vt = np.linalg.svd((b - b_mid).T @ (a - a_mid))
-    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    scale = (s * flip).sum() / max(float(((a - a_mid) ** 2).sum()), 1e-9)
     # The wanted points are taken relative to the frame's own, so that what the mesh says of this
     # head's build in this pose stays.
-    move = scale * (face - own) @ ((u * flip) @ vt).T
+    move = fit_similarity(own[list(RIGID)], mesh[list(RIGID)]).turned(face - own)
     return np.asarray(mesh[:, :2] + move[:, :2], dtype=np.float32)
 
 
