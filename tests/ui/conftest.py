@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.ui.fake_app import FakeApp
-from tests.ui.support import CLIP, TRUTH, run, scan_values, upload
+from tests.ui.support import CLIP, TRUTH, ask, run, scan_values, upload
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture
 def tab(built: Any, fake_app: Any) -> Any:
     """The tab with an empty home behind it: widgets that all tests share, handlers of its own."""
-    from facepick_ui.handlers.page import Handlers
+    from facepick_ui.handlers import Handlers
 
     page = replace(built.page, app=fake_app)
     return replace(built, page=page, handlers=Handlers(fake_app, page))
@@ -68,5 +68,5 @@ def scanned(tab: Any, new_user: Callable[[str], str], tmp_path: Path) -> str:
     """The key of a user who has uploaded the clip and found its people."""
     key = new_user("anna")
     upload(tab, key, tmp_path)
-    run(tab, key, tab.handlers.scan(key, *scan_values(tab)))
+    run(tab, key, ask(tab, "scan", key, *scan_values(tab)))
     return key

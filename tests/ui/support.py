@@ -18,7 +18,7 @@ def upload(tab: Any, key: str, folder: Path) -> Any:
     copy = place / CLIP.name
     if not copy.exists():
         shutil.copyfile(CLIP, copy)
-    return tab.handlers.upload(key, str(copy))
+    return ask(tab, "upload", key, str(copy))
 
 
 def scan_values(tab: Any) -> list[Any]:
@@ -51,8 +51,24 @@ def plan_values(tab: Any, **changed: Any) -> list[Any]:
     return [defaults[name] for name in tab.page.plan_names()]
 
 
+def ask(tab: Any, name: str, key: str, *values: Any) -> Any:
+    """What the page answers to what a user does, called by the name of its event."""
+    for event in tab.handlers.events:
+        while event is not None:
+            if event.called == name:
+                return tab.handlers.answer(event, key, values)
+            event = event.then
+    raise AssertionError(f"nothing on the page is called {name}")
+
+
+def note(tab: Any, key: str, name: str, value: Any) -> Any:
+    """What the page answers when a widget has changed."""
+    event = next(e for e in tab.handlers.events if e.called == "note" and e.component == name)
+    return tab.handlers.answer(event, key, [value])
+
+
 def pick(tab: Any, key: str, index: int) -> Any:
-    return tab.handlers.pick_index(key, index, False)
+    return ask(tab, "pick_sure", key, index)
 
 
 def run(tab: Any, key: str, first: Any) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.ui.support import pick, plan_values, run
+from tests.ui.support import ask, pick, plan_values, run
 
 from facepick.models.memory import CardMemory
 
@@ -25,7 +25,7 @@ def crowded(tab: Any, scanned: str, fake_app: Any) -> Any:
 def test_enough_room_is_told_and_the_job_starts(tab: Any, scanned: str, fake_app: Any) -> None:
     pick(tab, scanned, 0)
     fake_app.card_memory, fake_app.need = CardMemory(3 * GB, 8 * GB), 2 * GB
-    page = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     assert "about 2.0 GB" in page["card_note"]["value"]
     assert "3.0 of 8.0 GB are free" in page["card_note"]["value"]
     assert "Done" in page["progress"]["value"]
@@ -33,7 +33,7 @@ def test_enough_room_is_told_and_the_job_starts(tab: Any, scanned: str, fake_app
 
 def test_no_card_no_word(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    page = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     assert page["card_note"] == {"value": "", "visible": False}
 
 
@@ -43,26 +43,26 @@ def test_room_is_made_when_the_user_says_so(
 ) -> None:
     values = plan_values(tab)
     if kind == "render":
-        asked = tab.handlers.render(scanned, *values)
+        asked = ask(tab, "render", scanned, *values)
     else:
-        asked = tab.handlers.preview(scanned, False, *values)
+        asked = ask(tab, "preview_here", scanned, *values)
     assert "There is little room" in asked["progress"]["value"]
     assert crowded.starts[kind] == 0
     assert crowded.host.held == ["a checkpoint"]  # nothing is taken without a click
-    page = run(tab, scanned, tab.handlers.act(scanned, "card:unload"))
+    page = run(tab, scanned, ask(tab, "act", scanned, "card:unload"))
     assert crowded.starts[kind] == 1
     assert crowded.host.held == []
     assert "Put it back" in page["card_note"]["value"]
     # The way back stays, also on a page that is opened later.
     assert "card:back" in tab.handlers.restore(scanned)["card_note"]["value"]
-    back = tab.handlers.act(scanned, "card:back")
+    back = ask(tab, "act", scanned, "card:back")
     assert crowded.host.held == ["a checkpoint"]
     assert "card:back" not in back["card_note"]["value"]
 
 
 def test_it_can_start_as_it_is(tab: Any, scanned: str, crowded: Any) -> None:
-    tab.handlers.render(scanned, *plan_values(tab))
-    page = run(tab, scanned, tab.handlers.act(scanned, "card:go"))
+    ask(tab, "render", scanned, *plan_values(tab))
+    page = run(tab, scanned, ask(tab, "act", scanned, "card:go"))
     assert "smaller steps" in page["card_note"]["value"]
     assert "Done" in page["progress"]["value"]
     assert crowded.host.held == ["a checkpoint"]
@@ -70,17 +70,17 @@ def test_it_can_start_as_it_is(tab: Any, scanned: str, crowded: Any) -> None:
 
 def test_a_host_that_works_is_left_alone(tab: Any, scanned: str, crowded: Any) -> None:
     crowded.host.busy.append("a picture")
-    tab.handlers.render(scanned, *plan_values(tab))
-    answer = tab.handlers.act(scanned, "card:unload")
+    ask(tab, "render", scanned, *plan_values(tab))
+    answer = ask(tab, "act", scanned, "card:unload")
     assert "making pictures" in answer["progress"]["value"]
     assert crowded.starts["render"] == 0
     crowded.host.busy.clear()
-    run(tab, scanned, tab.handlers.act(scanned, "card:unload"))
+    run(tab, scanned, ask(tab, "act", scanned, "card:unload"))
     assert crowded.starts["render"] == 1
 
 
 def test_a_host_that_cannot_unload_is_not_asked(tab: Any, scanned: str, crowded: Any) -> None:
     crowded.host.held.clear()
-    page = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     assert "smaller steps" in page["card_note"]["value"]
     assert "Done" in page["progress"]["value"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ui.support import CLIP, pick, plan_values, run, scan_values, upload
+from tests.ui.support import CLIP, ask, pick, plan_values, run, scan_values, upload
 
 from facepick_ui.cleanup import KEEP_SECONDS, tidy
 
@@ -41,7 +41,7 @@ def test_what_an_open_session_shows_stays_what_it_replaced_goes(
     (first,) = uploads(tab, key)
     second = tmp_path / "second.mp4"
     shutil.copyfile(CLIP, second)
-    tab.handlers.upload(key, str(second))
+    ask(tab, "upload", key, str(second))
     assert len(uploads(tab, key)) == 2
     assert sweep(tab, ahead=0) == 0
     for path in uploads(tab, key):
@@ -66,17 +66,17 @@ def test_a_job_that_can_go_on_keeps_its_video_and_results_stay(
     tab: Any, scanned: str, tmp_path: Path
 ) -> None:
     pick(tab, scanned, 0)
-    page = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     result = Path(page["download"]["value"][0])
     tab.page.app.seconds_per_job = 120
-    tab.handlers.render(scanned, *plan_values(tab))
+    ask(tab, "render", scanned, *plan_values(tab))
     (video,) = uploads(tab, scanned)
     mark = result.with_name(result.name + ".reserved")  # as older versions left them
     mark.touch()
     assert sweep(tab) == 1
     assert not mark.exists()
     assert video.is_file()
-    tab.handlers.stop(scanned)
+    ask(tab, "stop", scanned)
     run(tab, scanned, {})
     sweep(tab)
     assert video.is_file()  # it can be resumed
@@ -90,7 +90,7 @@ def test_a_video_that_was_opened_by_its_path_is_never_removed(
     own = fake_app.roots[0] / "own.mp4"
     shutil.copyfile(CLIP, own)
     key = new_user("anna")
-    tab.handlers.open_path(key, "own.mp4")
+    ask(tab, "open_path", key, "own.mp4")
     # As older versions did.
     link = tab.handlers.sessions.folder / key / "opened" / "x" / "own.mp4"
     link.parent.mkdir(parents=True)
@@ -121,10 +121,10 @@ def test_links_lead_the_broom_nowhere(tab: Any, tmp_path: Path) -> None:
 def test_saved_sources_and_the_cast_are_not_uploads(tab: Any, scanned: str, tmp_path: Path) -> None:
     photo = tmp_path / "1a.png"
     photo.write_text("a")
-    run(tab, scanned, tab.handlers.add_photos(scanned, [str(photo)]))
-    run(tab, scanned, tab.handlers.save_source(scanned, "Zoe"))
+    run(tab, scanned, ask(tab, "add_photos", scanned, [str(photo)]))
+    run(tab, scanned, ask(tab, "save_source", scanned, "Zoe"))
     pick(tab, scanned, 0)
-    tab.handlers.remember(scanned, "Ann")
+    ask(tab, "remember", scanned, "Ann")
     sweep(tab)
     assert tab.page.app.sources.names() == ["Zoe"]
     assert [m.name for m in tab.page.app.cast().members()] == ["Ann"]
@@ -158,5 +158,5 @@ def test_the_page_still_scans_after_its_files_were_removed(
     page = tab.handlers.restore(scanned)
     assert "No video yet" in page["facts"]["value"]
     upload(tab, scanned, tmp_path)
-    page = run(tab, scanned, tab.handlers.scan(scanned, *scan_values(tab)))
+    page = run(tab, scanned, ask(tab, "scan", scanned, *scan_values(tab)))
     assert len(page["people"]["value"]) == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ui.support import pick, plan_values, run, scan_values, upload
+from tests.ui.support import ask, pick, plan_values, run, scan_values, upload
 
 from facepick.errors import UserInputError
 from facepick.people.edits import Merge
@@ -32,7 +32,7 @@ def test_an_upload_that_is_no_video_says_what_to_do(
 ) -> None:
     wrong = tmp_path / "note.mp4"
     wrong.write_text("this is no video")
-    changes = tab.handlers.upload(new_user("anna"), str(wrong))
+    changes = ask(tab, "upload", new_user("anna"), str(wrong))
     assert set(changes) == {"facts"}
     assert "facepick-problem" in changes["facts"]["value"]
     assert "This is not a video that can be read" in changes["facts"]["value"]
@@ -78,7 +78,7 @@ def test_picking_somebody_off_screen_moves_the_picture_to_them(tab: Any, scanned
 
 
 def test_the_click_on_the_timeline_moves_the_slider(tab: Any, scanned: str) -> None:
-    changes = tab.handlers.act(scanned, "seek:7.25")
+    changes = ask(tab, "act", scanned, "seek:7.25")
     assert changes["time"]["value"] == 7.25
     assert "frame 181" in changes["frame"]["value"]
 
@@ -88,13 +88,13 @@ def test_the_click_on_the_timeline_moves_the_slider(tab: Any, scanned: str) -> N
 )
 def test_actions_nobody_offered_do_nothing(tab: Any, scanned: str, action: str) -> None:
     before = tab.handlers.session(scanned).to_json()
-    tab.handlers.act(scanned, action)
+    ask(tab, "act", scanned, action)
     assert tab.handlers.session(scanned).to_json() == before
 
 
 def test_render_goes_to_its_end_and_shows_result_and_report(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    page = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     assert "Done" in page["progress"]["value"]
     assert Path(page["result"]["value"]).is_file()
     result = page["download"]["value"][0]
@@ -116,7 +116,7 @@ def test_the_plan_is_what_the_page_shows(tab: Any, scanned: str) -> None:
         if ("encode_quality" in tab.page.components)
         else plan_values(tab, style="blur")
     )
-    tab.handlers.render(scanned, *values)
+    ask(tab, "render", scanned, *values)
     plan = tab.page.app.jobs()[0].request["plan"]
     assert [a["people"] for a in plan["assignments"]] == [["P2"]]
     assert plan["assignments"][0]["flow"] == "hide"
@@ -125,11 +125,11 @@ def test_the_plan_is_what_the_page_shows(tab: Any, scanned: str) -> None:
 
 def test_two_people_get_two_treatments_in_one_render(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    kept = tab.handlers.keep(scanned, *plan_values(tab))
+    kept = ask(tab, "keep", scanned, *plan_values(tab))
     assert "drop:0" in kept["assignments"]["value"]
     assert tab.handlers.session(scanned).picked == []
     pick(tab, scanned, 1)
-    tab.handlers.render(scanned, *plan_values(tab, style="blur"))
+    ask(tab, "render", scanned, *plan_values(tab, style="blur"))
     plan = tab.page.app.jobs()[0].request["plan"]
     assert [(a["people"], a["engine"]) for a in plan["assignments"]] == [
         (["P1"], "pixelate"),
@@ -139,8 +139,8 @@ def test_two_people_get_two_treatments_in_one_render(tab: Any, scanned: str) -> 
 
 def test_an_assignment_can_be_removed(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    tab.handlers.keep(scanned, *plan_values(tab))
-    changes = tab.handlers.act(scanned, "drop:0")
+    ask(tab, "keep", scanned, *plan_values(tab))
+    changes = ask(tab, "act", scanned, "drop:0")
     assert changes["assignments"]["value"] == ""
     assert changes["render"]["interactive"] is False
 
@@ -151,7 +151,7 @@ def test_a_double_click_starts_one_job(tab: Any, scanned: str) -> None:
 
     def click() -> None:
         barrier.wait()
-        tab.handlers.render(scanned, *plan_values(tab))
+        ask(tab, "render", scanned, *plan_values(tab))
 
     threads = [threading.Thread(target=click) for _ in range(6)]
     for thread in threads:
@@ -164,14 +164,14 @@ def test_a_double_click_starts_one_job(tab: Any, scanned: str) -> None:
 def test_stop_and_resume(tab: Any, scanned: str) -> None:
     tab.page.app.seconds_per_job = 60.0
     pick(tab, scanned, 0)
-    tab.handlers.render(scanned, *plan_values(tab))
-    tab.handlers.stop(scanned)
+    ask(tab, "render", scanned, *plan_values(tab))
+    ask(tab, "stop", scanned)
     tab.page.app.seconds_per_job = 0.1
     page = run(tab, scanned, {})
     assert "Stopped" in page["progress"]["value"]
     job = tab.page.app.jobs()[0]
     assert f"resume:{job.id}" in page["jobs"]["value"]
-    page = run(tab, scanned, tab.handlers.act(scanned, f"resume:{job.id}"))
+    page = run(tab, scanned, ask(tab, "act", scanned, f"resume:{job.id}"))
     assert Path(page["result"]["value"]).is_file()
     assert tab.page.app.starts["render"] == 1
 
@@ -180,7 +180,7 @@ def test_two_users_see_nothing_of_each_other(
     tab: Any, scanned: str, new_user: Callable[[str], str]
 ) -> None:
     pick(tab, scanned, 0)
-    run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     job = tab.page.app.jobs()[0]
     other = new_user("berta")
     assert other != scanned
@@ -188,7 +188,7 @@ def test_two_users_see_nothing_of_each_other(
     assert "No video yet" in page["facts"]["value"]
     assert job.id not in page["jobs"]["value"]
     for verb in ("show", "resume", "stop"):
-        answer = tab.handlers.act(other, f"{verb}:{job.id}")
+        answer = ask(tab, "act", other, f"{verb}:{job.id}")
         assert set(answer) == {"progress"}
         assert "That job is gone" in answer["progress"]["value"]
     session = tab.handlers.session(scanned)
@@ -202,7 +202,7 @@ def test_the_page_comes_back_after_a_reload_and_a_restart(
     from facepick_ui.tab import build_tab
 
     pick(tab, scanned, 0)
-    run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     again = build_tab(fake_app)
     key, page = again.handlers.hello(f"{'anna':x<24}|en-US")
     assert key == scanned
@@ -214,7 +214,7 @@ def test_the_page_comes_back_after_a_reload_and_a_restart(
 
 def test_a_running_job_is_taken_up_by_a_page_that_opens_later(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    tab.handlers.render(scanned, *plan_values(tab))
+    ask(tab, "render", scanned, *plan_values(tab))
     tab.handlers.hello(f"{'anna':x<24}|en-US")
     page = run(tab, scanned, {})
     assert "Done" in page["progress"]["value"]
@@ -223,10 +223,10 @@ def test_a_running_job_is_taken_up_by_a_page_that_opens_later(tab: Any, scanned:
 def test_a_page_that_lost_its_stream_asks_and_gets_everything(tab: Any, scanned: str) -> None:
     tab.page.app.seconds_per_job = 120.0
     pick(tab, scanned, 0)
-    tab.handlers.render(scanned, *plan_values(tab))
+    ask(tab, "render", scanned, *plan_values(tab))
     page = tab.handlers.restore(scanned)
     assert "data-facepick-busy" in page["progress"]["value"]
-    tab.handlers.stop(scanned)
+    ask(tab, "stop", scanned)
     while tab.page.app.jobs()[0].is_active:
         time.sleep(0.05)
     page = tab.handlers.restore(scanned)
@@ -240,7 +240,7 @@ def test_a_scan_that_failed_says_so_after_a_reload(
 
     key = new_user("anna")
     upload(tab, key, tmp_path)
-    tab.handlers.scan(key, *scan_values(tab))
+    ask(tab, "scan", key, *scan_values(tab))
     job = tab.page.app.jobs()[0]
     failed = replace(job, state="failed", error="The model file x is missing. Fetch it.")
     monkeypatch.setattr(tab.page.app, "job", lambda _: failed)
@@ -251,24 +251,24 @@ def test_a_scan_that_failed_says_so_after_a_reload(
 def test_only_one_watcher_stays(tab: Any, scanned: str) -> None:
     tab.page.app.seconds_per_job = 120.0
     pick(tab, scanned, 0)
-    tab.handlers.render(scanned, *plan_values(tab))
+    ask(tab, "render", scanned, *plan_values(tab))
     first = tab.handlers.watch(scanned)
     next(first)
     second = tab.handlers.watch(scanned)
     next(second)
     assert list(first) == []
-    tab.handlers.stop(scanned)
+    ask(tab, "stop", scanned)
 
 
 def test_a_preview_is_asked_for_at_the_moment_shown_or_at_the_hardest(
     tab: Any, scanned: str
 ) -> None:
     pick(tab, scanned, 0)
-    tab.handlers.look_at(scanned, 4.5)
-    page = run(tab, scanned, tab.handlers.preview(scanned, False, *plan_values(tab)))
+    ask(tab, "look_at", scanned, 4.5)
+    page = run(tab, scanned, ask(tab, "preview_here", scanned, *plan_values(tab)))
     assert tab.page.app.jobs()[0].request["at"] == 4.5
     assert page["preview_video"]["visible"] is True
-    run(tab, scanned, tab.handlers.preview(scanned, True, *plan_values(tab)))
+    run(tab, scanned, ask(tab, "preview_hardest", scanned, *plan_values(tab)))
     assert tab.page.app.jobs()[0].request["at"] is None
 
 
@@ -276,11 +276,11 @@ def test_nothing_starts_without_a_video_a_scan_or_a_person(
     tab: Any, new_user: Callable[[str], str], scanned: str
 ) -> None:
     key = new_user("berta")
-    answer = tab.handlers.scan(key, *scan_values(tab))
+    answer = ask(tab, "scan", key, *scan_values(tab))
     assert "Open a video first" in answer["scan_progress"]["value"]
-    answer = tab.handlers.render(key, *plan_values(tab))
+    answer = ask(tab, "render", key, *plan_values(tab))
     assert "Open a video first" in answer["progress"]["value"]
-    answer = tab.handlers.render(scanned, *plan_values(tab))
+    answer = ask(tab, "render", scanned, *plan_values(tab))
     assert "Pick the person to change first" in answer["progress"]["value"]
     assert {kind for kind, n in tab.page.app.starts.items() if n} == {"scan"}
 
@@ -292,14 +292,14 @@ def test_a_setting_out_of_range_is_refused_before_a_job_is_made(tab: Any, scanne
         w.name for p in tab.page.panels if p.spec is spec for w in p.widgets
         if w.field.ui.max is not None
     )  # fmt: skip
-    answer = tab.handlers.render(scanned, *plan_values(tab, **{name: 1e9}))
+    answer = ask(tab, "render", scanned, *plan_values(tab, **{name: 1e9}))
     assert "A setting is out of range" in answer["progress"]["value"]
     assert tab.page.app.starts["render"] == 0
 
 
 def test_choosing_a_flow_shows_its_panels_only(tab: Any, scanned: str) -> None:
     for flow in tab.page.flows():
-        changes = tab.handlers.choose_flow(scanned, flow)
+        changes = ask(tab, "choose_flow", scanned, flow)
         visible = [p.spec for p in tab.page.panels if changes[p.name]["visible"]]
         assert visible == [tab.page.specs(flow)[0]]
         assert changes["swap_inputs"]["visible"] is (flow == "swap")
@@ -319,10 +319,10 @@ def test_paths_outside_the_allowed_folders_are_refused(
     door = allowed / "door.mp4"
     door.symlink_to(clip_path)
     for name in (str(clip_path), "../home/x", str(door), "/etc/passwd", "", "\0", "missing.mp4"):
-        answer = tab.handlers.open_path(key, name)
+        answer = ask(tab, "open_path", key, name)
         assert "no file that may be opened here" in answer["facts"]["value"], name
         assert tab.handlers.session(key).video is None
-    answer = tab.handlers.open_path(key, "clip.mp4")
+    answer = ask(tab, "open_path", key, "clip.mp4")
     assert "1280 x 720" in answer["facts"]["value"]
     assert tab.page.app.proxies.holds(answer["video"]["value"])
 
@@ -330,63 +330,63 @@ def test_paths_outside_the_allowed_folders_are_refused(
 def test_names_are_shown_as_text(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
     name = "<img src=x onerror=alert(1)>"
-    changes = tab.handlers.rename(scanned, name)
+    changes = ask(tab, "rename", scanned, name)
     for place in ("picked", "timeline", "frame", "for_people"):
         assert "<img src=x" not in changes[place]["value"]
     assert "&lt;img src=x" in changes["picked"]["value"]
 
 
 def test_corrections_need_the_right_number_of_people(tab: Any, scanned: str) -> None:
-    for handler in (tab.handlers.merge, tab.handlers.ignore, tab.handlers.show_tracks):
-        assert "first" in handler(scanned)["edit_note"]["value"]
-    assert "first" in tab.handlers.rename(scanned, "Anna")["edit_note"]["value"]
-    assert "first" in tab.handlers.split(scanned)["edit_note"]["value"]
+    for name in ("merge", "ignore", "show_tracks"):
+        assert "first" in ask(tab, name, scanned)["edit_note"]["value"]
+    assert "first" in ask(tab, "rename", scanned, "Anna")["edit_note"]["value"]
+    assert "first" in ask(tab, "split", scanned)["edit_note"]["value"]
 
 
 def test_ignored_people_leave_the_gallery(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    changes = tab.handlers.ignore(scanned)
+    changes = ask(tab, "ignore", scanned)
     assert len(changes["people"]["value"]) == 1
     assert tab.handlers.session(scanned).picked == []
 
 
 def test_hidden_people_can_be_shown_again(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    assert tab.handlers.ignore(scanned)["unignore"]["visible"] is True
-    changes = tab.handlers.unignore(scanned)
+    assert ask(tab, "ignore", scanned)["unignore"]["visible"] is True
+    changes = ask(tab, "unignore", scanned)
     assert len(changes["people"]["value"]) == 2
     assert changes["unignore"]["visible"] is False
 
 
 def test_an_appearance_can_be_split_off_and_taken_back(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    tab.handlers.show_tracks(scanned)
-    tab.handlers.mark_track(scanned, 0)
-    changes = tab.handlers.split(scanned)
+    ask(tab, "show_tracks", scanned)
+    ask(tab, "mark_track", scanned, 0)
+    changes = ask(tab, "split", scanned)
     assert [caption[:2] for _, caption in changes["people"]["value"]] == ["P1", "P2", "P3"]
-    changes = tab.handlers.undo(scanned)
+    changes = ask(tab, "undo", scanned)
     assert len(changes["people"]["value"]) == 2
 
 
 def test_two_on_screen_together_cannot_be_one_person(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
     pick(tab, scanned, 1)
-    answer = tab.handlers.merge(scanned)
+    answer = ask(tab, "merge", scanned)
     assert "both on screen" in answer["edit_note"]["value"]
 
 
 def test_every_appearance_can_be_shown_and_marked(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    changes = tab.handlers.show_tracks(scanned)
+    changes = ask(tab, "show_tracks", scanned)
     scan = tab.handlers.session(scanned).scan
     assert len(changes["tracks"]["value"]) == len(scan.tracks_of("P1"))
-    tab.handlers.mark_track(scanned, 1)
+    ask(tab, "mark_track", scanned, 1)
     assert tab.handlers.session(scanned).marked == [scan.tracks_of("P1")[1].id]
 
 
 def test_a_new_video_starts_anew(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
-    changes = tab.handlers.upload(scanned, None)
+    changes = ask(tab, "upload", scanned, None)
     session = tab.handlers.session(scanned)
     assert (session.video, session.scan, session.picked) == (None, None, [])
     assert "Nobody to show yet" in changes["people_note"]["value"]
@@ -429,14 +429,14 @@ def test_a_fault_of_ours_is_told_in_words(
 
     monkeypatch.setattr(type(tab.page.app), "start_render", broken)
     pick(tab, scanned, 0)
-    answer = tab.handlers.render(scanned, *plan_values(tab))
+    answer = ask(tab, "render", scanned, *plan_values(tab))
     assert "Details are in the log" in answer["progress"]["value"]
     assert "boom" not in answer["progress"]["value"]
 
 
 def test_a_person_is_remembered_by_the_name_that_is_written(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 1)
-    said = tab.handlers.remember(scanned, "  Anna   Lee ")
+    said = ask(tab, "remember", scanned, "  Anna   Lee ")
     assert "Anna Lee is remembered" in said["edit_note"]["value"]
     assert [m.name for m in tab.page.app.cast().members()] == ["Anna Lee"]
     assert said["known"] == {"visible": True}
@@ -445,7 +445,7 @@ def test_a_person_is_remembered_by_the_name_that_is_written(tab: Any, scanned: s
     captions = [caption.split(" - ")[0] for _, caption in said["people"]["value"]]
     assert captions == ["P1", "Anna Lee"]
     # The name the person has by now is taken when none is written.
-    assert "Anna Lee is remembered" in tab.handlers.remember(scanned, "")["edit_note"]["value"]
+    assert "Anna Lee is remembered" in ask(tab, "remember", scanned, "")["edit_note"]["value"]
     assert [m.faces for m in tab.page.app.cast().members()] == [1]
 
 
@@ -455,7 +455,7 @@ def test_who_was_remembered_is_named_in_a_later_scan(tab: Any, scanned: str) -> 
     from facepick.recognition.naming import name_people
 
     pick(tab, scanned, 0)
-    tab.handlers.remember(scanned, "Ben")
+    ask(tab, "remember", scanned, "Ben")
     scan = tab.handlers.session(scanned).scan
     fresh = replace(scan, people=tuple(replace(p, name=None) for p in scan.people))
     named = name_people(fresh, tab.page.app.cast())
@@ -476,7 +476,7 @@ def test_remembering_says_what_is_missing(
 ) -> None:
     for index in picked:
         pick(tab, scanned, index)
-    said = tab.handlers.remember(scanned, name)
+    said = ask(tab, "remember", scanned, name)
     assert list(said) == ["edit_note"]
     assert words in said["edit_note"]["value"]
     assert tab.page.app.cast().members() == []
@@ -488,14 +488,14 @@ def test_forgetting_takes_the_person_out_of_the_list(
     pick(tab, scanned, 0)
     # A name is drawn as text and not as HTML, and a colon is no end of it.
     name = 'A:<b>"'
-    tab.handlers.remember(scanned, name)
+    ask(tab, "remember", scanned, name)
     drawn = tab.handlers.restore(new_user("carl"))["known_list"]["value"]
     assert "forget:A:&lt;b&gt;&quot;" in drawn
     assert "<b>" not in drawn.replace("<b>A:", "")
-    gone = tab.handlers.act(scanned, f"forget:{name}")
+    gone = ask(tab, "act", scanned, f"forget:{name}")
     assert gone["known"] == {"visible": False}
     assert tab.page.app.cast().members() == []
-    again = tab.handlers.act(scanned, f"forget:{name}")
+    again = ask(tab, "act", scanned, f"forget:{name}")
     assert "is not in the cast" in again["known_note"]["value"]
 
 
@@ -522,10 +522,10 @@ def test_two_photos_are_compared(
     key = new_user("anna")
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text(name)
-    begun = tab.handlers.begin_explain(key)
+    begun = ask(tab, "begin", key)
     assert "Comparing" in begun["explain_note"]["value"]
     # Every gradio wraps an upload in its own way.
-    done = tab.handlers.explain(key, str(tmp_path / "a.png"), {"path": str(tmp_path / other)})
+    done = ask(tab, "compare", key, str(tmp_path / "a.png"), {"path": str(tmp_path / other)})
     assert headline in done["explain_note"]["value"]
     assert f"Distance {figures}." in done["explain_note"]["value"]
     assert "threshold of 0.678" in done["explain_note"]["value"]
@@ -537,7 +537,7 @@ def test_what_a_comparison_lacks_is_said_where_it_was_asked(
 ) -> None:
     key, photo = new_user("anna"), tmp_path / "a.png"
     photo.write_text("a")
-    lacking = tab.handlers.explain(key, str(photo), None)
+    lacking = ask(tab, "compare", key, str(photo), None)
     assert list(lacking) == ["explain_note"]
     assert "Add two photos first." in lacking["explain_note"]["value"]
 
@@ -546,7 +546,7 @@ def test_what_a_comparison_lacks_is_said_where_it_was_asked(
 
     tab.page.app.explain_faces = refuse
     for _ in range(2):  # the first failure gives the turn back
-        failed = tab.handlers.explain(key, str(photo), str(photo))
+        failed = ask(tab, "compare", key, str(photo), str(photo))
         assert "a.png shows nobody. Take another photo." in failed["explain_note"]["value"]
 
 
@@ -555,12 +555,12 @@ def test_hiding_everyone_but_the_picked_is_in_the_plan_and_in_the_list(
 ) -> None:
     pick(tab, scanned, 0)
     picked = tab.handlers.session(scanned).picked[0]
-    kept = tab.handlers.keep(scanned, *plan_values(tab, everyone_but=True))
+    kept = ask(tab, "keep", scanned, *plan_values(tab, everyone_but=True))
     assert "everyone but" in kept["assignments"]["value"]
     (item,) = tab.handlers.session(scanned).kept
     assert item.selection == Selection((), everyone_but=(picked,))
     # Another flow has no such box.
-    assert tab.handlers.choose_flow(scanned, "lipsync")["everyone_but"]["visible"] is False
+    assert ask(tab, "choose_flow", scanned, "lipsync")["everyone_but"]["visible"] is False
 
 
 def test_the_crowd_is_folded_and_captions_say_who_it_may_be(tab: Any, scanned: str) -> None:
@@ -569,11 +569,11 @@ def test_the_crowd_is_folded_and_captions_say_who_it_may_be(tab: Any, scanned: s
     crowd = replace(second, id="P8", unsure=True, group="bystanders", may_be=((first.id, 0.4),))
     doubtful = replace(second, unsure=True, may_be=((first.id, 0.4),))
     session.scan = replace(session.scan, people=(first, doubtful, crowd))
-    page = tab.handlers._people(session)
+    page = tab.handlers.restore(scanned)
     assert page["crowd"]["visible"]
     assert next(c for _, c in page["bystanders"]["value"]).startswith("P8")
     assert next(c for _, c in page["unsure_people"]["value"]).endswith(f"may be {first.label}")
-    tab.handlers.pick_bystander(scanned, 0)
+    ask(tab, "pick_bystander", scanned, 0)
     assert session.picked == ["P8"]
 
 
@@ -584,20 +584,20 @@ def test_who_is_in_a_photo_is_picked(tab: Any, scanned: str, tmp_path: Path) -> 
     wanted = session.scan.people[-1].id
     for _ in range(2):
         # Once more changes nothing: it is no switch.
-        tab.handlers.pick_by_photo(scanned, str(photo))
+        ask(tab, "pick_by_photo", scanned, str(photo))
         assert session.picked == [wanted]
-    assert tab.handlers.pick_by_photo(scanned, None) == {}
+    assert ask(tab, "pick_by_photo", scanned, None) == {}
 
 
 def test_one_click_joins_a_face_with_whom_it_may_be(tab: Any, scanned: str) -> None:
     session = tab.handlers.session(scanned)
     first, second = session.scan.people[:2]
-    said = tab.handlers.join_likely(scanned)
+    said = ask(tab, "join_likely", scanned)
     assert "may be" in said["edit_note"]["value"]
     doubtful = replace(second, unsure=True, may_be=((first.id, 0.4),))
     session.scan = replace(session.scan, people=(first, doubtful))
     session.picked = [second.id]
     asked = []
     tab.page.app.edit_people = lambda scan, edit: asked.append(edit) or scan
-    tab.handlers.join_likely(scanned)
+    ask(tab, "join_likely", scanned)
     assert asked == [Merge(people=(first.id, second.id))]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.ui.support import pick, plan_values, run, scan_values, upload
+from tests.ui.support import ask, pick, plan_values, run, scan_values, upload
 
 from facepick.models import catalog
 from facepick_ui import messages, views
@@ -46,10 +46,10 @@ def test_nothing_is_offered_where_nothing_is_missing(tab: Any) -> None:
 
 
 def test_the_scan_goes_on_when_the_model_has_come(tab: Any, bare: str) -> None:
-    page = run(tab, bare, tab.handlers.scan(bare, *scan_values(tab)))
+    page = run(tab, bare, ask(tab, "scan", bare, *scan_values(tab)))
     assert "A model file is missing" in page["scan_progress"]["value"]
     assert "goes on with what you asked for" in page["models_note"]["value"]
-    page = run(tab, bare, tab.handlers.get_models(bare))
+    page = run(tab, bare, ask(tab, "get_models", bare))
     assert len(page["people"]["value"]) == 2
     assert not page["models_block"]["visible"]
     # One download, and the failed scan was resumed instead of a second one.
@@ -59,14 +59,14 @@ def test_the_scan_goes_on_when_the_model_has_come(tab: Any, bare: str) -> None:
 def test_the_render_goes_on_with_the_plan_that_was_asked_for(tab: Any, scanned: str) -> None:
     tab.page.app.lacking = {"gfpgan"}
     pick(tab, scanned, 0)
-    page = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab, style="blur")))
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab, style="blur")))
     assert "A model file is missing" in page["progress"]["value"]
     assert "GFPGANv1.4.pth" in page["models_note"]["value"]
     assert page["get_models"]["value"] == "Get the models (348.6 MB)"
     # Meanwhile somebody else is picked: what was asked for counts.
     pick(tab, scanned, 0)
     pick(tab, scanned, 1)
-    page = run(tab, scanned, tab.handlers.get_models(scanned))
+    page = run(tab, scanned, ask(tab, "get_models", scanned))
     assert "Done" in page["progress"]["value"]
     [job] = [job for job in tab.page.app.jobs() if job.kind == "render"]
     [item] = job.request["plan"]["assignments"]
@@ -74,41 +74,41 @@ def test_the_render_goes_on_with_the_plan_that_was_asked_for(tab: Any, scanned: 
 
 
 def test_a_stopped_download_is_offered_again(tab: Any, bare: str) -> None:
-    run(tab, bare, tab.handlers.scan(bare, *scan_values(tab)))
-    first = tab.handlers.get_models(bare)
+    run(tab, bare, ask(tab, "scan", bare, *scan_values(tab)))
+    first = ask(tab, "get_models", bare)
     assert not first["get_models"]["visible"]
     assert first["models_later"]["value"] == "Stop"
-    tab.handlers.put_off_models(bare)
+    ask(tab, "put_off_models", bare)
     page = run(tab, bare, {})
     assert "Stopped" in page["models_progress"]["value"]
     assert page["get_models"]["visible"]
     assert page["models_later"] == {"interactive": True, "visible": True, "value": "Not now"}
-    page = run(tab, bare, tab.handlers.get_models(bare))
+    page = run(tab, bare, ask(tab, "get_models", bare))
     assert len(page["people"]["value"]) == 2
 
 
 def test_put_off_until_something_needs_it(tab: Any, bare: str) -> None:
-    assert not tab.handlers.put_off_models(bare)["models_block"]["visible"]
+    assert not ask(tab, "put_off_models", bare)["models_block"]["visible"]
     assert not tab.handlers.restore(bare)["models_block"]["visible"]
-    page = run(tab, bare, tab.handlers.scan(bare, *scan_values(tab)))
+    page = run(tab, bare, ask(tab, "scan", bare, *scan_values(tab)))
     assert page["models_block"]["visible"]
 
 
 def test_two_clicks_start_one_download(tab: Any, bare: str) -> None:
-    tab.handlers.get_models(bare)
-    tab.handlers.get_models(bare)
+    ask(tab, "get_models", bare)
+    ask(tab, "get_models", bare)
     assert tab.page.app.starts["fetch"] == 1
 
 
 def test_a_reloaded_page_knows_the_offer_and_goes_on(tab: Any, bare: str) -> None:
-    run(tab, bare, tab.handlers.scan(bare, *scan_values(tab)))
+    run(tab, bare, ask(tab, "scan", bare, *scan_values(tab)))
     stored = json.loads(
         (tab.handlers.sessions.folder / bare / "session.json").read_text(encoding="utf-8")
     )
     assert stored["offer"]["models"] == ["sface"]
     tab.handlers.sessions.forget(bare)
     assert "goes on" in tab.handlers.restore(bare)["models_note"]["value"]
-    page = run(tab, bare, tab.handlers.get_models(bare))
+    page = run(tab, bare, ask(tab, "get_models", bare))
     assert len(page["people"]["value"]) == 2
 
 
@@ -122,19 +122,19 @@ def test_a_session_that_an_older_version_stored_is_read(tab: Any, bare: str) -> 
 
 
 def test_another_video_leaves_nothing_to_go_on_with(tab: Any, bare: str, tmp_path: Any) -> None:
-    run(tab, bare, tab.handlers.scan(bare, *scan_values(tab)))
+    run(tab, bare, ask(tab, "scan", bare, *scan_values(tab)))
     upload(tab, bare, tmp_path)
-    page = run(tab, bare, tab.handlers.get_models(bare))
+    page = run(tab, bare, ask(tab, "get_models", bare))
     assert tab.page.app.starts["scan"] == 1
     assert not page["models_block"]["visible"]
 
 
 def test_an_engine_that_lacks_a_file_has_its_button_and_its_licence(tab: Any, scanned: str) -> None:
     tab.page.app.lacking = {"wav2lip"}
-    help_text = tab.handlers.choose_style(scanned, "lipsync", "wav2lip")["style_help"]["value"]
+    help_text = ask(tab, "choose_style", scanned, "lipsync", "wav2lip")["style_help"]["value"]
     for words in ("wav2lip.pth", "435.8 MB", "LRS2", "not for commercial use", "get:wav2lip"):
         assert words in help_text
-    page = run(tab, scanned, tab.handlers.act(scanned, "get:wav2lip"))
+    page = run(tab, scanned, ask(tab, "act", scanned, "get:wav2lip"))
     assert tab.page.app.starts["fetch"] == 1
     assert not page["models_block"]["visible"]
     # Marks of what can be used are drawn anew for the engine that the page shows.

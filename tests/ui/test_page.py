@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ui.support import ask
 
 import facepick.engines
 from facepick.errors import FacepickError
 from facepick.settings import fields_of
-from facepick_ui import chinese, compat, messages
+from facepick_ui import chinese, compat, messages, uploads
 from facepick_ui.messages import _WORDS, LANGUAGES
 
 FIXED_IDS = {
@@ -206,12 +207,12 @@ def test_hello_speaks_the_browsers_language(tab: Any) -> None:
     ],
 )
 def test_an_upload_is_a_path_however_it_is_wrapped(given: Any, expected: str | None) -> None:
-    assert compat.path_of(given) == expected
+    assert uploads.path_of(given) == expected
 
 
 def test_a_tempfile_wrapper_is_a_path(tmp_path: Path) -> None:
     with open(tmp_path / "x.bin", "wb") as wrapper:
-        assert compat.path_of(wrapper) == str(tmp_path / "x.bin")
+        assert uploads.path_of(wrapper) == str(tmp_path / "x.bin")
 
 
 def test_components_get_only_what_their_gradio_knows() -> None:
@@ -222,10 +223,10 @@ def test_components_get_only_what_their_gradio_knows() -> None:
 
 def test_widgets_words_change_with_the_language(tab: Any, new_user: Callable[[str], str]) -> None:
     key = new_user("anna")
-    changes = tab.handlers.choose_language(key, "zh", "hide", "pixelate")
+    changes = ask(tab, "choose_language", key, "zh", "hide", "pixelate")
     assert set(changes) <= set(tab.page.components)
     assert changes["stop"]["value"] == "停止"
-    english = tab.handlers.choose_language(key, "en", "hide", "pixelate")
+    english = ask(tab, "choose_language", key, "en", "hide", "pixelate")
     assert english["stop"]["value"] == "Stop"
 
 

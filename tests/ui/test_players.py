@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 import pytest
-from tests.ui.support import CLIP, TRUTH, pick, plan_values, run, scan_values
+from tests.ui.support import CLIP, TRUTH, ask, pick, plan_values, run, scan_values
 
 
 def digest(path: Path) -> str:
@@ -67,13 +67,13 @@ def test_a_phones_video_is_shown_by_a_proxy_and_stays_as_it_is(
 ) -> None:
     before = digest(phone)
     key = new_user("anna")
-    opened = tab.handlers.open_path(key, "phone.mp4")
+    opened = ask(tab, "open_path", key, "phone.mp4")
     assert given(opened, "video") is None
     assert "Making a small copy" in opened["video_player"]["value"]
     assert "320 x 180 · hevc" in opened["facts"]["value"]
     # The search does not wait for it.
     assert opened["scan"]["interactive"] is True
-    page = run(tab, key, tab.handlers.scan(key, *scan_values(tab)))
+    page = run(tab, key, ask(tab, "scan", key, *scan_values(tab)))
     proxy = given(page, "video")
     assert proxy is not None
     assert fake_app.proxies.is_proxy(proxy)
@@ -92,17 +92,17 @@ def test_results_and_previews_that_no_browser_plays(
     tab: Any, fake_app: Any, phone: Path, new_user: Callable[[str], str]
 ) -> None:
     key = new_user("anna")
-    run(tab, key, tab.handlers.open_path(key, "phone.mp4"))
-    run(tab, key, tab.handlers.scan(key, *scan_values(tab)))
+    run(tab, key, ask(tab, "open_path", key, "phone.mp4"))
+    run(tab, key, ask(tab, "scan", key, *scan_values(tab)))
     pick(tab, key, 0)
-    page = run(tab, key, tab.handlers.render(key, *plan_values(tab)))
+    page = run(tab, key, ask(tab, "render", key, *plan_values(tab)))
     result = Path(page["download"]["value"][0])
     assert digest(result) == digest(phone)  # this core copies
     for name in ("result", "original"):
         shown = given(page, name)
         assert shown is not None
         assert fake_app.proxies.is_proxy(shown)
-    page = run(tab, key, tab.handlers.preview(key, False, *plan_values(tab)))
+    page = run(tab, key, ask(tab, "preview_here", key, *plan_values(tab)))
     assert fake_app.proxies.is_proxy(given(page, "preview_video"))
     assert digest(result) == digest(phone)
 
@@ -114,7 +114,7 @@ def test_an_upload_is_kept_as_it_came(
     place.mkdir(parents=True)
     shutil.copyfile(phone, place / "phone.mp4")
     key = new_user("anna")
-    first = tab.handlers.upload(key, str(place / "phone.mp4"))
+    first = ask(tab, "upload", key, str(place / "phone.mp4"))
     # The player keeps what the user dropped in until there is something to play.
     assert "video" not in first
     page = run(tab, key, first)
@@ -138,15 +138,15 @@ def test_a_proxy_can_be_stopped_and_asked_for_again(
 
     monkeypatch.setattr(ProxyStore, "make", slow)
     key = new_user("anna")
-    opened = tab.handlers.open_path(key, "phone.mp4")
+    opened = ask(tab, "open_path", key, "phone.mp4")
     assert "noproxy:video" in opened["video_player"]["value"]
-    page = run(tab, key, tab.handlers.act(key, "noproxy:video"))
+    page = run(tab, key, ask(tab, "act", key, "noproxy:video"))
     assert "Nothing to play" in page["video_player"]["value"]
     # A look at the page does not start it again; a click does.
     tab.handlers.restore(key)
     assert fake_app.starts["proxy"] == 1
     monkeypatch.setattr(ProxyStore, "make", make)
-    page = run(tab, key, tab.handlers.act(key, "proxy:video"))
+    page = run(tab, key, ask(tab, "act", key, "proxy:video"))
     assert fake_app.proxies.is_proxy(given(page, "video"))
 
 
@@ -155,8 +155,8 @@ def test_another_video_ends_the_wait_for_the_first(
 ) -> None:
     shutil.copyfile(CLIP, phone.with_name("clip.mp4"))
     key = new_user("anna")
-    tab.handlers.open_path(key, "phone.mp4")
-    page = run(tab, key, tab.handlers.open_path(key, "clip.mp4"))
+    ask(tab, "open_path", key, "phone.mp4")
+    page = run(tab, key, ask(tab, "open_path", key, "clip.mp4"))
     shown = given(page, "video")
     assert shown is not None
     assert shown.name == "clip.mp4"
@@ -166,10 +166,9 @@ def test_another_video_ends_the_wait_for_the_first(
 
 
 def test_gradio_is_refused_whatever_is_no_copy(tab: Any, phone: Path) -> None:
-    from facepick_ui.tab import _Wiring
+    from facepick_ui.wiring import Wiring
 
-    wiring = _Wiring.__new__(_Wiring)
-    wiring.page = tab.page
+    wiring = Wiring(tab.page, tab.handlers, None, queue=True)
     for name in ("video", "preview_video", "result", "original"):
         with pytest.raises(ValueError, match="may not be given"):
             wiring.updates({name: {"value": str(phone)}})

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.ui.support import pick, plan_values
+from tests.ui.support import ask, note, pick, plan_values
 
-from facepick_ui.handlers.page import Handlers
+from facepick_ui.handlers import Handlers
 
 SECRET = f"{'anna':x<24}|en-US"
 
@@ -25,8 +25,8 @@ def test_flow_engine_speech_words_and_options_survive(
     speech = tmp_path / "hello.wav"
     speech.write_bytes(b"RIFF")
     pick(tab, scanned, 0)
-    tab.handlers.choose_flow(scanned, "lipsync")
-    tab.handlers.choose_style(scanned, "lipsync", "wav2lip")
+    ask(tab, "choose_flow", scanned, "lipsync")
+    ask(tab, "choose_style", scanned, "lipsync", "wav2lip")
     noted = {
         "speech": str(speech), "speech_text": "Good morning", "speech_start": 1.5,
         "lipsync_wav2lip_mouth_mask_dilate": 21, "encode_crf": 23, "preview_seconds": 5,
@@ -34,7 +34,7 @@ def test_flow_engine_speech_words_and_options_survive(
     }  # fmt: skip
     noted = {name: value for name, value in noted.items() if name in tab.page.components}
     for name, value in noted.items():
-        tab.handlers.note(scanned, name, value)
+        note(tab, scanned, name, value)
     page = reloaded(tab, fake_app)
     assert page["flow"]["value"] == "lipsync"
     assert page["style"]["value"] == "wav2lip"
@@ -52,15 +52,15 @@ def test_a_speech_that_was_shown_again_is_not_copied_again(
 ) -> None:
     speech = tmp_path / "hello.wav"
     speech.write_bytes(b"RIFF")
-    tab.handlers.note(scanned, "speech", str(speech))
+    note(tab, scanned, "speech", str(speech))
     uploads = tab.handlers.sessions.folder_of(tab.handlers.session(scanned)) / "uploads"
     before = sorted(uploads.iterdir())
     cached = tmp_path / "cache" / "hello.wav"
     cached.parent.mkdir()
     cached.write_bytes(b"RIFF")
-    tab.handlers.note(scanned, "speech", str(cached))
+    note(tab, scanned, "speech", str(cached))
     assert sorted(uploads.iterdir()) == before
-    tab.handlers.note(scanned, "speech", None)
+    note(tab, scanned, "speech", None)
     assert "speech" not in reloaded(tab, fake_app) or not reloaded(tab, fake_app)["speech"].get(
         "value"
     )
@@ -77,26 +77,26 @@ def test_a_value_that_no_longer_fits_keeps_its_default(tab: Any, scanned: str) -
 
 
 def test_a_flow_comes_back_with_the_engine_it_had(tab: Any, scanned: str) -> None:
-    tab.handlers.choose_style(scanned, "hide", "blur")
-    tab.handlers.choose_flow(scanned, "lipsync")
-    assert tab.handlers.choose_flow(scanned, "hide")["style"]["value"] == "blur"
+    ask(tab, "choose_style", scanned, "hide", "blur")
+    ask(tab, "choose_flow", scanned, "lipsync")
+    assert ask(tab, "choose_flow", scanned, "hide")["style"]["value"] == "blur"
 
 
 def test_what_is_missing_is_said_until_it_is_there(tab: Any, scanned: str, tmp_path: Path) -> None:
     pick(tab, scanned, 0)
     assert "Ready when you are" in tab.handlers.restore(scanned)["render_note"]["value"]
-    page = tab.handlers.choose_flow(scanned, "lipsync")
+    page = ask(tab, "choose_flow", scanned, "lipsync")
     assert "Still missing: speech for P1" in page["render_note"]["value"]
     speech = tmp_path / "hello.wav"
     speech.write_bytes(b"RIFF")
-    page = tab.handlers.note(scanned, "speech", str(speech))
+    page = note(tab, scanned, "speech", str(speech))
     assert "missing" not in page["render_note"]["value"]
-    page = tab.handlers.choose_flow(scanned, "swap")
+    page = ask(tab, "choose_flow", scanned, "swap")
     assert "a new face for P1, your statement for P1" in page["render_note"]["value"]
 
 
 def test_a_complaint_goes_away_when_something_changes(tab: Any, scanned: str) -> None:
-    page = tab.handlers.render(scanned, *plan_values(tab))
+    page = ask(tab, "render", scanned, *plan_values(tab))
     assert "facepick-box" in page["progress"]["value"]
     assert pick(tab, scanned, 0)["progress"]["value"] == ""
 
@@ -113,7 +113,7 @@ def test_tabs_with_seats_of_their_own_share_nothing(tab: Any, scanned: str) -> N
     second, page = tab.handlers.hello(f"{secret}-2|en-US")
     assert second != scanned
     assert page["facts"]["value"].count("No video yet") == 1
-    tab.handlers.upload(second, None)
+    ask(tab, "upload", second, None)
     assert tab.handlers.session(scanned).video is not None
 
 

@@ -8,18 +8,29 @@ from typing import Any
 
 import pytest
 from tests.sounds import silent_wav
-from tests.ui.support import pick, plan_values, run
+from tests.ui.support import ask, pick, plan_values, run
 
 from facepick.notices import Notice
+from facepick.render.plan import RenderPlan
 from facepick_ui import views
 
 
 def heard(tab: Any, key: str, **changed: Any) -> str:
-    changes = tab.handlers.hear(key, *plan_values(tab, flow="lipsync", **changed))
+    changes = ask(tab, "hear", key, *plan_values(tab, flow="lipsync", **changed))
     assert set(changes) == {"speech_note"}
     note = changes["speech_note"]
     assert note["visible"] is bool(note["value"])
     return str(note["value"])
+
+
+def asked(tab: Any, key: str, values: list[Any]) -> RenderPlan:
+    """The plan of the render that the page starts."""
+    assert "facepick-progress" in ask(tab, "render", key, *values)["progress"]["value"]
+    plan = RenderPlan.from_json(tab.page.app.jobs()[0].request["plan"])
+    for job in tab.page.app.jobs():
+        tab.page.app.cancel_job(job.id)
+    run(tab, key, {})
+    return plan
 
 
 def test_nothing_is_said_without_speech_or_without_somebody(
@@ -93,7 +104,7 @@ def test_the_recorder_is_there_when_it_is_asked_for(tab: Any, scanned: str) -> N
     assert recorder.interactive is False
     assert recorder.visible is False
     assert "recording" not in tab.handlers.restore(scanned)
-    assert tab.handlers.record(scanned)["recording"] == {"visible": True, "interactive": True}
+    assert ask(tab, "record", scanned)["recording"] == {"visible": True, "interactive": True}
 
 
 def test_subtitles_of_several_people(tab: Any, scanned: str, tmp_path: Path) -> None:
@@ -145,18 +156,18 @@ def test_what_was_found_out_goes_with_the_job(tab: Any, scanned: str, tmp_path: 
     script = tmp_path / "lines.srt"
     script.write_text("1\n00:00:00,100 --> 00:00:01,000\nhello\n", encoding="utf-8")
     values = plan_values(tab, flow="lipsync", style="rewrite", lines=[str(script), sound])
-    tab.handlers.keep(scanned, *values)
+    ask(tab, "keep", scanned, *values)
     session = tab.handlers.session(scanned)
     assert [n.code for told in session.kept_notices for n in told] == ["lines_unnamed"]
     # Kept with the session, and gone with the line of the list that it was about.
     restored = type(session)(key=session.key)
     restored.restore(json.loads(json.dumps(session.to_json())))
     assert restored.kept_notices == session.kept_notices
-    changes = run(tab, scanned, tab.handlers.render(scanned, *plan_values(tab)))
+    changes = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     assert "lines that name nobody (1) are given to" in changes["report"]["value"]
-    jobs = tab.handlers.list_jobs(scanned)["jobs"]["value"]
+    jobs = tab.handlers.restore(scanned)["jobs"]["value"]
     assert "1 note" in jobs
-    tab.handlers.act(scanned, "drop:0")
+    ask(tab, "act", scanned, "drop:0")
     assert session.kept_notices == []
 
 
@@ -174,9 +185,8 @@ def test_the_choices_of_the_original_are_words(tab: Any) -> None:
 def test_a_finished_soundtrack_needs_no_speech(tab: Any, scanned: str, tmp_path: Path) -> None:
     pick(tab, scanned, 0)
     mix = str(silent_wav(tmp_path / "final mix.wav", 3.0))
-    session = tab.handlers.session(scanned)
     values = plan_values(tab, flow="lipsync", style="rewrite", output_soundtrack=mix)
-    plan, _ = tab.handlers._plan(session, values)
+    plan = asked(tab, scanned, values)
     (item,) = plan.assignments
     assert item.speech == ()
     (line,) = plan.lines_of(item)
@@ -189,6 +199,6 @@ def test_a_finished_soundtrack_needs_no_speech(tab: Any, scanned: str, tmp_path:
     values = plan_values(
         tab, flow="lipsync", style="rewrite", output_soundtrack=mix, lines=[str(script)]
     )
-    ((line,),) = [a.speech for a in tab.handlers._plan(session, values)[0].assignments]
+    ((line,),) = [a.speech for a in asked(tab, scanned, values).assignments]
     assert (line.start_seconds, line.offset_seconds, line.cue_seconds) == (1.0, 1.0, 1.0)
     assert line.path == plan.output.soundtrack

@@ -33,7 +33,7 @@ FIRST_PORT, LAST_PORT = 7870, 7899
 
 
 def asset(name: str) -> Path:
-    """A file of the page: ``style.css``, ``facepick.js``, ``icon.png``.
+    """Find a file of the page: ``style.css``, ``facepick.js``, ``icon.png``.
 
     In the repository the first two lie where the WebUI looks for them; a wheel carries copies
     beside this file.
@@ -159,7 +159,7 @@ def launch(
 
 
 def _make_private(folder: Path) -> None:
-    """A folder that only this user may look into."""
+    """Make a folder that only this user may look into."""
     folder.mkdir(parents=True, exist_ok=True)
     # Not every file system knows who may do what.
     with suppress(OSError):

@@ -41,7 +41,7 @@ class BackgroundTask:
         return self._thread.is_alive()
 
     def changes(self) -> dict[str, dict[str, Any]]:
-        """What it came to.  Raises what the work raised."""
+        """Give what it came to.  Raises what the work raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error

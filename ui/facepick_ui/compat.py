@@ -13,22 +13,16 @@ from typing import Any
 import gradio as gr
 
 __all__ = [
-    "Changes",
     "as_update",
     "blocks",
     "build",
     "launch_options",
     "listen",
     "needs_queue_for_generators",
-    "path_of",
-    "paths_of",
     "selected_index",
     "set_queue",
     "state",
 ]
-
-Changes = dict[str, dict[str, Any]]
-"""Component name -> properties to change: what handlers give back, in no gradio's words."""
 
 _JS_KEYWORD = "js" if hasattr(gr, "on") else "_js"
 # gr.on came with gradio 4, in the release that renamed `_js`; Forge hides the event's signature.
@@ -45,7 +39,7 @@ def _parameters(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def build(kind: str, **wanted: Any) -> Any:
-    """A component called `kind`, given those of the `wanted` arguments that this gradio knows.
+    """Build a component called `kind` with those of the `wanted` arguments that this gradio knows.
 
     ``sources`` becomes ``source`` and ``buttons`` is dropped where they do not exist.  Extensions
     of the WebUI must not have their widgets' values stored in ``ui-config.json``, which would
@@ -101,8 +95,12 @@ def listen(
 
 
 def state(when_gone: Callable[[Any], Any]) -> Any:
-    """A `gr.State` without a value; `when_gone` is called with its value some time after the page
-    was closed, where this gradio notices that (since 4)."""
+    """Build a `gr.State` without a value.
+
+    Args:
+        when_gone: called with its value some time after the page was closed, where this gradio
+            notices that (since 4).
+    """
     known = _parameters(gr.State.__init__)
     options: dict[str, Any] = {"delete_callback": when_gone} if "delete_callback" in known else {}
     return gr.State(None, **options)
@@ -114,7 +112,7 @@ def needs_queue_for_generators() -> bool:
 
 
 def blocks(*, title: str, **look: Any) -> Any:
-    """A `gr.Blocks`; css, head and theme go to where this gradio wants them.
+    """Build a `gr.Blocks`; css, head and theme go to where this gradio wants them.
 
     Newer generations take them in `launch`; see `launch_options`.
     """
@@ -140,27 +138,6 @@ def set_queue(demo: Any) -> Any:
     if "api_open" in known:
         options["api_open"] = False
     return demo.queue(**options)
-
-
-def path_of(value: Any) -> str | None:
-    """The path of an uploaded file, in whichever wrapping this gradio hands it over."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, (list, tuple)):
-        return path_of(value[0]) if value else None
-    if isinstance(value, Mapping):
-        if "video" in value:
-            return path_of(value["video"])
-        return value.get("path") or value.get("name")
-    if isinstance(value, str):
-        return str(value)
-    return getattr(value, "name", None)
-
-
-def paths_of(value: Any) -> list[str]:
-    """The paths of all uploaded files of a widget that takes several."""
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return [path for path in map(path_of, values) if path is not None]
 
 
 def selected_index(event: Any) -> int:

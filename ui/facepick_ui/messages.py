@@ -648,7 +648,7 @@ _NOTICES: dict[str, tuple[str, str]] = {
 
 
 def notice_text(notice: Notice, language: str) -> str:
-    """What people should know, in words; not HTML."""
+    """Say what people should know; plain text, not HTML."""
     english, chinese_words = _NOTICES.get(notice.code, ("", ""))
     words = chinese_words if language == "zh" else english
     return sentence_from(words, notice) if words else notice.sentence()
@@ -662,7 +662,7 @@ def language_of(browser: str | None, host: str | None) -> str:
 
 
 def text(key: str, language: str, **values: Any) -> str:
-    """The words called `key`, with `values` put in; plain text, not HTML."""
+    """Give the words called `key`, with `values` put in; plain text, not HTML."""
     english, chinese = _WORDS[key]
     return (chinese if language == "zh" else english).format(**values)
 
@@ -673,14 +673,14 @@ def has(key: str) -> bool:
 
 
 def model_purpose(model: ModelSpec, language: str) -> str:
-    """What a model file is for."""
+    """Say what a model file is for."""
     if language == "zh":
         return chinese.PURPOSES.get(model.purpose, model.purpose)
     return model.purpose
 
 
 def setting_label(label: str, language: str, unit: str = "") -> str:
-    """The label of a setting, with its unit."""
+    """Give the label of a setting, with its unit."""
     words = chinese.SETTINGS.get(label, (label, ""))[0] if language == "zh" else label
     if language == "zh" and unit:
         return f"{words}（{chinese.UNITS.get(unit, unit)}）"
@@ -688,7 +688,7 @@ def setting_label(label: str, language: str, unit: str = "") -> str:
 
 
 def setting_help(label: str, english: str, language: str) -> str:
-    """The help of the setting called `label`."""
+    """Give the help of the setting called `label`."""
     if language == "zh" and english in chinese.HELPS:
         return chinese.HELPS[english]
     if language == "zh" and label in chinese.SETTINGS:
@@ -724,7 +724,7 @@ def engine_label(label: str, language: str) -> str:
 
 
 def engine_help(label: str, english: str, language: str) -> str:
-    """What an engine does."""
+    """Say what an engine does."""
     if language == "zh" and label in chinese.ENGINES:
         return chinese.ENGINES[label][1]
     return english
@@ -736,13 +736,13 @@ _COMMAND = re.compile(
 
 
 def without_commands(words: str) -> str:
-    """The sentences of the core but for those that name a command: a page has none."""
+    """Leave out the core's sentences that name a command: a page has none."""
     kept = [s for s in re.split(r"(?<=[.!?])\s+", words) if not _COMMAND.search(s)]
     return " ".join(kept)
 
 
 def error_html(error: BaseException, language: str) -> str:
-    """What went wrong and what to do next, as a box.
+    """Draw what went wrong and what to do next.
 
     The core speaks English: in Chinese its words come as detail, after a sentence and a hint for
     the class of the error.
@@ -784,7 +784,7 @@ def failure_html(error: str, exit_code: int | None, language: str, *, fetch: boo
 def problem_html(
     headline: str, sentences: Iterable[str] = (), *, detail: Iterable[str] = ()
 ) -> str:
-    """A box that says what is wrong and what to do.
+    """Draw a box that says what is wrong and what to do.
 
     Args:
         detail: English sentences of the core, below in small letters.

@@ -38,7 +38,7 @@ FRAME_PX = 960
 
 
 def data_uri(bgr: Image, *, quality: int = 82) -> str:
-    """A JPEG inside the page, so that no file has to be served.
+    """Put a JPEG inside the page, so that no file has to be served.
 
     Args:
         bgr: (h, w, 3) uint8.
@@ -52,7 +52,7 @@ def data_uri(bgr: Image, *, quality: int = 82) -> str:
 
 
 def file_uri(path: Path, *, limit_bytes: int = 400_000) -> str | None:
-    """A JPEG file inside the page; None when it is not there, half-written or large."""
+    """Put a JPEG file inside the page; None when it is not there, half-written or large."""
     try:
         if path.stat().st_size > limit_bytes:
             return None
@@ -91,7 +91,7 @@ def _read_square(path: str, _changed: int) -> Image:
 
 
 def square(image: Image) -> Image:
-    """The middle square of a picture at the thumbnail's size."""
+    """Cut the middle square of a picture at the thumbnail's size."""
     import cv2
 
     height, width = image.shape[:2]
@@ -103,7 +103,7 @@ def square(image: Image) -> Image:
 
 
 def marked_face(face: Image, color: str, *, picked: bool) -> Image:
-    """The thumbnail with a frame and a tick in the person's colour when it is picked.
+    """Draw a frame and a tick in the person's colour when the thumbnail is picked.
 
     Returns:
         (FACE_PX, FACE_PX, 3) uint8 RGB, as gradio wants it.
@@ -126,7 +126,7 @@ def marked_face(face: Image, color: str, *, picked: bool) -> Image:
 
 
 def source_face(path: Path, *, chosen: bool, usable: bool) -> Image:
-    """A face that may be put in: with a tick when it is taken, grey and crossed out when it
+    """Draw a face that may be put in: with a tick when it is taken, grey and crossed out when it
     cannot be used.
 
     Returns:
@@ -155,7 +155,7 @@ def _file_face(path: Path) -> Image:
 
 
 def photo_uri(path: Path) -> str | None:
-    """A tiny picture of a photo for tables; None when it is large, so that lists stay quick."""
+    """Make a tiny picture of a photo; None when it is large, so that lists stay quick."""
     try:
         if path.stat().st_size > 4_000_000:
             return None
@@ -165,7 +165,7 @@ def photo_uri(path: Path) -> str | None:
 
 
 def frame_uri(scan: Scan, frame: int) -> str:
-    """The video's picture at `frame` as a data URI, at most `FRAME_PX` wide or high.
+    """Give the video's picture at `frame` as a data URI, at most `FRAME_PX` wide or high.
 
     Raises:
         VideoOpenError: the file is gone or cannot be decoded any more.
@@ -233,7 +233,7 @@ def _frame_uri(key: _Key, frame: int) -> str:
 
 @lru_cache(maxsize=512)
 def avatar_uri(jpeg: bytes) -> str | None:
-    """A tiny face for tables from a JPEG; None when it is none."""
+    """Make a tiny face for tables from a JPEG; None when it is none."""
     import cv2
 
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
@@ -241,7 +241,7 @@ def avatar_uri(jpeg: bytes) -> str | None:
 
 
 def face_uri(scan: Scan, person: Person) -> str:
-    """A tiny face for tables.  Raises what `face_thumbnail` raises."""
+    """Make a tiny face for tables.  Raises what `face_thumbnail` raises."""
     return _tiny(face_thumbnail(scan, person))
 
 

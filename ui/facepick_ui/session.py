@@ -90,8 +90,11 @@ class SourceChoice:
         found: Any,
         before: frozenset[tuple[str, int]] = frozenset(),
     ) -> SourceChoice:
-        """What `App.source_faces` gave.  Faces chosen `before` stay so, and so do those of the
-        same person; if there are none, the person of the best face is taken."""
+        """Take over what `App.source_faces` gave.
+
+        Faces chosen `before` stay so, and so do those of the same person; if there are none, the
+        person of the best face is taken.
+        """
         faces, problems = [], []
         for entry in found:
             name = Path(entry["file"]).name
@@ -127,7 +130,7 @@ class SourceChoice:
         return frozenset(f.key for f in self.faces if f.chosen)
 
     def toggled(self, index: int) -> SourceChoice:
-        """The face is taken or left out.  Somebody else's face replaces those taken before."""
+        """Take the face or leave it out.  Somebody else's face replaces those taken before."""
         face = self.faces[index]
         other = not face.chosen and face.person is not None
         return replace(
@@ -145,7 +148,7 @@ class SourceChoice:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SourceChoice:
-        """Raises: TypeError, KeyError."""
+        """Take back what `to_json` gave.  Raises: TypeError, KeyError."""
         return cls(
             texts=tuple(map(str, data["texts"])),
             label=data["label"],
@@ -291,13 +294,13 @@ class SessionStore:
         self._lock = threading.Lock()
 
     def by_token(self, token: str | None) -> Session:
-        """The session of a browser's secret; a new one when there is no proper secret."""
+        """Find the session of a browser's secret; a new one when there is no proper secret."""
         if not token or not _TOKEN.fullmatch(token):
             token = secrets.token_urlsafe(24)
         return self.by_key(hashlib.sha256(token.encode()).hexdigest()[:32])
 
     def by_key(self, key: str) -> Session:
-        """The session with this key, from memory or from its file."""
+        """Find the session with this key, in memory or in its file."""
         if not re.fullmatch(r"[0-9a-f]{32}", key):
             raise ValueError(f"not the key of a session: {key!r}")
         with self._lock:
@@ -313,7 +316,7 @@ class SessionStore:
             return session
 
     def folder_of(self, session: Session) -> Path:
-        """The folder of this user's own files."""
+        """Name the folder of this user's own files."""
         return self.folder / session.key
 
     def last_used(self, key: str) -> float:
@@ -326,7 +329,7 @@ class SessionStore:
         return max(stored, self._used.get(key, 0.0))
 
     def stored(self, key: str) -> dict[str, Any]:
-        """What there is to store of a session, from memory or from its file."""
+        """Give what there is to store of a session, from memory or from its file."""
         with self._lock:
             session = self._sessions.get(key)
         if session is None:
@@ -335,7 +338,7 @@ class SessionStore:
         return session.to_json()
 
     def touch(self, session: Session) -> None:
-        """A page of this session was opened: it is in use, also for a program started later."""
+        """Note that a page of this session was opened, also for a program started later."""
         path = self.folder_of(session) / "session.json"
         if path.is_file():
             os.utime(path)

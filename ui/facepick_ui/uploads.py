@@ -1,4 +1,4 @@
-"""Files of a user's own folder: what was uploaded."""
+"""Uploads: the paths that gradio hands over, and the copies that are kept of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from facepick.media.proxies import clone
 
-__all__ = ["keep_upload", "plain_name"]
+__all__ = ["keep_upload", "path_of", "paths_of", "plain_name"]
 
 
 def keep_upload(folder: Path, path: Path, kind: str) -> Path:
-    """The upload in the user's own folder, where no clean-up of the host removes it.
+    """Keep an upload in the user's own folder, where no clean-up of the host removes it.
 
     A copy that shares its blocks, or a hard link, where the file system allows it, so that large
     videos are not copied.  gradio only reads the upload from here on: it re-encodes nothing but
@@ -44,6 +46,27 @@ def keep_upload(folder: Path, path: Path, kind: str) -> Path:
 
 
 def plain_name(name: str, fallback: str) -> str:
-    """A file name that is one on every system: no separators, no control characters."""
+    """Make a file name that is one on every system: no separators, no control characters."""
     plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name).strip(" .")[-120:]
     return plain or fallback
+
+
+def path_of(value: Any) -> str | None:
+    """Give the path of an uploaded file, in whichever wrapping this gradio hands it over."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, (list, tuple)):
+        return path_of(value[0]) if value else None
+    if isinstance(value, Mapping):
+        if "video" in value:
+            return path_of(value["video"])
+        return value.get("path") or value.get("name")
+    if isinstance(value, str):
+        return str(value)
+    return getattr(value, "name", None)
+
+
+def paths_of(value: Any) -> list[str]:
+    """Give the paths of all uploaded files of a widget that takes several."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [path for path in map(path_of, values) if path is not None]

@@ -60,7 +60,7 @@ Row = dict[str, Any]
 
 
 def color_of(person_id: str) -> str:
-    """The colour of a person: the same on thumbnails, timeline and picture, whatever is edited."""
+    """Choose a person's colour: the same on thumbnails, timeline and picture, after edits too."""
     digits = person_id[1:]
     return PALETTE[(int(digits) - 1) % len(PALETTE)] if digits.isdigit() else "#7a8694"
 
@@ -98,14 +98,14 @@ def escape(words: str) -> str:
 
 
 def card_title(number: int, key: str, language: str) -> str:
-    """Number and name of a step."""
+    """Draw number and name of a step."""
     return (
         f'<h3 class="facepick-title"><span>{number}</span>{html.escape(text(key, language))}</h3>'
     )
 
 
 def empty(key: str, language: str) -> str:
-    """What to do while a place is still empty."""
+    """Say what to do while a place is still empty."""
     return (
         f'<div class="facepick-box facepick-empty"><b>{html.escape(text(key, language))}</b>'
         f"<p>{html.escape(text(key + '_help', language))}</p></div>"
@@ -113,23 +113,23 @@ def empty(key: str, language: str) -> str:
 
 
 def config(tick_ms: int, *, greeted: bool) -> str:
-    """What the page's JavaScript needs to know, unseen."""
+    """Tell the page's JavaScript what it needs to know, unseen."""
     mark = ' data-facepick-greeted="1"' if greeted else ""
     return f'<i data-facepick-tick="{tick_ms}"{mark}></i>'
 
 
 def hint(key: str, language: str) -> str:
-    """A quiet line above a widget."""
+    """Draw a quiet line above a widget."""
     return f'<p class="facepick-hint">{html.escape(text(key, language))}</p>'
 
 
 def paragraph(words: str) -> str:
-    """A quiet line whose words are not in the catalogue as they stand."""
+    """Draw a quiet line whose words are not in the catalogue as they stand."""
     return f'<p class="facepick-hint">{html.escape(words)}</p>'
 
 
 def notice_list(headline: str, sentences: Sequence[str]) -> str:
-    """A box with several neutral sentences."""
+    """Draw a box with several neutral sentences."""
     items = "".join(f"<li>{html.escape(s)}</li>" for s in sentences)
     return (
         f'<div class="facepick-box facepick-calm"><b>{html.escape(headline)}</b>'
@@ -138,13 +138,13 @@ def notice_list(headline: str, sentences: Sequence[str]) -> str:
 
 
 def notice(headline: str, sentence: str = "", *, kind: str = "good") -> str:
-    """A box with good (``good``) or neutral (``calm``) news."""
+    """Draw a box with good (``good``) or neutral (``calm``) news."""
     rest = f"<p>{html.escape(sentence)}</p>" if sentence else ""
     return f'<div class="facepick-box facepick-{kind}"><b>{html.escape(headline)}</b>{rest}</div>'
 
 
 def facts(info: VideoInfo, language: str) -> str:
-    """What the file is."""
+    """Say what the file is."""
     unknown = text("fact_unknown", language)
     rate = unknown
     if info.average_rate:
@@ -189,7 +189,7 @@ def _bytes(size: int) -> str:
 
 
 def people_chips(scan: Scan, picked: Sequence[str], language: str) -> str:
-    """The picked people with colour, screen time and how sure the scan is."""
+    """Draw the picked people with colour, screen time and how sure the scan is."""
     if not picked:
         return f'<p class="facepick-hint">{html.escape(text("pick_hint", language))}</p>'
     chips = "".join(_chip(scan.person(key), language) for key in picked)
@@ -295,7 +295,7 @@ def frame_view(
     at_seconds: float,
     language: str,
 ) -> str:
-    """The video's picture at one moment with everyone marked; click a face to pick it.
+    """Draw the video's picture at one moment with everyone marked; click a face to pick it.
 
     Args:
         picture: the JPEG as a data URI.
@@ -355,7 +355,7 @@ def _clock_exact(seconds: float) -> str:
 
 
 def assignments_table(rows: Iterable[Row], language: str) -> str:
-    """What will happen to whom.
+    """Draw what will happen to whom.
 
     Args:
         rows: with ``faces`` (data URIs), ``who``, ``what``, ``into`` (data URIs of new faces),
@@ -415,7 +415,7 @@ NOTICES_SHOWN = 12
 
 
 def notices_view(notices: Sequence[Notice], language: str) -> str:
-    """What people should know of a plan or a result; empty when there is nothing."""
+    """Say what people should know of a plan or a result; empty when there is nothing."""
     if not notices:
         return ""
     items = "".join(
@@ -445,15 +445,34 @@ def _row_button(row: Row, language: str) -> str:
 
 
 def act_button(act: str, label: str) -> str:
-    """A small button inside a table."""
+    """Draw a small button inside a table."""
     return (
         f'<button type="button" class="facepick-small" data-facepick-act="{html.escape(act)}">'
         f"{html.escape(label)}</button>"
     )
 
 
+def small_copy(words: str) -> str:
+    """Say below a player that it plays a copy.
+
+    style.css takes gradio's scissors away: they would cut the copy, not the file.
+    """
+    return f'<div class="facepick-small-copy">{paragraph(words)}</div>'
+
+
+def with_button(body: str, act: str, label: str) -> str:
+    """Draw how a proxy stands, with a button."""
+    return f'<div class="facepick-proxy">{body}{act_button(act, label)}</div>'
+
+
+def card_room(body: str, buttons: Sequence[tuple[str, str]]) -> str:
+    """Draw what is said of the graphics card, with the ways to go on (act and label)."""
+    drawn = "".join(act_button(act, label) for act, label in buttons)
+    return f'<div class="facepick-card-room">{body}{drawn}</div>'
+
+
 def known_list(rows: Sequence[Row], more: int, language: str) -> str:
-    """The people known by name.
+    """Draw the people known by name.
 
     Args:
         rows: with ``name``, ``faces`` (how many) and ``face`` (a data URI or None).
@@ -601,7 +620,7 @@ def _faces(count: int, language: str) -> str:
 
 
 def sheet_view(picture: str, language: str) -> str:
-    """The picture of a comparison.
+    """Draw the picture of a comparison.
 
     Args:
         picture: a data URI.
@@ -634,7 +653,7 @@ def progress_view(
     thumbnail: str | None = None,
     stage: str = "queued",
 ) -> str:
-    """A moving bar with stage, frames, time left and the newest picture.
+    """Draw a moving bar with stage, frames, time left and the newest picture.
 
     While the total is unknown the bar moves without end.
 
@@ -703,7 +722,7 @@ def _job_row(row: Row, language: str) -> str:
 
 
 def report_view(people: Iterable[Mapping[str, Any]], marked: bool, language: str) -> str:
-    """What was changed and what was left alone, and why.
+    """Say what was changed and what was left alone, and why.
 
     Args:
         people: with ``label``, ``what``, ``color``, ``changed`` (frames), ``left`` (reason ->

@@ -25,7 +25,7 @@ def add_api(server: Any) -> None:
 
 
 def tab() -> Any:
-    """A new tab with a host and a core of its own; called again by Reload UI."""
+    """Build a tab with a host and a core of its own; called again by Reload UI."""
     host = WebuiHost()
     streaming = host.has_queue() or not compat.needs_queue_for_generators()
     return build_tab(App(host), queue=streaming).blocks

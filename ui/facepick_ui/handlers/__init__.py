@@ -1,13 +1,12 @@
-"""What happens when something on the page is used.
+"""Handlers: what happens when something on the page is used.
 
-No gradio in here: a handler takes the key of the session and plain values, and gives `Changes`
-(component name -> properties).  `facepick_ui.tab` wires them to widgets.  Heavy work is handed to
-child processes through `App`; these modules start, watch and stop it.
-
-One module a part of the page, each building on those before it: `base`, `players`, `results`,
-`flows`, `people`, `corrections`, `cast`, `video`, `render`; `page` puts them together.
+No gradio in here: a handler takes the user's session and plain values, and gives `Changes`
+(component name -> properties).  Each class holds one part of the page; it is given the other
+parts that it draws with, lists its `Event`s with their inputs and outputs, and its `Act`s.
+`composition` puts them together, `facepick_ui.wiring` connects them to widgets.  Heavy work is
+handed to child processes through `App`; these modules start, watch and stop it.
 """
 
-from facepick_ui.handlers.page import Handlers
+from facepick_ui.handlers.composition import Handlers
 
 __all__ = ["Handlers"]

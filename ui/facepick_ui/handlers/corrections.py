@@ -7,91 +7,152 @@ from typing import Any
 
 from facepick.people.person import Scan
 from facepick_ui import pictures, views
-from facepick_ui.compat import Changes
-from facepick_ui.handlers.base import Say, explained, shown
+from facepick_ui.changes import Changes, merged, shown
+from facepick_ui.handlers.context import Context, one_picked, scan_of
+from facepick_ui.handlers.event import Event, names
 from facepick_ui.handlers.people import People
+from facepick_ui.handlers.problems import Say
+from facepick_ui.handlers.scan_line import scan_line
 from facepick_ui.session import Session
 
 __all__ = ["Corrections"]
 
 
-class Corrections(People):
+class Corrections:
     """Corrections of the list of people."""
 
-    def _edited(self, session: Session, edit: Any, picked: list[str] | None = None) -> Changes:
-        scan = self._scan_or_say(session)
+    OUTPUTS = names(People.OUTPUTS, ("scan_progress",))
+
+    def __init__(self, context: Context, people: People) -> None:
+        self._context = context
+        self._app = context.app
+        self._people = people
+
+    def events(self) -> list[Event]:
+        """List what is answered."""
+        clicked = {
+            "merge": self.merge,
+            "join_likely": self.join_likely,
+            "ignore": self.ignore,
+            "unignore": self.unignore,
+            "undo": self.undo,
+            "split": self.split,
+        }
+        found = [
+            Event(
+                component=name,
+                trigger="click",
+                handler=handler,
+                outputs=self.OUTPUTS,
+                place="edit_note",
+            )
+            for name, handler in clicked.items()
+        ]
+        found += [
+            Event(
+                component="rename",
+                trigger="click",
+                handler=self.rename,
+                inputs=("name",),
+                outputs=self.OUTPUTS,
+                place="edit_note",
+            ),
+            Event(
+                component="show_tracks",
+                trigger="click",
+                handler=self.show_tracks,
+                outputs=("tracks", "tracks_hint", "split"),
+                place="edit_note",
+            ),
+            Event(
+                component="tracks",
+                trigger="select",
+                handler=self.mark_track,
+                outputs=("tracks",),
+                place="edit_note",
+            ),
+        ]
+        return found
+
+    def apply(self, session: Session, edit: Any, picked: list[str] | None = None) -> Changes:
+        """Make an edit of the core's; picks and marks follow the faces.
+
+        Args:
+            picked: who was picked; None for who is.
+        """
+        scan = scan_of(session)
         before = {p.id: p.track_ids for p in scan.people}
-        session.scan = self.app.edit_people(scan, edit)
+        session.scan = self._app.edit_people(scan, edit)
         session.picked = follow(before, session.scan, session.picked if picked is None else picked)
         session.kept, session.kept_notices = [], []
-        self.sessions.save(session)
-        return {**self._people(session), "scan_progress": shown(self._scan_line(session))}
+        self._context.save(session)
+        return self._drawn(session)
 
-    @explained("edit_note")
+    def _drawn(self, session: Session) -> Changes:
+        line = scan_line(self._context, session)
+        return merged(self._people.draw(session), {"scan_progress": shown(line)})
+
     def rename(self, session: Session, name: Any) -> Changes:
+        """Give the one picked person a name, or take it away."""
         from facepick.people import edits
 
-        self._scan_or_say(session)
+        scan_of(session)
         wanted = str(name or "").strip() or None
-        return self._edited(session, edits.Rename(person=self._one(session), name=wanted))
+        return self.apply(session, edits.Rename(person=one_picked(session), name=wanted))
 
-    @explained("edit_note")
     def merge(self, session: Session) -> Changes:
+        """Make one person of all who are picked."""
         from facepick.people import edits
 
-        self._scan_or_say(session)
+        scan_of(session)
         if len(session.picked) < 2:
             raise Say("two_needed")
-        return self._edited(session, edits.Merge(people=tuple(session.picked)))
+        return self.apply(session, edits.Merge(people=tuple(session.picked)))
 
-    @explained("edit_note")
     def join_likely(self, session: Session) -> Changes:
         """Merge the picked unsure face with whom it may be."""
         from facepick.people import edits
 
-        scan = self._scan_or_say(session)
+        scan = scan_of(session)
         person = scan.person(session.picked[0]) if len(session.picked) == 1 else None
         if person is None or not person.may_be:
             raise Say("nobody_likely")
-        return self._edited(session, edits.Merge(people=(person.may_be[0][0], person.id)))
+        return self.apply(session, edits.Merge(people=(person.may_be[0][0], person.id)))
 
-    @explained("edit_note")
     def ignore(self, session: Session) -> Changes:
         """Hide the picked people from the list."""
         from facepick.people import edits
 
-        self._scan_or_say(session)
+        scan_of(session)
         if not session.picked:
             raise Say("some_needed")
         changes: Changes = {}
         for person in list(session.picked):
-            changes = self._edited(session, edits.Ignore(person=person))
+            changes = self.apply(session, edits.Ignore(person=person))
         return changes
 
-    @explained("edit_note")
     def unignore(self, session: Session) -> Changes:
         """Show everybody again who was hidden from the list."""
         from facepick.people import edits
 
         changes: Changes = {}
-        for person in [p.id for p in self._scan_or_say(session).people if p.ignored]:
-            changes = self._edited(session, edits.Ignore(person=person, ignored=False))
+        for person in [p.id for p in scan_of(session).people if p.ignored]:
+            changes = self.apply(session, edits.Ignore(person=person, ignored=False))
         return changes
 
-    @explained("edit_note")
     def undo(self, session: Session) -> Changes:
-        scan = self._scan_or_say(session)
+        """Take the last correction back."""
+        scan = scan_of(session)
         before = {p.id: p.track_ids for p in scan.people}
-        session.scan = self.app.undo_edit(scan)
+        session.scan = self._app.undo_edit(scan)
         session.picked = follow(before, session.scan, session.picked)
-        self.sessions.save(session)
-        return {**self._people(session), "scan_progress": shown(self._scan_line(session))}
+        self._context.save(session)
+        return self._drawn(session)
 
-    @explained("edit_note")
     def show_tracks(self, session: Session) -> Changes:
-        """Every appearance of the one picked person, to mark those of somebody else."""
-        scan = self._scan_or_say(session)
-        self._one(session)
+        """Show every appearance of the one picked person, to mark those of somebody else."""
+        scan = scan_of(session)
+        one_picked(session)
         session.marked = []
         return {
             "tracks": {"value": self._track_gallery(session, scan), "visible": True},
@@ -102,7 +163,7 @@ class Corrections(People):
 
     def _track_gallery(self, session: Session, scan: Scan) -> list[tuple[Any, str]]:
         times = views.seconds_of(scan)
-        person = self._one(session)
+        person = one_picked(session)
         return [
             (
                 pictures.marked_face(
@@ -115,10 +176,10 @@ class Corrections(People):
             for track in scan.tracks_of(person)
         ]
 
-    @explained("edit_note")
     def mark_track(self, session: Session, index: int) -> Changes:
-        scan = self._scan_or_say(session)
-        tracks = scan.tracks_of(self._one(session))
+        """Mark an appearance as somebody else's, or take the mark away."""
+        scan = scan_of(session)
+        tracks = scan.tracks_of(one_picked(session))
         if 0 <= index < len(tracks):
             key = tracks[index].id
             if key in session.marked:
@@ -127,19 +188,19 @@ class Corrections(People):
                 session.marked.append(key)
         return {"tracks": {"value": self._track_gallery(session, scan)}}
 
-    @explained("edit_note")
     def split(self, session: Session) -> Changes:
+        """Make another person of the marked appearances."""
         from facepick.people import edits
 
-        self._scan_or_say(session)
+        scan_of(session)
         if not session.marked:
             raise Say("marks_needed")
-        edit = edits.Split(person=self._one(session), tracks=tuple(session.marked))
-        return self._edited(session, edit)
+        edit = edits.Split(person=one_picked(session), tracks=tuple(session.marked))
+        return self.apply(session, edit)
 
 
 def follow(before: Mapping[str, tuple[str, ...]], scan: Scan, picked: Sequence[str]) -> list[str]:
-    """The picked people after an edit: those who hold most of the same tracks."""
+    """Find the picked people after an edit: those who hold most of the same tracks."""
     owner = {track: p.id for p in scan.people if not p.ignored for track in p.track_ids}
     found: list[str] = []
     for person in picked:

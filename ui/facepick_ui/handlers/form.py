@@ -1,87 +1,154 @@
-"""What is set on the page, kept so that it survives a reload."""
+"""Form: flow, engine and what else is set on the page, kept so that it survives a reload."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 from facepick.errors import SettingsError
-from facepick_ui.compat import Changes, paths_of
-from facepick_ui.flow_panels import is_shown, plain_value
-from facepick_ui.handlers.base import Base, explained, is_file, shown
+from facepick_ui.changes import Changes, merged, shown
+from facepick_ui.handlers.context import Context, is_file
+from facepick_ui.handlers.engines import Engines
+from facepick_ui.handlers.event import Event, names
+from facepick_ui.handlers.players import PLAYERS
+from facepick_ui.handlers.render_bar import RenderBar
+from facepick_ui.handlers.results import Results
 from facepick_ui.session import Session
-from facepick_ui.uploads import plain_name
+from facepick_ui.settings_form import Widget, is_shown, plain_value
+from facepick_ui.uploads import paths_of, plain_name
 
-__all__ = ["FILES", "Form"]
-
-FILES = ("speech", "recording", "phones", "lines")
-"""Inputs of a plan that are files; settings say so themselves."""
+__all__ = ["Form"]
 
 
-class Form(Base):
-    """The values of the widgets, in the session."""
+class Form:
+    """The values of the widgets, in the session.
 
-    def noted_names(self) -> list[str]:
-        """Widgets whose values are kept: those of a plan, and the settings of the scan."""
-        return [*self.page.plan_names(), *(w.name for w in self.page.scan_widgets)]
+    Attributes:
+        outputs: what `draw` changes.
+    """
 
-    @explained("what_problem")
-    def note(self, session: Session, name: Any, value: Any) -> Changes:
-        """A widget has changed: keep its value, and say what is still missing."""
-        self._note_value(session, str(name), value)
-        changes: Changes = {"what_problem": shown(""), **self._buttons(session)}
+    def __init__(
+        self, context: Context, engines: Engines, results: Results, bar: RenderBar
+    ) -> None:
+        self._context = context
+        self._page = context.page
+        self._engines = engines
+        self._results = results
+        self._bar = bar
+        dependent = [w.name for w in self._page.widgets() if w.field.ui.only_when is not None]
+        self.outputs = names(
+            ("flow", "record"), engines.outputs, self._page.noted_names(), dependent
+        )
+
+    def events(self) -> list[Event]:
+        """List what is answered."""
+        outdated = ("progress", PLAYERS["preview"], "preview_player")
+        found = [
+            Event(
+                component="flow",
+                trigger="change",
+                handler=self.choose_flow,
+                inputs=("flow",),
+                outputs=names(self._engines.outputs, outdated, RenderBar.OUTPUTS),
+                place="what_problem",
+            ),
+            Event(
+                component="style",
+                trigger="change",
+                handler=self.choose_style,
+                inputs=("flow", "style"),
+                outputs=self._engines.panel_outputs,
+                place="what_problem",
+            ),
+        ]
+        found += [
+            Event(
+                component=name,
+                trigger="change",
+                handler=functools.partial(self.note, name=name),
+                name="note",
+                inputs=(name,),
+                outputs=names(("what_problem", "consent_problem", "progress"), RenderBar.OUTPUTS),
+                place="what_problem",
+            )
+            for name in self._page.noted_names()
+            if name not in ("flow", "style")
+        ]
+        for widgets in self._page.groups.values():
+            leaders = {w.field.ui.only_when[0] for w in widgets if w.field.ui.only_when}
+            found += [
+                Event(
+                    component=widget.name,
+                    trigger="change",
+                    handler=functools.partial(self.show_dependent, widgets),
+                    name="show_dependent",
+                    inputs=tuple(w.name for w in widgets),
+                    outputs=tuple(w.name for w in widgets if w.field.ui.only_when),
+                    place="what_problem",
+                )
+                for widget in widgets
+                if widget.field.name in leaders
+            ]
+        return found
+
+    def choose_flow(self, session: Session, flow: Any) -> Changes:
+        """Show the engines of a flow."""
+        changes = self._engines.draw_flow(
+            session, str(flow), self._engines.last_of(session, str(flow))
+        )
+        self._keep(session, "flow", str(flow))
+        return merged(changes, self._results.outdated(session), self._bar.draw(session))
+
+    def choose_style(self, session: Session, flow: Any, style: Any) -> Changes:
+        """Show the settings of an engine."""
+        if str(style) in {spec.id for spec in self._page.specs(str(flow))}:
+            session.styles[str(flow)] = str(style)
+            self._keep(session, "style", str(style))
+        return self._engines.draw_panel(session, str(flow), str(style))
+
+    def note(self, session: Session, value: Any, *, name: str) -> Changes:
+        """Keep the value of a widget that has changed, and say what is still missing."""
+        self._keep(session, name, value)
+        changes = merged({"what_problem": shown("")}, self._bar.draw(session))
         if name == "consent" and value is True:
             changes["consent_problem"] = shown("")
-        if session.problem:
-            session.problem = False
-            changes["progress"] = shown("")
-        return changes
+        return merged(changes, self._bar.forget_problem(session))
 
-    def _note_value(self, session: Session, name: str, value: Any) -> None:
-        if name in self._file_names():
-            value = self._kept_files(session, session.form.get(name), value)
-        if session.form.get(name) == value:
-            return
-        session.form[name] = value
-        self.sessions.save(session)
+    def show_dependent(self, widgets: list[Widget], _: Session, *values: Any) -> Changes:
+        """Show and hide settings that depend on another one."""
+        plain = {
+            w.field.name: plain_value(w.field, v) for w, v in zip(widgets, values, strict=True)
+        }
+        return {
+            w.name: {"visible": is_shown(w.field, plain)}
+            for w in widgets
+            if w.field.ui.only_when is not None
+        }
 
-    def _file_names(self) -> set[str]:
-        return {*FILES, *(w.name for w in self.page.widgets() if w.field.kind == "file")}
-
-    def _kept_files(self, session: Session, before: Any, value: Any) -> list[str]:
-        """The uploads in the user's own folder; those already there are not copied again."""
-        old = {(Path(p).name, Path(p).stat().st_size): p for p in before or () if is_file(p)}
-        kept = []
-        for path in map(Path, paths_of(value)):
-            if not path.is_file():
-                continue
-            mark = (plain_name(path.name, "file"), path.stat().st_size)
-            kept.append(old.get(mark) or str(self._keep_upload(session, path, "file")))
-        return kept
-
-    def _chosen(self, session: Session) -> tuple[str, str]:
-        """Flow and engine as they were left."""
-        flow, style = self.page.first_choice()
+    def chosen(self, session: Session) -> tuple[str, str]:
+        """Give flow and engine as they were left."""
+        flow, style = self._page.first_choice()
         flow = session.form.get("flow", flow)
-        if flow not in self.page.flows():
-            return self.page.first_choice()
-        ids = [spec.id for spec in self.page.specs(flow)]
+        if flow not in self._page.flows():
+            return self._page.first_choice()
+        ids = [spec.id for spec in self._page.specs(flow)]
         last = session.styles.get(flow) or session.form.get("style", style)
         return flow, last if last in ids else next(iter(ids), "")
 
-    def _filled(self, session: Session, flow: str, style: str) -> Changes:
-        """The widgets with the values that they had; what no longer fits keeps its default."""
-        changes: Changes = {"flow": {"value": flow}, **self._flow(session, flow, style)}
-        fields = {w.name: w.field for w in self.page.widgets()}
-        files = self._file_names()
+    def draw(self, session: Session) -> Changes:
+        """Fill the widgets with what they had; what no longer fits keeps its default."""
+        flow, style = self.chosen(session)
+        changes = merged({"flow": {"value": flow}}, self._engines.draw_flow(session, flow, style))
+        fields = {w.name: w.field for w in self._page.widgets()}
+        files = self._page.file_names()
         for name, value in session.form.items():
-            if name in ("flow", "style") or name not in self.page.components:
+            if name in ("flow", "style") or name not in self._page.components:
                 continue
             if name in files:
                 found = [p for p in value or () if is_file(p)]
                 if found:
-                    many = name == "lines"
-                    changes[name] = {"value": found if many else found[0]}
+                    changes[name] = {"value": found if name == "lines" else found[0]}
                 continue
             field = fields.get(name)
             if field is not None:
@@ -93,14 +160,31 @@ class Form(Base):
         if "recording" in changes:
             changes["recording"] |= {"visible": True, "interactive": True}
             changes["record"] = {"visible": False}
-        for name, shows in self._shown_settings(session).items():
-            changes.setdefault(name, {}).update(shows)
-        return changes
+        return merged(changes, self._shown_settings(session))
+
+    def _keep(self, session: Session, name: str, value: Any) -> None:
+        if name in self._page.file_names():
+            value = self._kept_files(session, session.form.get(name), value)
+        if session.form.get(name) == value:
+            return
+        session.form[name] = value
+        self._context.save(session)
+
+    def _kept_files(self, session: Session, before: Any, value: Any) -> list[str]:
+        """Keep uploads in the user's own folder; those already there are not copied again."""
+        old = {(Path(p).name, Path(p).stat().st_size): p for p in before or () if is_file(p)}
+        kept = []
+        for path in map(Path, paths_of(value)):
+            if not path.is_file():
+                continue
+            mark = (plain_name(path.name, "file"), path.stat().st_size)
+            kept.append(old.get(mark) or str(self._context.keep_upload(session, path, "file")))
+        return kept
 
     def _shown_settings(self, session: Session) -> Changes:
-        """Settings that depend on another one, as their leaders stand."""
+        """Show and hide settings that depend on another one, as that one stands."""
         changes: Changes = {}
-        for widgets in self.page.groups.values():
+        for widgets in self._page.groups.values():
             values = {
                 w.field.name: plain_value(w.field, session.form.get(w.name, w.field.default))
                 for w in widgets

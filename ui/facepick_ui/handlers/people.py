@@ -3,24 +3,102 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from facepick.errors import FacepickError
 from facepick.people.person import Person, Scan
 from facepick_ui import messages, pictures, views
-from facepick_ui.compat import Changes, paths_of
-from facepick_ui.handlers.base import explained, shown
-from facepick_ui.handlers.flows import Flows
-from facepick_ui.handlers.results import Results
+from facepick_ui.changes import Changes, shown
+from facepick_ui.handlers.assignments import Assignments
+from facepick_ui.handlers.context import Context, scan_of
+from facepick_ui.handlers.event import Act, Event, names
+from facepick_ui.handlers.render_bar import RenderBar
+from facepick_ui.handlers.sources import Sources
 from facepick_ui.session import Session
+from facepick_ui.uploads import paths_of
 
 __all__ = ["People"]
 
 
-class People(Flows, Results):
+class People:
     """The second card of the page."""
+
+    LOOK = ("frame", "timeline")
+    """What moves with the moment that is looked at."""
+
+    AFTER_PICK = names(
+        ("picked", "what_note", "what", "for_people", "name", "what_problem", "progress"),
+        LOOK,
+        Assignments.OUTPUTS,
+        Sources.OUTPUTS,
+        RenderBar.OUTPUTS,
+    )
+    """What depends on who is picked, besides the galleries."""
+
+    PICK = names(
+        ("people", "unsure_people", "bystanders", "time", "tracks", "tracks_hint", "split"),
+        AFTER_PICK,
+    )
+    """What a pick changes."""
+
+    OUTPUTS = names(
+        (
+            "people_note", "crowd", "people_hint", "unsure_hint", "unignore", "picking", "looking",
+            "edit", "edit_note",
+        ),
+        PICK,
+    )  # fmt: skip
+
+    def __init__(
+        self, context: Context, sources: Sources, assignments: Assignments, bar: RenderBar
+    ) -> None:
+        self._context = context
+        self._app = context.app
+        self._sources = sources
+        self._assignments = assignments
+        self._bar = bar
+
+    def events(self) -> list[Event]:
+        """List what is answered."""
+        clicked: dict[str, tuple[str, Callable[..., Changes]]] = {
+            "people": ("select", self.pick_sure),
+            "unsure_people": ("select", self.pick_unsure),
+            "bystanders": ("select", self.pick_bystander),
+            "pick_all": ("click", self.pick_everyone),
+            "pick_none": ("click", self.pick_nobody),
+        }
+        found = [
+            Event(
+                component=name, trigger=trigger, handler=handler, outputs=self.PICK, place="picked"
+            )
+            for name, (trigger, handler) in clicked.items()
+        ]
+        by_photo = Event(
+            component="by_photo",
+            trigger="upload",
+            handler=self.pick_by_photo,
+            inputs=("by_photo",),
+            outputs=self.PICK,
+            place="people_note",
+        )
+        look = Event(
+            component="time",
+            trigger="release",
+            handler=self.look_at,
+            inputs=("time",),
+            outputs=self.LOOK,
+            place="picked",
+        )
+        return [*found, by_photo, look]
+
+    def acts(self) -> tuple[Act, ...]:
+        """List what is answered of clicks on drawn places."""
+        return (
+            Act(verb="pick", handler=self.toggle, outputs=self.PICK),
+            Act(verb="seek", handler=self.seek, outputs=(*self.LOOK, "time")),
+        )
 
     def _shown_people(self, session: Session, *, unsure: bool) -> list[Person]:
         """Who stands in the gallery of sure people, or in that of unsure ones."""
@@ -33,8 +111,8 @@ class People(Flows, Results):
         people = session.scan.people if session.scan else ()
         return [p for p in people if not p.ignored and p.group == "bystanders"]
 
-    def _people(self, session: Session) -> Changes:
-        """Gallery, chips, picture, timeline and everything below that depends on the pick."""
+    def draw(self, session: Session) -> Changes:
+        """Show gallery, chips, picture, timeline and everything below that depends on the pick."""
         language = session.language
         scan = session.scan
         if scan is not None:
@@ -78,7 +156,7 @@ class People(Flows, Results):
                 "step": step,
                 "value": round(session.at_seconds, 3),
             }
-        changes.update(self._after_pick(session))
+        changes.update(self.draw_after_pick(session))
         return changes
 
     def _gallery(self, session: Session, people: Sequence[Person]) -> list[tuple[Any, str]]:
@@ -105,7 +183,8 @@ class People(Flows, Results):
             words += f" - {messages.text('may_be', language, who=likeliest)}"
         return words
 
-    def _galleries(self, session: Session) -> Changes:
+    def draw_galleries(self, session: Session) -> Changes:
+        """Show everybody, with a tick at those who are picked."""
         sure = self._shown_people(session, unsure=False)
         unsure = self._shown_people(session, unsure=True)
         return {
@@ -114,8 +193,8 @@ class People(Flows, Results):
             "bystanders": {"value": self._gallery(session, self._bystanders(session))},
         }
 
-    def _after_pick(self, session: Session) -> Changes:
-        """What depends on who is picked, besides the galleries."""
+    def draw_after_pick(self, session: Session) -> Changes:
+        """Show what depends on who is picked, besides the galleries."""
         scan = session.scan
         language = session.language
         picked = bool(session.picked)
@@ -129,13 +208,11 @@ class People(Flows, Results):
             "name": {"value": self._one_name(session)},
         }
         changes.update(self._look(session))
-        changes.update(self._list(session))
-        changes.update(self._sources(session))
-        changes.update(self._buttons(session))
+        changes.update(self._assignments.draw(session))
+        changes.update(self._sources.draw(session))
+        changes.update(self._bar.draw(session))
         changes["what_problem"] = shown("")
-        if session.problem:
-            session.problem = False
-            changes["progress"] = shown("")
+        changes.update(self._bar.forget_problem(session))
         return changes
 
     def _for_people(self, session: Session) -> str:
@@ -155,7 +232,7 @@ class People(Flows, Results):
         return session.scan.person(session.picked[0]).name or ""
 
     def _look(self, session: Session) -> Changes:
-        """The picture at the chosen moment and the timeline."""
+        """Show the picture at the chosen moment, and the timeline."""
         scan = session.scan
         if scan is None or not scan.frames:
             return {"frame": shown(""), "timeline": shown("")}
@@ -185,15 +262,15 @@ class People(Flows, Results):
             ),
         }
 
-    @explained("picked")
     def look_at(self, session: Session, seconds: Any) -> Changes:
-        """The slider was moved."""
+        """Look at the moment of the slider."""
         if session.scan is None:
             return {}
         session.at_seconds = max(0.0, float(seconds or 0.0))
         return self._look(session)
 
-    def _seek(self, session: Session, argument: str) -> Changes:
+    def seek(self, session: Session, argument: str) -> Changes:
+        """Look at a moment that was clicked on the timeline."""
         try:
             seconds = float(argument)
         except ValueError:
@@ -203,21 +280,23 @@ class People(Flows, Results):
         session.at_seconds = seconds
         return {**self._look(session), "time": {"value": round(seconds, 3)}}
 
-    @explained("picked")
-    def pick_index(self, session: Session, index: int, unsure: bool) -> Changes:
-        """A thumbnail was clicked: pick the person, or let it go."""
-        people = self._shown_people(session, unsure=unsure)
-        if not 0 <= index < len(people):
-            return {}
-        return self._toggle(session, people[index].id)
+    def pick_sure(self, session: Session, index: int) -> Changes:
+        """Pick somebody by a click on a thumbnail, or let them go."""
+        return self._pick_from(session, self._shown_people(session, unsure=False), index)
 
-    @explained("picked")
+    def pick_unsure(self, session: Session, index: int) -> Changes:
+        """Pick an unsure face by a click on a thumbnail, or let it go."""
+        return self._pick_from(session, self._shown_people(session, unsure=True), index)
+
     def pick_bystander(self, session: Session, index: int) -> Changes:
-        """A thumbnail of the crowd was clicked."""
-        people = self._bystanders(session)
-        return self._toggle(session, people[index].id) if 0 <= index < len(people) else {}
+        """Pick somebody of the crowd by a click on a thumbnail, or let them go."""
+        return self._pick_from(session, self._bystanders(session), index)
 
-    def _toggle(self, session: Session, person_id: str) -> Changes:
+    def _pick_from(self, session: Session, people: Sequence[Person], index: int) -> Changes:
+        return self.toggle(session, people[index].id) if 0 <= index < len(people) else {}
+
+    def toggle(self, session: Session, person_id: str) -> Changes:
+        """Pick a person, or let them go."""
         scan = session.scan
         if scan is None or person_id not in {p.id for p in scan.people}:
             return {}
@@ -226,7 +305,7 @@ class People(Flows, Results):
         else:
             session.picked.append(person_id)
             self._go_where_seen(session, scan, person_id)
-        return self._picked_changed(session)
+        return self.draw_picked(session)
 
     def _go_where_seen(self, session: Session, scan: Scan, person_id: str) -> None:
         """Move the picture to where the person is, when it is not on screen there."""
@@ -237,9 +316,10 @@ class People(Flows, Results):
             longest = max(tracks, key=len)
             session.at_seconds = times[int(longest.frames[len(longest) // 2])]
 
-    def _picked_changed(self, session: Session) -> Changes:
-        self.sessions.save(session)
-        changes = {**self._galleries(session), **self._after_pick(session)}
+    def draw_picked(self, session: Session) -> Changes:
+        """Store who is picked, and show it."""
+        self._context.save(session)
+        changes = {**self.draw_galleries(session), **self.draw_after_pick(session)}
         changes["time"] = {"value": round(session.at_seconds, 3)}
         changes["tracks"] = {"visible": False, "value": None}
         changes["split"] = {"visible": False}
@@ -247,25 +327,24 @@ class People(Flows, Results):
         session.marked = []
         return changes
 
-    @explained("people_note")
     def pick_by_photo(self, session: Session, value: Any) -> Changes:
-        """A photo was uploaded: pick who is in it."""
-        scan = self._scan_or_say(session)
-        uploads = [self._keep_upload(session, Path(p), "photo") for p in paths_of(value)]
+        """Pick who is in a photo."""
+        scan = scan_of(session)
+        uploads = [self._context.keep_upload(session, Path(p), "photo") for p in paths_of(value)]
         if not uploads:
             return {}
-        person = self.app.person_by_photo(scan, uploads[0])
+        person = self._app.person_by_photo(scan, uploads[0])
         cleared: Changes = {"people_note": shown("")}
         if person.id not in session.picked:
-            return {**self._toggle(session, person.id), **cleared}
+            return {**self.toggle(session, person.id), **cleared}
         return cleared
 
-    @explained("picked")
     def pick_everyone(self, session: Session) -> Changes:
+        """Pick all who are sure."""
         session.picked = [p.id for p in self._shown_people(session, unsure=False)]
-        return self._picked_changed(session)
+        return self.draw_picked(session)
 
-    @explained("picked")
     def pick_nobody(self, session: Session) -> Changes:
+        """Let everybody go."""
         session.picked = []
-        return self._picked_changed(session)
+        return self.draw_picked(session)

@@ -10,9 +10,13 @@ from typing import Any
 from facepick.errors import FacepickError
 from facepick_ui import messages, pictures, views
 from facepick_ui.background_tasks import BackgroundTask
-from facepick_ui.compat import Changes, paths_of
-from facepick_ui.handlers.base import Base, Say, explained, shown
+from facepick_ui.changes import Changes, merged, shown
+from facepick_ui.handlers.context import Context
+from facepick_ui.handlers.event import Act, Event, names
+from facepick_ui.handlers.problems import Say
+from facepick_ui.handlers.standing import busy
 from facepick_ui.session import Session, SourceChoice, SourceFace
+from facepick_ui.uploads import paths_of
 
 __all__ = ["Sources"]
 
@@ -20,20 +24,73 @@ MAX_PHOTOS = 20
 """A texture hardly gains from more than five photos; a few more to choose from."""
 
 
-class Sources(Base):
+class Sources:
     """The picker of the source face of a swap."""
 
-    # --- what is shown ---
+    OUTPUTS = (
+        "source_hint", "source_list", "source_count", "source_faces", "source_note",
+        "source_save_row", "source_save",
+    )  # fmt: skip
 
-    def _sources(self, session: Session) -> Changes:
-        """Gallery of faces, note, and everybody who may be taken."""
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._app = context.app
+
+    def events(self) -> list[Event]:
+        """List what is answered."""
+        place = "source_note"
+        return [
+            Event(
+                component="source",
+                trigger="upload",
+                handler=self.add_photos,
+                inputs=("source",),
+                outputs=("source", place),
+                place=place,
+                watch=True,
+            ),
+            Event(
+                component="source_faces",
+                trigger="select",
+                handler=self.choose_face,
+                outputs=self.OUTPUTS,
+                place=place,
+            ),
+            Event(
+                component="source_clear",
+                trigger="click",
+                handler=self.clear_source,
+                outputs=names(self.OUTPUTS, ("source",)),
+                place=place,
+            ),
+            Event(
+                component="source_save",
+                trigger="click",
+                handler=self.save_source,
+                inputs=("source_name",),
+                outputs=(place,),
+                place=place,
+                watch=True,
+            ),
+        ]
+
+    def acts(self) -> tuple[Act, ...]:
+        """List what is answered of clicks on drawn places."""
+        place = "source_note"
+        return (
+            Act(verb="face", handler=self.take_face, outputs=(place,), place=place),
+            Act(verb="unsave", handler=self.unsave, outputs=self.OUTPUTS, place=place),
+        )
+
+    def draw(self, session: Session) -> Changes:
+        """Show the faces, what is wrong with some, and everybody who may be taken."""
         language = session.language
         choice = session.source
         faces = choice.faces if choice else ()
         chosen = sum(face.chosen for face in faces)
         note = ""
         if session.task is not None and session.task.place == "source_note":
-            note = self._busy(session)
+            note = busy(session.language)
         elif choice is not None:
             note = self._refused(choice, language)
         hint = messages.text("source_none" if not faces else "source_faces", language)
@@ -102,9 +159,9 @@ class Sources(Base):
                     "act": f"face:saved:{source.name}",
                     "remove": f"unsave:{source.name}",
                 }
-                for source in self.app.sources.all()
+                for source in self._app.sources.all()
             ]
-            cast = self.app.cast()
+            cast = self._app.cast()
             known: list[views.Row] = [
                 {
                     "label": member.name,
@@ -118,12 +175,11 @@ class Sources(Base):
         groups += [("source_saved", saved), ("source_cast", known)]
         return views.source_list(groups, session.language)
 
-    # --- what is used ---
-
-    @explained("source_note")
     def add_photos(self, session: Session, value: Any) -> Changes:
-        """Photos were uploaded: look for every face in them, and in those already there."""
-        uploads = [str(self._keep_upload(session, Path(p), "photo")) for p in paths_of(value)]
+        """Look for every face in new photos, and in those already there."""
+        uploads = [
+            str(self._context.keep_upload(session, Path(p), "photo")) for p in paths_of(value)
+        ]
         if not uploads:
             return {}
         choice = session.source
@@ -131,10 +187,10 @@ class Sources(Base):
         texts = tuple(dict.fromkeys([*before, *uploads]))
         if len(texts) > MAX_PHOTOS:
             raise Say("source_too_many")
-        return {**self._find_faces(session, texts, label=None), "source": {"value": None}}
+        return merged(self._find_faces(session, texts, label=None), {"source": {"value": None}})
 
-    def _take_face(self, session: Session, argument: str) -> Changes:
-        """``person:P2``, ``saved:NAME`` or ``cast:NAME`` was clicked."""
+    def take_face(self, session: Session, argument: str) -> Changes:
+        """Look for the faces of ``person:P2``, ``saved:NAME`` or ``cast:NAME``."""
         kind, _, name = argument.partition(":")
         if kind == "person" and session.scan is not None and session.video is not None:
             person = session.scan.person(name)
@@ -142,80 +198,73 @@ class Sources(Base):
         if kind == "cast":
             return self._find_faces(session, (f"cast:{name}",), label=name)
         if kind == "saved":
-            photos = tuple(str(p) for p in self.app.sources.get(name).photos)
+            photos = tuple(str(p) for p in self._app.sources.get(name).photos)
             return self._find_faces(session, photos, label=name)
         return {}
 
     def _find_faces(self, session: Session, texts: Sequence[str], *, label: str | None) -> Changes:
         """Look for the faces in a child process; the page is told when it is done."""
-        folder = self.sessions.folder_of(session) / "faces" / secrets.token_hex(6)
+        folder = self._context.sessions.folder_of(session) / "faces" / secrets.token_hex(6)
         settings = dict(session.scan_settings)
         session.task = BackgroundTask(
-            lambda: self.app.source_faces(texts, folder, scan_settings=settings),
+            lambda: self._app.source_faces(texts, folder, scan_settings=settings),
             lambda found: self._found(session, tuple(texts), label, found),
             "source_note",
         )
-        return {"source_note": shown(self._busy(session))}
-
-    def _busy(self, session: Session) -> str:
-        return views.progress_view(None, session.language, stage="faces")
+        return {"source_note": shown(busy(session.language))}
 
     def _found(
         self, session: Session, texts: tuple[str, ...], label: str | None, found: Any
     ) -> Changes:
         before = session.source.chosen_keys() if session.source is not None else frozenset()
         session.source = SourceChoice.of(texts, label, found, before)
-        self.sessions.save(session)
-        return self._sources(session)
+        self._context.save(session)
+        return self.draw(session)
 
-    @explained("source_note")
     def choose_face(self, session: Session, index: int) -> Changes:
-        """A face was clicked: take it, or leave it out."""
+        """Take a face, or leave it out."""
         choice = session.source
         if choice is None or not 0 <= index < len(choice.faces):
             return {}
         if choice.faces[index].usable:
             session.source = choice.toggled(index)
-            self.sessions.save(session)
-        return self._sources(session)
+            self._context.save(session)
+        return self.draw(session)
 
-    @explained("source_note")
     def clear_source(self, session: Session) -> Changes:
+        """Take all faces away."""
         session.source = None
         session.task = None
-        self.sessions.save(session)
-        return {**self._sources(session), "source": {"value": None}}
+        self._context.save(session)
+        return merged(self.draw(session), {"source": {"value": None}})
 
-    @explained("source_note")
     def save_source(self, session: Session, name: Any) -> Changes:
         """Keep the chosen faces under a name."""
         wanted = " ".join(str(name or "").split())
         if not wanted:
             raise Say("source_name_needed")
-        faces = self._chosen_faces(session)
+        faces = self.chosen_faces(session)
         photos = [Path(face.image) for face in faces]
         labels = [face.label for face in faces]
         session.task = BackgroundTask(
-            lambda: self.app.save_source(wanted, photos, origins=labels),
+            lambda: self._app.save_source(wanted, photos, origins=labels),
             lambda _: self._saved(session, wanted),
             "source_note",
         )
-        return {"source_note": shown(self._busy(session))}
+        return {"source_note": shown(busy(session.language))}
 
     def _saved(self, session: Session, name: str) -> Changes:
         words = messages.text("source_kept", session.language, name=name)
-        return {
-            **self._sources(session),
-            "source_note": shown(views.notice(words)),
-            "source_name": {"value": ""},
-        }
+        done = {"source_note": shown(views.notice(words)), "source_name": {"value": ""}}
+        return merged(self.draw(session), done)
 
-    def _unsave(self, session: Session, name: str) -> Changes:
-        self.app.sources.remove(name)
-        return self._sources(session)
+    def unsave(self, session: Session, name: str) -> Changes:
+        """Remove a saved face."""
+        self._app.sources.remove(name)
+        return self.draw(session)
 
-    def _chosen_faces(self, session: Session) -> list[SourceFace]:
-        """Raises: Say, when nothing is chosen."""
+    def chosen_faces(self, session: Session) -> list[SourceFace]:
+        """List the faces that are taken.  Raises: Say, when nothing is chosen."""
         chosen = [f for f in session.source.faces if f.chosen] if session.source else []
         if not chosen:
             raise Say("source_needed")

@@ -15,11 +15,14 @@ from facepick.render.plan import Assignment, OutputSettings
 from facepick.settings import from_mapping
 from facepick.speech.line import SpeechLine
 from facepick_ui import views
-from facepick_ui.compat import Changes, path_of, paths_of
-from facepick_ui.flow_panels import changed_values
-from facepick_ui.handlers.base import Base, Say, explained, shown
+from facepick_ui.changes import Changes, shown
+from facepick_ui.handlers.context import Context, scan_of
+from facepick_ui.handlers.event import Event
+from facepick_ui.handlers.problems import Say
+from facepick_ui.page import SOUND_FILES, SPEECH_OUTPUT, SPEECH_PARTS
 from facepick_ui.session import Session
-from facepick_ui.uploads import plain_name
+from facepick_ui.settings_form import changed_values
+from facepick_ui.uploads import path_of, paths_of, plain_name
 
 __all__ = ["Speech"]
 
@@ -31,13 +34,52 @@ TIMES = (".textgrid", ".ctm", ".lab", ".pho", ".csv", ".txt", ".json")
 """Of a list's files those that are no sounds."""
 
 
-class Speech(Base):
+class Speech:
     """What the lip-sync panel holds, as lines."""
 
-    def _lines(
+    CLEARED = (
+        "speech_note", "speech", "recording", "speech_text", "phones", "lines", "speech_start",
+        "speech_offset", "speech_duration",
+    )  # fmt: skip
+    """What `cleared` changes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._app = context.app
+        self._page = context.page
+
+    def events(self) -> list[Event]:
+        """List what is answered."""
+        plan = tuple(self._page.plan_names())
+        # `change`: a recording, and a file taken away, have no event of their own in gradio 3.
+        sound = [f"output_{name}" for name in (*SPEECH_OUTPUT, *SOUND_FILES)]
+        heard = [(name, "change") for name in (*SPEECH_PARTS, "phones", "style", *sound)]
+        words = {"speech_text", "lipsync_rewrite_language"} & set(self._page.components)
+        heard += [(name, "blur") for name in sorted(words)]
+        found = [
+            Event(
+                component=name,
+                trigger=trigger,
+                handler=self.hear,
+                inputs=plan,
+                outputs=("speech_note",),
+                place="speech_note",
+            )
+            for name, trigger in heard
+        ]
+        record = Event(
+            component="record",
+            trigger="click",
+            handler=self.record,
+            outputs=("recording", "record"),
+            place="speech_note",
+        )
+        return [*found, record]
+
+    def lines(
         self, session: Session, values: Mapping[str, Any], people: Sequence[str]
     ) -> tuple[Spoken, tuple[Notice, ...]]:
-        """Who says what: one entry for all picked people, or one for each speaker of a list.
+        """Say who says what: one entry for all picked people, or one for each speaker of a list.
 
         Raises:
             Say: there is no speech.
@@ -52,7 +94,7 @@ class Speech(Base):
                 # The lips follow the finished soundtrack.
                 return [(tuple(people), ())], ()
             raise Say("speech_needed")
-        kept = self._keep_upload(session, Path(path), "speech")
+        kept = self._context.keep_upload(session, Path(path), "speech")
         duration = _seconds(values["speech_duration"])
         phones = path_of(values["phones"])
         if phones is not None:
@@ -94,24 +136,24 @@ class Speech(Base):
         soundtrack = path_of(values["output_soundtrack"])
         if not sounds and soundtrack:
             # Lines without sounds of their own are cut from the finished mix.
-            audio = self._keep_upload(session, Path(soundtrack), "speech")
-        scan = self._scan_or_say(session)
+            audio = self._context.keep_upload(session, Path(soundtrack), "speech")
+        scan = scan_of(session)
         script = read_script(folder / plain_name(lists[0].name, "lines"), audio=audio, beside=True)
         cut = values["output_length"] in KEEPS_LENGTH
         given = give_lines(
             script,
             scan,
             people,
-            known=self.app.known_names(),
+            known=self._app.known_names(),
             end=float(video_seconds(scan)) if cut else None,
         )
         return [((who,), lines) for who, lines in given.speakers], given.notices
 
     def _side_by_side(self, session: Session, uploads: Sequence[Path]) -> Path:
-        """The uploads in one folder, since a list names its sounds by their place beside it."""
-        kept = [self._keep_upload(session, path, "speech") for path in uploads]
+        """Put the uploads into one folder: a list names its sounds by their place beside it."""
+        kept = [self._context.keep_upload(session, path, "speech") for path in uploads]
         mark = hashlib.sha256("|".join(map(str, kept)).encode()).hexdigest()[:12]
-        folder = self.sessions.folder_of(session) / "uploads" / f"lines-{mark}"
+        folder = self._context.sessions.folder_of(session) / "uploads" / f"lines-{mark}"
         folder.mkdir(parents=True, exist_ok=True)
         for path in kept:
             place = folder / path.name
@@ -122,9 +164,8 @@ class Speech(Base):
                     shutil.copyfile(path, place)
         return folder
 
-    @explained("speech_note")
     def hear(self, session: Session, *values: Any) -> Changes:
-        """Who is heard when, as the panel stands, and what people should know of it."""
+        """Show who is heard when, as the panel stands, and what people should know of it."""
         from facepick.media.dub import line_seconds
         from facepick.render.notices import (
             cut_notices,
@@ -134,18 +175,18 @@ class Speech(Base):
         )
         from facepick.render.sound import unheard_speech, video_seconds
 
-        named = self.page.plan_values(values)
+        named = self._page.plan_values(values)
         sounds = ("speech", "recording", "lines", "output_soundtrack")
         given = any(named[name] for name in sounds)
         if session.scan is None or session.video is None or not session.picked or not given:
             return {"speech_note": shown("")}
         panels = [
-            p for p in self.page.panels if p.spec.flow == named["flow"] and p.spec.needs_audio
+            p for p in self._page.panels if p.spec.flow == named["flow"] and p.spec.needs_audio
         ]
         if not panels:
             return {"speech_note": shown("")}
         panel = next((p for p in panels if p.spec.id == named["style"]), panels[0])
-        spoken, told = self._lines(session, named, tuple(session.picked))
+        spoken, told = self.lines(session, named, tuple(session.picked))
         rows: list[views.Row] = []
         for who, lines in spoken:
             people = [session.scan.person(key) for key in who]
@@ -161,9 +202,9 @@ class Speech(Base):
                 )
         rows.sort(key=lambda row: float(row["start"]))
         settings = changed_values(panel.widgets, [named[w.name] for w in panel.widgets])
-        chosen = self.page.output_widgets
+        chosen = self._page.output_widgets
         output = changed_values(chosen, [named[w.name] for w in chosen])
-        plan = self.app.make_plan(
+        plan = self._app.make_plan(
             session.video,
             [
                 Assignment(
@@ -180,7 +221,7 @@ class Speech(Base):
         seconds = video_seconds(session.scan)
         notices = (
             *told,
-            *speech_notices(plan, self.app.registry),
+            *speech_notices(plan, self._app.registry),
             *sound_notices(plan, seconds, has_sound=bool(session.scan.video.audio)),
             *cut_notices(unheard_speech(plan, seconds)),
             *off_screen_notices(plan.assignments, session.scan),
@@ -188,16 +229,15 @@ class Speech(Base):
         note = views.speech_view(rows, session.language)
         return {"speech_note": shown(note + views.notices_view(notices, session.language))}
 
-    @explained("speech_note")
     def record(self, session: Session) -> Changes:
-        """The user wants to record: only now may the page ask for the microphone."""
+        """Show the recorder: only now may the page ask for the microphone."""
         return {
             "recording": {"visible": True, "interactive": True},
             "record": {"visible": False},
         }
 
-    def _no_speech(self) -> Changes:
-        """The panel as it was at first, for the next person's speech."""
+    def cleared(self) -> Changes:
+        """Empty the panel for the next person's speech."""
         return {
             "speech_note": shown(""),
             "speech": {"value": None},

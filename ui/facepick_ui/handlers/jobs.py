@@ -1,0 +1,69 @@
+"""Earlier jobs: the list below the result."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from facepick_ui import messages, views
+from facepick_ui.changes import Changes, shown
+from facepick_ui.handlers.context import Context, is_file
+from facepick_ui.handlers.event import Act
+from facepick_ui.session import Session
+
+__all__ = ["Jobs"]
+
+JOBS_SHOWN = 50
+
+
+class Jobs:
+    """The user's jobs, newest first."""
+
+    OUTPUTS = ("jobs",)
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._app = context.app
+
+    def acts(self) -> tuple[Act, ...]:
+        """List what is answered of clicks on drawn places."""
+        return (Act(verb="stop", handler=self.stop, outputs=self.OUTPUTS),)
+
+    def draw(self, session: Session) -> Changes:
+        """Show the list, with what can be done about each job."""
+        rows = []
+        mine = [r for r in self._app.jobs(owner=session.key) if r.kind != "proxy"]
+        for record in mine[:JOBS_SHOWN]:
+            acts: list[tuple[str, str]] = []
+            if record.is_active:
+                acts.append((f"stop:{record.id}", "job_stop"))
+            elif record.kind != "scan" and record.state == "done" and is_file(record.out):
+                acts.append((f"show:{record.id}", "job_show"))
+            elif record.can_resume and record.kind == "render":
+                acts.append((f"resume:{record.id}", "job_resume"))
+            fraction = record.progress.fraction if record.progress else None
+            rows.append(
+                {
+                    "state": record.state,
+                    "kind": record.kind,
+                    "name": Path(record.subject).name,
+                    "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created)),
+                    "note": record.error or _notes(len(record.notices), session.language),
+                    "percent": None
+                    if fraction is None or record.state == "done"
+                    else round(100 * fraction),
+                    "acts": acts,
+                }
+            )
+        return {"jobs": shown(views.jobs_table(rows, session.language))}
+
+    def stop(self, session: Session, job_id: str) -> Changes:
+        """Ask a job to stop.  Raises: JobNotFound, also for a job of somebody else."""
+        self._app.cancel_job(self._context.own(session, job_id).id)
+        return self.draw(session)
+
+
+def _notes(count: int, language: str) -> str:
+    if not count:
+        return ""
+    return messages.text("notices_one" if count == 1 else "notices_count", language, n=count)

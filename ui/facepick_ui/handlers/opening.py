@@ -1,0 +1,190 @@
+"""Opening of a page: its session is found and shown as it was left, in the user's language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from facepick.errors import FacepickError
+from facepick_ui import messages, views
+from facepick_ui.changes import Changes, merged, shown
+from facepick_ui.handlers.cast import KnownPeople
+from facepick_ui.handlers.context import Context
+from facepick_ui.handlers.engines import Engines
+from facepick_ui.handlers.event import Event, names
+from facepick_ui.handlers.form import Form
+from facepick_ui.handlers.graphics_card import GraphicsCard
+from facepick_ui.handlers.jobs import Jobs
+from facepick_ui.handlers.offers import Offers
+from facepick_ui.handlers.people import People
+from facepick_ui.handlers.results import Results
+from facepick_ui.handlers.video import Video
+from facepick_ui.handlers.watcher import Watcher
+from facepick_ui.session import Session
+
+__all__ = ["Opening"]
+
+CARDS = ("video", "people", "what", "render")
+"""In the order of the page."""
+
+
+class Opening:
+    """The page as a whole.
+
+    Attributes:
+        outputs: what `draw` changes.
+        words_outputs: what another language changes.
+        hello_outputs: what the opening of a page changes.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        video: Video,
+        people: People,
+        known: KnownPeople,
+        offers: Offers,
+        engines: Engines,
+        form: Form,
+        results: Results,
+        card: GraphicsCard,
+        jobs: Jobs,
+        watcher: Watcher,
+    ) -> None:
+        self._context = context
+        self._app = context.app
+        self._page = context.page
+        self._video = video
+        self._people = people
+        self._known = known
+        self._offers = offers
+        self._engines = engines
+        self._form = form
+        self._results = results
+        self._card = card
+        self._jobs = jobs
+        self._watcher = watcher
+        self.outputs = names(
+            ("header", *(f"{key}_title" for key in CARDS)),
+            self._page.hints,
+            Video.OPEN,
+            KnownPeople.OUTPUTS,
+            Offers.OUTPUTS,
+            GraphicsCard.OUTPUTS,
+            Jobs.OUTPUTS,
+            watcher.outputs,
+        )
+        self.words_outputs = names(
+            self.outputs,
+            self._page.words(self._page.language),
+            engines.outputs,
+            ("language",) if "language" in self._page.components else (),
+        )
+        self.hello_outputs = names(self.words_outputs, form.outputs, ("config",))
+
+    def events(self) -> list[Event]:
+        """List what is answered."""
+        tick = Event(
+            component="tick",
+            trigger="click",
+            handler=self.tick,
+            outputs=self.outputs,
+            queued=False,
+        )
+        if "language" not in self._page.components:
+            return [tick]
+        language = Event(
+            component="language",
+            trigger="change",
+            handler=self.choose_language,
+            inputs=("language", "flow", "style"),
+            outputs=self.words_outputs,
+            place="facts",
+        )
+        return [tick, language]
+
+    def hello(self, greeting: Any) -> tuple[str, Changes]:
+        """Find the session of a page that has opened, and show everything as it was left.
+
+        Args:
+            greeting: the browser's secret and its language, ``SECRET|zh-CN``.
+
+        Returns:
+            The session's key for ``gr.State``, and the changes.
+        """
+        token, _, browser = str(greeting or "").partition("|")
+        session = self._context.sessions.by_token(token)
+        chosen, _, wanted = browser.partition("|")
+        session.language = messages.language_of(wanted or chosen, self._app.host.language())
+        session.watcher += 1
+        self._context.sessions.touch(session)
+        changes = merged(
+            self._words(session, *self._form.chosen(session)),
+            self.draw(session),
+            self._form.draw(session),
+            {"config": {"value": views.config(self._page.tick_ms, greeted=True)}},
+        )
+        return session.key, changes
+
+    def choose_language(self, session: Session, name: Any, flow: Any, style: Any) -> Changes:
+        """Show everything in another language, for this visit."""
+        codes = {label: code for code, label in messages.LANGUAGES.items()}
+        session.language = codes.get(str(name), str(name))
+        if session.language not in messages.LANGUAGES:
+            session.language = "en"
+        self._context.save(session)
+        return merged(self._words(session, str(flow), str(style)), self.draw(session))
+
+    def tick(self, session: Session) -> Changes:
+        """Look at the jobs for a page that nothing has reached for a while."""
+        changes, active = self._watcher.poll(session)
+        return changes if active else self.draw(session)
+
+    def draw(self, session: Session) -> Changes:
+        """Show everything as it stands, but for the values of the form."""
+        if session.video and not Path(session.video).is_file():
+            session.open(None)
+        if session.video and session.scan is None:
+            self._recall_scan(session)
+        language = session.language
+        titles: Changes = {
+            f"{key}_title": {"value": views.card_title(number, f"step_{key}", language)}
+            for number, key in enumerate(CARDS, 1)
+        }
+        parts = merged(
+            {"header": shown(views.header(language))},
+            titles,
+            self._video.draw(session, with_player=True),
+            self._people.draw(session),
+            self._known.draw(session),
+            self._offers.draw(session),
+        )
+        hints = {
+            name: {"value": views.hint(key, language)} for name, key in self._page.hints.items()
+        }
+        return merged(
+            parts,
+            hints,
+            self._results.draw(session),
+            self._card.draw(session),
+            self._jobs.draw(session),
+        )
+
+    def _words(self, session: Session, flow: str, style: str) -> Changes:
+        changes = merged(
+            self._page.words(session.language), self._engines.draw_panel(session, flow, style)
+        )
+        if "language" in self._page.components:
+            changes["language"] = {"value": session.language}
+        choices = self._page.style_choices(flow, session.language)
+        return merged(changes, {"style": {"choices": choices}})
+
+    def _recall_scan(self, session: Session) -> None:
+        """Take the scan of the open video from the cache, when its job is done."""
+        job = self._context.record(session, "scan")
+        if job is not None and job.state == "done":
+            try:
+                session.scan = self._app.scan_of_job(job.id)
+            except FacepickError:
+                session.watched.pop("scan", None)

@@ -1,0 +1,57 @@
+"""Standing of jobs, as HTML: how far they are, and how they ended."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facepick.jobs.job import JobRecord
+from facepick_ui import messages, pictures, views
+
+if TYPE_CHECKING:
+    from facepick.app import App
+
+__all__ = ["busy", "end_note", "lacking_note", "progress_bar"]
+
+
+def progress_bar(record: JobRecord, language: str, *, stage: str = "queued") -> str:
+    """Draw how far a job is.
+
+    Args:
+        stage: what is shown before its first report.
+    """
+    progress = record.progress
+    picture = None
+    if progress is not None and progress.thumbnail:
+        picture = pictures.file_uri(record.folder / progress.thumbnail)
+    return views.progress_view(progress, language, thumbnail=picture, stage=stage)
+
+
+def busy(language: str) -> str:
+    """Draw that faces are being looked for."""
+    return views.progress_view(None, language, stage="faces")
+
+
+def lacking_note(language: str) -> str:
+    """Draw that a model file is missing."""
+    words = messages.text("models_needed_help", language)
+    return views.notice(messages.text("models_needed", language), words, kind="calm")
+
+
+def end_note(app: App, record: JobRecord, language: str) -> str:
+    """Draw how a job ended."""
+    text = functools.partial(messages.text, language=language)
+    if record.state == "failed" and record.missing and app.missing_models(record.missing):
+        return lacking_note(language)
+    if record.state == "done":
+        key = "render_done" if record.kind == "render" else "preview_done"
+        done = views.notice(text(key), Path(record.out or "").name)
+        if record.kind == "preview":
+            # A render tells it with its report.
+            done += views.notices_view(record.notices, language)
+        return done
+    if record.state in ("stopped", "interrupted"):
+        help_key = "scan_stopped_help" if record.kind == "scan" else "stopped_help"
+        return views.notice(text(record.state), text(help_key), kind="calm")
+    return messages.failure_html(record.error or "", record.exit_code, language)

@@ -1,0 +1,158 @@
+"""Watching of running jobs, until all have ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from facepick.errors import FacepickError
+from facepick.jobs.job import JobRecord
+from facepick_ui import messages, views
+from facepick_ui.background_tasks import BackgroundTask
+from facepick_ui.changes import Changes, merged, shown
+from facepick_ui.handlers.context import Context
+from facepick_ui.handlers.engines import Engines
+from facepick_ui.handlers.event import names
+from facepick_ui.handlers.jobs import Jobs
+from facepick_ui.handlers.models import Models
+from facepick_ui.handlers.offers import Offers
+from facepick_ui.handlers.people import People
+from facepick_ui.handlers.players import Players
+from facepick_ui.handlers.renders import Renders
+from facepick_ui.handlers.results import Results
+from facepick_ui.handlers.sources import Sources
+from facepick_ui.handlers.standing import busy, end_note, progress_bar
+from facepick_ui.handlers.video import Video
+from facepick_ui.session import Offer, Session
+
+__all__ = ["Watcher"]
+
+POLL_SECONDS = 0.4
+"""Between two looks at a job: brisk for the eye, and a file of a few hundred bytes to read."""
+
+KINDS = ("fetch", "scan", "render", "preview")
+"""The first may start one of the others."""
+
+
+class Watcher:
+    """Looks at jobs, proxies and background tasks of a session.
+
+    Attributes:
+        outputs: what it may change.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        players: Players,
+        offers: Offers,
+        models: Models,
+        engines: Engines,
+        video: Video,
+        people: People,
+        results: Results,
+        jobs: Jobs,
+    ) -> None:
+        self._context = context
+        self._app = context.app
+        self._players = players
+        self._offers = offers
+        self._models = models
+        self._video = video
+        self._people = people
+        self._results = results
+        self._jobs = jobs
+        self.outputs = names(
+            Offers.OUTPUTS,
+            engines.outputs,
+            Renders.GO_ON,
+            Video.OPEN,
+            Jobs.OUTPUTS,
+            Sources.OUTPUTS,
+            ("source_name",),
+        )
+
+    def poll(self, session: Session) -> tuple[Changes, bool]:
+        """Look at the running jobs once.
+
+        Returns:
+            What changed on the page, and whether something still runs.
+        """
+        changes: Changes = {}
+        active = False
+        for kind in KINDS:
+            record = self._context.record(session, kind)
+            if record is None:
+                continue
+            if record.is_active:
+                active = True
+                changes = merged(changes, self._running(session, record))
+            elif record.id not in session.finished:
+                session.finished.add(record.id)
+                changes = merged(changes, self._ended(session, record))
+        # After the jobs: one that has just ended may have asked for a proxy.
+        proxies, waiting = self._players.poll(session)
+        changes = merged(changes, proxies)
+        active = active or waiting
+        task = session.task
+        if task is not None and task.runs:
+            active = True
+            changes[task.place] = shown(busy(session.language))
+        elif task is not None:
+            session.task = None
+            changes = merged(changes, self._done(session, task))
+        return changes, active
+
+    def _done(self, session: Session, task: BackgroundTask) -> Changes:
+        try:
+            return task.changes()
+        except FacepickError as error:
+            return {task.place: shown(messages.error_html(error, session.language))}
+
+    def watch(self, session: Session) -> Iterator[Changes]:
+        """Look at the running jobs until all have ended, or a newer watcher took over."""
+        session.watcher += 1
+        mine = session.watcher
+        last: Changes = {}
+        while session.watcher == mine:
+            try:
+                changes, active = self.poll(session)
+            except FacepickError as error:
+                yield {"progress": shown(messages.error_html(error, session.language))}
+                return
+            fresh = {name: value for name, value in changes.items() if last.get(name) != value}
+            last.update(fresh)
+            if fresh:
+                yield fresh
+            if not active:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _running(self, session: Session, record: JobRecord) -> Changes:
+        if record.kind == "fetch":
+            return {"models_progress": shown(progress_bar(record, session.language))}
+        place = "scan_progress" if record.kind == "scan" else "progress"
+        return {place: shown(progress_bar(record, session.language))}
+
+    def _ended(self, session: Session, record: JobRecord) -> Changes:
+        language = session.language
+        if record.kind == "fetch":
+            return self._models.fetched(session, record)
+        offer: Changes = {}
+        if record.state == "failed" and self._app.missing_models(record.missing):
+            asked = {"kind": "resume", "job": record.id}
+            session.offer = Offer(models=record.missing, asked=asked)
+            self._context.save(session)
+            offer = self._offers.draw(session)
+        if record.kind == "scan":
+            if record.state == "done":
+                session.scan = self._app.scan_of_job(record.id)
+                self._context.save(session)
+            changes = merged(self._video.draw(session), self._people.draw(session), offer)
+            if record.state != "done":
+                changes["scan_progress"] = shown(end_note(self._app, record, language))
+                if session.scan is None:
+                    changes["people_note"] = shown(views.empty("people_empty", language))
+            return changes
+        return merged(self._results.draw(session), self._jobs.draw(session), offer)
