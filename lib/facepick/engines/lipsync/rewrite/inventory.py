@@ -328,10 +328,11 @@ def _look(crop: BgrImage, mesh: Array) -> tuple[Array, float]:
     # What the tiny picture and the square below take up: 0.35 by 0.53 eye distances at most, and
     # what the blur reads beyond, four sigmas.
     reach = 0.65 * unit + 4 * sigma + 2
-    left, top = (max(0, int(v)) for v in centre - reach)
-    right, bottom = (max(0, int(v) + 1) for v in centre + reach)
-    grey = cv2.cvtColor(np.ascontiguousarray(crop[top:bottom, left:right]), cv2.COLOR_BGR2GRAY)
-    inverse[:, 2] -= (left, top)
+    first = np.maximum(centre - reach, 0).astype(int)
+    last = np.maximum(centre + reach + 1, 0).astype(int)
+    around = crop[first[1] : last[1], first[0] : last[0]]
+    grey = cv2.cvtColor(np.ascontiguousarray(around), cv2.COLOR_BGR2GRAY)
+    inverse[:, 2] -= first
     blurred = cv2.GaussianBlur(grey, (0, 0), sigma)
     tiny = cv2.warpAffine(
         blurred,
@@ -342,8 +343,8 @@ def _look(crop: BgrImage, mesh: Array) -> tuple[Array, float]:
     ).astype(np.float32)
     tiny -= tiny.mean()
     look = (tiny / max(float(tiny.std()), 4.0)).ravel()
-    x0, y0 = (int(v) for v in np.maximum(centre - 0.35 * unit, 0) - (left, top))
-    x1, y1 = (int(v) for v in np.maximum(centre + 0.35 * unit, 0) - (left, top))
+    x0, y0 = (int(v) for v in np.maximum(centre - 0.35 * unit, 0) - first)
+    x1, y1 = (int(v) for v in np.maximum(centre + 0.35 * unit, 0) - first)
     mouth = grey[y0:y1, x0:x1]
     if mouth.size < 16:
         return look, 0.0
