@@ -52,7 +52,7 @@ def written_film(
             audio = out.add_stream("pcm_s16le", rate=rate)
             audio.codec_context.layout = LAYOUTS[sound.shape[1]]
         for i in range(frames):
-            shade = np.full((SIZE[1], SIZE[0], 3), 40 + i, np.uint8)
+            shade = np.full((SIZE[1], SIZE[0], 3), (40 + i) % 256, np.uint8)
             picture = av.VideoFrame.from_ndarray(shade, format="rgb24")
             picture.pts, picture.time_base = i + round(late * RATE), Fraction(1, RATE)
             out.mux(video.encode(picture))

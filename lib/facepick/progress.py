@@ -9,14 +9,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from facepick.errors import Cancelled
 
 __all__ = [
     "STOPPING",
     "CancelToken",
+    "Phase",
+    "Phases",
     "Progress",
     "ProgressMeter",
     "ProgressSink",
@@ -31,12 +33,15 @@ class Progress:
 
     Attributes:
         stage: what is being done: ``wait`` (`done` others wait before it), ``scan``, ``prepare``,
-            ``render``, ``publish``, ``fetch``.
+            ``selfcheck``, ``render``, ``publish``, ``fetch``.
         done: units finished (frames or bytes), never negative.
-        total: units in all, or None while unknown.
+        total: units in all, or None while unknown; never less than `done`, see `ProgressMeter`.
         eta_seconds: seconds left in this stage, or None while unknown.
         message: a short sentence for a person; may be empty.
         thumbnail: path of a small JPEG of the newest result, or None.
+        overall: share of the whole job that is done, in [0, 1], which never falls; None where
+            nobody knows its phases, see `Phases`.
+        left_seconds: seconds left of the whole job, or None while unknown.
     """
 
     stage: str
@@ -45,6 +50,8 @@ class Progress:
     eta_seconds: float | None = None
     message: str = ""
     thumbnail: str | None = None
+    overall: float | None = None
+    left_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.done < 0:
@@ -56,6 +63,11 @@ class Progress:
         if not self.total:
             return None
         return min(1.0, self.done / self.total)
+
+    @property
+    def share(self) -> float | None:
+        """Share done of the whole job, or of this stage where its phases are not known."""
+        return self.fraction if self.overall is None else self.overall
 
 
 ProgressSink = Callable[[Progress], None]
@@ -104,6 +116,96 @@ class _Never(CancelToken):
 never: CancelToken = _Never()
 
 
+@dataclass(frozen=True)
+class Phase:
+    """One part of a job.
+
+    Attributes:
+        stage: see `Progress`.
+        cost: about how long one unit takes, in a measure that all phases of the job share.
+        units: about how many there are, until the phase tells itself; None: as many as the first
+            phase has that tells.
+    """
+
+    stage: str
+    cost: float
+    units: int | None = None
+
+
+class Phases:
+    """Sink that tells with each report how far the whole job is, and when it will be done.
+
+    What is skipped, because an earlier run has done it, counts as done once a later phase begins.
+    Two phases that follow each other may have one stage: the second begins where counting does.
+
+    Args:
+        sink: where reports go.
+        phases: in their order.
+        clock: gives seconds.
+    """
+
+    def __init__(
+        self,
+        sink: ProgressSink,
+        phases: Sequence[Phase],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sink, self._phases, self._clock = sink, tuple(phases), clock
+        self._units = [phase.units for phase in phases]
+        self._usual: int | None = None
+        self._now, self._done, self._share = -1, 0, 0.0
+        # What was done in this run, and how long it took: from these the rest is told.
+        self._worked = self._spent = 0.0
+        self._overall = 0.0
+        self._at: float | None = None
+
+    def __call__(self, report: Progress) -> None:
+        """Send the report on, with `overall` and `left_seconds`."""
+        begins = self._enter(report)
+        if begins is None:
+            # Waiting and fetching are no part of the work.
+            self._at = None
+            known = any(phase.stage == report.stage for phase in self._phases)
+            self._sink(replace(report, overall=self._overall) if known else report)
+            return
+        if report.total:
+            self._units[self._now] = report.total
+            self._usual = self._usual or report.total
+        weights = [
+            phase.cost * (units or self._usual or 1)
+            for phase, units in zip(self._phases, self._units, strict=True)
+        ]
+        weight, now = weights[self._now], self._clock()
+        share = max(0.0 if begins else self._share, report.fraction or 0.0)
+        if not begins and self._at is not None:
+            self._worked += weight * (share - self._share)
+            self._spent += now - self._at
+        self._at, self._share, self._done = now, share, report.done
+        behind, ahead = sum(weights[: self._now]), sum(weights[self._now + 1 :])
+        done = (behind + share * weight) / max(behind + weight + ahead, 1e-9)
+        self._overall = min(1.0, max(self._overall, done))
+        left = None
+        if self._worked > 0:
+            pace = self._spent / self._worked
+            here = report.eta_seconds
+            left = (weight * (1 - share) * pace if here is None else here) + ahead * pace
+        self._sink(replace(report, overall=self._overall, left_seconds=left))
+
+    def _enter(self, report: Progress) -> bool | None:
+        """Find the report's phase: True when it begins here, None when there is none."""
+        ahead = range(self._now + 1, len(self._phases))
+        following = next((i for i in ahead if self._phases[i].stage == report.stage), None)
+        if self._now >= 0 and self._phases[self._now].stage == report.stage:
+            if report.done >= self._done or following != self._now + 1:
+                return False
+        elif following is None:
+            return None
+        assert following is not None
+        self._now = following
+        return True
+
+
 class ProgressMeter:
     """Meter that reports a stage at most ten times a second and estimates what is left.
 
@@ -147,6 +249,9 @@ class ProgressMeter:
         if not force and now - self._last_sent < self.MIN_INTERVAL_SECONDS:
             return
         self._last_sent = now
+        if self._total is not None and done > self._total:
+            # The file's own count of its frames was too small.
+            self._total = done
         eta = None
         fresh = done - self._first_done
         if estimate and self._total is not None and fresh > 0:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.files import as_json
 from facepick.progress import CancelToken, Progress, ProgressSink
-from facepick.text import printable, say
+from facepick.text import clock, printable, say
 
 if TYPE_CHECKING:
     from facepick.app import App
@@ -65,6 +65,7 @@ _STAGES = {
     "check": "Checking frames",
     "separate": "Taking the voices out",
     "prepare": "Learning the face",
+    "selfcheck": "Trying the lips",
     "render": "Rendering",
     "publish": "Writing the result",
     "review": "Looking it over",
@@ -81,27 +82,20 @@ class _Show:
             mode = "bar" if sys.stderr.isatty() else "none"
         self.mode = mode
         self._bar: Any = None
-        self._tasks: dict[str, Any] = {}
+        self._task: Any = None
 
     def __enter__(self) -> ProgressSink:
         if self.mode == "jsonl":
             return self._line
         if self.mode == "bar":
             from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                TextColumn,
-                TimeRemainingColumn,
-            )
+            from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
 
             self._bar = Bar(
-                TextColumn("{task.description:<18}"),
+                TextColumn("{task.description:<22}"),
                 BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[message]}", markup=False),
+                TextColumn("{task.fields[told]}", markup=False),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -122,20 +116,37 @@ class _Show:
                 "total": report.total,
                 "eta_seconds": report.eta_seconds,
                 "message": report.message,
+                "overall": report.overall,
+                "left_seconds": report.left_seconds,
             }
         )
 
     def _draw(self, report: Progress) -> None:
-        if report.stage not in self._tasks:
-            self._tasks[report.stage] = self._bar.add_task(
-                _STAGES.get(report.stage, report.stage), total=report.total, message=""
-            )
+        """Draw one bar for the whole job, and beside it what is being done."""
+        share = report.share
+        if self._task is None:
+            self._task = self._bar.add_task("", total=1.0, told="")
         self._bar.update(
-            self._tasks[report.stage],
-            completed=report.done,
-            total=report.total,
-            message=printable(report.message),
+            self._task,
+            description=_STAGES.get(report.stage, report.stage),
+            completed=share or 0.0,
+            # A bar without a total moves without end.
+            total=None if share is None else 1.0,
+            told=_told(report, share),
         )
+
+
+def _told(report: Progress, share: float | None) -> str:
+    """Say how much is done, how long the rest takes, and the report's own message."""
+    left = report.eta_seconds if report.overall is None else report.left_seconds
+    frames = f"{report.done}/{report.total}" if report.total else str(report.done or "")
+    parts = (
+        "" if share is None else f"{share:.0%}",
+        frames,
+        "" if left is None else f"{clock(left)} left",
+        printable(report.message),
+    )
+    return "  ".join(part for part in parts if part)
 
 
 def make_app() -> App:

@@ -106,7 +106,7 @@ def tell_changed(result: Mapping[str, Any]) -> None:
 
 
 def _job_line(record: JobRecord) -> str:
-    share = record.progress.fraction if record.progress else None
+    share = record.progress.share if record.progress else None
     percent = f" {share:.0%}" if share is not None and record.state != "done" else ""
     told = len(record.notices)
     notices = f"\t{told} notice{'s' if told > 1 else ''}" if told else ""

@@ -58,6 +58,7 @@ class EngineSpec:
         covers_gaps: whether frames in which the face is only guessed to be (bridged gaps, just
             before entering and after leaving) are given too.  True for hide, where a missed
             frame is the worst failure; False where a guess would be visible.
+        prepares: stages that `Engine.open` reports beyond the learning pass, see `Progress.stage`.
         synthetic: whether the result shows a face that was never filmed, so that provenance
             marks are due.
         licence: SPDX id or words, of engine and weights.
@@ -78,6 +79,7 @@ class EngineSpec:
     shows_source_face: bool = False
     margin: float = 0.5
     covers_gaps: bool = False
+    prepares: tuple[str, ...] = ()
     synthetic: bool = True
     licence: str = "MIT"
     commercial_use: bool = True

@@ -18,6 +18,7 @@ from facepick.errors import (
 )
 from facepick.files import read_json
 from facepick.jobs.job import JobRecord
+from facepick.jobs.phases import phases_of_preview, phases_of_render
 from facepick.jobs.preparation import Preparation, named, scan_video
 from facepick.jobs.resources import Resources
 from facepick.jobs.workspace import Workspace
@@ -29,7 +30,7 @@ from facepick.people.edits import apply_edits, load_edits
 from facepick.people.finder import content_hash
 from facepick.people.person import Person, Scan
 from facepick.people.store import load_scan, stored_hash
-from facepick.progress import CancelToken, Progress, ProgressSink
+from facepick.progress import CancelToken, Phase, Phases, Progress, ProgressSink
 from facepick.render.plan import RenderPlan
 from facepick.render.preview import FRAME_REACH, frame_sheet, hardest_moment, side_by_side
 from facepick.render.publish import FinishedResult, refuse_existing
@@ -55,6 +56,7 @@ def scan(
     """Find the people of the job's video."""
     record = workspace.record()
     video = Path(record.video)
+    progress = Phases(progress, (Phase("scan", 1.0),))
     with pinned([video]) as pins:
         found = scan_video(video, record.request.get("settings") or {}, resources, progress, cancel)
     identity = pins.identity(video)
@@ -136,6 +138,7 @@ def render(
     finished = finished_of(workspace)
     with _kept(workspace, finished):
         refuse_existing(out, force=record.force)
+    progress = Phases(progress, phases_of_render(plan, resources.registry))
     if finished is None:
         with pinned((plan.video, *plan.input_files(resources.registry))):
             preparation = _preparation(workspace, plan, resources, progress, cancel)
@@ -160,6 +163,8 @@ def preview(
     finished = finished_of(workspace)
     with _kept(workspace, finished):
         refuse_existing(out, force=record.force)
+    seconds = float(record.request["seconds"])
+    progress = Phases(progress, phases_of_preview(plan, resources.registry, seconds))
     if finished is None:
         with pinned((plan.video, *plan.input_files(resources.registry))):
             preparation = _preparation(workspace, plan, resources, progress, cancel)
@@ -277,7 +282,7 @@ def fetch(
     for spec in specs:
 
         def report(step: Progress, before: int = before) -> None:
-            progress(replace(step, done=before + step.done, total=total))
+            progress(replace(step, done=min(before + step.done, total), total=total))
 
         paths[spec.id] = str(resources.models.fetch(spec, progress=report, cancel=cancel))
         before += spec.size

@@ -65,6 +65,7 @@ class GuestEngine(Engine):
             help=f"A guest: {guest.url or guest.command[0]} makes the face, facepick lays it in.",
             settings=GuestMouthSettings if is_lipsync else GuestSwapSettings,
             needs_mesh=True,
+            prepares=("prepare",),
             needs_audio=is_lipsync,
             needs_source=not is_lipsync,
             needs_consent=not is_lipsync,

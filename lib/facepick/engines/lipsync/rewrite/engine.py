@@ -70,6 +70,7 @@ class RewriteEngine(Engine):
         needs_mesh=True,
         needs_audio=True,
         margin=0.4,
+        prepares=("selfcheck",),
         notices=lambda settings, lines: words_notices(lines, settings.language),
         licence="MIT; acoustic model and dictionary BSD-2-Clause",
     )

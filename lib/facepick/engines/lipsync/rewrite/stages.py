@@ -304,7 +304,7 @@ def _proof(
         opening=plan.opening,
         face=lambda frame: plan.face(inventory, frame),
         read=MouthReader(context.models).read,
-        progress=ProgressMeter(context.progress, "prepare", len(drawn_over)),
+        progress=ProgressMeter(context.progress, "selfcheck", len(drawn_over)),
         cancel=context.cancel,
     )
 
