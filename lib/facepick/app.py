@@ -41,11 +41,15 @@ if TYPE_CHECKING:
     from facepick.speech.script import PersonSpan
     from facepick.speech.speaker_edits import SpeakerEdit
     from facepick.speech.speakers import Speakers
+    from facepick.speech.spoken import SpokenLines
 
-__all__ = ["SEPARATOR_VARIABLE", "App"]
+__all__ = ["SEPARATOR_VARIABLE", "TTS_VARIABLE", "App"]
 
 SEPARATOR_VARIABLE = "FACEPICK_SEPARATOR"
 """Environment variable that names the separator where nothing else does."""
+
+TTS_VARIABLE = "FACEPICK_TTS"
+"""Environment variable with the command that speaks lines, where nothing else names one."""
 
 # Of as many files as users have open at once.
 _FACTS_KEPT = 200
@@ -83,6 +87,10 @@ class App:
         self.separator: str | None = os.environ.get(SEPARATOR_VARIABLE) or None
         """What takes voices out of the original: an ONNX file or a command, see
         `facepick.render.separation`.  Never from a plan, which may come from a stranger."""
+        named = os.environ.get(TTS_VARIABLE)
+        self.tts: tuple[str, ...] = (named,) if named else ()
+        """Commands that speak lines without sound, ``[NAME=]COMMAND`` each, see
+        `facepick.speech.spoken`.  Never from a plan or a list of lines."""
         # What a killed process left beside a user's files.
         sweep(host.home())
 
@@ -313,6 +321,17 @@ class App:
         from facepick.speech.speaker_edits import add_edits
 
         return add_edits(self.cache, scan, edits)
+
+    def speaker(self) -> SpokenLines | None:
+        """Make what speaks lines that have no sound; None without a command.
+
+        Raises:
+            UserInputError: `tts` holds something that is no command.
+        """
+        from facepick.speech.spoken import SPOKEN, SpokenLines, Voices
+
+        voices = Voices.parse(self.tts)
+        return SpokenLines(voices=voices, folder=self.cache / SPOKEN) if voices else None
 
     def edit_people(self, scan: Scan, edit: Edit) -> Scan:
         """Merge, split, rename or ignore; kept, so that it survives a re-scan.
@@ -865,7 +884,8 @@ class App:
                     replace(a, speech=lines) if a in moving else a for a in plan.assignments
                 ),
             )
-        script = read_script(episode.lines, audio=sound)
+        speaker = self.speaker() if sound is None else None
+        script = read_script(episode.lines, audio=sound, speaks=speaker is not None)
         assignments: list[Assignment] = []
         for item in plan.assignments:
             if item.flow != "lipsync":
@@ -879,10 +899,12 @@ class App:
                 speakers_of=partial(self.who_speaks, scan, cancel=cancel),
             )
             unsure = item.selection.include_unsure
-            assignments.extend(
-                replace(item, selection=Selection((who,), unsure), speech=tuple(spoken))
-                for who, spoken in found.speakers
-            )
+            for who, spoken in found.speakers:
+                said = tuple(spoken)
+                if speaker is not None:
+                    said = speaker.fill(spoken, who, scan.person(who).name, cancel=cancel)
+                picked = Selection((who,), unsure)
+                assignments.append(replace(item, selection=picked, speech=said))
         return replace(plan, assignments=tuple(assignments))
 
     # --- jobs in child processes -----------------------------------------------------------

@@ -25,14 +25,16 @@ from facepick.media.proxies import PROXIES
 from facepick.publishing import set_aside
 from facepick.render.learned_store import LEARNED
 from facepick.settings import from_mapping, setting, to_mapping
+from facepick.speech.spoken import SPOKEN
 
 __all__ = ["KINDS", "Cache", "Entry", "StorageSettings", "load_settings", "save_settings"]
 
 log = logging.getLogger("facepick.cache")
 
-KINDS = ("scans", "faces", "models", "proxies", "learned")
+KINDS = ("scans", "faces", "models", "proxies", "learned", "spoken")
 """What can be made again: scans of videos, faces cut out of videos, exported models, copies of
-videos for players, what was learnt of people's faces for renders and previews."""
+videos for players, what was learnt of people's faces for renders and previews, lines that a command
+has spoken."""
 
 IN_USE_SECONDS = 3600.0
 """What was made or read this lately is left alone: a page or another process may look at it."""
@@ -45,6 +47,7 @@ _FOLDERS = {
     "wav2lip": "models",
     PROXIES: "proxies",
     LEARNED: "learned",
+    SPOKEN: "spoken",
 }
 
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facepick.cli.console import make_app, print_json, watched
+from facepick.cli.console import print_json, watched
 from facepick.cli.options import given
-from facepick.cli.render import add_plan_options, assignments_of, output_of
+from facepick.cli.render import add_plan_options, app_of, assignments_of, output_of
 from facepick.errors import Cancelled, FacepickError, UserInputError
 from facepick.files import as_json
 from facepick.text import say
@@ -84,7 +84,7 @@ def _batch(options: argparse.Namespace) -> int:
     from facepick.jobs.batch import find_episodes, index_page
     from facepick.publishing import refuse_input, refuse_output, write_output
 
-    app = make_app()
+    app = app_of(options)
     folder = Path(options.out).absolute()
     template = _template(app, options)
     episodes = find_episodes(options.videos, folder)

@@ -64,6 +64,7 @@ _STAGES = {
     "speakers": "Listening, watching",
     "check": "Checking frames",
     "separate": "Taking the voices out",
+    "speak": "Speaking the lines",
     "prepare": "Learning the face",
     "selfcheck": "Trying the lips",
     "render": "Rendering",

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from facepick.render.preflight import Preflight
     from facepick.speech.line import SpeechLine
 
-__all__ = ["add_plan_options", "assignments_of", "build_preview", "build_render", "output_of"]
+__all__ = [
+    "add_plan_options",
+    "app_of",
+    "assignments_of",
+    "build_preview",
+    "build_render",
+    "output_of",
+]
 
 
 def _assignment_parser(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
@@ -84,6 +91,14 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         "--lines",
         metavar="FILE",
         help="speech lines with who says them: JSON, SRT, WebVTT, ASS or SSA",
+    )
+    who.add_argument(
+        "--tts",
+        metavar="[NAME=]COMMAND",
+        action="append",
+        default=[],
+        help="speak lines that have no sound: a command that reads the words and writes {out}, run "
+        "without a shell, for everybody or for NAME (default: FACEPICK_TTS)",
     )
     who.add_argument(
         "--source",
@@ -276,7 +291,7 @@ def assignments_of(app: App, options: argparse.Namespace) -> list[Assignment]:
             phones=phones,
         )
         for path in options.audio
-    )
+    ) or _spoken_text(app, options)
     return [
         Assignment(
             selection=Selection(
@@ -292,6 +307,18 @@ def assignments_of(app: App, options: argparse.Namespace) -> list[Assignment]:
             consent=options.consent,
         )
     ]
+
+
+def _spoken_text(app: App, options: argparse.Namespace) -> tuple[SpeechLine, ...]:
+    """Speak the words that are given without sound, where a command can; else there is none."""
+    from facepick.speech.line import SpeechLine
+
+    speaker = app.speaker() if options.text and options.flow == "lipsync" else None
+    if speaker is None or output_of(options).get("soundtrack"):
+        return ()
+    line = SpeechLine(path="", start_seconds=options.audio_start, text=options.text)
+    with watched(options.progress) as (sink, token):
+        return speaker.fill([line], *options.person, progress=sink, cancel=token)
 
 
 def _named(app: App, options: argparse.Namespace, texts: Sequence[str]) -> tuple[str, ...]:
@@ -340,6 +367,8 @@ def _line_assignments(
 ) -> tuple[list[Assignment], tuple[Notice, ...]]:
     """Make an assignment for everybody who speaks in the list of lines, once the people are
     known."""
+    from dataclasses import replace
+
     from facepick.media.timeline import KEEPS_LENGTH
     from facepick.people.finder import ScanSettings
     from facepick.people.selection import Selection
@@ -362,13 +391,25 @@ def _line_assignments(
 
     # Lines that name no sound are cut from the one that was given; a finished mix is one, too.
     sound = options.audio[0] if options.audio else output_of(options).get("soundtrack")
+    speaker = app.speaker() if not sound else None
+    if options.tts and sound:
+        raise UserInputError(
+            "The sound of the lines is given, and so is a command that speaks them.",
+            hint="Leave out --tts, or --audio and --soundtrack.",
+        )
     script = read_script(
         Path(options.lines).absolute(),
         audio=Path(sound).absolute() if sound else None,
         phones=Path(options.phones) if options.phones else None,
+        speaks=speaker is not None,
     )
     # Whatever else is wrong is said before the video is looked through, which takes long.
-    draft = plan_of([spoken("P1", [item.line for item in script.lines()])])
+    lines = [item.line for item in script.lines()]
+    if speaker is not None:
+        with watched(options.progress) as (_, token):
+            tried = str(speaker.try_out(lines, cancel=token) or "")
+        lines = [line if line.path else replace(line, path=tried) for line in lines]
+    draft = plan_of([spoken("P1", lines)])
     app.preflight(
         draft,
         options.out,
@@ -392,7 +433,13 @@ def _line_assignments(
             end=float(video_seconds(scan)) if draft.output.length in KEEPS_LENGTH else None,
             speakers_of=partial(app.who_speaks, scan, progress=sink, cancel=token),
         )
-    return [spoken(who, lines) for who, lines in found.speakers], found.notices
+    speakers = dict(found.speakers)
+    if speaker is not None:
+        with watched(options.progress) as (sink, token):
+            for who, own in speakers.items():
+                name = scan.person(who).name
+                speakers[who] = speaker.fill(own, who, name, progress=sink, cancel=token)
+    return [spoken(who, own) for who, own in speakers.items()], found.notices
 
 
 def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
@@ -442,19 +489,21 @@ def _checked(
     return checked, told
 
 
-def _app(options: argparse.Namespace) -> App:
+def app_of(options: argparse.Namespace) -> App:
+    """Make the app, with the user's commands that were given."""
     app = make_app()
     if options.separator:
         # A job may go on in another folder.
         is_file = "{in}" not in options.separator
         given = options.separator
         app.separator = str(Path(given).absolute()) if is_file else given
+    app.tts = tuple(options.tts) or app.tts
     return app
 
 
 def _render(options: argparse.Namespace) -> int:
     step = check_steps(options)
-    app = _app(options)
+    app = app_of(options)
     plan, notices = _plan(app, options)
     if step:
         return do_step(app, plan, options, notices)
@@ -466,7 +515,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    app = _app(options)
+    app = app_of(options)
     plan, notices = _plan(app, options)
     checked, told = _checked(app, plan, notices, options)
     place = _plan_place(app, options, plan, checked.out)

@@ -17,12 +17,9 @@ import json
 import logging
 import os
 import shlex
-import shutil
-import subprocess
 import tempfile
-import time
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +32,7 @@ from facepick.errors import MissingModelError, ModelMismatchError, ToolError, Us
 from facepick.media.dub import OriginalSound, SoundFormat, line_seconds, original_pieces, straight
 from facepick.models.device import ort_session
 from facepick.models.store import sha256_of
+from facepick.programs import run_program
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.speech.line import SpeechLine
 
@@ -52,7 +50,6 @@ _FORM = SoundFormat(rate=RATE, channels=2, lossless=True)
 _END_BYTES = 10_000 * 1024
 # Separators pad to whole blocks; a second more or less is another sound.
 _MAX_DIFFERENCE_SECONDS = 1.0
-_LOG_BYTES = 4000
 
 _KNOWN: dict[str, tuple[int, bool, float]] = {
     "0ddfc0eb5792638ad5dc27850236c246": (6144, True, 1.035),
@@ -155,7 +152,9 @@ def without_voices(
         mix, voices, made = (Path(work) / n for n in ("in.wav", "voices.wav", "rest.wav"))
         _write(mix, _original(original, seconds, cancel), cancel)
         if _is_command(separator):
-            _run(_command(separator, mix, voices, made), cancel)
+            argv = _command(separator, mix, voices, made)
+            what = f"The separator {Path(argv[0]).name}"
+            run_program(argv, what=what, hint="Run its command by hand to see why.", cancel=cancel)
             made = _checked(mix, voices, made, Path(work), cancel)
         else:
             network = _Mdx(Path(separator), device)
@@ -218,39 +217,6 @@ def _command(separator: str, mix: Path, voices: Path, rest: Path) -> list[str]:
             word = word.replace(place, str(file))
         made.append(word)
     return made
-
-
-def _run(argv: Sequence[str], cancel: CancelToken) -> None:
-    """Run a command to its end.
-
-    Raises:
-        ToolError: it is not there, or ended with an error; with its last words.
-        Cancelled: it was ended.
-    """
-    if shutil.which(argv[0]) is None:
-        raise ToolError(
-            f"There is no program {argv[0]} to separate with.", hint="Give its whole path."
-        )
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            list(argv), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
-        )
-        try:
-            while process.poll() is None:
-                cancel.raise_if_cancelled()
-                time.sleep(0.05)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        if process.returncode:
-            said.seek(max(0, said.tell() - _LOG_BYTES))
-            words = said.read().decode("utf-8", "replace").strip().splitlines()
-            raise ToolError(
-                f"The separator {Path(argv[0]).name} ended with code {process.returncode}: "
-                f"{words[-1] if words else 'no message'}.",
-                hint="Run its command by hand to see why.",
-            )
 
 
 def _checked(mix: Path, voices: Path, rest: Path, folder: Path, cancel: CancelToken) -> Path:

@@ -59,7 +59,8 @@ class SpeechLine:
     """One stretch of new speech of one person.
 
     Attributes:
-        path: audio or video file whose first audio stream is taken.
+        path: audio or video file whose first audio stream is taken; empty for words that are still
+            to be spoken, see `facepick.speech.spoken`.
         start_seconds: where it starts on the output's clock (0 = first frame).
         offset_seconds: how much of the file's beginning is skipped.
         duration_seconds: how much is taken, or None for all.

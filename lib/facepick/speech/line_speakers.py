@@ -77,7 +77,9 @@ def _span(item: PersonLine) -> PersonSpan:
     line = item.line
     length = line.cue_seconds or line.duration_seconds
     if length is None:
-        length = float(line_seconds(line))
+        # Words that are still to be spoken: 150 a minute.
+        words = len((line.text or "").split())
+        length = float(line_seconds(line)) if line.path else 0.4 * max(1, words)
     return PersonSpan(
         person=item.person,
         start=line.start_seconds,

@@ -121,6 +121,7 @@ class Script:
         audio: sound for lines that name no file.
         spoken: times of the phones in `audio`.
         beside: see `read_script`.
+        speaks: whether lines that have words and no sound get an empty path, to be spoken.
         cues: of subtitles.
         entries: of JSON.
     """
@@ -129,6 +130,7 @@ class Script:
     audio: Path | None = None
     spoken: Timings | None = None
     beside: bool = False
+    speaks: bool = False
     cues: tuple[Cue, ...] = ()
     entries: tuple[_Entry, ...] = ()
 
@@ -233,10 +235,21 @@ class Script:
         elif self.audio is not None:
             file = self.audio
             offset, duration = entry.start + entry.offset, entry.stretch
+        elif self.speaks and entry.text and not entry.phones:
+            return PersonLine(
+                entry.person,
+                SpeechLine(
+                    path="",
+                    start_seconds=entry.start,
+                    text=entry.text,
+                    cue_seconds=entry.stretch,
+                ),
+            )
         else:
             raise UserInputError(
                 f"{entry.where}: names no sound file.",
-                hint='Add "file", or give one long sound file for the whole list.',
+                hint='Add "file", give one long sound file for the whole list, or a command that '
+                "speaks its words: --tts COMMAND.",
             )
         phones = None
         if not file.is_file():
@@ -263,7 +276,12 @@ class Script:
 
 
 def read_script(
-    path: Path, *, audio: Path | None = None, phones: Path | None = None, beside: bool = False
+    path: Path,
+    *,
+    audio: Path | None = None,
+    phones: Path | None = None,
+    beside: bool = False,
+    speaks: bool = False,
 ) -> Script:
     """Read a list of lines: JSON or subtitles, told by what is in it.
 
@@ -273,6 +291,7 @@ def read_script(
         phones: times of the phones in `audio`.
         beside: whether sounds must lie in the list's own folder, as they must where the list
             comes from somebody who may not name other files of this machine.
+        speaks: see `Script`.
 
     Raises:
         UserInputError: not readable, not such a list (it says what it is), or a time that is
@@ -310,7 +329,15 @@ def read_script(
         count = len(entries) + len(cues)
         raise UserInputError(f"{name} holds {count} lines; {_MAX_LINES} are allowed.")
     spoken = None if phones is None or audio is None else timings_of(phones, audio)
-    return Script(path=path, audio=audio, spoken=spoken, beside=beside, cues=cues, entries=entries)
+    return Script(
+        path=path,
+        audio=audio,
+        spoken=spoken,
+        beside=beside,
+        speaks=speaks,
+        cues=cues,
+        entries=entries,
+    )
 
 
 # --- names -------------------------------------------------------------------------------

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
-import signal
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -18,11 +13,11 @@ from typing import IO, Any
 
 from facepick.engines.guest.description import GuestDescription
 from facepick.errors import ToolError
+from facepick.programs import run_program
 from facepick.progress import CancelToken
 
 __all__ = ["call_guest", "check_guest"]
 
-_LOG_BYTES = 4000
 MAX_ANSWER_BYTES = 8 * 2**30
 _CHUNK = 1 << 20
 
@@ -63,65 +58,16 @@ def call_guest(
     if guest.url:
         _post(guest, values, cancel)
         return
-    with open(log, "wb") as said:
-        process = _started(guest, guest.argv(values), said)
-        until = time.monotonic() + guest.timeout
-        try:
-            while process.poll() is None:
-                cancel.raise_if_cancelled()
-                if time.monotonic() > until:
-                    raise ToolError(
-                        f"{guest.label} took longer than {guest.timeout:g} s for one clip.",
-                        hint='Set a larger "timeout" in its file, or a shorter "longest".',
-                    )
-                time.sleep(0.05)
-        finally:
-            _end(process)
-    if process.returncode:
-        raise ToolError(
-            f"{guest.label} ended with code {process.returncode}: {_last_words(log)}.",
-            hint=f"All it said is in {log}.",
-        )
-
-
-def _started(guest: GuestDescription, argv: list[str], said: IO[bytes]) -> subprocess.Popen[bytes]:
-    extra: dict[str, Any] = {}
-    if sys.platform == "win32":
-        extra["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
-    else:
-        # What it starts itself is ended with it.
-        extra["start_new_session"] = True
-    try:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            env=guest.child_environment(),
-            cwd=guest.folder or None,
-            **extra,
-        )
-    except OSError as error:
-        raise ToolError(
-            f"{guest.label} cannot be started: {error.strerror or error}.", hint=_HINT
-        ) from error
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the program's whole session, whether it has ended itself or not."""
-    if sys.platform != "win32":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-
-
-def _last_words(log: Path) -> str:
-    with open(log, "rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_BYTES))
-        words = file.read().decode("utf-8", "replace").strip().splitlines()
-    return words[-1].strip()[:300] if words else "it said nothing"
+    run_program(
+        guest.argv(values),
+        what=guest.label,
+        hint=f'All it said is in {log}. Where it needs longer, set "timeout" in its file.',
+        timeout=guest.timeout,
+        log=log,
+        environment=guest.child_environment(),
+        folder=guest.folder or None,
+        cancel=cancel,
+    )
 
 
 # --------------------------------------------------------------------------------------- addresses
