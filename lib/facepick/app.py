@@ -298,21 +298,18 @@ class App:
         Raises:
             VideoOpenError, MissingModelError, Cancelled.
         """
-        from facepick.speech.face_watch import sound_of, watch_faces
+        from facepick.speech.listening import SPEAKERS, listen
         from facepick.speech.speaker_edits import apply_edits, load_edits
         from facepick.speech.speakers import who_speaks
-        from facepick.speech.voices import voice_labels
 
-        samples = sound_of(scan, cancel=cancel)
-        seen = watch_faces(
+        seen, voices = listen(
             scan,
-            samples,
-            models=self.models,
-            folder=self.cache / "speakers",
+            self.models,
+            self.cache / SPEAKERS,
+            num_speakers=num_speakers,
             progress=progress,
             cancel=cancel,
         )
-        voices = voice_labels(samples, seen, self.models, count=num_speakers, cancel=cancel)
         found = who_speaks(scan, seen, voices, lines=lines)
         return apply_edits(scan, found, load_edits(self.cache, scan.content_hash))
 
@@ -649,15 +646,24 @@ class App:
         )
 
     def new_scan_job(
-        self, video: str | Path, *, settings: Mapping[str, Any] | None = None, owner: str = ""
+        self,
+        video: str | Path,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        speakers: Mapping[str, Any] | None = None,
+        owner: str = "",
     ) -> Workspace:
-        """Make a scan job that nobody works on yet."""
+        """Make a scan job that nobody works on yet.
+
+        Args:
+            speakers: given, it also finds who speaks, see `speakers_of_job`: ``lines``, the path
+                of a list or None, and ``num_speakers``, or None.
+        """
+        request: dict[str, Any] = {"settings": dict(settings or {})}
+        if speakers is not None:
+            request["speakers"] = dict(speakers)
         return self.jobs_folder.new(
-            "scan",
-            video=str(Path(video).absolute()),
-            out=None,
-            request={"settings": dict(settings or {})},
-            owner=owner,
+            "scan", video=str(Path(video).absolute()), out=None, request=request, owner=owner
         )
 
     @property
@@ -933,10 +939,16 @@ class App:
         return workspace.record()
 
     def start_scan(
-        self, video: str | Path, *, settings: Mapping[str, Any] | None = None, owner: str = ""
+        self,
+        video: str | Path,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        speakers: Mapping[str, Any] | None = None,
+        owner: str = "",
     ) -> JobRecord:
-        """Start a scan in a child process."""
-        return self.start(self.new_scan_job(video, settings=settings, owner=owner))
+        """Start a scan in a child process; arguments as of `new_scan_job`."""
+        job = self.new_scan_job(video, settings=settings, speakers=speakers, owner=owner)
+        return self.start(job)
 
     def start_proxy(self, video: str | Path, *, owner: str = "") -> JobRecord:
         """Start making the proxy of a video in a child process."""
@@ -1092,6 +1104,36 @@ class App:
         from facepick.jobs.work import stored_scan
 
         return stored_scan(self.job(job_id), self.resources())
+
+    def speakers_of_job(self, job_id: str, *, cancel: CancelToken = never) -> tuple[Scan, Speakers]:
+        """Decide who speaks from what a finished scan job with ``speakers`` has observed.
+
+        Raises:
+            JobNotFound.
+            JobConflict: it did not listen, or as for `scan_of_job`.
+            UserInputError: its list of lines cannot be read by now.
+        """
+        from facepick.errors import JobConflict
+        from facepick.speech.script import read_script
+
+        asked = self.job(job_id).request.get("speakers")
+        if asked is None:
+            raise JobConflict(
+                f"Job {job_id} did not find out who speaks.", hint="Ask for the speakers anew."
+            )
+        scan = self.scan_of_job(job_id)
+        lines = None
+        if asked.get("lines"):
+            lines = read_script(Path(asked["lines"])).spans(self.names_of(scan))
+        found = self.who_speaks(
+            scan, lines=lines, num_speakers=asked.get("num_speakers"), cancel=cancel
+        )
+        return scan, found
+
+    def names_of(self, scan: Scan) -> list[str]:
+        """List what the people of a video, and those of the cast, are called."""
+        own = [name for p in scan.people for name in (p.id, p.name) if name]
+        return [*own, *self.known_names()]
 
     # --- reading back, health ---------------------------------------------------------------
 

@@ -10,6 +10,7 @@ What a missing model file stopped is answered with 409 and, in ``missing``, with
 licence, folder and whether ``/models/fetch`` gets it; jobs say so in ``missing``, too.
 The source of a swap may also be the name of a saved one, ``cast:NAME`` or ``VIDEO:P2``; photos are
 sent as base64 to ``/sources`` and kept under a name.
+A lip sync may be asked for in the words of sync.so, see `facepick.http_speakers`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ from facepick.errors import (
 )
 from facepick.files import parsed_json
 from facepick.host.host import allowed_path
+from facepick.http_examples import EXAMPLES, Example
 from facepick.http_guard import guarded_route
+from facepick.http_speakers import Wish, asked_speakers, correct_speakers, speakers_json
 from facepick.models.catalog import all_specs, spec_by_id
 from facepick.settings import fields_of, from_mapping, json_schema, to_mapping
 
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from facepick.app import App
     from facepick.engines.swap.saved import SavedSource
     from facepick.models.spec import ModelSpec
+    from facepick.notices import Notice
     from facepick.render.plan import Assignment, RenderPlan
 
 __all__ = ["PREFIX", "add_routes", "is_plain_name", "status_of"]
@@ -193,19 +197,33 @@ class _Api:
             raise UserInputError('"video" must be a path.')
         return self.app.start_scan(allowed_path(self.app.host, name), settings=settings).to_json()
 
+    def start_speakers(self, payload: _Payload) -> Any:
+        settings = payload.get("settings") or {}
+        _check_scan_settings(settings)
+        name = payload.get("video")
+        if not isinstance(name, str):
+            raise UserInputError('"video" must be a path.')
+        video, asked = self._allowed(name), asked_speakers(payload, self._allowed)
+        return self.app.start_scan(video, settings=settings, speakers=asked).to_json()
+
+    def correct_speakers(self, payload: _Payload) -> Any:
+        return correct_speakers(self.app, payload)
+
     def start_render(self, payload: _Payload) -> Any:
-        plan = self._plan_of(payload)
+        plan, notices = self._asked(payload)
         with self._naming:
-            job = self.app.new_render_job(plan, self._output_of(payload))
+            job = self.app.new_render_job(plan, self._output_of(payload), notices=notices)
         return self.app.start(job).to_json()
 
     def start_preview(self, payload: _Payload) -> Any:
         at, seconds = payload.get("at"), payload.get("seconds", 3.0)
         if not (at is None or _is_time(at)) or not _is_time(seconds):
             raise UserInputError('"at" and "seconds" must be numbers, 0 or more.')
-        plan = self._plan_of(payload)
+        plan, notices = self._asked(payload)
         with self._naming:
-            job = self.app.new_preview_job(plan, self._output_of(payload), at=at, seconds=seconds)
+            job = self.app.new_preview_job(
+                plan, self._output_of(payload), at=at, seconds=seconds, notices=notices
+            )
         return self.app.start(job).to_json()
 
     def sources(self) -> Any:
@@ -244,6 +262,9 @@ class _Api:
         from facepick.people.export import people_json
 
         return people_json(self.app.scan_of_job(job_id))
+
+    def speakers(self, job_id: str) -> Any:
+        return speakers_json(self.app, job_id)
 
     def result(self, job_id: str) -> Any:
         from fastapi.responses import FileResponse
@@ -307,6 +328,12 @@ class _Api:
             return bool(self._allowed(name))
         except UserInputError:
             return False
+
+    def _asked(self, payload: _Payload) -> tuple[RenderPlan, tuple[Notice, ...]]:
+        """Read a plan, or a lip sync in the words of sync.so, with what is to be told of it."""
+        if "plan" not in payload and ("video" in payload or "input" in payload):
+            return Wish.read(payload, self._allowed).plan(self.app)
+        return self._plan_of(payload), ()
 
     def _plan_of(self, payload: _Payload) -> RenderPlan:
         from facepick.render.plan import RenderPlan
@@ -393,6 +420,8 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/models", _Api.models),
     ("POST", "/models/fetch", _Api.fetch_models),
     ("POST", "/scans", _Api.start_scan),
+    ("POST", "/speakers", _Api.start_speakers),
+    ("POST", "/speakers/set", _Api.correct_speakers),
     ("POST", "/renders", _Api.start_render),
     ("POST", "/previews", _Api.start_preview),
     ("GET", "/sources", _Api.sources),
@@ -401,6 +430,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/jobs", _Api.jobs),
     ("GET", "/jobs/{job_id}", _Api.job),
     ("GET", "/jobs/{job_id}/people", _Api.people),
+    ("GET", "/jobs/{job_id}/speakers", _Api.speakers),
     ("GET", "/jobs/{job_id}/result", _Api.result),
     ("POST", "/jobs/{job_id}/cancel", _Api.cancel),
     ("POST", "/jobs/{job_id}/resume", _Api.resume),
@@ -469,6 +499,14 @@ def _body_endpoint(api: _Api, handler: Callable[..., Any]) -> Callable[..., Any]
     return endpoint
 
 
+def _body_schema(example: Example | None) -> dict[str, Any]:
+    """Describe a body for OpenAPI."""
+    content: dict[str, Any] = {"schema": {"type": "object"}}
+    if example is not None:
+        content["examples"] = {name: {"value": value} for name, value in example.bodies.items()}
+    return {"requestBody": {"content": {"application/json": content}}}
+
+
 def add_routes(server: Any, app: App) -> None:
     """Add the API to a FastAPI application.
 
@@ -479,13 +517,19 @@ def add_routes(server: Any, app: App) -> None:
 
     api = _Api(app)
     router = APIRouter(prefix=PREFIX, tags=["facepick"], route_class=guarded_route())
-    body = {"content": {"application/json": {"schema": {"type": "object"}}}}
     for method, path, handler in _ROUTES:
         with_job, with_body = "{job_id}" in path, method == "POST"
         made = _job_endpoint if with_job else _body_endpoint if with_body else _plain_endpoint
         endpoint = made(api, handler)
         endpoint.__name__ = handler.__name__
-        extra = {"requestBody": body} if made is _body_endpoint else None
-        router.add_api_route(path, endpoint, methods=[method], openapi_extra=extra)
+        example = EXAMPLES.get(f"{method} {path}")
+        extra = _body_schema(example) if made is _body_endpoint else None
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            summary=None if example is None else example.summary,
+            openapi_extra=extra,
+        )
     server.include_router(router)
     server.router.routes.append(Route(PREFIX + "/{rest:path}", endpoint=_Elsewhere(router.routes)))

@@ -71,8 +71,7 @@ def _speakers(options: argparse.Namespace) -> int:
         )
         lines = None
         if script is not None:
-            names = [name for p in scan.people for name in (p.id, p.name) if name]
-            lines = script.spans([*names, *app.known_names()])
+            lines = script.spans(app.names_of(scan))
         found = app.who_speaks(
             scan, lines=lines, num_speakers=options.num_speakers, progress=sink, cancel=token
         )

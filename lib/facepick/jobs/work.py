@@ -37,6 +37,7 @@ from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.renderer import RenderResult
 from facepick.render.space import check_space
 from facepick.render.target import check_target
+from facepick.speech.listening import SPEAKERS, listen
 from facepick.unchanged import FileIdentity, pinned
 
 __all__ = [
@@ -53,12 +54,24 @@ __all__ = [
 def scan(
     workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
-    """Find the people of the job's video."""
+    """Find the people of the job's video, and if it is asked for, watch who speaks."""
     record = workspace.record()
     video = Path(record.video)
-    progress = Phases(progress, (Phase("scan", 1.0),))
+    asked = record.request.get("speakers")
+    # Watching costs about twice the scan, see docs/speakers.md.
+    watching = () if asked is None else (Phase("speakers", 2.0),)
+    progress = Phases(progress, (Phase("scan", 1.0), *watching))
     with pinned([video]) as pins:
         found = scan_video(video, record.request.get("settings") or {}, resources, progress, cancel)
+        if asked is not None:
+            listen(
+                found,
+                resources.models,
+                resources.cache / SPEAKERS,
+                num_speakers=asked.get("num_speakers"),
+                progress=progress,
+                cancel=cancel,
+            )
     identity = pins.identity(video)
     return {
         "people": len(found.people),

@@ -43,7 +43,7 @@ from facepick.speech.align import phone_posteriors
 from facepick.speech.vad import Stretch, speech_probability, speech_stretches
 from facepick.speech.visemes import lips_of
 
-__all__ = ["RATE", "Watched", "WatchedFace", "watch_faces"]
+__all__ = ["RATE", "Watched", "WatchedFace", "observation_key", "sound_of", "watch_faces"]
 
 log = logging.getLogger("facepick.speech.face_watch")
 
@@ -144,7 +144,7 @@ def watch_faces(
         MissingModelError, VideoOpenError, Cancelled.
     """
     tracks = _tracks(scan)
-    file = folder / f"{_key(scan, tracks)}.npz" if folder else None
+    file = folder / f"{observation_key(scan)}.npz" if folder else None
     if file is not None and (found := _load(file)) is not None:
         return found
     vad = models.require(SILERO_VAD)
@@ -361,9 +361,10 @@ def _heard(samples: Array, moments: int, speech: Sequence[Stretch], cancel: Canc
 # --- kept observations ---------------------------------------------------------------------
 
 
-def _key(scan: Scan, tracks: Sequence[FaceTrack]) -> str:
+def observation_key(scan: Scan) -> str:
+    """Name what is observed of a video by its content and the tracks that are looked at."""
     plain = hashlib.sha256(f"{VERSION}".encode())
-    for track in tracks:
+    for track in _tracks(scan):
         plain.update(f"{track.id} {len(track)} {track.start} {track.boxes[0].tolist()}".encode())
     return f"{scan.content_hash[:16]}-{plain.hexdigest()[:8]}"
 
