@@ -22,9 +22,11 @@ from facepick.publishing import sweep
 if TYPE_CHECKING:
     from facepick.cache import Entry, StorageSettings
     from facepick.doctor import Check, Readiness
+    from facepick.engines.engine import EngineSpec
     from facepick.engines.swap.saved import SavedSources
     from facepick.jobs.batch import Episode, EpisodeResult, Template
     from facepick.jobs.work_folder import WorkFolder
+    from facepick.media.picture import Picture
     from facepick.media.proxies import ProxyStore
     from facepick.media.video import VideoInfo
     from facepick.media.writer import EncodeSettings
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
     from facepick.render.preflight import Preflight
     from facepick.render.signing import SigningSettings
+    from facepick.speech.line import SpeechLine, Timings
+    from facepick.speech.line_owners import GivenLines
     from facepick.speech.script import PersonSpan
     from facepick.speech.speaker_edits import SpeakerEdit
     from facepick.speech.speakers import Speakers
@@ -912,6 +916,148 @@ class App:
                 picked = Selection((who,), unsure)
                 assignments.append(replace(item, selection=picked, speech=said))
         return replace(plan, assignments=tuple(assignments))
+
+    # --- what a page shows and asks ---------------------------------------------------------
+
+    def allowed_path(self, name: str) -> Path:
+        """Find a video that users of this host may open by its path.
+
+        Raises:
+            UserInputError: there is none; the sentence does not say why.
+        """
+        from facepick.host.host import allowed_path
+
+        return allowed_path(self.host, name)
+
+    def can_play(self, video: Path) -> bool:
+        """Tell whether browsers play a file as it is."""
+        from facepick.media.proxy import playable_suffix
+
+        return playable_suffix(video) is not None
+
+    def picture(self, scan: Scan, frame: int) -> Picture:
+        """Decode one frame of a scanned video.
+
+        Raises:
+            VideoOpenError: the file is gone or cannot be decoded any more.
+        """
+        from facepick.media.reader import VideoReader
+
+        with VideoReader(scan.video.path) as reader:
+            for found in reader.frames(start=frame, pts=scan.pts.tolist()):
+                return found.picture
+        raise AssertionError(f"frame {frame} is not in {scan}")
+
+    def engine_lacks(self, spec: EngineSpec) -> list[ModelSpec]:
+        """List the model files that an engine lacks on this machine."""
+        from facepick.errors import FacepickError
+
+        lacking = [model for model in spec.models if self.models.find(model) is None]
+        if not lacking:
+            return []
+        # Some are also known by their content, whatever their name.
+        try:
+            self.registry.get(spec.flow, spec.id).preflight(spec.settings(), self.models)
+        except FacepickError:
+            return lacking
+        return []
+
+    def choice_lacks(self, choice: str) -> bool | None:
+        """Tell whether a choice of a setting lacks its model file; None when it is no network."""
+        from facepick.engines.restore.restorer import RESTORERS, spec_in_use
+        from facepick.models.catalog import XSEG
+
+        if choice == "xseg":
+            return self.models.find(XSEG) is None
+        # The first two are none, and one without a network.
+        return spec_in_use(choice, self.models) is None if choice in RESTORERS[2:] else None
+
+    def phones(self, times: Path, sound: Path) -> Timings:
+        """Read when each phone of a sound is said.
+
+        Raises:
+            UserInputError: the file is of no known form, or is not about this sound.
+        """
+        from facepick.speech.timings import timings_of
+
+        return timings_of(times, sound)
+
+    def spoken_lines(
+        self, lines: Path, scan: Scan, people: Sequence[str], *, audio: Path | None, length: str
+    ) -> GivenLines:
+        """Read a list of lines and give each to its speaker.
+
+        Args:
+            lines: subtitles or JSON; the files that it names must lie beside it.
+            people: who may speak.
+            audio: the sound from which lines without one of their own are cut.
+            length: what becomes of speech that is longer than the video (`OutputSettings.length`).
+
+        Raises what `read_script` and `give_lines` raise.
+        """
+        from facepick.media.timeline import KEEPS_LENGTH
+        from facepick.render.sound import video_seconds
+        from facepick.speech.line_owners import give_lines
+        from facepick.speech.script import read_script
+
+        script = read_script(lines, audio=audio, beside=True)
+        # Where the result ends with the video, no line may begin later.
+        end = float(video_seconds(scan)) if length in KEEPS_LENGTH else None
+        return give_lines(script, scan, people, known=self.known_names(), end=end)
+
+    def line_seconds(self, line: SpeechLine) -> float:
+        """Tell how long a line is heard.  Raises what the decoding of its file raises."""
+        from facepick.media.dub import line_seconds
+
+        return float(line_seconds(line))
+
+    def heard_notices(self, plan: RenderPlan, scan: Scan) -> tuple[Notice, ...]:
+        """Note what people should know of the speech and sound of a plan before it is rendered."""
+        from facepick.render.notices import (
+            cut_notices,
+            off_screen_notices,
+            sound_notices,
+            speech_notices,
+        )
+        from facepick.render.sound import unheard_speech, video_seconds
+
+        seconds = video_seconds(scan)
+        return (
+            *speech_notices(plan, self.registry),
+            *sound_notices(plan, seconds, has_sound=bool(scan.video.audio)),
+            *cut_notices(unheard_speech(plan, seconds)),
+            *off_screen_notices(plan.assignments, scan),
+        )
+
+    def report(self, result: Path) -> dict[str, Any]:
+        """Read the report beside a result.
+
+        Raises:
+            UserInputError: there is none.
+        """
+        from facepick.render.report import read_report
+
+        return read_report(result)
+
+    def result_files(self, record: JobRecord) -> list[Path]:
+        """List the result of a job and the report beside it, as far as they are there."""
+        from facepick.render.report import sidecar_of
+
+        out = Path(record.out or "")
+        return [path for path in (out, sidecar_of(out)) if path.is_file()]
+
+    def free_target(self, folder: Path, stem: str) -> Path:
+        """Find a name ``STEM_001.mp4`` in a folder that no file has and no job will write."""
+        from facepick.render.report import sidecar_of
+
+        taken = {record.out for record in self.jobs()}
+        number = 1
+        while True:
+            path = folder / f"{stem}_{number:03}.mp4"
+            free = not path.exists() and not sidecar_of(path).exists()
+            if free and str(path.absolute()) not in taken:
+                return path
+            number += 1
 
     # --- jobs in child processes -----------------------------------------------------------
 

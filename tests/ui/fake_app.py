@@ -172,6 +172,18 @@ class FakeApp:
         return self._scan(scan.video.path)
 
     proxies = App.proxies
+    allowed_path = App.allowed_path
+    can_play = App.can_play
+    picture = App.picture
+    engine_lacks = App.engine_lacks
+    choice_lacks = App.choice_lacks
+    phones = App.phones
+    spoken_lines = App.spoken_lines
+    line_seconds = App.line_seconds
+    heard_notices = App.heard_notices
+    report = App.report
+    result_files = App.result_files
+    free_target = App.free_target
 
     @property
     def cache(self) -> Path:

@@ -490,7 +490,7 @@ def test_forgetting_takes_the_person_out_of_the_list(
     name = 'A:<b>"'
     ask(tab, "remember", scanned, name)
     drawn = tab.handlers.restore(new_user("carl"))["known_list"]["value"]
-    assert "forget:A:&lt;b&gt;&quot;" in drawn
+    assert "forget:A:&lt;b&gt;&#34;" in drawn
     assert "<b>" not in drawn.replace("<b>A:", "")
     gone = ask(tab, "act", scanned, f"forget:{name}")
     assert gone["known"] == {"visible": False}

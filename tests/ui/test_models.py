@@ -151,25 +151,23 @@ def test_files_to_be_brought_show_the_folder_and_a_link(tab: Any) -> None:
 
 def test_no_hint_of_the_page_names_a_command(tab: Any, bare: str) -> None:
     """Whoever sits in a WebUI has none."""
-    from facepick_ui import chinese
-
-    told = [
-        *(words for pair in messages._WORDS.values() for words in pair),
-        *(words for pair in chinese.ERRORS.values() for words in pair),
-    ]
+    told: list[str] = []
+    for language in messages.LANGUAGES:
+        found = messages.catalogue(language)
+        told += found.words.values()
+        told += [words for error in found.errors.values() for words in error.values()]
     assert [words for words in told if "facepick doctor" in words or "models fetch" in words] == []
 
 
 def test_every_purpose_has_its_chinese_words() -> None:
-    from facepick_ui import chinese
-
-    assert [s.purpose for s in catalog.all_specs() if s.purpose not in chinese.PURPOSES] == []
+    known = messages.catalogue("zh").purposes
+    assert [s.purpose for s in catalog.all_specs() if s.purpose not in known] == []
 
 
 def test_a_download_that_failed_says_why_in_both_languages() -> None:
     said = "x.onnx could not be fetched. github.com: no connection."
     for language, words in (("en", "could not be fetched"), ("zh", "无法下载模型")):
-        box = messages.failure_html(said, 3, language, fetch=True)
+        box = views.failure_box(said, 3, language, fetch=True)
         assert words in box
         assert "github.com" in box
 
@@ -178,9 +176,9 @@ def test_sentences_that_name_a_command_are_left_out_of_the_page() -> None:
     from facepick.errors import JobNotFound
 
     error = JobNotFound("There is no job 1.2.", hint="See: facepick jobs list")
-    box = messages.error_html(error, "en")
+    box = views.error_box(error, "en")
     assert "There is no job 1.2." in box
     assert "jobs list" not in box
-    box = messages.failure_html("It is gone. Stop it first: facepick jobs cancel 7", 2, "en")
+    box = views.failure_box("It is gone. Stop it first: facepick jobs cancel 7", 2, "en")
     assert "It is gone." in box
     assert "cancel 7" not in box

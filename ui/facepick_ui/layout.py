@@ -275,7 +275,7 @@ class Layout:
             help_text = specs[0].spec.help if specs else ""
             label = specs[0].spec.label if specs else ""
             hint = messages.engine_help(label, help_text, self.language)
-            self.html("style_help", f'<p class="facepick-hint">{hint}</p>')
+            self.html("style_help", views.paragraph(hint))
             self._speech_inputs()
             self._swap_inputs()
             for engine in self.page.app.registry.all():

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.engines.engine import EngineSpec
-from facepick.engines.restore.restorer import RESTORERS, spec_in_use
-from facepick.errors import FacepickError
-from facepick.models.catalog import XSEG
 from facepick.models.spec import ModelSpec
 from facepick_ui import messages
 from facepick_ui.changes import Changes
@@ -78,27 +75,16 @@ class Page:
 
     def missing(self, spec: EngineSpec) -> list[ModelSpec]:
         """List the model files that an engine lacks on this machine."""
-        models = self.app.models
-        lacking = [m for m in spec.models if models.find(m) is None]
-        if lacking:
-            # Some are also known by their content, whatever their name.
-            try:
-                self.app.registry.get(spec.flow, spec.id).preflight(spec.settings(), models)
-            except FacepickError:
-                return lacking
-            return []
-        return lacking
+        return self.app.engine_lacks(spec)
 
     def lacks(self, choice: str) -> bool:
         """Say whether a choice of a setting is a network whose file is not on this machine."""
-        if choice == "xseg":
-            return self.app.models.find(XSEG) is None
-        return choice in RESTORERS[2:] and spec_in_use(choice, self.app.models) is None
+        return bool(self.app.choice_lacks(choice))
 
     def may_lack(self, widget: Widget) -> bool:
         """Say whether some choices of a setting are networks that may not be here."""
-        return widget.field.kind == "choice" and bool(
-            {*RESTORERS[2:], "xseg"} & set(widget.field.ui.choices)
+        return widget.field.kind == "choice" and any(
+            self.app.choice_lacks(choice) is not None for choice in widget.field.ui.choices
         )
 
     def flows(self) -> list[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
+
+if TYPE_CHECKING:
+    from facepick.app import App
 
 __all__ = [
     "avatar_uri",
@@ -65,7 +68,7 @@ def file_uri(path: Path, *, limit_bytes: int = 400_000) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
 
 
-def face_thumbnail(scan: Scan, person: Person) -> Image:
+def face_thumbnail(app: App, scan: Scan, person: Person) -> Image:
     """(FACE_PX, FACE_PX, 3) uint8 BGR: the person's best face.
 
     Raises:
@@ -76,7 +79,7 @@ def face_thumbnail(scan: Scan, person: Person) -> Image:
         if path.is_file():
             return _read_square(str(path), path.stat().st_mtime_ns)
     # Somebody who was split off has no thumbnails of their own yet.
-    return track_face(scan, max(scan.tracks_of(person.id), key=len))
+    return track_face(app, scan, max(scan.tracks_of(person.id), key=len))
 
 
 @lru_cache(maxsize=256)
@@ -164,53 +167,48 @@ def photo_uri(path: Path) -> str | None:
     return _tiny(_file_face(path))
 
 
-def frame_uri(scan: Scan, frame: int) -> str:
+def frame_uri(app: App, scan: Scan, frame: int) -> str:
     """Give the video's picture at `frame` as a data URI, at most `FRAME_PX` wide or high.
 
     Raises:
         VideoOpenError: the file is gone or cannot be decoded any more.
     """
-    return _frame_uri(_Key(scan), frame)
+    return _frame_uri(_Key(app, scan), frame)
 
 
-def track_face(scan: Scan, track: FaceTrack) -> Image:
+def track_face(app: App, scan: Scan, track: FaceTrack) -> Image:
     """(FACE_PX, FACE_PX, 3) uint8 BGR: the face in the middle of one appearance.
 
     Raises:
         VideoOpenError: the file is gone or cannot be decoded any more.
     """
-    return _track_face(_Key(scan), track.id)
+    return _track_face(_Key(app, scan), track.id)
 
 
 @lru_cache(maxsize=512)
 def _track_face(key: _Key, track_id: str) -> Image:
-    from facepick.media.reader import VideoReader
-
     track = key.scan.track(track_id)
     row = int(np.argmax(track.score))
-    with VideoReader(key.scan.video.path) as reader:
-        for found in reader.frames(start=int(track.frames[row]), pts=key.scan.pts.tolist()):
-            picture = found.picture
-            x0, y0, x1, y1 = track.boxes[row]
-            # Half a face more on each side shows hair and chin.
-            side = max(x1 - x0, y1 - y0) * 0.8
-            cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
-            return square(
-                picture.crop(
-                    max(0, int(cx - side)),
-                    max(0, int(cy - side)),
-                    min(picture.width, int(cx + side) + 1),
-                    min(picture.height, int(cy + side) + 1),
-                )
-            )
-    raise AssertionError(f"track {track_id} is not in {key.scan}")
+    picture = key.app.picture(key.scan, int(track.frames[row]))
+    x0, y0, x1, y1 = track.boxes[row]
+    # Half a face more on each side shows hair and chin.
+    side = max(x1 - x0, y1 - y0) * 0.8
+    cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+    return square(
+        picture.crop(
+            max(0, int(cx - side)),
+            max(0, int(cy - side)),
+            min(picture.width, int(cx + side) + 1),
+            min(picture.height, int(cy + side) + 1),
+        )
+    )
 
 
 class _Key:
     """A scan as the key of the cache below: the same file with the same content."""
 
-    def __init__(self, scan: Scan) -> None:
-        self.scan = scan
+    def __init__(self, app: App, scan: Scan) -> None:
+        self.app, self.scan = app, scan
         self._id = (str(scan.video.path), scan.content_hash)
 
     def __hash__(self) -> int:
@@ -222,13 +220,8 @@ class _Key:
 
 @lru_cache(maxsize=64)
 def _frame_uri(key: _Key, frame: int) -> str:
-    from facepick.media.reader import VideoReader
-
-    with VideoReader(key.scan.video.path) as reader:
-        for found in reader.frames(start=frame, pts=key.scan.pts.tolist()):
-            small, _ = found.picture.small(FRAME_PX)
-            return data_uri(small)
-    raise AssertionError(f"frame {frame} is not in {key.scan}")
+    small, _ = key.app.picture(key.scan, frame).small(FRAME_PX)
+    return data_uri(small)
 
 
 @lru_cache(maxsize=512)
@@ -240,9 +233,9 @@ def avatar_uri(jpeg: bytes) -> str | None:
     return None if image is None else _tiny(square(np.asarray(image, np.uint8)))
 
 
-def face_uri(scan: Scan, person: Person) -> str:
+def face_uri(app: App, scan: Scan, person: Person) -> str:
     """Make a tiny face for tables.  Raises what `face_thumbnail` raises."""
-    return _tiny(face_thumbnail(scan, person))
+    return _tiny(face_thumbnail(app, scan, person))
 
 
 def _tiny(face: Image) -> str:

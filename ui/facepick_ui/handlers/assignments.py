@@ -53,7 +53,7 @@ class Assignments:
         if len(item.speech) > 3:
             how.append(messages.text("lines_more", session.language, n=len(item.speech) - 3))
         return {
-            "faces": [pictures.face_uri(scan, p) for p in people[:6]],
+            "faces": [pictures.face_uri(self._app, scan, p) for p in people[:6]],
             "who": _who(item, scan, people, session.language),
             "what": messages.text(f"flow_{item.flow}", session.language),
             "how": " · ".join(how),

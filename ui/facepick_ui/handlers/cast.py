@@ -69,7 +69,7 @@ class KnownPeople:
             self._app.cast().remove(name)
         except FacepickError as error:
             # Another page was quicker: the list that it left is shown as well.
-            problem = messages.error_html(error, session.language)
+            problem = views.error_box(error, session.language)
             told = {"known": {"visible": True}, "known_note": shown(problem)}
             return merged(self.draw(session), told)
         return self.draw(session)
@@ -90,7 +90,7 @@ class KnownPeople:
             ]
             body, note = views.known_list(rows, max(0, len(members) - KNOWN_SHOWN), language), ""
         except FacepickError as error:
-            body, note = "", messages.error_html(error, language)
+            body, note = "", views.error_box(error, language)
         return {
             "known": {"visible": bool(body or note)},
             "known_hint": shown(views.hint("known_hint", language)),

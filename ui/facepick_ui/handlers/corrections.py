@@ -167,7 +167,7 @@ class Corrections:
         return [
             (
                 pictures.marked_face(
-                    pictures.track_face(scan, track),
+                    pictures.track_face(self._app, scan, track),
                     views.color_of(person),
                     picked=track.id in session.marked,
                 ),

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from facepick.errors import FacepickError, MissingModelError
-from facepick_ui import messages
+from facepick_ui import views
 from facepick_ui.changes import Changes, shown
 from facepick_ui.handlers.offers import Offers
 from facepick_ui.handlers.problems import Say
@@ -34,13 +34,13 @@ class Explainer:
         except MissingModelError as error:
             return self._offers.lacking(session, place, error)
         except FacepickError as error:
-            said = messages.error_html(error, session.language)
+            said = views.error_box(error, session.language)
         except Say as say:
             place = say.place or place
             said = say.box(session.language)
         except Exception as error:
             # The page must say something, whatever happened; the log keeps the trace.
             log.exception("an answer of the page failed")
-            said = messages.error_html(error, session.language)
+            said = views.error_box(error, session.language)
         session.problem = place == "progress"
         return {place: shown(said)}

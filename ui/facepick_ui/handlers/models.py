@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepick.errors import FacepickError
 from facepick.jobs.job import JobRecord
-from facepick_ui import messages
+from facepick_ui import views
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, starting
 from facepick_ui.handlers.engines import Engines
@@ -95,6 +95,6 @@ class Models:
                 try:
                     changes.update(self._renders.go_on(session, offer.asked))
                 except FacepickError as error:
-                    changes["progress"] = shown(messages.error_html(error, session.language))
+                    changes["progress"] = shown(views.error_box(error, session.language))
             self._context.save(session)
         return merged(changes, self._offers.draw(session))

@@ -66,7 +66,7 @@ class Offers:
 
     def lacking(self, session: Session, place: str, error: MissingModelError) -> Changes:
         """Offer the model file that is missing, and say so at `place`."""
-        problem = {place: shown(messages.error_html(error, session.language))}
+        problem = {place: shown(views.error_box(error, session.language))}
         if not error.models:
             return problem
         session.offer = Offer(models=error.models, asked=getattr(error, "asked", None))
@@ -80,6 +80,6 @@ class Offers:
     def _fetch_note(self, job: JobRecord, language: str) -> str:
         """Why the files are still not here."""
         if job.state == "failed":
-            return messages.failure_html(job.error or "", job.exit_code, language, fetch=True)
+            return views.failure_box(job.error or "", job.exit_code, language, fetch=True)
         words = messages.text("models_stopped_help", language)
         return views.notice(messages.text("stopped", language), words, kind="calm")

@@ -166,7 +166,7 @@ class People:
         return [
             (
                 pictures.marked_face(
-                    pictures.face_thumbnail(scan, p),
+                    pictures.face_thumbnail(self._app, scan, p),
                     views.color_of(p.id),
                     picked=p.id in session.picked,
                 ),
@@ -220,11 +220,11 @@ class People:
             return ""
         names = ", ".join(session.scan.person(key).label for key in session.picked)
         words = messages.text("for_people", session.language, people=names)
-        faces = "".join(
-            f'<img class="facepick-avatar" alt="" src="{pictures.face_uri(session.scan, p)}">'
+        faces = [
+            pictures.face_uri(self._app, session.scan, p)
             for p in map(session.scan.person, session.picked)
-        )
-        return f'<div class="facepick-for">{faces}<b>{views.escape(words)}</b></div>'
+        ]
+        return views.for_people(faces, words)
 
     def _one_name(self, session: Session) -> str:
         if session.scan is None or len(session.picked) != 1:
@@ -243,7 +243,7 @@ class People:
             p.id for p in scan.people if not p.ignored and (not p.unsure or p.id in session.picked)
         ]
         try:
-            picture = pictures.frame_uri(scan, frame)
+            picture = pictures.frame_uri(self._app, scan, frame)
             view = views.frame_view(
                 picture,
                 (scan.video.width, scan.video.height),
@@ -254,7 +254,7 @@ class People:
                 session.language,
             )
         except FacepickError as error:
-            view = messages.error_html(error, session.language)
+            view = views.error_box(error, session.language)
         return {
             "frame": shown(view),
             "timeline": shown(

@@ -50,7 +50,7 @@ class Players:
             view = self._app.proxies.view(Path(path))
         except (FacepickError, OSError) as error:
             self.stop(session, name)
-            return self._played(name, None, messages.error_html(error, session.language))
+            return self._played(name, None, views.error_box(error, session.language))
         if view is not None:
             self.stop(session, name)
             note = self._shown_note(session, path) if self._app.proxies.is_proxy(view) else ""
@@ -150,16 +150,16 @@ class Players:
         if record.is_active:
             bar = progress_bar(record, language, stage="proxy")
             body = views.paragraph(messages.text("proxy_making", language)) + bar
-            return views.with_button(body, f"noproxy:{name}", messages.text("stop", language))
+            return views.proxy_note(body, f"noproxy:{name}", messages.text("stop", language))
         if record.state == "failed":
-            said = messages.failure_html(record.error or "", record.exit_code, language)
+            said = views.failure_box(record.error or "", record.exit_code, language)
         else:
             said = views.notice(
                 messages.text("proxy_none", language),
                 messages.text("proxy_none_help", language),
                 kind="calm",
             )
-        return views.with_button(said, f"proxy:{name}", messages.text("proxy_make", language))
+        return views.proxy_note(said, f"proxy:{name}", messages.text("proxy_make", language))
 
     def _beside(self, session: Session, path: str) -> Changes:
         """Fill the player beside the result, whose video can be played now."""

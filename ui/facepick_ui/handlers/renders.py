@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from facepick.errors import JobNotFound
 from facepick.jobs.job import JobRecord
 from facepick.notices import as_notices
-from facepick.render.report import sidecar_of
 from facepick_ui import views
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, starting
@@ -157,15 +155,7 @@ class Renders:
         folder = self._app.host.outputs() / session.key[:16]
         folder.mkdir(parents=True, exist_ok=True)
         stem = plain_name(Path(video or session.video or "video").stem, "video")
-        # What a job will write is not there yet, but its name is taken.
-        taken = {record.out for record in self._app.jobs()}
-        for number in itertools.count(1):
-            name = "_".join(part for part in (stem, "facepick", mark, f"{number:03}") if part)
-            path = folder / f"{name}.mp4"
-            free = not path.exists() and not sidecar_of(path).exists()
-            if free and str(path.absolute()) not in taken:
-                break
-        return path
+        return self._app.free_target(folder, "_".join(filter(None, (stem, "facepick", mark))))
 
     def stop(self, session: Session) -> Changes:
         """Ask the running render and preview to stop."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from facepick.errors import JobNotFound, UserInputError
 from facepick.jobs.job import JobRecord
-from facepick.render.report import sidecar_of
 from facepick_ui import messages, pictures, views
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, is_file
@@ -114,6 +113,7 @@ class Results:
             original = self._players.play_original(session)
         else:
             original = {"original": {"value": None, "visible": False}}
+        files = [str(path) for path in self._app.result_files(record)]
         return merged(
             {"result_row": {"visible": True}},
             self._players.play(session, "result", record.out or ""),
@@ -121,7 +121,7 @@ class Results:
             {
                 "report": shown(self._report(session, record)),
                 "debug_sheets": shown(self._debug_sheets(record, session.language)),
-                "download": {"visible": True, "value": _files(record)},
+                "download": {"visible": True, "value": files},
             },
         )
 
@@ -132,11 +132,9 @@ class Results:
         return views.debug_view(found, language)
 
     def _report(self, session: Session, record: JobRecord) -> str:
-        from facepick.render.report import read_report
-
         told = views.notices_view(record.notices, session.language)
         try:
-            report = read_report(Path(record.out or ""))
+            report = self._app.report(Path(record.out or ""))
         except UserInputError:
             return told
         people = []
@@ -157,9 +155,3 @@ class Results:
             entry["synthetic"] for entry in report["people"]
         )
         return told + views.report_view(people, marked, session.language)
-
-
-def _files(record: JobRecord) -> list[str]:
-    """List the result, and the report beside it."""
-    out = Path(record.out or "")
-    return [str(path) for path in (out, sidecar_of(out)) if path.is_file()]

@@ -145,7 +145,7 @@ class Sources:
             rows = [
                 {
                     "label": p.label,
-                    "face": pictures.face_uri(session.scan, p),
+                    "face": pictures.face_uri(self._app, session.scan, p),
                     "act": f"face:person:{p.id}",
                 }
                 for p in people
@@ -171,7 +171,7 @@ class Sources:
                 for member in cast.members()[:50]
             ]
         except FacepickError as error:
-            return messages.error_html(error, session.language)
+            return views.error_box(error, session.language)
         groups += [("source_saved", saved), ("source_cast", known)]
         return views.source_list(groups, session.language)
 

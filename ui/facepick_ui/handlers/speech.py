@@ -97,15 +97,13 @@ class Speech:
         kept = self._context.keep_upload(session, Path(path), "speech")
         duration = _seconds(values["speech_duration"])
         phones = path_of(values["phones"])
-        if phones is not None:
-            from facepick.speech.timings import timings_of
         line = SpeechLine(
             path=str(kept),
             start_seconds=_seconds(values["speech_start"]),
             offset_seconds=_seconds(values["speech_offset"]),
             duration_seconds=duration or None,
             text=str(values["speech_text"] or "").strip() or None,
-            phones=None if phones is None else timings_of(Path(phones), kept),
+            phones=None if phones is None else self._app.phones(Path(phones), kept),
         )
         return [(tuple(people), (line,))], ()
 
@@ -116,11 +114,6 @@ class Speech:
         uploads: Sequence[Path],
         people: Sequence[str],
     ) -> tuple[Spoken, tuple[Notice, ...]]:
-        from facepick.media.timeline import KEEPS_LENGTH
-        from facepick.render.sound import video_seconds
-        from facepick.speech.line_owners import give_lines
-        from facepick.speech.script import read_script
-
         # Beside subtitles a JSON file can only hold times of phones.
         lists = [p for p in uploads if p.suffix.lower() in SUBTITLES] or [
             p for p in uploads if p.suffix.lower() == ".json"
@@ -137,15 +130,12 @@ class Speech:
         if not sounds and soundtrack:
             # Lines without sounds of their own are cut from the finished mix.
             audio = self._context.keep_upload(session, Path(soundtrack), "speech")
-        scan = scan_of(session)
-        script = read_script(folder / plain_name(lists[0].name, "lines"), audio=audio, beside=True)
-        cut = values["output_length"] in KEEPS_LENGTH
-        given = give_lines(
-            script,
-            scan,
+        given = self._app.spoken_lines(
+            folder / plain_name(lists[0].name, "lines"),
+            scan_of(session),
             people,
-            known=self._app.known_names(),
-            end=float(video_seconds(scan)) if cut else None,
+            audio=audio,
+            length=str(values["output_length"]),
         )
         return [((who,), lines) for who, lines in given.speakers], given.notices
 
@@ -166,15 +156,6 @@ class Speech:
 
     def hear(self, session: Session, *values: Any) -> Changes:
         """Show who is heard when, as the panel stands, and what people should know of it."""
-        from facepick.media.dub import line_seconds
-        from facepick.render.notices import (
-            cut_notices,
-            off_screen_notices,
-            sound_notices,
-            speech_notices,
-        )
-        from facepick.render.sound import unheard_speech, video_seconds
-
         named = self._page.plan_values(values)
         sounds = ("speech", "recording", "lines", "output_soundtrack")
         given = any(named[name] for name in sounds)
@@ -195,7 +176,7 @@ class Speech:
                     {
                         "people": [(p.label, views.color_of(p.id)) for p in people],
                         "start": line.start_seconds,
-                        "stop": line.start_seconds + float(line_seconds(line)),
+                        "stop": line.start_seconds + self._app.line_seconds(line),
                         "file": Path(line.path).name,
                         "words": line.text or "",
                     }
@@ -218,14 +199,7 @@ class Speech:
             ],
             output=from_mapping(OutputSettings, output),
         )
-        seconds = video_seconds(session.scan)
-        notices = (
-            *told,
-            *speech_notices(plan, self._app.registry),
-            *sound_notices(plan, seconds, has_sound=bool(session.scan.video.audio)),
-            *cut_notices(unheard_speech(plan, seconds)),
-            *off_screen_notices(plan.assignments, session.scan),
-        )
+        notices = (*told, *self._app.heard_notices(plan, session.scan))
         note = views.speech_view(rows, session.language)
         return {"speech_note": shown(note + views.notices_view(notices, session.language))}
 

@@ -54,4 +54,4 @@ def end_note(app: App, record: JobRecord, language: str) -> str:
     if record.state in ("stopped", "interrupted"):
         help_key = "scan_stopped_help" if record.kind == "scan" else "stopped_help"
         return views.notice(text(record.state), text(help_key), kind="calm")
-    return messages.failure_html(record.error or "", record.exit_code, language)
+    return views.failure_box(record.error or "", record.exit_code, language)

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from facepick.host.host import allowed_path
-from facepick.media.proxy import playable_suffix
 from facepick_ui import messages, views
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, starting
@@ -99,7 +97,7 @@ class Video:
             )
         kept = self._context.keep_upload(session, Path(path), "video")
         changes = self._open(session, kept)
-        if playable_suffix(kept) is not None:
+        if self._app.can_play(kept):
             # The browser plays what it has just sent; a page that is opened later gets a copy.
             return merged(changes, {"video_player": shown("")})
         played = self._players.play(session, "video", str(kept))
@@ -110,7 +108,7 @@ class Video:
 
     def open_path(self, session: Session, name: Any) -> Changes:
         """Open a file of this machine."""
-        path = allowed_path(self._app.host, str(name or ""))
+        path = self._app.allowed_path(str(name or ""))
         return self._open(session, path, with_player=True)
 
     def open_demo(self, session: Session) -> Changes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from facepick.errors import FacepickError
 from facepick.jobs.job import JobRecord
-from facepick_ui import messages, views
+from facepick_ui import views
 from facepick_ui.background_tasks import BackgroundTask
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context
@@ -108,7 +108,7 @@ class Watcher:
         try:
             return task.changes()
         except FacepickError as error:
-            return {task.place: shown(messages.error_html(error, session.language))}
+            return {task.place: shown(views.error_box(error, session.language))}
 
     def watch(self, session: Session) -> Iterator[Changes]:
         """Look at the running jobs until all have ended, or a newer watcher took over."""
@@ -119,7 +119,7 @@ class Watcher:
             try:
                 changes, active = self.poll(session)
             except FacepickError as error:
-                yield {"progress": shown(messages.error_html(error, session.language))}
+                yield {"progress": shown(views.error_box(error, session.language))}
                 return
             fresh = {name: value for name, value in changes.items() if last.get(name) != value}
             last.update(fresh)
