@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.errors import ModelMismatchError
+from facepick.models.onnx_file import OnnxGraph
 
 __all__ = ["TfliteNetwork", "read_network", "to_onnx"]
 
@@ -188,31 +189,22 @@ def to_onnx(network: TfliteNetwork, outputs: Sequence[str]) -> bytes:
     for name in outputs:
         graph.node("Identity", [f"t{names[name]}"], name)
     _, height, width, channels = network.tensors[network.inputs[0]].shape
-    body = [
-        *graph.pieces,
-        _text(2, "tflite"),
-        _message(11, _value_info("input", (channels, height, width))),
-        *(
-            _message(12, _text(1, name) + _message(2, _message(1, _number(1, 1))))
-            for name in outputs
-        ),
-    ]
-    # IR 7 and opset 13: read by every onnxruntime since 1.8.
-    head = _number(1, 7) + _text(2, "facepick") + _message(8, _number(2, 13))
-    return head + _message(7, b"".join(body))
+    return graph.model(
+        {"input": ("float32", ("batch", channels, height, width))}, dict.fromkeys(outputs)
+    )
 
 
-class _Graph:
-    """Nodes and weights in the order in which they are added."""
+class _Graph(OnnxGraph):
+    """Graph of a network's operators."""
 
     def __init__(self, network: TfliteNetwork) -> None:
+        super().__init__("tflite")
         self._network = network
         self._file = network.buffer
         self._constants = {
             i: tensor.data for i, tensor in enumerate(network.tensors) if tensor.data is not None
         }
         self._names = {network.inputs[0]: "input"}
-        self.pieces: list[bytes] = []
 
     def add(self, operator: _Operator) -> None:
         """Add one operator of the file."""
@@ -224,7 +216,7 @@ class _Graph:
         elif operator.kind == _PRELU:
             self._prelu(operator)
         elif operator.kind == _ADD and not self._file.number(operator.options, 0, "<b"):
-            self.node("Add", [self._name(i) for i in operator.inputs], f"t{out}")
+            self.node("Add", [self._tensor(i) for i in operator.inputs], f"t{out}")
         elif operator.kind == _MAX_POOL:
             stride = self._stride(operator, 1)
             window = (
@@ -233,7 +225,7 @@ class _Graph:
             )
             self.node(
                 "MaxPool",
-                [self._name(operator.inputs[0])],
+                [self._tensor(operator.inputs[0])],
                 f"t{out}",
                 kernel_shape=window,
                 strides=stride,
@@ -248,11 +240,11 @@ class _Graph:
             channels = self._network.tensors[operator.inputs[0]].shape[3]
             same = np.eye(channels, dtype=np.float32)
             weight = np.pad(same, (tuple(before[3]), (0, 0)))[:, :, None, None]
-            self._convolve(self._name(operator.inputs[0]), f"t{out}", weight)
+            self._convolve(self._tensor(operator.inputs[0]), f"t{out}", weight)
         else:
             raise _unknown(f"operator {operator.kind}")
 
-    def _name(self, tensor: int) -> str:
+    def _tensor(self, tensor: int) -> str:
         return self._names.get(tensor, f"t{tensor}")
 
     def _stride(self, operator: _Operator, first: int) -> tuple[int, int]:
@@ -279,7 +271,7 @@ class _Graph:
         weight = weight.transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
         window, stride = (weight.shape[2], weight.shape[3]), self._stride(operator, 1)
         self._convolve(
-            self._name(operator.inputs[0]),
+            self._tensor(operator.inputs[0]),
             f"t{operator.outputs[0]}",
             weight,
             bias,
@@ -295,7 +287,7 @@ class _Graph:
         long as all convolutions together.  With a <= 1 the second product goes under the maximum,
         which then is a part of the convolution.
         """
-        x, out = self._name(operator.inputs[0]), f"t{operator.outputs[0]}"
+        x, out = self._tensor(operator.inputs[0]), f"t{operator.outputs[0]}"
         slope = self._constants[operator.inputs[1]].astype(np.float32).reshape(-1, 1, 1, 1)
         channels = len(slope)
         if (slope <= 1).all():
@@ -315,31 +307,10 @@ class _Graph:
         bias: Array | None = None,
         **attributes: int | Sequence[int],
     ) -> str:
-        names = [x, self._weight(f"{out}_w", weight)]
+        names = [x, self.weight(weight, f"{out}_w")]
         if bias is not None:
-            names.append(self._weight(f"{out}_b", bias))
+            names.append(self.weight(bias, f"{out}_b"))
         return self.node("Conv", names, out, kernel_shape=weight.shape[2:], **attributes)
-
-    def _weight(self, name: str, array: Array) -> str:
-        data = np.ascontiguousarray(array, "<f4")
-        body = b"".join(_number(1, n) for n in data.shape) + _number(2, 1)
-        self.pieces.append(_message(5, body + _text(8, name) + _bytes(9, data.tobytes())))
-        return name
-
-    def node(
-        self, kind: str, inputs: Sequence[str], out: str, **attributes: int | Sequence[int]
-    ) -> str:
-        """Add a node of ONNX; gives the name of its output."""
-        body = b"".join(_text(1, name) for name in inputs)
-        body += _text(2, out) + _text(3, out) + _text(4, kind)
-        for name, value in attributes.items():
-            if isinstance(value, int):
-                body += _message(5, _text(1, name) + _number(3, value) + _number(20, 2))
-            else:
-                numbers = b"".join(_number(8, v) for v in value)
-                body += _message(5, _text(1, name) + numbers + _number(20, 7))
-        self.pieces.append(_message(1, body))
-        return out
 
 
 def _unknown(what: str) -> ModelMismatchError:
@@ -347,33 +318,3 @@ def _unknown(what: str) -> ModelMismatchError:
         f"The network has an {what} that is not known here.",
         hint="Replace its file by the one it should be.",
     )
-
-
-def _value_info(name: str, shape: Sequence[int]) -> bytes:
-    dims = _message(1, _text(2, "batch")) + b"".join(_message(1, _number(1, n)) for n in shape)
-    return _text(1, name) + _message(2, _message(1, _number(1, 1) + _message(2, dims)))
-
-
-# The wire format of protocol buffers: a key (field number and wire type), then the value.
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(int(value))
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
-def _text(field: int, value: str) -> bytes:
-    return _bytes(field, value.encode())
-
-
-_message = _bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from facepick.errors import ModelMismatchError
 from facepick.faces.detection import FloatArray
 from facepick.faces.warp import to_uint8
+from facepick.models.onnx_file import onnx_matrix
 
 __all__ = ["ArcFaceEmbedder", "EmbeddingConverter", "SwapNetwork", "last_square_initializer"]
 
@@ -147,103 +147,19 @@ def boosted(
 def last_square_initializer(path: Path, side: int = EMBEDDING) -> FloatArray:
     """Read the last matrix (side, side) among the constants of an ONNX file, as float32.
 
-    inswapper keeps there the map from ArcFace's space to its own.  The file is walked as protocol
-    buffers (ModelProto.graph = 7, GraphProto.initializer = 5, TensorProto: dims = 1, data_type = 2,
-    float_data = 4, raw_data = 9), so that half a gigabyte need not be loaded twice.
+    inswapper keeps there the map from ArcFace's space to its own.
 
     Raises:
         ModelMismatchError: the file is no ONNX file or holds no such matrix.
     """
     problem = _mismatch(path, f"a constant matrix ({side}, {side}) in its graph")
     try:
-        with (
-            open(path, "rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        ):
-            found: tuple[int, int] | None = None
-            for number, start, stop in _fields(data, 0, len(data)):
-                if number != 7:
-                    continue
-                for inner, first, last in _fields(data, start, stop):
-                    if inner == 5 and _dims(data, first, last) == (side, side):
-                        found = first, last
-            if found is None:
-                raise problem
-            matrix = _values(data, *found, count=side * side)
-    except (OSError, ValueError, IndexError) as error:
+        matrix = onnx_matrix(path, (side, side))
+    except (OSError, ValueError) as error:
         raise problem from error
     if matrix is None or not np.isfinite(matrix).all():
         raise problem
-    return matrix.reshape(side, side)
-
-
-def _varint(data: Any, at: int, stop: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= stop or shift > 63:
-            raise ValueError("broken varint")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
-def _fields(data: Any, at: int, stop: int) -> Any:
-    """Yield (number, first byte, past the last byte) of every length-delimited field of a
-    message.
-
-    A plain varint is given as (number, value, -1).
-    """
-    while at < stop:
-        key, at = _varint(data, at, stop)
-        number, kind = key >> 3, key & 7
-        if kind == 0:
-            value, at = _varint(data, at, stop)
-            yield number, value, -1
-        elif kind == 1:
-            at += 8
-        elif kind == 5:
-            at += 4
-        elif kind == 2:
-            length, at = _varint(data, at, stop)
-            if at + length > stop:
-                raise ValueError("a field reaches past its message")
-            yield number, at, at + length
-            at += length
-        else:
-            raise ValueError(f"unknown wire type {kind}")
-
-
-def _dims(data: Any, start: int, stop: int) -> tuple[int, ...]:
-    dims: list[int] = []
-    for number, first, last in _fields(data, start, stop):
-        if number == 1 and last == -1:
-            dims.append(first)
-        elif number == 1:
-            at = first
-            while at < last:
-                value, at = _varint(data, at, last)
-                dims.append(value)
-    return tuple(dims)
-
-
-def _values(data: Any, start: int, stop: int, *, count: int) -> FloatArray | None:
-    kind, raw, floats = 0, b"", b""
-    for number, first, last in _fields(data, start, stop):
-        if number == 2 and last == -1:
-            kind = first
-        elif number == 9:
-            raw = data[first:last]
-        elif number == 4:
-            floats += data[first:last]
-    # TensorProto.DataType: 1 float, 10 float16, 11 double.
-    dtype = {1: "<f4", 10: "<f2", 11: "<f8"}.get(kind)
-    body = raw or floats
-    if dtype is None or len(body) != count * np.dtype(dtype).itemsize:
-        return None
-    return np.frombuffer(body, dtype).astype(np.float32)
+    return matrix
 
 
 def _fits(shape: Any, wanted: tuple[int | None, ...]) -> bool:

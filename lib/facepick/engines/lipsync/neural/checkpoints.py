@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ import numpy.typing as npt
 from facepick.engines.lipsync.neural.generator_arch import expected_shapes
 from facepick.errors import ModelMismatchError
 from facepick.files import parsed_json
+from facepick.models.onnx_file import Shapes
+from facepick.models.onnx_file import onnx_signature as read_signature
 from facepick.models.torch_file import StoredTensor, read_tensors
 
 __all__ = ["Checkpoint", "find_checkpoints", "generator_tensors", "identify", "onnx_signature"]
@@ -236,34 +238,18 @@ def _safetensor(
 
 # ---------------------------------------------------------------------------------- ONNX
 
-Shapes = dict[str, tuple[int | None, ...]]
-
 
 def onnx_signature(path: Path) -> tuple[Shapes, Shapes]:
-    """Read inputs and outputs of an ONNX file, without loading its weights.
-
-    Returns:
-        Name -> shape for both, None for a size that is free.  Initialisers that old files list
-        among the inputs are left out.
+    """Read inputs and outputs of an ONNX file, see `facepick.models.onnx_file`.
 
     Raises:
         ModelMismatchError: not an ONNX file.
+        OSError: the file cannot be read.
     """
-    inputs: Shapes = {}
-    outputs: Shapes = {}
-    weights: set[str] = set()
-    with path.open("rb") as file:
-        end = path.stat().st_size
-        graphs = [span for field, span in _fields(path, file, 0, end) if field == 7]
-        if len(graphs) != 1:
-            raise _no_onnx(path)
-        for field, (start, stop) in _fields(path, file, *graphs[0]):
-            if field == 5:
-                weights.add(_string(path, file, start, stop, 8))
-            elif field in (11, 12):
-                name = _string(path, file, start, stop, 1)
-                (inputs if field == 11 else outputs)[name] = _shape(path, file, start, stop)
-    return {n: s for n, s in inputs.items() if n not in weights}, outputs
+    try:
+        return read_signature(path)
+    except ValueError as error:
+        raise ModelMismatchError(f"{path.name} is no ONNX file, or a damaged one.") from error
 
 
 def _check_signature(path: Path, inputs: Shapes, outputs: Shapes) -> None:
@@ -274,61 +260,3 @@ def _check_signature(path: Path, inputs: Shapes, outputs: Shapes) -> None:
             f"{path.name} is not a 96-pixel Wav2Lip generator: it takes {listed}.",
             hint="It should take source (N, 1, 80, 16) and target (N, 6, 96, 96).",
         )
-
-
-Span = tuple[int, int]
-
-
-def _fields(path: Path, file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, Span]]:
-    """Yield fields of a protocol-buffer message: number, and where the value is."""
-    at = start
-    while at < stop:
-        key, at = _varint(path, file, at)
-        kind = key & 7
-        if kind == 0:
-            _, after = _varint(path, file, at)
-        elif kind == 2:
-            length, at = _varint(path, file, at)
-            after = at + length
-        elif kind in (1, 5):
-            after = at + (8 if kind == 1 else 4)
-        else:
-            raise _no_onnx(path)
-        if after > stop or key >> 3 == 0:
-            raise _no_onnx(path)
-        yield key >> 3, (at, after)
-        at = after
-
-
-def _varint(path: Path, file: BinaryIO, at: int) -> tuple[int, int]:
-    file.seek(at)
-    value = 0
-    for i, byte in enumerate(file.read(10)):
-        value |= (byte & 0x7F) << (7 * i)
-        if byte < 0x80:
-            return value, at + i + 1
-    raise _no_onnx(path)
-
-
-def _string(path: Path, file: BinaryIO, start: int, stop: int, wanted: int) -> str:
-    for field, (first, last) in _fields(path, file, start, stop):
-        if field == wanted:
-            file.seek(first)
-            return file.read(min(last - first, 1024)).decode(errors="replace")
-    return ""
-
-
-def _shape(path: Path, file: BinaryIO, start: int, stop: int) -> tuple[int | None, ...]:
-    """Read ValueInfo.type (2) . tensor_type (1) . shape (2) . dim (1) . dim_value (1)."""
-    spans = [(start, stop)]
-    for wanted in (2, 1, 2, 1):
-        spans = [s for span in spans for f, s in _fields(path, file, *span) if f == wanted]
-    sizes: list[int | None] = []
-    for span in spans:
-        values = [s for f, s in _fields(path, file, *span) if f == 1]
-        sizes.append(_varint(path, file, values[0][0])[0] if values else None)
-    return tuple(sizes)
-
-
-def _no_onnx(path: Path) -> ModelMismatchError:
-    return ModelMismatchError(f"{path.name} is no ONNX file, or a damaged one.")

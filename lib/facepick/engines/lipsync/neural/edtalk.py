@@ -27,7 +27,7 @@ import numpy as np
 
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import EngineContext, EngineSession, EngineSpec
-from facepick.engines.lipsync.neural.checkpoints import Shapes, onnx_signature
+from facepick.engines.lipsync.neural.checkpoints import onnx_signature
 from facepick.engines.lipsync.neural.crop import REFERENCE_PX, FaceCut, detector_box, warp_out
 from facepick.engines.lipsync.neural.engine import (
     MouthEngine,
@@ -48,6 +48,7 @@ from facepick.faces.alignment import FFHQ_512, similarity
 from facepick.faces.detection import FloatArray
 from facepick.models import catalog
 from facepick.models.device import ort_session
+from facepick.models.onnx_file import Shapes
 from facepick.models.store import ModelStore
 
 __all__ = ["SIDE", "EdTalkEngine", "EdTalkSession", "five_points", "load_edtalk"]
