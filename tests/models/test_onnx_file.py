@@ -57,5 +57,5 @@ def test_damage_is_told_wherever_it_is(written: Path, tmp_path: Path) -> None:
             refused += 1
     assert refused == len(whole)
     part.write_bytes(bytes(range(256)) * 8)
-    with pytest.raises(ValueError, match="protocol buffer|number|message"):
+    with pytest.raises(ValueError, match=r"protocol buffer|number|message"):
         onnx_signature(part)
