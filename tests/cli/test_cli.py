@@ -146,7 +146,9 @@ def test_people_says_who_is_kept_apart_and_why(
     assert re.search(r"\nP4 .*counted among the bystanders; tracks T", capsys.readouterr().out)
 
 
-def test_hide_leaves_a_result_a_report_and_the_times(known: Path, clip: Path) -> None:
+def test_hide_leaves_a_result_a_report_and_the_times(
+    known: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from facepick.media.reader import VideoReader
 
     out = known / "out.mp4"
@@ -162,7 +164,20 @@ def test_hide_leaves_a_result_a_report_and_the_times(known: Path, clip: Path) ->
     assert all(x == y for x, y in times)
     assert run(*job) == 2, "an existing result is not overwritten unasked"
     assert run(*job, "--force") == 0
+    capsys.readouterr()
     assert run("inspect", out) == 0
+    read = capsys.readouterr().out
+    assert read.startswith("out.mp4: unchanged since it was rendered.\n")
+    assert re.search(r"\nP1 +Face hidden \(pixelate\) +150 of 150 +-\n", read)
+    assert 'The file says: "Edited with facepick' in read
+    assert run("inspect", out, "--verbose") == 0
+    assert "P1\thide pixelate\t150 frames changed" in capsys.readouterr().out
+    assert run("jobs", "list") == 0
+    header, row, _ = capsys.readouterr().out.splitlines()
+    assert header.split() == ["JOB", "WHAT", "STATE", "MADE", "NOTICES", "OF"]
+    assert row.endswith(str(out))
+    assert run("jobs", "show", row.split()[0]) == 0
+    assert "\nP1 hide: 150 of 150 frames changed\n" in capsys.readouterr().out
 
 
 def test_settings_of_another_engine_are_refused(

@@ -110,8 +110,10 @@ def test_notices_are_told_wherever_people_look(
     assert all(f"facepick: {e['text']}\n" in read_back for e in both)
     assert main(["jobs", "list"]) == 0
     listed = capsys.readouterr().out
-    assert listed.endswith("\t5 notices\n")
-    job = listed.split("\t")[0]
+    header, row = listed.splitlines()
+    job, what, state, *_, notices, _ = row.split()
+    assert header.split()[:2] == ["JOB", "WHAT"]
+    assert (what, state, notices) == ("render", "done", "5")
     assert main(["jobs", "show", job]) == 0
     shown = capsys.readouterr().out
     assert all(f"notice: {e['text']}\n" in shown for e in both)

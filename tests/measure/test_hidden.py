@@ -45,7 +45,7 @@ def test_a_hidden_face_is_not_seen_again(
     out = rendered(app, odd("base_640x360.mp4"), tmp_path, shape="head")
     assert main(["inspect", str(out), "--hidden", "--progress", "none"]) == 0
     told = capsys.readouterr().out
-    assert "P1\thidden\tnot seen in 150 frames" in told
+    assert "P1: not seen in 150 frames" in told
 
 
 def test_a_face_that_shows_is_named_by_its_frames(

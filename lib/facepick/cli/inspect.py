@@ -9,6 +9,7 @@ from typing import Any
 
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress
+from facepick.cli.summary import count, say_next, say_table, say_text, shell_word
 from facepick.errors import UserInputError
 from facepick.publishing import refuse_output
 from facepick.text import say
@@ -80,7 +81,7 @@ def _inspect(options: argparse.Namespace) -> int:
         print_json(report)
         return EXIT_SEEN if seen else 0
     try:
-        _tell_report(report)
+        (_tell_all if options.verbose else _tell_report)(report)
     except (TypeError, KeyError, AttributeError, ValueError, ArithmeticError, RecursionError) as e:
         # Reports come from strangers; what was measured has a form of each engine's own.
         raise UserInputError(
@@ -107,19 +108,25 @@ def _marks(found: Mapping[str, Any], options: argparse.Namespace) -> int:
     if options.json:
         print_json({"marks": found})
         return 0
-    say(f"{options.result}: no report beside it; what the file itself says:")
-    _say_marks(found)
-    if not found:
-        say("mark\tnone")
+    name = Path(options.result).name
+    say_text(f"{name}: facepick has no report beside it; these are marks of the file itself.")
+    if options.verbose:
+        _say_marks(found)
+    else:
+        _say_marks_briefly(found)
     return 0
+
+
+def _state_of(manifest: Mapping[str, Any]) -> str:
+    """Word whether a manifest of C2PA holds."""
+    meaning = {"Trusted": "signer known", "Valid": "unchanged since, signer not known here"}
+    return meaning.get(manifest["state"], "NOT VALID: " + ", ".join(manifest["problems"]))
 
 
 def _say_marks(found: Mapping[str, Any]) -> None:
     manifest = found.get("c2pa")
     if manifest is not None:
-        meaning = {"Trusted": "signer known", "Valid": "unchanged since, signer not known here"}
-        state = meaning.get(manifest["state"], "NOT VALID: " + ", ".join(manifest["problems"]))
-        say(f"mark\tc2pa\t{state}")
+        say(f"mark\tc2pa\t{_state_of(manifest)}")
         for name in ("signer", "organisation", "time", "made_by"):
             if manifest[name]:
                 say(f"mark\tc2pa.{name}\t{manifest[name]}")
@@ -140,6 +147,131 @@ def _say_marks(found: Mapping[str, Any]) -> None:
 
 
 def _tell_report(report: Mapping[str, Any]) -> None:
+    """Print what a person wants to know of a result."""
+    from facepick.render.notices import notices_of_report
+    from facepick.review.words import say_in
+
+    same = {
+        True: "unchanged since it was rendered",
+        False: "CHANGED since it was rendered",
+        None: "not beside its report",
+    }
+    result = Path(report["result"]["path"]).name
+    source, frames = report["source"]["path"], report["result"]["frames"]
+    say_text(f"{result}: {same[report['unchanged_since']]}.")
+    say_text(
+        f"Made {str(report['created'])[:16].replace('T', ' ')} UTC by {report['tool']['name']} "
+        f"{report['tool']['version']} from {source} ({count(report['source']['frames'], 'frame')})."
+    )
+    say("")
+    rows, notes = [], []
+    for person in report["people"]:
+        left = [
+            f"{number}: {say_in('en', 'reason_' + reason)}"
+            for reason, number in person["frames_left"].items()
+        ]
+        changed = int(person["frames_changed"])
+        if person.get("frames_closed"):
+            shut = say_in("en", "closed_in", frames=person["frames_closed"])
+            notes.append(f"{person['id']}: {shut}")
+        named = f"{person['id']} ({person['name']})" if person.get("name") else person["id"]
+        done = f"{say_in('en', 'flow_' + person['flow'])} ({person['engine']})"
+        rows.append((named, done, f"{changed} of {frames}", "; ".join(left) or "-"))
+    say_table(("WHO", "DONE", "FRAMES CHANGED", "LEFT AS FILMED"), rows)
+    for note in notes:
+        say_text(note)
+    _say_sync(report.get("sync", ()))
+    _say_swap(report.get("swap", ()))
+    if "hidden" in report:
+        say("")
+        _say_hidden(report["hidden"])
+    say("")
+    _say_marks_briefly(report.get("marks", {}))
+    tell(notices_of_report(report))
+    _say_next(report)
+
+
+def _say_sync(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Print how well lips follow the speech; beside each figure what wrong sound would reach."""
+    for entry in entries:
+        say("")
+        say(f"{entry['person']}: lips and sound")
+        rows = []
+        opening, met = entry.get("openness"), entry.get("closures")
+        if opening:
+            late = opening["best_lag_ms"]
+            rows += [
+                ("the mouth opens as the speech asks (1 is best)", f"{opening['r']:.2f}",
+                 f"{opening['wrong_sound_r']:.2f}"),
+                ("the lips are late by", "not clear" if late is None else f"{late} ms", ""),
+            ]  # fmt: skip
+        if met:
+            chance = met["by_chance"]
+            rows.append(
+                (f"the lips meet where p, b or m is heard ({met['heard']} times)",
+                 f"{met['met']:.0%}", "" if chance is None else f"{chance:.0%}")
+            )  # fmt: skip
+        if entry.get("sharpness_ratio") is not None:
+            rows.append(
+                ("sharpness of the mouth against the original's", f"{entry['sharpness_ratio']:.2f}",
+                 "")
+            )  # fmt: skip
+        if rows:
+            say_table(("", "MEASURED", "BY CHANCE"), rows)
+        else:
+            say("  too little of the mouth is seen while something is said to measure it")
+
+
+def _say_swap(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Print how often a swapped face is nearer to its source than to the person filmed."""
+    for entry in entries:
+        say("")
+        say(f"{entry['person']}: swapped face")
+        rows = [
+            (
+                name,
+                f"nearer to the source in {found['nearer_source']:.0%} of the frames",
+                f"as surely as one person in {found['over_same_person']:.0%}",
+            )
+            for name, found in (entry.get("identity") or {}).items()
+        ]
+        if rows:
+            say_table(("", "", ""), rows)
+        else:
+            say("  no swapped face could be compared")
+
+
+def _say_marks_briefly(found: Mapping[str, Any]) -> None:
+    """Print in a few lines what the file itself says of how it was made."""
+    manifest = found.get("c2pa")
+    if manifest is not None:
+        by = manifest["signer"] or manifest["organisation"] or "somebody"
+        say_text(f"Signed (C2PA) by {by}: {_state_of(manifest)}.")
+    if "comment" in found:
+        say_text(f'The file says: "{found["comment"]}"')
+    fields = {k: v for k, v in found.get("aigc", {}).items() if v}
+    if fields:
+        say_text("AIGC fields: " + ", ".join(f"{k} {v}" for k, v in fields.items()))
+    if not found:
+        say_text("The file says nothing of how it was made.")
+
+
+def _say_next(report: Mapping[str, Any]) -> None:
+    video = shell_word(str(report["result"]["path"]))
+    steps = [(f"facepick review {video}", "a page with pictures: what was done, how well")]
+    flows = {person["flow"] for person in report["people"]}
+    for flow, what, words in (
+        ("lipsync", "sync", "measure how well the lips follow"),
+        ("swap", "swap", "measure whose face is seen"),
+        ("hide", "hidden", "search for the hidden face again"),
+    ):
+        if flow in flows and what not in report:
+            steps.append((f"facepick inspect {video} --{what}", words))
+    steps.append((f"facepick inspect {video} --verbose", "every figure"))
+    say_next(steps)
+
+
+def _tell_all(report: Mapping[str, Any]) -> None:
     from facepick.render.notices import notices_of_report
 
     same = {True: "unchanged since", False: "CHANGED since", None: "not beside its report"}
@@ -171,16 +303,17 @@ def _say_hidden(entries: Sequence[Mapping[str, Any]]) -> None:
         say("Nobody was to be hidden in this result.")
     for entry in entries:
         frames = [face["frame"] for face in entry["seen"]]
+        searched = count(entry["frames_searched"], "frame")
         if frames:
-            say(
-                f"{entry['person']}	hidden	a face like it is seen in {len(frames)} of "
-                f"{entry['frames_searched']} frames: {ranges_text(frames)}"
+            say_text(
+                f"{entry['person']}: STILL SEEN: a face like the hidden one is seen in "
+                f"{len(frames)} of {searched}: {ranges_text(frames)}"
             )
         elif entry["most_alike"] is None:
-            say(f"{entry['person']}	hidden	no face that can be compared was found")
+            say_text(f"{entry['person']}: no face that can be compared was found")
         else:
-            say(
-                f"{entry['person']}	hidden	not seen in {entry['frames_searched']} frames "
+            say_text(
+                f"{entry['person']}: not seen in {searched} "
                 f"(the most alike face: {entry['most_alike']:.2f}; one person from "
                 f"{entry['same_person']:.2f})"
             )

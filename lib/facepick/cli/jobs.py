@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress, number
+from facepick.cli.summary import say_next, say_table, say_text
 from facepick.errors import Cancelled
 from facepick.text import say
 
@@ -95,24 +98,44 @@ def tell_changed(result: Mapping[str, Any]) -> None:
     say(result.get("out", ""))
     if result.get("review"):
         say(f"review\t{result['review']}")
+    for line in _changes(result):
+        say(line)
+
+
+def _changes(result: Mapping[str, Any]) -> Iterator[str]:
+    """Word what was changed of whom, and what was left alone and why."""
     for what, frames in sorted(result.get("changed", {}).items()):
         closed = result.get("closed", {}).get(what, 0)
         left = result.get("left", {}).get(what, {})
-        say(
+        yield (
             f"{what}: {frames} of {result.get('frames')} frames changed"
             + (f", {closed} of them to close the mouth" if closed else "")
             + (f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else "")
         )
 
 
-def _job_line(record: JobRecord) -> str:
+_KINDS = {
+    "scan": "find people",
+    "render": "render",
+    "preview": "preview",
+    "fetch": "fetch models",
+    "proxy": "small copy to look at",
+}
+
+_COLUMNS = ("JOB", "WHAT", "STATE", "MADE", "NOTICES", "OF")
+
+
+def _row(record: JobRecord) -> tuple[str, ...]:
+    """Word a job for a table with `_COLUMNS`."""
     share = record.progress.share if record.progress else None
-    percent = f" {share:.0%}" if share is not None and record.state != "done" else ""
-    told = len(record.notices)
-    notices = f"\t{told} notice{'s' if told > 1 else ''}" if told else ""
+    state = str(record.state)
     if record.place is not None:
-        percent = f" (place {record.place})"
-    return f"{record.id}\t{record.kind}\t{record.state}{percent}\t{record.subject}{notices}"
+        state += f", place {record.place}"
+    elif share is not None and record.state != "done":
+        state += f" at {share:.0%}"
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created))
+    notices = str(len(record.notices) or "-")
+    return record.id, _KINDS[record.kind], state, made, notices, record.subject
 
 
 def _jobs_list(options: argparse.Namespace) -> int:
@@ -120,8 +143,16 @@ def _jobs_list(options: argparse.Namespace) -> int:
     if options.json:
         print_json([r.to_json() for r in records])
         return 0
-    for record in records:
-        say(_job_line(record))
+    if not records:
+        say("There are no jobs.", file=sys.stderr)
+        return 0
+    say_table(_COLUMNS, [_row(record) for record in records])
+    halted = [r for r in records if r.can_resume and r.state != "queued"]
+    active = [r for r in records if r.is_active]
+    steps = [(f"facepick jobs show {records[0].id}", "more about a job")]
+    steps += [(f"facepick jobs resume {r.id}", "go on with it") for r in halted[:1]]
+    steps += [(f"facepick jobs cancel {r.id}", "stop it; what is done is kept") for r in active[:1]]
+    say_next(steps)
     return 0
 
 
@@ -130,16 +161,33 @@ def _jobs_show(options: argparse.Namespace) -> int:
     if options.json:
         print_json(record.to_json())
         return 0
-    say(_job_line(record))
-    if record.progress:
-        say(f"stage: {record.progress.stage} {record.progress.done}/{record.progress.total}")
+    _, what, state, made, *_ = _row(record)
+    say(f"{record.id}: {what}, {state}")
+    facts = [("made", made), ("video", record.video), ("result", record.out or "")]
+    if record.progress and record.state != "done":
+        facts.append(
+            ("stage", f"{record.progress.stage} {record.progress.done}/{record.progress.total}")
+        )
+    # Lists and tables are for machines, or are said in words below.
+    plain = (str, int, float)
+    facts += [
+        (key, str(value))
+        for key, value in record.result.items()
+        if options.verbose or (key != "out" and isinstance(value, plain))
+    ]
+    if options.verbose:
+        facts.append(("folder", str(record.folder)))
+    say_table(("", ""), [fact for fact in facts if fact[1]])
+    for line in _changes(record.result):
+        say_text(line)
     if record.error:
         say(f"error: {record.error}")
     for notice in record.notices:
         say(f"notice: {notice.sentence()}")
-    for key, value in record.result.items():
-        if key != "notices":
-            say(f"{key}: {value}")
+    if record.can_resume:
+        say_next([(f"facepick jobs resume {record.id}", "go on with it")])
+    elif record.is_active:
+        say_next([(f"facepick jobs cancel {record.id}", "stop it; what is done is kept")])
     return 0
 
 
@@ -160,7 +208,7 @@ def _jobs_resume(options: argparse.Namespace) -> int:
 
 def _jobs_cancel(options: argparse.Namespace) -> int:
     record = make_app().cancel_job(options.id, wait_seconds=30.0)
-    say(_job_line(record))
+    say_table(_COLUMNS, [_row(record)])
     return 0
 
 
