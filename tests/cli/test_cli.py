@@ -50,6 +50,21 @@ def test_version_and_help_need_nothing(capsys: pytest.CaptureFixture[str]) -> No
     assert run("render", "--help") == 0
     text = capsys.readouterr().out
     assert "--i-have-the-right" in text
+    # What is needed first comes first, and every use of a shared option is explained.
+    start = text.split("start here:")[1].split("\n\n")[0]
+    first = [line.split()[0].rstrip(",") for line in start.splitlines() if line[2:3].strip()]
+    assert first == [
+        "VIDEO",
+        "-o",
+        "--person",
+        "--flow",
+        "--audio",
+        "--source",
+        "--i-have-the-right",
+    ]
+    strength = " ".join(text.split("  --strength X")[1].split("\n  --")[0].split())
+    assert strength.startswith("blur: How much is blurred away")
+    assert "rewrite: How far the mouth moves" in strength
     assert run() == 0
 
 
@@ -85,6 +100,21 @@ def test_a_wrong_request_gets_one_sentence_and_exit_2(
     text = capsys.readouterr().err
     assert words in text
     assert "Traceback" not in text
+
+
+def test_an_engines_setting_is_not_taken_for_one_of_the_scan() -> None:
+    import argparse
+
+    from facepick.cli.options import given, given_scan
+    from facepick.cli.render import build_render
+    from facepick.engines.swap.settings import MeshSettings
+
+    parser = argparse.ArgumentParser(prog="facepick render", description="")
+    build_render(parser)
+    words = ["a.mp4", "-o", "b.mp4", "--min-face", "60", "--accuracy", "fast"]
+    options = parser.parse_args(words)
+    assert given_scan(options) == {"accuracy": "fast"}
+    assert given(options, MeshSettings) == {"min_face": "60"}
 
 
 def test_people_writes_the_contract(home: Path, clip: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import print_json, watched
-from facepick.cli.options import given
-from facepick.cli.render import add_plan_options, app_of, assignments_of, output_of
+from facepick.cli.options import given, given_scan
+from facepick.cli.plan_options import START, add_plan_options
+from facepick.cli.render import app_of, assignments_of, output_of
 from facepick.errors import Cancelled, FacepickError, UserInputError
 from facepick.files import as_json
 from facepick.text import say
@@ -25,23 +26,26 @@ __all__ = ["build_batch"]
 
 def build_batch(parser: argparse.ArgumentParser) -> None:
     """Build ``facepick batch``."""
-    parser.add_argument(
+    parser.usage = "facepick batch VIDEO|FOLDER ... -o DIR --person P1 --flow FLOW [options]"
+    start = parser.add_argument_group(START)
+    start.add_argument(
         "videos", metavar="VIDEO|FOLDER", nargs="+", help="the episodes, or folders of them"
     )
-    parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder of the results")
-    parser.add_argument(
+    start.add_argument("-o", "--out", metavar="DIR", required=True, help="folder of the results")
+    add_plan_options(parser, start)
+    many = parser.add_argument_group("many videos")
+    many.add_argument(
         "--jobs", type=_count, default=1, metavar="N", help="how many at once (default: 1)"
     )
-    parser.add_argument(
+    many.add_argument(
         "--executor", choices=("local",), default="local", help="where the work is done"
     )
-    parser.add_argument(
+    many.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write JSON (- = standard output)"
     )
-    parser.add_argument(
+    many.add_argument(
         "--dry-run", action="store_true", help="say what would be done, and do nothing"
     )
-    add_plan_options(parser)
     parser.set_defaults(handler=_batch)
 
 
@@ -69,7 +73,7 @@ def _template(app: App, options: argparse.Namespace) -> Template:
         if options.person or options.everyone_but or options.flow:
             raise UserInputError("Give either --plan or --person and --flow, not both.")
         return Template.load(Path(options.plan))
-    scan = to_mapping(from_mapping(ScanSettings, given(options, ScanSettings)))
+    scan = to_mapping(from_mapping(ScanSettings, given_scan(options)))
     plan = app.make_plan(
         "episode",
         assignments_of(app, options),

@@ -152,6 +152,19 @@ class _OneLine(logging.Formatter):
         return printable(super().formatMessage(record), keep="\t\n")
 
 
+class _Help(argparse.HelpFormatter):
+    """Help whose texts keep their own ends of lines."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        split = super()._split_lines
+        return [part for line in text.splitlines() for part in split(line, width)]
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return "".join(f"{indent}{line}\n" for line in text.strip("\n").splitlines())
+        return super()._fill_text(text, width, indent)
+
+
 class _Parser(argparse.ArgumentParser):
     """Parser that says what is wrong as every other error is said, without all options first."""
 
@@ -174,10 +187,14 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     named = next((a for a in arguments if not a.startswith("-")), "")
     for name, (help_text, build) in _COMMANDS.items():
-        command = commands.add_parser(name, help=help_text, description=help_text)
+        command = commands.add_parser(
+            name, help=help_text, description=help_text, formatter_class=_Help, add_help=False
+        )
         if name == named:
             build(command)
-            command.add_argument(
+            general = command.add_argument_group("general")
+            general.add_argument("-h", "--help", action="help", help="show this help and exit")
+            general.add_argument(
                 "--verbose", action="store_true", help="print more, and what happens inside"
             )
     return parser

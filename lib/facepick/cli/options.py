@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facepick.settings import SettingField
 
-__all__ = ["add_progress", "add_scan_options", "add_settings", "given", "ids", "number"]
+__all__ = [
+    "add_progress",
+    "add_scan_options",
+    "add_settings",
+    "given",
+    "given_scan",
+    "ids",
+    "number",
+]
 
 
-def add_progress(parser: argparse.ArgumentParser) -> None:
+def add_progress(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add the options for showing progress."""
     parser.add_argument(
         "--progress",
@@ -24,9 +32,21 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, fields: Sequence[SettingField], title: str, taken: set[str]
+    parser: argparse.ArgumentParser,
+    fields: Sequence[SettingField],
+    title: str,
+    taken: set[str],
+    prefix: str = "setting",
 ) -> None:
-    """Add an option for every setting whose name is not taken."""
+    """Add an option for every setting whose name is not taken.
+
+    Args:
+        parser: of the command.
+        fields: the settings.
+        title: of their group.
+        taken: names that options have already; these are added to it.
+        prefix: of the attributes in which `given` finds them.
+    """
     group = parser.add_argument_group(title)
     for item in fields:
         if item.name in taken:
@@ -34,7 +54,7 @@ def add_settings(
         taken.add(item.name)
         default = "" if item.default is None else f" (default: {item.default})"
         text = (item.ui.help + default).replace("%", "%%")
-        kind: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": f"setting_{item.name}"}
+        kind: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": f"{prefix}_{item.name}"}
         if item.kind == "bool":
             group.add_argument(
                 item.option, action=argparse.BooleanOptionalAction, help=text, **kind
@@ -48,14 +68,20 @@ def add_settings(
             )
 
 
-def given(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
+def given(options: argparse.Namespace, cls: type[Any], prefix: str = "setting") -> dict[str, Any]:
     """Collect the settings of `cls` that were given on the command line."""
     from facepick.settings import fields_of
 
     values = vars(options)
-    return {
-        f.name: values[f"setting_{f.name}"] for f in fields_of(cls) if f"setting_{f.name}" in values
-    }
+    names = [f.name for f in fields_of(cls)]
+    return {name: values[f"{prefix}_{name}"] for name in names if f"{prefix}_{name}" in values}
+
+
+def given_scan(options: argparse.Namespace) -> dict[str, Any]:
+    """Collect what was given of how people are found."""
+    from facepick.people.finder import ScanSettings
+
+    return given(options, ScanSettings, "scan")
 
 
 def add_scan_options(parser: argparse.ArgumentParser, taken: set[str]) -> None:
@@ -63,7 +89,8 @@ def add_scan_options(parser: argparse.ArgumentParser, taken: set[str]) -> None:
     from facepick.people.finder import ScanSettings
     from facepick.settings import fields_of
 
-    add_settings(parser, fields_of(ScanSettings), "how people are found", taken)
+    # Engines have settings of the same names, which mean something else.
+    add_settings(parser, fields_of(ScanSettings), "how people are found", taken, "scan")
 
 
 def number(text: str) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, tell, watched
-from facepick.cli.options import add_progress, add_scan_options, given, ids
+from facepick.cli.options import add_progress, add_scan_options, given_scan, ids
 from facepick.cli.summary import count, say_next, say_table, say_text, shell_word
 from facepick.errors import UserInputError
 from facepick.files import as_json
@@ -80,7 +80,7 @@ def _people(options: argparse.Namespace) -> int:
     from facepick.settings import from_mapping
 
     app = make_app()
-    settings = from_mapping(ScanSettings, given(options, ScanSettings))
+    settings = from_mapping(ScanSettings, given_scan(options))
     _check_places(options)
     wanted = _edits(options)
     tried: list[Corrected] = []

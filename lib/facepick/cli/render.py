@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import make_app, tell, watched
 from facepick.cli.jobs import do_job
-from facepick.cli.options import add_progress, add_scan_options, add_settings, given, ids, number
+from facepick.cli.options import given, given_scan, ids, number
+from facepick.cli.plan_options import EXAMPLES, START, add_plan_options
 from facepick.cli.segments import add_steps, check_steps, do_step, place_map
 from facepick.errors import SettingsError, UserInputError
 from facepick.notices import without_repeats
@@ -22,111 +23,17 @@ if TYPE_CHECKING:
     from facepick.render.preflight import Preflight
     from facepick.speech.line import SpeechLine
 
-__all__ = [
-    "add_plan_options",
-    "app_of",
-    "assignments_of",
-    "build_preview",
-    "build_render",
-    "output_of",
-]
+__all__ = ["app_of", "assignments_of", "build_preview", "build_render", "output_of"]
 
 
 def _assignment_parser(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
-    parser.add_argument("video", metavar="VIDEO", nargs="?", help="the video")
-    parser.add_argument("-o", "--out", metavar="OUT", required=out, help="the result")
-    add_plan_options(parser)
-
-
-def add_plan_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of which a plan is made."""
-    from facepick.engines.registry import default_registry
-    from facepick.media.writer import EncodeSettings
-    from facepick.render.plan import OutputSettings
-    from facepick.settings import fields_of
-
-    registry = default_registry()
-    parser.add_argument("--force", action="store_true", help="overwrite an existing result")
-    parser.add_argument("--plan", metavar="PLAN.json", help="a plan with several assignments")
-    parser.add_argument(
-        "--save-plan", metavar="PLAN.json", help="write down what was asked for, as a plan"
-    )
-    who = parser.add_argument_group("who and what")
-    who.add_argument(
-        "--person",
-        metavar="P1",
-        action="append",
-        default=[],
-        help="id, name, or photo:FILE for who is in a photo; may be repeated",
-    )
-    who.add_argument(
-        "--everyone-but",
-        metavar="P1,P2",
-        action="append",
-        default=[],
-        help="hide everybody else: unsure people, bystanders and faces that are nobody's, too",
-    )
-    who.add_argument(
-        "--include-unsure", action="store_true", help="also change people marked as unsure"
-    )
-    who.add_argument("--flow", choices=registry.flows(), help="what to do to the person")
-    engines = ", ".join(f"{e.spec.flow}: {e.spec.id}" for e in registry.all())
-    who.add_argument(
-        "--engine", "--style", dest="engine", metavar="ID", help=f"how it is done ({engines})"
-    )
-    who.add_argument(
-        "--audio", metavar="SPEECH", action="append", default=[], help="new speech (lip sync)"
-    )
-    who.add_argument("--audio-start", type=number, default=0.0, metavar="S", help="when it starts")
-    who.add_argument(
-        "--audio-offset", type=number, default=0.0, metavar="S", help="skip so much of the speech"
-    )
-    who.add_argument("--text", metavar="WORDS", help="the words of the speech, if known")
-    who.add_argument(
-        "--phones",
-        metavar="FILE",
-        help="when its phones are said, if known: TextGrid, CTM, .lab, .pho, JSON ...",
-    )
-    who.add_argument(
-        "--lines",
-        metavar="FILE",
-        help="speech lines with who says them: JSON, SRT, WebVTT, ASS or SSA",
-    )
-    who.add_argument(
-        "--tts",
-        metavar="[NAME=]COMMAND",
-        action="append",
-        default=[],
-        help="speak lines that have no sound: a command that reads the words and writes {out}, run "
-        "without a shell, for everybody or for NAME (default: FACEPICK_TTS)",
-    )
-    who.add_argument(
-        "--source",
-        metavar="FACE",
-        action="append",
-        default=[],
-        help="the face (swap): a photo, VIDEO:P2, cast:NAME or the name of a saved source",
-    )
-    who.add_argument(
-        "--i-have-the-right",
-        dest="consent",
-        metavar="TEXT",
-        help="your statement that you have the right to use both faces (swap)",
-    )
-    taken: set[str] = set()
-    for engine in registry.all():
-        title = f"{engine.spec.flow} {engine.spec.id}: {engine.spec.help}"
-        add_settings(parser, fields_of(engine.spec.settings), title, taken)
-    add_settings(parser, fields_of(EncodeSettings), "compression", taken)
-    add_settings(parser, fields_of(OutputSettings), "sound and marks", taken)
-    parser.add_argument(
-        "--separator",
-        metavar="FILE|COMMAND",
-        help="what --separate uses: a UVR-MDX ONNX file, or a command with {in}, {voices} and "
-        "{rest} in the places of files, run without a shell (default: FACEPICK_SEPARATOR)",
-    )
-    add_scan_options(parser, taken)
-    add_progress(parser)
+    name = parser.prog.split()[-1]
+    parser.usage = f"facepick {name} VIDEO -o OUT --person P1 --flow FLOW [options]"
+    parser.description = f"{parser.description}\n{EXAMPLES.format(name=name)}"
+    start = parser.add_argument_group(START)
+    start.add_argument("video", metavar="VIDEO", nargs="?", help="the video")
+    start.add_argument("-o", "--out", metavar="OUT", required=out, help="the result")
+    add_plan_options(parser, start)
 
 
 def build_render(parser: argparse.ArgumentParser) -> None:
@@ -139,10 +46,11 @@ def build_render(parser: argparse.ArgumentParser) -> None:
 def build_preview(parser: argparse.ArgumentParser) -> None:
     """Build ``facepick preview``."""
     _assignment_parser(parser)
-    parser.add_argument(
+    which = parser.add_argument_group("which moment")
+    which.add_argument(
         "--at", type=number, metavar="S", help="where it starts (default: the hardest frames)"
     )
-    parser.add_argument(
+    which.add_argument(
         "--seconds",
         type=number,
         default=3.0,
@@ -164,7 +72,7 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
 
     encode = given(options, EncodeSettings)
     output = output_of(options)
-    scan = to_mapping(from_mapping(ScanSettings, given(options, ScanSettings)))
+    scan = to_mapping(from_mapping(ScanSettings, given_scan(options)))
     if options.plan:
         place = place_map(options) if hasattr(options, "map") else str
         plan = RenderPlan.load(Path(options.plan), place)
@@ -339,7 +247,7 @@ def _named(app: App, options: argparse.Namespace, texts: Sequence[str]) -> tuple
             # A batch looks for them in every episode.
             found.append(f"photo:{photo.absolute()}")
             continue
-        settings = from_mapping(ScanSettings, given(options, ScanSettings))
+        settings = from_mapping(ScanSettings, given_scan(options))
         with watched(options.progress) as (sink, token):
             scan = app.find_people(options.video, settings, progress=sink, cancel=token)
         found.append(app.person_by_photo(scan, photo).id)
@@ -348,14 +256,13 @@ def _named(app: App, options: argparse.Namespace, texts: Sequence[str]) -> tuple
 
 def _source(app: App, options: argparse.Namespace) -> tuple[str, ...]:
     """Collect the photos of the source face: a plan holds nothing but files."""
-    from facepick.people.finder import ScanSettings
 
     if not options.source:
         return ()
     with watched(options.progress) as (sink, token):
         found = app.source_photos(
             options.source,
-            scan_settings=given(options, ScanSettings),
+            scan_settings=given_scan(options),
             progress=sink,
             cancel=token,
         )
@@ -420,7 +327,7 @@ def _line_assignments(
     with watched(options.progress) as (sink, token):
         scan = app.find_people(
             draft.video,
-            from_mapping(ScanSettings, given(options, ScanSettings)),
+            from_mapping(ScanSettings, given_scan(options)),
             progress=sink,
             cancel=token,
         )
@@ -445,14 +352,11 @@ def _line_assignments(
 def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:
     """Collect the engine's settings; those of other engines are refused, not dropped."""
     from facepick.media.writer import EncodeSettings
-    from facepick.people.finder import ScanSettings
     from facepick.render.plan import OutputSettings
     from facepick.settings import fields_of, from_mapping
 
     own = {f.name: f for f in fields_of(cls)}
-    elsewhere = {
-        f.name for group in (EncodeSettings, OutputSettings, ScanSettings) for f in fields_of(group)
-    }
+    elsewhere = {f.name for group in (EncodeSettings, OutputSettings) for f in fields_of(group)}
     given: dict[str, Any] = {}
     for key, value in vars(options).items():
         name = key.removeprefix("setting_")

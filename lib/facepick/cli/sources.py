@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from facepick.cli.console import make_app, print_json, watched
-from facepick.cli.options import add_progress, add_scan_options, given
+from facepick.cli.options import add_progress, add_scan_options, given_scan
 from facepick.errors import UserInputError
 from facepick.text import say
 
@@ -55,13 +55,12 @@ def build_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def _sources_add(options: argparse.Namespace) -> int:
-    from facepick.people.finder import ScanSettings
 
     app = make_app()
     with watched(options.progress) as (sink, token):
         found = app.source_photos(
             options.photo,
-            scan_settings=given(options, ScanSettings),
+            scan_settings=given_scan(options),
             progress=sink,
             cancel=token,
         )
@@ -88,14 +87,13 @@ def _sources_faces(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from facepick.engines.swap.source_picker import faces_in_photos
-    from facepick.people.finder import ScanSettings
 
     app = make_app()
     folder = Path(options.cut).absolute() if options.cut else None
     with watched(options.progress) as (sink, token):
         photos = app.source_photos(
             options.photo,
-            scan_settings=given(options, ScanSettings),
+            scan_settings=given_scan(options),
             progress=sink,
             cancel=token,
         )

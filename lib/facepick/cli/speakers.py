@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, watched
-from facepick.cli.options import add_progress, add_scan_options, given
+from facepick.cli.options import add_progress, add_scan_options, given_scan
 from facepick.errors import UserInputError
 from facepick.files import as_json
 from facepick.publishing import refuse_input, refuse_output, write_output
@@ -65,7 +65,7 @@ def _speakers(options: argparse.Namespace) -> int:
     with watched(options.progress) as (sink, token):
         scan = app.find_people(
             options.video,
-            from_mapping(ScanSettings, given(options, ScanSettings)),
+            from_mapping(ScanSettings, given_scan(options)),
             progress=sink,
             cancel=token,
         )
