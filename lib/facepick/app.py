@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from facepick.engines.engine import EngineSpec
     from facepick.engines.swap.saved import SavedSources
     from facepick.jobs.batch import Episode, EpisodeResult, Template
+    from facepick.jobs.executors import Spread
     from facepick.jobs.work_folder import WorkFolder
     from facepick.media.picture import Picture
     from facepick.media.proxies import ProxyStore
@@ -691,6 +692,7 @@ class App:
         owner: str = "",
         notices: Sequence[Notice] = (),
         checked: Preflight | None = None,
+        spread: Spread | None = None,
     ) -> Workspace:
         """Make a render job that nobody works on yet.
 
@@ -698,6 +700,7 @@ class App:
             force: overwrite what lies at `out`, now or when the result is published.
             notices: what was found out when the plan was made; told with the result.
             checked: what `preflight` found of just this; without it, it is asked here.
+            spread: over which workers its segments are spread; None for none.
 
         Raises:
             TargetTaken: something lies at `out`, and `force` is not given.
@@ -716,6 +719,7 @@ class App:
             request={
                 "plan": plan.to_json(),
                 "separator": self.separator,
+                **({} if spread is None else {"spread": spread.to_json()}),
                 "notices": self._known(plan, (*notices, *checked.notices)),
             },
             force=force,
@@ -842,6 +846,7 @@ class App:
         template: Template,
         *,
         jobs: int = 1,
+        spread: Spread | None = None,
         force: bool = False,
         told: Callable[[EpisodeResult], None] = lambda _: None,
         progress: ProgressSink = no_progress,
@@ -859,6 +864,7 @@ class App:
             episodes,
             template,
             jobs=jobs,
+            spread=spread,
             force=force,
             told=told,
             progress=progress,

@@ -11,6 +11,7 @@ from facepick.cli.console import print_json, watched
 from facepick.cli.options import given, given_scan
 from facepick.cli.plan_options import START, add_plan_options
 from facepick.cli.render import app_of, assignments_of, output_of
+from facepick.cli.segments import add_workers, spread_of
 from facepick.errors import Cancelled, FacepickError, UserInputError
 from facepick.files import as_json
 from facepick.text import say
@@ -37,9 +38,7 @@ def build_batch(parser: argparse.ArgumentParser) -> None:
     many.add_argument(
         "--jobs", type=_count, default=1, metavar="N", help="how many at once (default: 1)"
     )
-    many.add_argument(
-        "--executor", choices=("local",), default="local", help="where the work is done"
-    )
+    add_workers(parser)
     many.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write JSON (- = standard output)"
     )
@@ -89,6 +88,7 @@ def _batch(options: argparse.Namespace) -> int:
     from facepick.publishing import refuse_input, refuse_output, write_output
 
     app = app_of(options)
+    spread = spread_of(options)
     folder = Path(options.out).absolute()
     template = _template(app, options)
     episodes = find_episodes(options.videos, folder)
@@ -110,6 +110,7 @@ def _batch(options: argparse.Namespace) -> int:
             episodes,
             template,
             jobs=options.jobs,
+            spread=spread,
             force=options.force,
             told=lambda item: say(_line(item), file=sys.stderr),
             progress=sink,

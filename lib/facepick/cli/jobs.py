@@ -47,6 +47,9 @@ def build_jobs(parser: argparse.ArgumentParser) -> None:
             action.add_argument("--force", action="store_true", help="overwrite an existing result")
         add_progress(action)
         action.set_defaults(handler=handler)
+    draw = actions.add_parser("draw", help="draw segments for another process of facepick")
+    draw.add_argument("folder", metavar="DIR")
+    draw.set_defaults(handler=_jobs_draw)
     cancel = actions.add_parser("cancel", help="stop a job; it can be resumed")
     cancel.add_argument("id", metavar="ID")
     cancel.set_defaults(handler=_jobs_cancel)
@@ -198,6 +201,12 @@ def _jobs_run(options: argparse.Namespace) -> int:
         # A picture to look at must not hold up a scan or a render.
         os.nice(10)
     return do_job(app, workspace, options.progress)
+
+
+def _jobs_draw(options: argparse.Namespace) -> int:
+    from facepick.cli.segments import draw_for_others
+
+    return draw_for_others(options)
 
 
 def _jobs_resume(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from facepick.cli.console import make_app, tell, watched
 from facepick.cli.jobs import do_job
 from facepick.cli.options import given, given_scan, ids, number
 from facepick.cli.plan_options import EXAMPLES, START, add_plan_options
-from facepick.cli.segments import add_steps, check_steps, do_step, place_map
+from facepick.cli.segments import add_steps, check_steps, do_step, place_map, spread_of
 from facepick.errors import SettingsError, UserInputError
 from facepick.notices import without_repeats
 
@@ -413,7 +413,14 @@ def _render(options: argparse.Namespace) -> int:
         return do_step(app, plan, options, notices)
     checked, told = _checked(app, plan, notices, options)
     place = _plan_place(app, options, plan, checked.out)
-    job = app.new_render_job(plan, checked.out, force=options.force, notices=told, checked=checked)
+    job = app.new_render_job(
+        plan,
+        checked.out,
+        force=options.force,
+        notices=told,
+        checked=checked,
+        spread=spread_of(options),
+    )
     _save_plan(place, plan)
     return do_job(app, job, options.progress, told=told)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +17,22 @@ from facepick.text import say
 
 if TYPE_CHECKING:
     from facepick.app import App
+    from facepick.jobs.executors import Spread
     from facepick.jobs.work_folder import WorkFolder
     from facepick.notices import Notice
+    from facepick.progress import Progress
     from facepick.render.places import PlaceMap
     from facepick.render.plan import RenderPlan
 
-__all__ = ["add_steps", "check_steps", "do_step", "place_map"]
+__all__ = [
+    "add_steps",
+    "add_workers",
+    "check_steps",
+    "do_step",
+    "draw_for_others",
+    "place_map",
+    "spread_of",
+]
 
 
 def add_steps(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +55,81 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="where files of the plan lie on this machine; may be repeated",
     )
+    add_workers(parser)
     group.add_argument("--json", action="store_true", help="describe the segments as JSON")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the options of who draws segments."""
+    from facepick.jobs.executors import EXECUTORS
+
+    group = parser.add_argument_group("who draws")
+    group.add_argument(
+        "--executor",
+        choices=EXECUTORS,
+        default="local",
+        help="processes of this machine, or actors of a Ray cluster (facepick[ray]; RAY_ADDRESS)",
+    )
+    group.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="draw N segments at once (default: 1)"
+    )
+    group.add_argument(
+        "--worker-gpus",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="share of a graphics card for each worker of a Ray cluster, such as 0.25",
+    )
+
+
+def spread_of(options: argparse.Namespace) -> Spread:
+    """Read who draws segments.
+
+    Raises:
+        SettingsError: that cannot be.
+        PackageMissing: ray is not installed.
+    """
+    from facepick.jobs.executors import Spread
+
+    found = Spread(executor=options.executor, workers=options.workers, gpus=options.worker_gpus)
+    found.check()
+    return found
+
+
+def draw_for_others(options: argparse.Namespace) -> int:
+    """Draw segments that another process names on standard input, until that ends."""
+    from facepick.cli.console import make_app
+    from facepick.errors import FacepickError
+    from facepick.files import parsed_json
+    from facepick.jobs.runner import explained
+    from facepick.jobs.segment_process import answer_of
+    from facepick.render.plan import RenderPlan
+
+    lines = iter(sys.stdin.readline, "")
+    plan = RenderPlan.from_json(parsed_json(next(lines, "").encode()))
+    start = 0
+
+    def sink(report: Progress) -> None:
+        if report.stage == "render":
+            print_json({"frames": max(0, report.done - start)})
+
+    work = replace(make_app().work_folder(Path(options.folder), plan), progress=sink)
+    with ExitStack() as stack:
+        prepared = None
+        for line in lines:
+            try:
+                prepared = prepared or work.open(stack)
+                segment = prepared.task.segments[int(line)]
+                start = segment.start
+                prepared.draw_missing([segment])
+            except FacepickError as error:
+                print_json(answer_of(error))
+            except Exception as error:
+                # The other process is told in a sentence, like a user.
+                print_json(answer_of(explained(error)))
+            else:
+                print_json({"segment": segment.index})
+    return 0
 
 
 def check_steps(options: argparse.Namespace) -> bool:
@@ -130,7 +216,7 @@ def _segment_line(entry: dict[str, Any]) -> str:
 def _draw(work: WorkFolder, options: argparse.Namespace) -> int:
     from facepick.render.segments import as_ranges
 
-    drawn, there = work.draw(options.segments)
+    drawn, there = work.draw(options.segments, spread_of(options))
     if options.json:
         print_json({"drawn": drawn, "there": there})
         return 0

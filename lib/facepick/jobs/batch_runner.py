@@ -24,6 +24,7 @@ from facepick.unchanged import sha256_of
 
 if TYPE_CHECKING:
     from facepick.engines.registry import EngineRegistry
+    from facepick.jobs.executors import Spread
     from facepick.jobs.job import JobRecord
     from facepick.jobs.workspace import Workspace
     from facepick.people.finder import ScanSettings
@@ -64,7 +65,12 @@ class BatchApp(Protocol):
     def scan_of_job(self, job_id: str) -> Scan: ...
 
     def new_render_job(
-        self, plan: RenderPlan, out: str | Path, *, force: bool = False
+        self,
+        plan: RenderPlan,
+        out: str | Path,
+        *,
+        force: bool = False,
+        spread: Spread | None = ...,
     ) -> Workspace: ...
 
     def resumable(
@@ -92,6 +98,7 @@ def run_batch(
     template: Template,
     *,
     jobs: int = 1,
+    spread: Spread | None = None,
     force: bool = False,
     told: Callable[[EpisodeResult], None] = lambda _: None,
     progress: ProgressSink = no_progress,
@@ -101,6 +108,7 @@ def run_batch(
 
     Args:
         jobs: how many at once; more than one work in child processes.
+        spread: over which workers the segments of each are spread; None for none.
         force: overwrite results that are made of something else.
         told: hears of every episode that has ended.
 
@@ -110,7 +118,7 @@ def run_batch(
 
     def one(episode: Episode) -> EpisodeResult:
         began = time.monotonic()
-        worker = _Worker(app, episode, template, jobs > 1, force, progress, cancel)
+        worker = _Worker(app, episode, template, jobs > 1, spread, force, progress, cancel)
         result = replace(worker.run(), seconds=time.monotonic() - began)
         told(result)
         return result
@@ -130,6 +138,7 @@ class _Worker:
         episode: Episode,
         template: Template,
         apart: bool,
+        spread: Spread | None,
         force: bool,
         progress: ProgressSink,
         cancel: CancelToken,
@@ -138,6 +147,7 @@ class _Worker:
         self.episode = episode
         self.template = template
         self.apart = apart
+        self.spread = spread
         self.force = force
         self.progress = progress
         self.cancel = cancel
@@ -216,7 +226,9 @@ class _Worker:
         if known is not None and known.can_resume:
             workspace = self.app.resumable(known.id, force=self.force)
         else:
-            workspace = self.app.new_render_job(plan, self.episode.out, force=self.force)
+            workspace = self.app.new_render_job(
+                plan, self.episode.out, force=self.force, spread=self.spread
+            )
         save_state(self.episode, {"made_of": digest, "job": workspace.id})
         if self.apart:
             return self._waited(self.app.start(workspace))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,9 +30,12 @@ from facepick.render.sound import original_of, video_seconds
 from facepick.review.page import review_page
 from facepick.settings import from_mapping
 
-__all__ = ["Preparation", "named", "scan_video"]
+__all__ = ["REST", "Preparation", "named", "scan_video"]
 
 log = logging.getLogger("facepick.jobs")
+
+REST = "rest.wav"
+"""The original without its voices, in a folder that several processes work in."""
 
 
 def scan_video(
@@ -164,6 +168,13 @@ class Preparation:
             progress=self.progress,
             cancel=self.cancel,
         )
+
+    def sharing(self, found: Scan) -> Preparation:
+        """Prepare for workers that see the folder, and nothing else of this machine's home."""
+        rest = self.rest_of(found)
+        if rest is None:
+            return self
+        return replace(self, rest=Path(shutil.copyfile(rest, self.folder / REST)))
 
     def write_review(self, finished: FinishedResult, out: Path) -> None:
         """Make the review of a finished result; a result without one is better than none.

@@ -27,7 +27,7 @@ from facepick.jobs.resources import Resources, Work
 from facepick.jobs.workspace import Workspace
 from facepick.progress import STOPPING, CancelToken, Progress, ProgressSink, no_progress
 
-__all__ = ["cancel_on_signals", "run_job", "spawn"]
+__all__ = ["cancel_on_signals", "explained", "run_job", "spawn"]
 
 log = logging.getLogger("facepick.jobs")
 
@@ -86,7 +86,7 @@ def _run(
             # Anything else is a fault of ours or of a library: the log gets the trace, the user
             # a sentence.  This is the one place where a worker ends.
             log.debug("job %s failed", workspace.id, exc_info=True)
-            known = _explained(error)
+            known = explained(error)
             _note_end(workspace, "failed", known.exit_code, known.sentence())
             raise known from error
     workspace.finish("done", exit_code=0, result=result)
@@ -117,7 +117,8 @@ def _work_of(kind: str) -> Work:
     }[kind]
 
 
-def _explained(error: Exception) -> FacepickError:
+def explained(error: Exception) -> FacepickError:
+    """Word an error that nobody foresaw: of the machine, or a fault of ours."""
     if isinstance(error, MemoryError):
         return OutOfMemory(
             "There is not enough memory.", hint="Close other programs, or use a smaller video."

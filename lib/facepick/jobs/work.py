@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from facepick.errors import (
     VideoOpenError,
 )
 from facepick.files import read_json
+from facepick.jobs.executors import Spread, draw_all, open_executor
 from facepick.jobs.job import JobRecord
 from facepick.jobs.phases import phases_of_preview, phases_of_render
 from facepick.jobs.preparation import Preparation, named, scan_video
@@ -37,6 +38,7 @@ from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.renderer import RenderResult
 from facepick.render.space import check_space
 from facepick.render.target import check_target
+from facepick.render.task import RenderTask
 from facepick.speech.listening import SPEAKERS, listen
 from facepick.unchanged import FileIdentity, pinned
 
@@ -140,6 +142,18 @@ def _preparation(
     )
 
 
+def _crew(spread: Spread, plan: RenderPlan) -> Callable[[RenderTask], None]:
+    """Make what lets workers draw the segments of a render."""
+
+    def draw(task: RenderTask) -> None:
+        with open_executor(spread, task.workspace, plan.to_json(), task.cancel) as executor:
+            draw_all(
+                executor, task.segments, task.store, progress=task.progress, cancel=task.cancel
+            )
+
+    return draw
+
+
 def render(
     workspace: Workspace, resources: Resources, progress: ProgressSink, cancel: CancelToken
 ) -> Mapping[str, Any]:
@@ -156,9 +170,13 @@ def render(
         with pinned((plan.video, *plan.input_files(resources.registry))):
             preparation = _preparation(workspace, plan, resources, progress, cancel)
             found = plan.scan_of_all(preparation.frozen_scan())
+            spread = Spread.from_json(record.request.get("spread"))
+            if not spread.is_one_process:
+                preparation = preparation.sharing(found)
             renderer = preparation.renderer(found, notices=_notices(workspace))
             check_space(renderer.space_needed(out), workspace.folder, out.parent)
-            finished = renderer.finish(out.suffix)
+            draw = None if spread.is_one_process else _crew(spread, plan)
+            finished = renderer.finish(out.suffix, draw=draw)
     _preparation(workspace, plan, resources, progress, cancel).write_review(finished, out)
     with _kept(workspace, finished):
         finished.publish(out, force=record.force, cancel=cancel)

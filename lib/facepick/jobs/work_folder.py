@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Any
 
 from facepick.errors import UserInputError
 from facepick.files import read_json, write_json
-from facepick.jobs.preparation import Preparation
+from facepick.jobs.executors import Spread, draw_all, open_executor
+from facepick.jobs.preparation import REST, Preparation
 from facepick.jobs.resources import Resources
 from facepick.locks import FileLock
 from facepick.notices import Notice, as_notices
@@ -25,7 +25,7 @@ from facepick.render.places import check_places
 from facepick.render.plan import RenderPlan
 from facepick.render.publish import refuse_existing
 from facepick.render.renderer import PreparedRender, RenderResult
-from facepick.render.segments import numbers_of
+from facepick.render.segments import SEGMENTS, Segment, SegmentStore, numbers_of
 from facepick.render.space import check_space
 from facepick.render.target import check_target
 from facepick.render.task import RenderTask
@@ -34,7 +34,7 @@ from facepick.unchanged import pinned
 __all__ = ["WorkFolder"]
 
 FORMAT = "facepick-work/1"
-_NOTE, _REST = "work.json", "rest.wav"
+_NOTE = "work.json"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,20 +78,18 @@ class WorkFolder:
             check_places(self.plan)
             preparation = self._preparation(None)
             found = self.plan.scan_of_all(preparation.frozen_scan())
-            rest = preparation.rest_of(found)
-            if rest is not None:
-                rest = shutil.copyfile(rest, self.folder / _REST)
-            renderer = self._preparation(rest).renderer(found, notices=notices)
+            renderer = preparation.sharing(found).renderer(found, notices=notices)
             check_space(renderer.space_needed(self.folder / "result"), self.folder, self.folder)
             renderer.prepare(suffix, force=force)
             self._write_note(renderer.task, suffix, renderer.notices)
             return describe(renderer.task, suffix)
 
-    def draw(self, ranges: str) -> tuple[list[int], list[int]]:
+    def draw(self, ranges: str, spread: Spread | None = None) -> tuple[list[int], list[int]]:
         """Draw segments.
 
         Args:
             ranges: which, see `facepick.render.segments.numbers_of`.
+            spread: over workers; None draws them in this process.
 
         Returns:
             Numbers of those that were drawn, and of those that were there.
@@ -102,13 +100,20 @@ class WorkFolder:
             Cancelled: stopped; finished segments are kept.
             FacepickError: one sentence.
         """
-        segments = self._note()["segments"]
-        numbers = numbers_of(ranges, len(segments))
-        with ExitStack() as stack:
-            prepared = self.open(stack)
-            wanted = [prepared.task.segments[number] for number in numbers]
-            drawn = {segment.index for segment in prepared.draw_missing(wanted)}
-        return sorted(drawn), [number for number in numbers if number not in drawn]
+        segments = [
+            Segment(at, entry["start"], entry["start"] + entry["frames"])
+            for at, entry in enumerate(self._note()["segments"])
+        ]
+        wanted = [segments[number] for number in numbers_of(ranges, len(segments))]
+        store = SegmentStore(self.folder / SEGMENTS)
+        missing = [segment.index for segment in store.missing(wanted)]
+        if spread is None or spread.is_one_process:
+            with ExitStack() as stack:
+                self.open(stack).draw_missing(wanted)
+        else:
+            with open_executor(spread, self.folder, self.plan.to_json(), self.cancel) as executor:
+                draw_all(executor, wanted, store, progress=self.progress, cancel=self.cancel)
+        return missing, [s.index for s in wanted if s.index not in missing]
 
     def join(self, out: Path, *, force: bool = False) -> RenderResult:
         """Join the segments and publish the result; the folder keeps what it holds.
@@ -121,30 +126,31 @@ class WorkFolder:
             TargetTaken: something lies at `out`.
             Cancelled, FacepickError: one sentence; `out` is untouched.
         """
-        self._note()
+        notices = as_notices(self._note().get("notices"))
         check_target(out, self.plan)
         refuse_existing(out, force=force)
         with self._alone("joined"), ExitStack() as stack:
-            finished = self.open(stack).join(out.suffix)
+            finished = self.open(stack, notices).join(out.suffix)
             self._preparation(None).write_review(finished, out)
             finished.publish(out, force=force, cancel=self.cancel)
             return RenderResult.of(out, finished)
 
-    def open(self, stack: ExitStack) -> PreparedRender:
-        """Open what is prepared, for a process that draws some of it.
+    def open(self, stack: ExitStack, notices: Sequence[Notice] = ()) -> PreparedRender:
+        """Open what is prepared, for a process that draws or joins it.
 
         Args:
             stack: closes it.
+            notices: what was found out when it was prepared.
 
         Raises:
             What `draw` raises.
         """
-        note = self._note()
+        self._check_seen()
         check_places(self.plan)
-        rest = self.folder / _REST
+        rest = self.folder / REST
         preparation = self._preparation(rest if rest.is_file() else None)
         found = self.plan.scan_of_all(preparation.frozen_scan())
-        renderer = preparation.renderer(found, notices=as_notices(note.get("notices")))
+        renderer = preparation.renderer(found, notices=notices)
         return renderer.open_prepared(stack)
 
     @property
@@ -168,11 +174,7 @@ class WorkFolder:
         write_json(self.folder / _NOTE, {**describe(task, suffix), "notices": told}, durable=True)
 
     def _note(self) -> dict[str, Any]:
-        if not self.folder.is_dir():
-            raise UserInputError(
-                f"{self.folder} is not seen from this machine.",
-                hint="Mount it or copy it here, or prepare it first: --prepare.",
-            )
+        self._check_seen()
         try:
             note = read_json(self.folder / _NOTE)
             if note["format"] == FORMAT and isinstance(note["segments"], list):
@@ -182,6 +184,13 @@ class WorkFolder:
         raise UserInputError(
             f"Nothing is prepared in {self.folder}.", hint="Prepare it first: --prepare."
         )
+
+    def _check_seen(self) -> None:
+        if not self.folder.is_dir():
+            raise UserInputError(
+                f"{self.folder} is not seen from this machine.",
+                hint="Mount it or copy it here, or prepare it first: --prepare.",
+            )
 
     @contextmanager
     def _alone(self, doing: str) -> Iterator[None]:

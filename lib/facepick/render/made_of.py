@@ -37,16 +37,24 @@ class MadeOf:
         encode: settings of the encoder that is used, plain JSON.
         inputs: name and sha256 of every file by its role in the plan; a file that is missing, such
             as a setting's that its engine looks for elsewhere, has the sha256 "".
+        stops: where the segments end, in output frames.
     """
 
     version: str
     plan: str
     encode: Mapping[str, Any]
     inputs: Mapping[str, tuple[str, str]]
+    stops: tuple[int, ...]
 
     @classmethod
     def of(
-        cls, plan: RenderPlan, encode: EncodeSettings, registry: EngineRegistry, pins: Pins
+        cls,
+        plan: RenderPlan,
+        registry: EngineRegistry,
+        pins: Pins,
+        *,
+        encode: EncodeSettings,
+        stops: tuple[int, ...],
     ) -> MadeOf:
         """Describe a plan.
 
@@ -66,6 +74,7 @@ class MadeOf:
             plan=hashlib.sha256(text.encode()).hexdigest(),
             encode=to_mapping(encode),
             inputs=inputs,
+            stops=stops,
         )
 
     @classmethod
@@ -78,6 +87,7 @@ class MadeOf:
                 plan=str(data["plan"]),
                 encode=dict(data["encode"]),
                 inputs={role: (str(n), str(d)) for role, (n, d) in dict(data["inputs"]).items()},
+                stops=tuple(int(stop) for stop in data["stops"]),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -89,6 +99,7 @@ class MadeOf:
             "plan": self.plan,
             "encode": dict(self.encode),
             "inputs": {role: list(entry) for role, entry in self.inputs.items()},
+            "stops": list(self.stops),
         }
 
     @property

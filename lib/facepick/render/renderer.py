@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from facepick.render.nudity import NudityCheck, check_before_swap
 from facepick.render.plan import RenderPlan
 from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.report import is_review, review_of, sidecar_of
-from facepick.render.segments import Segment, as_ranges
+from facepick.render.segments import Segment, as_ranges, segments_to
 from facepick.render.sessions import EngineWork, classroom_of, open_sessions
 from facepick.render.sound import prepare_sound
 from facepick.render.space import SpaceNeed, need_of
@@ -194,21 +194,29 @@ class Renderer:
         finished.publish(out, force=force, cancel=self.task.cancel)
         return RenderResult.of(out, finished)
 
-    def finish(self, suffix: str) -> FinishedResult:
+    def finish(
+        self, suffix: str, *, draw: Callable[[RenderTask], None] | None = None
+    ) -> FinishedResult:
         """Render everything that is not there yet into the workspace.
 
         Args:
             suffix: of the result, with its dot.
+            draw: lets others draw the segments of what is prepared; None draws them here.
 
         Raises:
             Cancelled: stopped; the workspace keeps finished segments.
             SourceChanged: a file that it is made of was replaced or written to meanwhile.
             FacepickError: one sentence.
         """
+        if draw is not None:
+            self.prepare(suffix, force=True)
+            draw(self.task)
         with watching(self._pins), ExitStack() as stack:
-            made_of = self._begin(self._encode_for(suffix))
-            prepared = self._learnt(made_of, stack)
-            prepared.draw_missing()
+            if draw is not None:
+                prepared = self.open_prepared(stack)
+            else:
+                prepared = self._learnt(self._begin(self._encode_for(suffix)), stack)
+                prepared.draw_missing()
             finished = prepared.join(suffix)
         self._remove_work(keep_debug=True)
         return finished
@@ -258,6 +266,7 @@ class Renderer:
         """
         stack.enter_context(watching(self._pins))
         made_of = self._same_as_prepared()
+        self.task = replace(self.task, segments=segments_to(made_of.stops))
         nudity = self._check_nudity()
         classroom = classroom_of(self.task, learned=None)
         classroom.open_learnt()
@@ -279,7 +288,9 @@ class Renderer:
                 f"Nothing is prepared in {task.workspace}.", hint="Prepare it first: --prepare."
             )
         self._pins.hash_all(cancel=task.cancel)
-        now = MadeOf.of(task.plan, there.encoder, task.registry, self._pins)
+        now = MadeOf.of(
+            task.plan, task.registry, self._pins, encode=there.encoder, stops=there.stops
+        )
         if there.version != now.version:
             raise UserInputError(
                 f"{task.workspace} was prepared by facepick {there.version}, and this is "
@@ -322,7 +333,9 @@ class Renderer:
             keep: refuse to, where there are segments.
         """
         self._pins.hash_all(cancel=self.task.cancel)
-        made_of = MadeOf.of(self.task.plan, encode, self.task.registry, self._pins)
+        task = self.task
+        stops = tuple(segment.stop for segment in task.segments)
+        made_of = MadeOf.of(task.plan, task.registry, self._pins, encode=encode, stops=stops)
         folder = self.task.store.folder
         if MadeOf.load(self._note) != made_of and (self._note.exists() or folder.exists()):
             if keep and any(folder.glob("*.nut")):

@@ -15,7 +15,18 @@ from facepick.files import read_json, write_json
 from facepick.people.person import Scan
 from facepick.render.report import FrameNote
 
-__all__ = ["Segment", "SegmentStore", "as_ranges", "numbers_of", "segments_of"]
+__all__ = [
+    "SEGMENTS",
+    "Segment",
+    "SegmentStore",
+    "as_ranges",
+    "numbers_of",
+    "segments_of",
+    "segments_to",
+]
+
+SEGMENTS = "segments"
+"""Folder of finished segments in that of a render."""
 
 SEGMENT_FRAMES = 250
 """Frames of a segment: 10 s at 25 a second, the usual distance of keyframes, so that segments cost
@@ -42,7 +53,7 @@ def segments_of(scan: Scan, sources: np.ndarray[Any, Any]) -> tuple[Segment, ...
     """
     count = len(sources)
     cuts = {shot.start for shot in scan.shots}
-    found: list[Segment] = []
+    stops: list[int] = []
     start = 0
     while start < count:
         stop = min(count, start + SEGMENT_FRAMES)
@@ -52,9 +63,19 @@ def segments_of(scan: Scan, sources: np.ndarray[Any, Any]) -> tuple[Segment, ...
                 key=lambda i: abs(i - stop),
             )
             stop = next((i for i in near if int(sources[i]) in cuts), stop)
-        found.append(Segment(len(found), start, stop))
+        stops.append(stop)
         start = stop
-    return tuple(found)
+    return segments_to(stops)
+
+
+def segments_to(stops: Sequence[int]) -> tuple[Segment, ...]:
+    """Make segments that end at these output frames.
+
+    >>> segments_to([250, 300])[1]
+    Segment(index=1, start=250, stop=300)
+    """
+    starts = (0, *stops[:-1])
+    return tuple(Segment(i, a, b) for i, (a, b) in enumerate(zip(starts, stops, strict=True)))
 
 
 class SegmentStore:

@@ -14,7 +14,7 @@ from facepick.models.store import ModelStore
 from facepick.people.person import Scan
 from facepick.progress import CancelToken, ProgressSink
 from facepick.render.plan import RenderPlan
-from facepick.render.segments import Segment, SegmentStore, segments_of
+from facepick.render.segments import SEGMENTS, Segment, SegmentStore, segments_of
 from facepick.render.sound import Sound
 
 __all__ = ["RenderTask"]
@@ -56,7 +56,7 @@ class RenderTask:
     @property
     def store(self) -> SegmentStore:
         """Where finished segments are."""
-        return SegmentStore(self.workspace / "segments")
+        return SegmentStore(self.workspace / SEGMENTS)
 
     @property
     def sources(self) -> np.ndarray[Any, np.dtype[np.int64]]:
