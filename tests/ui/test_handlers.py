@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.sounds import silent_wav
 from tests.ui.support import ask, pick, plan_values, run, scan_values, upload
 
 from facepick.errors import UserInputError
@@ -145,6 +146,58 @@ def test_an_assignment_can_be_removed(tab: Any, scanned: str) -> None:
     assert changes["render"]["interactive"] is False
 
 
+def test_an_entry_of_the_list_can_be_edited(tab: Any, scanned: str, tmp_path: Path) -> None:
+    pick(tab, scanned, 0)
+    sound = str(silent_wav(tmp_path / "hello.wav", 0.5))
+    style = tab.page.specs("lipsync")[0].id
+    values = plan_values(
+        tab, flow="lipsync", style=style, speech=sound, speech_text="Hello", speech_start=1.5
+    )
+    kept = ask(tab, "keep", scanned, *values)
+    assert "edit:0" in kept["assignments"]["value"]
+    pick(tab, scanned, 1)
+    ask(tab, "keep", scanned, *plan_values(tab, style="blur"))
+    session = tab.handlers.session(scanned)
+    # The form is stored with the session.
+    restored = type(session)(key=session.key)
+    restored.restore(json.loads(json.dumps(session.to_json())))
+    assert restored.kept_forms == session.kept_forms
+    back = ask(tab, "act", scanned, "edit:0")
+    assert session.picked == ["P1"]
+    assert [item.engine for item in session.kept] == ["blur"]
+    assert back["flow"]["value"] == "lipsync"
+    assert back["style"]["value"] == style
+    assert (back["speech_text"]["value"], back["speech_start"]["value"]) == ("Hello", 1.5)
+    assert Path(back["speech"]["value"]).name == "hello.wav"
+    assert str(tmp_path / "home") in back["speech"]["value"]
+    assert back["speech_inputs"]["visible"] is True
+
+
+def test_a_job_that_has_ended_can_be_taken_off_the_list(
+    tab: Any, scanned: str, new_user: Callable[[str], str]
+) -> None:
+    pick(tab, scanned, 0)
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
+    job = tab.page.app.jobs()[0]
+    assert "Hide: P1" in page["jobs"]["value"]
+    result = Path(job.out)
+    refused = ask(tab, "act", new_user("berta"), f"remove:{job.id}")
+    assert "That job is gone" in refused["jobs_note"]["value"]
+    gone = ask(tab, "act", scanned, f"remove:{job.id}")
+    assert job.id not in gone["jobs"]["value"]
+    assert result.is_file()
+
+
+def test_a_scan_is_in_sight_at_the_windows_edge_while_it_runs(
+    tab: Any, new_user: Callable[[str], str], tmp_path: Path
+) -> None:
+    key = new_user("anna")
+    upload(tab, key, tmp_path)
+    begun = ask(tab, "scan", key, *scan_values(tab))
+    assert "facepick-progress" in begun["scan_running"]["value"]
+    assert run(tab, key, begun)["scan_running"] == {"value": "", "visible": False}
+
+
 def test_a_double_click_starts_one_job(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
     barrier = threading.Barrier(6)
@@ -188,9 +241,8 @@ def test_two_users_see_nothing_of_each_other(
     assert "No video yet" in page["facts"]["value"]
     assert job.id not in page["jobs"]["value"]
     for verb in ("show", "resume", "stop"):
-        answer = ask(tab, "act", other, f"{verb}:{job.id}")
-        assert set(answer) == {"progress"}
-        assert "That job is gone" in answer["progress"]["value"]
+        (answer,) = ask(tab, "act", other, f"{verb}:{job.id}").values()
+        assert "That job is gone" in answer["value"]
     session = tab.handlers.session(scanned)
     assert other[:16] not in str(job.out)
     assert session.key[:16] in str(job.out)

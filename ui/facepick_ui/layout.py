@@ -142,21 +142,23 @@ class Layout:
                 self.add("scan", "Button", words="scan", variant="primary", interactive=False)
                 self.html("scan_progress")
                 self.add("scan_stop", "Button", words="stop", variant="stop", visible=False)
-        with self.add("video_advanced", "Accordion", words="advanced", open=False):
-            with self.add("path_row", "Row"):
-                self.add(
-                    "path",
-                    "Textbox",
-                    words="path",
-                    info=self.page.path_help(self.language),
-                    scale=5,
-                )
-                self.add("open", "Button", words="open", scale=1, min_width=90)
-            with self.add("scan_settings", "Column"):
-                self.page.scan_widgets = settings_widgets(
-                    ScanSettings, "scan_", self.language, self.page.components
-                )
-                self.page.groups["scan"] = self.page.scan_widgets
+        with self.add("path_row", "Row"):
+            self.add(
+                "path",
+                "Textbox",
+                words="path",
+                info=self.page.path_help(self.language),
+                scale=5,
+            )
+            self.add("open", "Button", words="open", scale=1, min_width=90)
+        with (
+            self.add("video_advanced", "Accordion", words="fold_scan", open=False),
+            self.add("scan_settings", "Column"),
+        ):
+            self.page.scan_widgets = settings_widgets(
+                ScanSettings, "scan_", self.language, self.page.components
+            )
+            self.page.groups["scan"] = self.page.scan_widgets
 
     def _people(self) -> None:
         self.html("people_note", views.empty("people_empty", self.language))
@@ -389,9 +391,11 @@ class Layout:
                     min_width=90,
                 )  # fmt: skip
             self.html("card_note", visible=False)
+            self.html("scan_running", visible=False)
             self.html("progress", visible=False)
 
     def _render(self) -> None:
+        self.html("told", visible=False)
         self.add(
             "preview_video", "Video", words="preview_video", interactive=False, visible=False,
             height=360,
@@ -413,19 +417,27 @@ class Layout:
                 file_count="multiple",
             )  # fmt: skip
         self.html("debug_sheets", visible=False)
-        with self.add("render_advanced", "Accordion", words="advanced", open=False):
+        with self.add("fold_preview", "Accordion", words="fold_preview", open=False):
             self.add(
                 "preview_seconds", "Slider", words="preview_seconds", minimum=1, maximum=15,
                 step=0.5, value=3,
             )  # fmt: skip
-            with self.add("render_settings", "Column"):
-                self.page.output_widgets += self.output_widgets(skip=(*SPEECH_OUTPUT, *SOUND_FILES))
-                self.page.encode_widgets = settings_widgets(
-                    EncodeSettings, "encode_", self.language, self.page.components
-                )
-            self.page.groups["output"] = self.page.output_widgets
-            self.page.groups["encode"] = self.page.encode_widgets
+        with (
+            self.add("render_advanced", "Accordion", words="fold_file", open=False),
+            self.add("render_settings", "Column"),
+        ):
+            self.page.encode_widgets = settings_widgets(
+                EncodeSettings, "encode_", self.language, self.page.components
+            )
+        with (
+            self.add("fold_labels", "Accordion", words="fold_labels", open=False),
+            self.add("label_settings", "Column"),
+        ):
+            self.page.output_widgets += self.output_widgets(skip=(*SPEECH_OUTPUT, *SOUND_FILES))
+        self.page.groups["output"] = self.page.output_widgets
+        self.page.groups["encode"] = self.page.encode_widgets
         with self.add("earlier", "Accordion", words="jobs", open=False):
+            self.html("jobs_note", visible=False)
             self.html("jobs", views.jobs_table((), self.language))
 
     def _bridge(self) -> None:

@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,6 +185,8 @@ class Session:
         marked: ids of the tracks that are marked for a split.
         kept: assignments in the list.
         kept_notices: for each of them what was found out when it was made.
+        kept_forms: for each of them the form that it was made of, to edit it; entries made
+            together have equal ones; {} where an older version made it.
         source: the faces that may be put in, or None.
         offer: missing model files that something asked for, or None.
         put_off: whether the user wants to hear nothing of missing files until something needs
@@ -213,6 +215,7 @@ class Session:
     marked: list[str] = field(default_factory=list)
     kept: list[Assignment] = field(default_factory=list)
     kept_notices: list[tuple[Notice, ...]] = field(default_factory=list)
+    kept_forms: list[dict[str, Any]] = field(default_factory=list)
     source: SourceChoice | None = None
     offer: Offer | None = None
     put_off: bool = False
@@ -233,13 +236,31 @@ class Session:
         """Start anew with another video, or none; finished work stays in the list of jobs."""
         self.video = video
         self.scan = None
-        self.picked, self.marked, self.kept, self.kept_notices = [], [], [], []
+        self.picked, self.marked = [], []
+        self.drop_all()
         self.at_seconds = 0.0
         # A download goes on, but nothing is left to go on with.
         self.watched = {k: v for k, v in self.watched.items() if k == "fetch"}
         self.offer = None if self.offer is None else Offer(models=self.offer.models)
 
+    def keep(
+        self, items: Sequence[Assignment], told: tuple[Notice, ...], form: Mapping[str, Any]
+    ) -> None:
+        """Put assignments into the list that were made together."""
+        self.kept.extend(items)
+        self.kept_notices.extend((told, *[()] * (len(items) - 1)))
+        self.kept_forms.extend(dict(form) for _ in items)
+
+    def drop(self, number: int) -> None:
+        """Take an entry out of the list."""
+        del self.kept[number], self.kept_notices[number], self.kept_forms[number]
+
+    def drop_all(self) -> None:
+        """Empty the list."""
+        self.kept, self.kept_notices, self.kept_forms = [], [], []
+
     def to_json(self) -> dict[str, Any]:
+        """Give what is stored."""
         return {
             "language": self.language,
             "video": self.video,
@@ -247,6 +268,7 @@ class Session:
             "picked": self.picked,
             "kept": [item.to_json() for item in self.kept],
             "kept_notices": [[n.to_json() for n in told] for told in self.kept_notices],
+            "kept_forms": self.kept_forms,
             "source": None if self.source is None else self.source.to_json(),
             "form": self.form.copy(),
             "styles": self.styles.copy(),
@@ -264,6 +286,8 @@ class Session:
         self.kept = [Assignment.from_json(v) for v in data.get("kept", ())]
         told = [as_notices(v) for v in data.get("kept_notices", ())]
         self.kept_notices = [*told, *[()] * len(self.kept)][: len(self.kept)]
+        forms = [dict(v) for v in data.get("kept_forms", ())]
+        self.kept_forms = [*forms, *({} for _ in self.kept)][: len(self.kept)]
         source = data.get("source")
         self.source = None if source is None else SourceChoice.from_json(source)
         self.form = {str(k): v for k, v in dict(data.get("form", {})).items()}

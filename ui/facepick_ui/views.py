@@ -423,7 +423,7 @@ def assignments_table(rows: Sequence[Row], language: str) -> str:
 
     Args:
         rows: with ``faces`` (data URIs), ``who``, ``what``, ``into`` (data URIs of new faces),
-            ``how`` and ``act``.
+            ``how`` and the acts ``edit`` (or "") and ``drop``.
     """
     return render("assignments", language, rows=rows) if rows else ""
 
@@ -541,7 +541,7 @@ def progress_view(
         "progress",
         language,
         name=text(f"stage_{stage}", language) if has(f"stage_{stage}") else stage,
-        fraction=progress.fraction if progress else None,
+        fraction=progress.share if progress else None,
         details=" · ".join(_details(progress, language)) if progress else "",
         thumbnail=thumbnail,
     )
@@ -558,8 +558,9 @@ def _details(progress: Progress, language: str) -> list[str]:
             if progress.total
             else text("frames_done", language, done=progress.done)
         )
-    if progress.eta_seconds is not None:
-        details.append(text("eta", language, time=clock(math.ceil(progress.eta_seconds))))
+    left = progress.eta_seconds if progress.left_seconds is None else progress.left_seconds
+    if left is not None:
+        details.append(text("eta", language, time=clock(math.ceil(left))))
     if progress.message:
         details.append(progress.message)
     return details
@@ -569,13 +570,14 @@ def jobs_table(rows: Sequence[Row], language: str) -> str:
     """Draw earlier jobs, newest first.
 
     Args:
-        rows: with ``state``, ``kind``, ``name``, ``when``, ``note``, ``percent`` and ``acts``
-            (pairs of action and word key).
+        rows: with ``state``, ``kind``, ``name``, ``what``, ``when``, ``note``, ``percent`` and
+            ``acts`` (pairs of action and word key).
     """
     if not rows:
         return hint("jobs_empty", language)
     drawn = [
-        {**row, "details": " · ".join(filter(None, (row["when"], row["note"])))} for row in rows
+        {**row, "details": " · ".join(filter(None, (row["what"], row["when"], row["note"])))}
+        for row in rows
     ]
     return render("jobs", language, rows=drawn)
 

@@ -31,12 +31,16 @@ class Assignments:
         if scan is None:
             return {"assignments": shown("")}
         rows = [
-            self._row(session, scan, item, f"drop:{number}")
+            {
+                **self._row(session, scan, item),
+                "drop": f"drop:{number}",
+                "edit": f"edit:{number}" if session.kept_forms[number] else "",
+            }
             for number, item in enumerate(session.kept)
         ]
         return {"assignments": shown(views.assignments_table(rows, session.language))}
 
-    def _row(self, session: Session, scan: Scan, item: Assignment, act: str | None) -> views.Row:
+    def _row(self, session: Session, scan: Scan, item: Assignment) -> views.Row:
         people = item.selection.resolve(scan)
         spec = self._app.registry.get(item.flow, item.engine).spec
         how = [messages.engine_label(spec.label, session.language)]
@@ -58,7 +62,6 @@ class Assignments:
             "what": messages.text(f"flow_{item.flow}", session.language),
             "how": " · ".join(how),
             "into": [uri for name in item.source if (uri := pictures.photo_uri(Path(name)))],
-            "act": act,
         }
 
 

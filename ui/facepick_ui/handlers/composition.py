@@ -79,7 +79,7 @@ class Handlers:
         people = People(context, sources, assignments, bar)
         corrections = Corrections(context, people)
         known = KnownPeople(context, corrections)
-        keeping = Keeping(context, plans, people, speech)
+        keeping = Keeping(context, plans, people, speech, form)
         renders = Renders(context, plans, card, offers, bar, jobs)
         models = Models(context, offers, engines, renders)
         video = Video(context, players, people, results)

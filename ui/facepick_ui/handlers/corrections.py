@@ -84,7 +84,7 @@ class Corrections:
         before = {p.id: p.track_ids for p in scan.people}
         session.scan = self._app.edit_people(scan, edit)
         session.picked = follow(before, session.scan, session.picked if picked is None else picked)
-        session.kept, session.kept_notices = [], []
+        session.drop_all()
         self._context.save(session)
         return self._drawn(session)
 

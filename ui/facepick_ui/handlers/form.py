@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from facepick_ui.handlers.event import Event, names
 from facepick_ui.handlers.players import PLAYERS
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.results import Results
-from facepick_ui.session import Session
+from facepick_ui.session import Session, SourceChoice
 from facepick_ui.settings_form import Widget, is_shown, plain_value
 from facepick_ui.uploads import paths_of, plain_name
 
@@ -43,7 +44,7 @@ class Form:
 
     def events(self) -> list[Event]:
         """List what is answered."""
-        outdated = ("progress", PLAYERS["preview"], "preview_player")
+        outdated = ("progress", "told", PLAYERS["preview"], "preview_player")
         found = [
             Event(
                 component="flow",
@@ -161,6 +162,33 @@ class Form:
             changes["recording"] |= {"visible": True, "interactive": True}
             changes["record"] = {"visible": False}
         return merged(changes, self._shown_settings(session))
+
+    def snapshot(self, session: Session, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give what makes an entry of the list, so that it can be edited later.
+
+        Args:
+            values: of the plan's widgets, by name.
+        """
+        files = self._page.file_names()
+        return {
+            "picked": list(session.picked),
+            "source": None if session.source is None else session.source.to_json(),
+            "values": {
+                name: self._kept_files(session, session.form.get(name), value)
+                if name in files
+                else value
+                for name, value in values.items()
+            },
+        }
+
+    def take_back(self, session: Session, snapshot: Mapping[str, Any]) -> None:
+        """Set everything as it was when `snapshot` was taken."""
+        values = dict(snapshot["values"])
+        session.form.update(values)
+        session.styles[str(values["flow"])] = str(values["style"])
+        session.picked = [str(key) for key in snapshot["picked"]]
+        source = snapshot["source"]
+        session.source = None if source is None else SourceChoice.from_json(source)
 
     def _keep(self, session: Session, name: str, value: Any) -> None:
         if name in self._page.file_names():

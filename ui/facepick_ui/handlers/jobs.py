@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from facepick.jobs.job import JobRecord
 from facepick_ui import messages, views
 from facepick_ui.changes import Changes, shown
 from facepick_ui.handlers.context import Context, is_file
@@ -19,7 +20,7 @@ JOBS_SHOWN = 50
 class Jobs:
     """The user's jobs, newest first."""
 
-    OUTPUTS = ("jobs",)
+    OUTPUTS = ("jobs", "jobs_note")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -27,7 +28,10 @@ class Jobs:
 
     def acts(self) -> tuple[Act, ...]:
         """List what is answered of clicks on drawn places."""
-        return (Act(verb="stop", handler=self.stop, outputs=self.OUTPUTS),)
+        return (
+            Act(verb="stop", handler=self.stop, outputs=self.OUTPUTS, place="jobs_note"),
+            Act(verb="remove", handler=self.remove, outputs=self.OUTPUTS, place="jobs_note"),
+        )
 
     def draw(self, session: Session) -> Changes:
         """Show the list, with what can be done about each job."""
@@ -41,12 +45,15 @@ class Jobs:
                 acts.append((f"show:{record.id}", "job_show"))
             elif record.can_resume and record.kind == "render":
                 acts.append((f"resume:{record.id}", "job_resume"))
-            fraction = record.progress.fraction if record.progress else None
+            if not record.is_active:
+                acts.append((f"remove:{record.id}", "remove"))
+            fraction = record.progress.share if record.progress else None
             rows.append(
                 {
                     "state": record.state,
                     "kind": record.kind,
                     "name": Path(record.subject).name,
+                    "what": _what(record, session),
                     "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created)),
                     "note": record.error or _notes(len(record.notices), session.language),
                     "percent": None
@@ -55,12 +62,38 @@ class Jobs:
                     "acts": acts,
                 }
             )
-        return {"jobs": shown(views.jobs_table(rows, session.language))}
+        table = views.jobs_table(rows, session.language)
+        return {"jobs": shown(table), "jobs_note": shown("")}
 
     def stop(self, session: Session, job_id: str) -> Changes:
         """Ask a job to stop.  Raises: JobNotFound, also for a job of somebody else."""
         self._app.cancel_job(self._context.own(session, job_id).id)
         return self.draw(session)
+
+    def remove(self, session: Session, job_id: str) -> Changes:
+        """Take a job that has ended off the list; its result stays.
+
+        Raises:
+            JobNotFound: also for a job of somebody else.
+        """
+        self._app.forget_job(self._context.own(session, job_id).id)
+        return self.draw(session)
+
+
+def _what(record: JobRecord, session: Session) -> str:
+    """Say what a job does to whom; people of the open video by their names."""
+    plan = record.request.get("plan") or {}
+    scan = session.scan if record.video == session.video else None
+    names = {p.id: p.label for p in scan.people} if scan is not None else {}
+    parts = []
+    for item in plan.get("assignments", ()):
+        spared = item.get("everyone_but") or ()
+        who = ", ".join(names.get(key, key) for key in item.get("people") or spared)
+        if spared:
+            who = messages.text("all_but", session.language, who=who)
+        flow = messages.text(f"flow_{item['flow']}", session.language)
+        parts.append(messages.text("jobs_what", session.language, flow=flow, who=who))
+    return "; ".join(parts)
 
 
 def _notes(count: int, language: str) -> str:

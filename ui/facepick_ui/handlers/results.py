@@ -25,7 +25,7 @@ class Results:
     """The lower part of the page."""
 
     OUTPUTS = names(
-        ("progress", "result_row", "report", "debug_sheets", "download"),
+        ("progress", "told", "result_row", "report", "debug_sheets", "download"),
         Players.OUTPUTS,
         RenderBar.OUTPUTS,
     )
@@ -47,6 +47,7 @@ class Results:
         preview = self._context.record(session, "preview")
         changes: Changes = {
             "progress": shown(""),
+            "told": shown(""),
             "preview_video": {"visible": False, "value": None},
             "preview_player": shown(""),
             "result_row": {"visible": False},
@@ -98,6 +99,7 @@ class Results:
             plan = preview.request.get("plan", {})
             flows = {item["flow"] for item in plan.get("assignments", ())}
             if session.form.get("flow") not in flows:
+                changes["told"] = shown("")
                 changes["preview_video"] = {"visible": False}
                 changes["preview_player"] = shown("")
         return merged(changes, self._bar.forget_problem(session))
@@ -105,7 +107,11 @@ class Results:
     def _show_preview(self, session: Session, record: JobRecord) -> Changes:
         return merged(
             self._players.play(session, "preview", record.out or ""),
-            {"preview_video": {"visible": True}},
+            {
+                "preview_video": {"visible": True},
+                # A render tells it with its report.
+                "told": shown(views.notices_view(record.notices, session.language)),
+            },
         )
 
     def _show_result(self, session: Session, record: JobRecord) -> Changes:

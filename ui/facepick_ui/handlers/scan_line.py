@@ -10,7 +10,7 @@ from facepick_ui.session import Session
 
 __all__ = ["SCAN_STARTED", "scan_line", "scan_started"]
 
-SCAN_STARTED = ("scan", "scan_stop", "scan_progress")
+SCAN_STARTED = ("scan", "scan_stop", "scan_progress", "scan_running")
 """What `scan_started` changes."""
 
 
@@ -34,8 +34,10 @@ def scan_line(context: Context, session: Session) -> str:
 
 def scan_started(language: str) -> Changes:
     """Show that the search has begun."""
+    bar = shown(views.progress_view(None, language))
     return {
         "scan": {"interactive": False},
         "scan_stop": {"visible": True},
-        "scan_progress": shown(views.progress_view(None, language)),
+        "scan_progress": bar,
+        "scan_running": bar,
     }

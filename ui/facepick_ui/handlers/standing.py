@@ -46,11 +46,7 @@ def end_note(app: App, record: JobRecord, language: str) -> str:
         return lacking_note(language)
     if record.state == "done":
         key = "render_done" if record.kind == "render" else "preview_done"
-        done = views.notice(text(key), Path(record.out or "").name)
-        if record.kind == "preview":
-            # A render tells it with its report.
-            done += views.notices_view(record.notices, language)
-        return done
+        return views.notice(text(key), Path(record.out or "").name)
     if record.state in ("stopped", "interrupted"):
         help_key = "scan_stopped_help" if record.kind == "scan" else "stopped_help"
         return views.notice(text(record.state), text(help_key), kind="calm")

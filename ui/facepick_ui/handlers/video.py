@@ -25,7 +25,10 @@ __all__ = ["Video"]
 class Video:
     """The first card of the page."""
 
-    OUTPUTS = ("facts", "scan", "demo", "scan_stop", "scan_progress", "video", "video_player")
+    OUTPUTS = (
+        "facts", "scan", "demo", "scan_stop", "scan_progress", "scan_running", "video",
+        "video_player",
+    )  # fmt: skip
 
     OPEN = names(OUTPUTS, People.OUTPUTS, Results.OUTPUTS)
     """What another video changes."""
@@ -156,7 +159,10 @@ class Video:
             }
         changes["demo"] = {"visible": self._page.demo is not None and session.video is None}
         changes["scan_stop"] = {"visible": self._context.active(session, "scan") is not None}
-        changes["scan_progress"] = shown(scan_line(self._context, session))
+        line = scan_line(self._context, session)
+        changes["scan_progress"] = shown(line)
+        running = self._context.active(session, "scan") is not None
+        changes["scan_running"] = shown(line if running else "")
         return changes
 
     def scan(self, session: Session, *values: Any) -> Changes:

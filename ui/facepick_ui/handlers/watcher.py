@@ -91,6 +91,8 @@ class Watcher:
             elif record.id not in session.finished:
                 session.finished.add(record.id)
                 changes = merged(changes, self._ended(session, record))
+        if active:
+            changes = merged(changes, self._jobs.draw(session))
         # After the jobs: one that has just ended may have asked for a proxy.
         proxies, waiting = self._players.poll(session)
         changes = merged(changes, proxies)
@@ -132,8 +134,11 @@ class Watcher:
     def _running(self, session: Session, record: JobRecord) -> Changes:
         if record.kind == "fetch":
             return {"models_progress": shown(progress_bar(record, session.language))}
-        place = "scan_progress" if record.kind == "scan" else "progress"
-        return {place: shown(progress_bar(record, session.language))}
+        bar = shown(progress_bar(record, session.language))
+        if record.kind == "scan":
+            # Also at the window's edge, where it is in sight whatever else is looked at.
+            return {"scan_progress": bar, "scan_running": bar}
+        return {"progress": bar}
 
     def _ended(self, session: Session, record: JobRecord) -> Changes:
         language = session.language
