@@ -689,6 +689,7 @@ class App:
         out: str | Path,
         *,
         force: bool = False,
+        update: bool = False,
         owner: str = "",
         notices: Sequence[Notice] = (),
         checked: Preflight | None = None,
@@ -698,6 +699,7 @@ class App:
 
         Args:
             force: overwrite what lies at `out`, now or when the result is published.
+            update: of the result that lies at `out` keep what no change reaches; with `force`.
             notices: what was found out when the plan was made; told with the result.
             checked: what `preflight` found of just this; without it, it is asked here.
             spread: over which workers its segments are spread; None for none.
@@ -721,6 +723,7 @@ class App:
                 "separator": self.separator,
                 **({} if spread is None else {"spread": spread.to_json()}),
                 "notices": self._known(plan, (*notices, *checked.notices)),
+                **({"update": True} if update else {}),
             },
             force=force,
             owner=owner,

@@ -24,6 +24,7 @@ from facepick.jobs.job import JobRecord
 from facepick.media.proxies import PROXIES
 from facepick.publishing import set_aside
 from facepick.render.learned_store import LEARNED
+from facepick.render.retake import RETAKES
 from facepick.settings import from_mapping, setting, to_mapping
 from facepick.speech.spoken import SPOKEN
 
@@ -31,10 +32,10 @@ __all__ = ["KINDS", "Cache", "Entry", "StorageSettings", "load_settings", "save_
 
 log = logging.getLogger("facepick.cache")
 
-KINDS = ("scans", "faces", "models", "proxies", "learned", "spoken")
+KINDS = ("scans", "faces", "models", "proxies", "learned", "spoken", "retakes")
 """What can be made again: scans of videos, faces cut out of videos, exported models, copies of
 videos for players, what was learnt of people's faces for renders and previews, lines that a command
-has spoken."""
+has spoken, segments of results for later takes."""
 
 IN_USE_SECONDS = 3600.0
 """What was made or read this lately is left alone: a page or another process may look at it."""
@@ -48,6 +49,7 @@ _FOLDERS = {
     PROXIES: "proxies",
     LEARNED: "learned",
     SPOKEN: "spoken",
+    RETAKES: "retakes",
 }
 
 

@@ -79,8 +79,8 @@ def test_the_command_shows_one_row_a_kind(home: Path, capsys: pytest.CaptureFixt
     assert main(["cache"]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows] == [
-        "scans", "faces", "models", "proxies", "learned", "spoken", "corrections", "jobs",
-        "sources", "limit", "free",
+        "scans", "faces", "models", "proxies", "learned", "spoken", "retakes", "corrections",
+        "jobs", "sources", "limit", "free",
     ]  # fmt: skip
     assert rows[0][1:3] == ["3", "3.0 kB"]
     assert main(["cache", "--json"]) == 0

@@ -94,6 +94,10 @@ def tell_result(record: JobRecord, progress: str, *, told: Sequence[Notice] = ()
             say(f"{name}\t{path}")
         return
     tell_changed(record.result)
+    if record.request.get("update"):
+        count = record.result.get("segments", 0)
+        anew = count - record.result.get("kept", 0)
+        say(f"segments\t{anew} of {count} drawn anew, the others are as they were")
 
 
 def tell_changed(result: Mapping[str, Any]) -> None:

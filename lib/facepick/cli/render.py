@@ -40,6 +40,11 @@ def build_render(parser: argparse.ArgumentParser) -> None:
     """Build ``facepick render``."""
     _assignment_parser(parser, out=False)
     add_steps(parser)
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="draw OUT anew only where lines have changed since it was made; all else stays",
+    )
     parser.set_defaults(handler=_render)
 
 
@@ -320,7 +325,7 @@ def _line_assignments(
     app.preflight(
         draft,
         options.out,
-        force=options.force,
+        force=_replaces(options),
         listen=False,
         picture=getattr(options, "seconds", None) == 0,
     )
@@ -384,13 +389,33 @@ def _checked(
     checked = app.preflight(
         plan,
         options.out,
-        force=options.force,
+        force=_replaces(options),
         given=output_of(options),
         picture=getattr(options, "seconds", None) == 0,
     )
     told = without_repeats((*notices, *checked.notices))
     tell(told, options.progress)
     return checked, told
+
+
+def _check_update(app: App, options: argparse.Namespace, step: bool) -> None:
+    """Check that what lies at OUT is a result of ours.
+
+    Raises:
+        UserInputError: it is not, or was changed since.
+    """
+    if step:
+        raise UserInputError("--update goes with a whole render.", hint="Leave out the step.")
+    if Path(options.out).exists() and app.inspect(options.out)["unchanged_since"] is not True:
+        raise UserInputError(
+            f"{options.out} is not what was rendered: it was changed since.",
+            hint="Render it anew: leave out --update and add --force.",
+        )
+
+
+def _replaces(options: argparse.Namespace) -> bool:
+    """Tell whether what lies at OUT may be overwritten."""
+    return bool(options.force or getattr(options, "update", False))
 
 
 def app_of(options: argparse.Namespace) -> App:
@@ -408,6 +433,8 @@ def app_of(options: argparse.Namespace) -> App:
 def _render(options: argparse.Namespace) -> int:
     step = check_steps(options)
     app = app_of(options)
+    if options.update:
+        _check_update(app, options, step)
     plan, notices = _plan(app, options)
     if step:
         return do_step(app, plan, options, notices)
@@ -416,7 +443,8 @@ def _render(options: argparse.Namespace) -> int:
     job = app.new_render_job(
         plan,
         checked.out,
-        force=options.force,
+        force=_replaces(options),
+        update=options.update,
         notices=told,
         checked=checked,
         spread=spread_of(options),

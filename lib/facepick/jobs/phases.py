@@ -18,6 +18,8 @@ _COST = {
     "selfcheck": 15.0,
     "render": 20.0,
     "publish": 1.0,
+    "review": 8.0,
+    "measure": 30.0,
 }
 """Milliseconds of CPU a frame at 720p, about; how they compare is all that counts.  What an engine
 does itself is told by its own pace once it has begun."""
@@ -28,7 +30,10 @@ _USUAL_RATE = 25
 
 def phases_of_render(plan: RenderPlan, registry: EngineRegistry) -> tuple[Phase, ...]:
     """List the phases of a whole render; each has as many frames as the video."""
-    return tuple(Phase(stage, _COST[stage]) for stage in _stages(plan, registry))
+    stages = _stages(plan, registry)
+    if plan.output.review != "off" and plan.output.provenance:
+        stages += ["review", "measure"] if plan.has_speech else ["review"]
+    return tuple(Phase(stage, _COST[stage]) for stage in stages)
 
 
 def phases_of_preview(

@@ -25,6 +25,7 @@ from facepick.render.plan import RenderPlan
 from facepick.render.preflight import check_photos
 from facepick.render.publish import FinishedResult
 from facepick.render.renderer import Renderer
+from facepick.render.retake import RETAKES
 from facepick.render.separation import without_voices
 from facepick.render.sound import original_of, video_seconds
 from facepick.review.page import review_page
@@ -137,14 +138,21 @@ class Preparation:
         return found
 
     def renderer(
-        self, found: Scan, *, notices: Sequence[Notice] = (), quick: bool = False
+        self,
+        found: Scan,
+        *,
+        notices: Sequence[Notice] = (),
+        quick: bool = False,
+        retakes: bool = False,
+        update_of: Path | None = None,
     ) -> Renderer:
         """Make the renderer of the plan.
 
         Args:
             found: the people, as frozen.
             notices: what was found out before the render began.
-            quick: see `Renderer`.
+            quick, update_of: see `Renderer`.
+            retakes: keep segments for later takes.
 
         Raises:
             NoFacesFound: there is nobody.
@@ -165,6 +173,8 @@ class Preparation:
             notices=notices,
             learned=self.resources.cache / LEARNED,
             quick=quick,
+            takes=self.resources.cache / RETAKES if retakes else None,
+            update_of=update_of,
             progress=self.progress,
             cancel=self.cancel,
         )

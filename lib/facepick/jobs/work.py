@@ -173,7 +173,13 @@ def render(
             spread = Spread.from_json(record.request.get("spread"))
             if not spread.is_one_process:
                 preparation = preparation.sharing(found)
-            renderer = preparation.renderer(found, notices=_notices(workspace))
+            update = bool(record.request.get("update")) and out.is_file()
+            renderer = preparation.renderer(
+                found,
+                notices=_notices(workspace),
+                retakes=True,
+                update_of=out if update else None,
+            )
             check_space(renderer.space_needed(out), workspace.folder, out.parent)
             draw = None if spread.is_one_process else _crew(spread, plan)
             finished = renderer.finish(out.suffix, draw=draw)

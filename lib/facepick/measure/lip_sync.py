@@ -40,6 +40,7 @@ def measure_sync(
     models: ModelStore,
     plots: Path | None = None,
     force: bool = False,
+    only_lines: bool = False,
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> list[dict[str, Any]]:
@@ -56,6 +57,8 @@ def measure_sync(
         models: where the mesh network is.
         plots: a folder for one PNG per person, or None.
         force: overwrite pictures there that facepick did not write.
+        only_lines: look at re-made mouths alone, which is less work: frames left alone and mouths
+            that are only shut are not counted then.
 
     Returns:
         One entry per person in the order of the plan: ``person`` and what
@@ -81,6 +84,8 @@ def measure_sync(
         meter.update(i)
         for k, (person, paths, sync, _) in enumerate(meters):
             reason = reasons.get((i, person.id), "absent")
+            if only_lines and not (reason is None and sync.spoken_at(float(sound.time_of(i)))):
+                continue
             for path in paths:
                 request = request_at(path, part[0] + i, i, sound.time_of(i), old, mesh)
                 if request is None:

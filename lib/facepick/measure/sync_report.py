@@ -81,6 +81,7 @@ class SyncMeter:
         self._language = language
         self._rows: list[_Row] = []
         self._reasons: Counter[str] = Counter()
+        self._said: list[tuple[float, float, str | None]] | None = None
 
     def add(
         self, result: FaceRequest, *, original: FaceRequest | None = None, reason: str | None = None
@@ -162,6 +163,12 @@ class SyncMeter:
         done, data = cv2.imencode(".png", picture)
         if done:
             write_output(path, data.tobytes(), force=force)
+
+    def spoken_at(self, seconds: float) -> bool:
+        """Tell whether a line is said at this moment."""
+        if self._said is None:
+            self._said = self._spans()
+        return any(start <= seconds < stop for start, stop, _ in self._said)
 
     def _spans(self) -> list[tuple[float, float, str | None]]:
         """List start, end and words of each line; a line ends at the latest where the next

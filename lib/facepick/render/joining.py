@@ -49,6 +49,7 @@ class Joiner:
         pins: on the files that it is made of.
         nudity: what a look for nudity found, if there was one.
         notices: what was found out until now.
+        kept: how many segments are those of an earlier result.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Joiner:
         pins: Pins,
         nudity: NudityCheck | None,
         notices: Sequence[Notice],
+        kept: int = 0,
     ) -> None:
         self._task, self._work, self._pins = task, work, pins
+        self._kept = kept
         self._nudity, self._notices = nudity, notices
         self._reports = [item.session.report() for item in work]
         self._pairs = [item.pair for item in work]
@@ -114,6 +117,7 @@ class Joiner:
         unheard = [u.to_json() for u in task.sound.unheard]
         notices = self._all_notices(tallies, left_out)
         facts = _facts(task.frames, tallies, left_out, unheard)
+        facts.update(segments=len(task.segments), kept=self._kept)
         facts["notices"] = [n.to_json() for n in notices]
         if not task.plan.output.provenance:
             return facts, None

@@ -64,6 +64,14 @@ class LearnedStore:
         entry = self._entry(key)
         return entry is not None and (entry / _LIST).is_file()
 
+    def facts(self, key: Sequence[Any]) -> dict[str, Any] | None:
+        """Read what was noted of an entry; None when there is none."""
+        entry = self._entry(key)
+        try:
+            return None if entry is None else dict(read_json(entry / _LIST))
+        except (OSError, ValueError, TypeError):
+            return None
+
     def take(self, key: Sequence[Any], folder: Path, *, own: bool = False) -> bool:
         """Put the files of an entry into `folder`; False when there is none, or it is damaged.
 

@@ -34,6 +34,7 @@ from facepick.render.nudity import NudityCheck, check_before_swap
 from facepick.render.plan import RenderPlan
 from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.report import is_review, review_of, sidecar_of
+from facepick.render.retake import Retake, Takes
 from facepick.render.segments import Segment, as_ranges, segments_to
 from facepick.render.sessions import EngineWork, classroom_of, open_sessions
 from facepick.render.sound import prepare_sound
@@ -61,6 +62,7 @@ class RenderResult:
         left: frames left alone by reason, by person id and flow.
         left_out: what of the source could not be kept, a phrase each.
         unheard: speech for which the video is too short, `Unheard.to_json` each.
+        segments, kept: how many segments it has, and how many of them are an earlier result's.
         notices: all that people should know of it, these two included.
     """
 
@@ -73,6 +75,8 @@ class RenderResult:
     left: dict[str, dict[str, int]]
     left_out: tuple[str, ...] = ()
     unheard: tuple[Mapping[str, Any], ...] = ()
+    segments: int = 0
+    kept: int = 0
     notices: tuple[Notice, ...] = ()
 
     @classmethod
@@ -89,6 +93,8 @@ class RenderResult:
             left=facts["left"],
             left_out=tuple(facts["left_out"]),
             unheard=tuple(facts["unheard"]),
+            segments=int(facts.get("segments", 0)),
+            kept=int(facts.get("kept", 0)),
             notices=as_notices(facts["notices"]),
         )
 
@@ -104,6 +110,8 @@ class RenderResult:
             "left": self.left,
             "left_out": list(self.left_out),
             "unheard": [dict(u) for u in self.unheard],
+            "segments": self.segments,
+            "kept": self.kept,
             "notices": [n.to_json() for n in self.notices],
         }
 
@@ -122,6 +130,8 @@ class Renderer:
         notices: what was found out when the plan was made.
         learned: folder of what was learnt from videos, see `LearnedStore`; None keeps nothing.
         quick: learn from no more of the footage than a part that is rendered alone needs.
+        takes: folder of segments of earlier results, see `facepick.render.retake`; None keeps none.
+        update_of: an earlier result, of which all that no change reaches is taken up.
     """
 
     def __init__(
@@ -137,6 +147,8 @@ class Renderer:
         notices: Sequence[Notice] = (),
         learned: Path | None = None,
         quick: bool = False,
+        takes: Path | None = None,
+        update_of: Path | None = None,
         progress: ProgressSink = no_progress,
         cancel: CancelToken = never,
     ) -> None:
@@ -144,12 +156,18 @@ class Renderer:
         self.notices = tuple(notices)
         self.learned_folder = learned
         self.quick = quick
+        self._kept = 0
         self._pins = Pins((scan.video.path, *plan.input_files(registry)))
         self._pins.expect(scan.video.path, scan.content_hash)
+        sound = prepare_sound(plan, scan, part_of(plan, scan), rest=rest, cancel=cancel)
+        self._retake = Retake.of(
+            plan, scan, sound, Takes(takes) if takes else None, update_of, cancel=cancel
+        )
         self.task = RenderTask.of(
             plan,
             scan,
-            sound=prepare_sound(plan, scan, part_of(plan, scan), rest=rest, cancel=cancel),
+            sound=sound,
+            segments=self._retake.segments,
             workspace=workspace,
             registry=registry,
             models=models,
@@ -217,7 +235,8 @@ class Renderer:
             else:
                 prepared = self._learnt(self._begin(self._encode_for(suffix)), stack)
                 prepared.draw_missing()
-            finished = prepared.join(suffix)
+            finished = prepared.join(suffix, kept=self._kept)
+        self._retake.keep(finished.sha256, self.task)
         self._remove_work(keep_debug=True)
         return finished
 
@@ -348,6 +367,7 @@ class Renderer:
             self._remove_work(keep_debug=False)
         write_json(self._note, made_of.to_json(), durable=True)
         folder.mkdir(parents=True, exist_ok=True)
+        self._kept = self._retake.take_up(self.task, made_of.encoder, self._pins)
         return made_of
 
     def _learnt(self, made_of: MadeOf, stack: ExitStack) -> PreparedRender:
@@ -432,11 +452,12 @@ class PreparedRender:
             meter.update(task.frames)
         return missing
 
-    def join(self, suffix: str) -> FinishedResult:
+    def join(self, suffix: str, *, kept: int = 0) -> FinishedResult:
         """Join the segments as one finished result in the workspace.
 
         Args:
             suffix: of the result, with its dot.
+            kept: how many segments are those of an earlier result.
 
         Raises:
             UserInputError: some segments are not there, or are encoded for another kind of file.
@@ -460,7 +481,12 @@ class PreparedRender:
             )
         self._check_still_same()
         return Joiner(
-            task, self._work, pins=self._pins, nudity=self._nudity, notices=self._notices
+            task,
+            self._work,
+            pins=self._pins,
+            nudity=self._nudity,
+            notices=self._notices,
+            kept=kept,
         ).join(suffix)
 
     def _check_still_same(self) -> None:

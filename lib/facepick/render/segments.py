@@ -98,6 +98,10 @@ class SegmentStore:
     def _notes(self, segment: Segment) -> Path:
         return self.folder / f"{segment.index:05d}.json"
 
+    def files(self, segment: Segment) -> tuple[str, str]:
+        """Name the files of a segment: the video, then its notes."""
+        return self.video(segment).name, self._notes(segment).name
+
     def is_finished(self, segment: Segment) -> bool:
         """Tell whether a segment is there and whole."""
         if not self.video(segment).is_file():

@@ -48,9 +48,22 @@ class RenderTask:
     cancel: CancelToken
 
     @classmethod
-    def of(cls, plan: RenderPlan, scan: Scan, *, sound: Sound, **more: Any) -> RenderTask:
-        """Make a task, with its segments."""
-        segments = segments_of(scan, sound.source_frames)
+    def of(
+        cls,
+        plan: RenderPlan,
+        scan: Scan,
+        *,
+        sound: Sound,
+        segments: tuple[Segment, ...] | None = None,
+        **more: Any,
+    ) -> RenderTask:
+        """Make a task.
+
+        Args:
+            segments: those of an earlier result, or None for new ones.
+        """
+        if segments is None:
+            segments = segments_of(scan, sound.source_frames)
         return cls(plan=plan, scan=scan, sound=sound, segments=segments, **more)
 
     @property

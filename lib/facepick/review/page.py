@@ -190,7 +190,9 @@ def _sync(
     """Measure lips and sound by person, and say why that cannot be done."""
     light = {**report, "frames": outcomes.rows("lipsync")}
     try:
-        found = measure_sync(result, light, scan, models=models, progress=progress, cancel=cancel)
+        found = measure_sync(
+            result, light, scan, models=models, only_lines=True, progress=progress, cancel=cancel
+        )
     except FacepickError as error:
         # The speech may be gone by now; everything else can still be told.
         return {}, error.sentence()
