@@ -689,7 +689,7 @@ class App:
         out: str | Path,
         *,
         force: bool = False,
-        update: bool = False,
+        update: Path | None = None,
         owner: str = "",
         notices: Sequence[Notice] = (),
         checked: Preflight | None = None,
@@ -699,7 +699,8 @@ class App:
 
         Args:
             force: overwrite what lies at `out`, now or when the result is published.
-            update: of the result that lies at `out` keep what no change reaches; with `force`.
+            update: an earlier result, of which all that no change reaches is kept; `out` itself
+                with `force`.
             notices: what was found out when the plan was made; told with the result.
             checked: what `preflight` found of just this; without it, it is asked here.
             spread: over which workers its segments are spread; None for none.
@@ -723,7 +724,7 @@ class App:
                 "separator": self.separator,
                 **({} if spread is None else {"spread": spread.to_json()}),
                 "notices": self._known(plan, (*notices, *checked.notices)),
-                **({"update": True} if update else {}),
+                **({"update": str(update.absolute())} if update else {}),
             },
             force=force,
             owner=owner,
@@ -992,7 +993,15 @@ class App:
         return timings_of(times, sound)
 
     def spoken_lines(
-        self, lines: Path, scan: Scan, people: Sequence[str], *, audio: Path | None, length: str
+        self,
+        lines: Path,
+        scan: Scan,
+        people: Sequence[str],
+        *,
+        audio: Path | None,
+        length: str,
+        told: Mapping[str, str] | None = None,
+        by_sight: bool = False,
     ) -> GivenLines:
         """Read a list of lines and give each to its speaker.
 
@@ -1001,9 +1010,14 @@ class App:
             people: who may speak.
             audio: the sound from which lines without one of their own are cut.
             length: what becomes of speech that is longer than the video (`OutputSettings.length`).
+            told: what the user says of single lines, see `give_lines`.
+            by_sight: whether the video is asked who speaks lines that name nobody; it takes long
+                unless `who_speaks` was asked before.
 
         Raises what `read_script` and `give_lines` raise.
         """
+        from functools import partial
+
         from facepick.media.timeline import KEEPS_LENGTH
         from facepick.render.sound import video_seconds
         from facepick.speech.line_owners import give_lines
@@ -1012,13 +1026,33 @@ class App:
         script = read_script(lines, audio=audio, beside=True)
         # Where the result ends with the video, no line may begin later.
         end = float(video_seconds(scan)) if length in KEEPS_LENGTH else None
-        return give_lines(script, scan, people, known=self.known_names(), end=end)
+        return give_lines(
+            script,
+            scan,
+            people,
+            known=self.known_names(),
+            end=end,
+            speakers_of=partial(self.who_speaks, scan) if by_sight else None,
+            told=told,
+        )
 
     def line_seconds(self, line: SpeechLine) -> float:
         """Tell how long a line is heard.  Raises what the decoding of its file raises."""
         from facepick.media.dub import line_seconds
 
         return float(line_seconds(line))
+
+    def line_sound(self, line: SpeechLine) -> tuple[bytes, list[float]]:
+        """Read a line to be played and drawn.
+
+        Returns:
+            A WAV file, 16 kHz mono, and its level by twentieths of a second, in [0, 1].
+
+        Raises what the decoding of its file raises.
+        """
+        from facepick.speech.heard import line_sound
+
+        return line_sound(line)
 
     def heard_notices(self, plan: RenderPlan, scan: Scan) -> tuple[Notice, ...]:
         """Note what people should know of the speech and sound of a plan before it is rendered."""
@@ -1049,11 +1083,11 @@ class App:
         return read_report(result)
 
     def result_files(self, record: JobRecord) -> list[Path]:
-        """List the result of a job and the report beside it, as far as they are there."""
-        from facepick.render.report import sidecar_of
+        """List the result of a job, its review and its report, as far as they are there."""
+        from facepick.render.report import review_of, sidecar_of
 
         out = Path(record.out or "")
-        return [path for path in (out, sidecar_of(out)) if path.is_file()]
+        return [path for path in (out, review_of(out), sidecar_of(out)) if path.is_file()]
 
     def free_target(self, folder: Path, stem: str) -> Path:
         """Find a name ``STEM_001.mp4`` in a folder that no file has and no job will write."""
@@ -1116,9 +1150,12 @@ class App:
         *,
         owner: str = "",
         notices: Sequence[Notice] = (),
+        update: Path | None = None,
     ) -> JobRecord:
         """Start a render in a child process."""
-        return self.start(self.new_render_job(plan, out, owner=owner, notices=notices))
+        return self.start(
+            self.new_render_job(plan, out, owner=owner, notices=notices, update=update)
+        )
 
     def start_preview(
         self,

@@ -444,7 +444,7 @@ def _render(options: argparse.Namespace) -> int:
         plan,
         checked.out,
         force=_replaces(options),
-        update=options.update,
+        update=checked.out if options.update else None,
         notices=told,
         checked=checked,
         spread=spread_of(options),

@@ -173,12 +173,12 @@ def render(
             spread = Spread.from_json(record.request.get("spread"))
             if not spread.is_one_process:
                 preparation = preparation.sharing(found)
-            update = bool(record.request.get("update")) and out.is_file()
+            earlier = Path(str(record.request.get("update") or ""))
             renderer = preparation.renderer(
                 found,
                 notices=_notices(workspace),
                 retakes=True,
-                update_of=out if update else None,
+                update_of=earlier if earlier.is_file() else None,
             )
             check_space(renderer.space_needed(out), workspace.folder, out.parent)
             draw = None if spread.is_one_process else _crew(spread, plan)

@@ -258,7 +258,8 @@ def base_of(
         label_card=output.label_card,
     )
     silent = tuple(replace(item, speech=()) for item in plan.assignments)
-    bare = replace(plan, assignments=silent, output=heard)
+    # Who was found counts, not how: settings that are left out are the defaults.
+    bare = replace(plan, assignments=silent, output=heard, scan_settings={})
     people = hashlib.sha256()
     for item in plan.assignments:
         for person in item.selection.resolve(scan):

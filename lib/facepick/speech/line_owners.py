@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.notices import Fact, Notice
 from facepick.people.person import Person, Scan
 from facepick.speech.line import SpeechLine
 from facepick.speech.line_speakers import SpeakersOf, is_voice_name, name_lines
-from facepick.speech.script import PersonLine, Script, plain_name
+from facepick.speech.script import PersonLine, Script, line_key, plain_name
+from facepick.speech.speaker_edits import OFF_SCREEN
 
 __all__ = ["GivenLines", "give_lines"]
 
@@ -38,6 +39,7 @@ def give_lines(
     known: Collection[str] = (),
     end: float | None = None,
     speakers_of: SpeakersOf | None = None,
+    told: Mapping[str, str] | None = None,
 ) -> GivenLines:
     """Give every line to a person of the video.
 
@@ -51,6 +53,8 @@ def give_lines(
         end: seconds after which no line may begin, or None.
         speakers_of: finds who speaks the lines that name nobody, or the number of a voice; None
             where nobody looks at the video.
+        told: what the user says of single lines, by `line_key`: an id, or ``off_screen`` for what
+            is heard and not drawn.
 
     Raises:
         SelectionError: a name that nobody, or more than one person, has; it says what to do.
@@ -60,6 +64,8 @@ def give_lines(
     people = [scan.person(key) for key in picked]
     names = {name for person in scan.people for name in (person.id, person.name) if name}
     lines = script.lines([*names, *known])
+    if told:
+        lines = tuple(_as_told(item, told, people, scan) for item in lines)
     notices = list(script.notices([*names, *known]))
     if end is not None:
         lines = _before(lines, end, file, notices)
@@ -72,8 +78,8 @@ def give_lines(
             or (item.person and is_voice_name(item.person) and not _called(item.person, scan))
         ]
         if unknown:
-            lines, told = name_lines(lines, unknown, speakers_of, file)
-            notices += told
+            lines, found = name_lines(lines, unknown, speakers_of, file)
+            notices += found
     sorted_out = _Sorted(scan, people, file)
     for item in lines:
         sorted_out.take(item)
@@ -156,6 +162,19 @@ class _Sorted:
                 f"Nobody of {who} speaks in {self.file}.",
                 hint=f"It has lines of {_listed([*self.others, *self.unknown])}.",
             )
+
+
+def _as_told(
+    item: PersonLine, told: Mapping[str, str], people: Sequence[Person], scan: Scan
+) -> PersonLine:
+    who = told.get(line_key(item.line.start_seconds))
+    if who is None:
+        return item
+    if who != OFF_SCREEN:
+        return PersonLine(who, item.line)
+    # Somebody's it must be, to be heard.
+    anybody = item.person or (people or scan.people)[0].id
+    return PersonLine(anybody, replace(item.line, drawn=False))
 
 
 def _before(

@@ -20,7 +20,7 @@ from facepick.people.person import Scan
 from facepick.publishing import set_aside
 from facepick.speech.speakers import Speakers, Turn
 
-__all__ = ["SpeakerEdit", "add_edits", "apply_edits", "load_edits", "speaker_edit"]
+__all__ = ["OFF_SCREEN", "SpeakerEdit", "add_edits", "apply_edits", "load_edits", "speaker_edit"]
 
 log = logging.getLogger("facepick.speech.speaker_edits")
 
