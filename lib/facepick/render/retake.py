@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -44,9 +44,9 @@ log = logging.getLogger("facepick.render")
 RETAKES = "retakes"
 """Name of the folder in the cache."""
 
-REACH_SECONDS = 0.4
+REACH_SECONDS = 0.28
 """How far around its sound a line changes mouths: re-made from 0.10 s before a word to 0.12 s after
-it, faded over 0.12 s, and the original's sound is off 0.02 s farther; 0.04 s are a frame."""
+it, faded over 0.12 s, and a frame of 0.04 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,14 +160,17 @@ def _reached(line: SaidLine, times: npt.NDArray[np.float64]) -> slice:
     return slice(max(0, int(a) - 1), int(b))
 
 
-def touched(old: Take, new: Take, times: npt.NDArray[np.float64]) -> set[int]:
+def touched(
+    old: Take, new: Take, times: npt.NDArray[np.float64], cuts: Collection[int] = ()
+) -> set[int]:
     """Find the segments that a change reaches; all of them where more than lines has changed.
 
-    A segment whose neighbour is drawn anew is, too, where a line is said across the cut between
-    them: no mouth jumps in the middle of a word.
+    A segment whose neighbour is drawn anew is, too, where a line is said across the border between
+    them within a shot: no mouth jumps in the middle of a word.
 
     Args:
         times: (n,) seconds of every output frame.
+        cuts: output frames with which a shot begins.
     """
     count = len(old.segments) - 1
     if old.base != new.base or old.segments != new.segments:
@@ -178,8 +181,12 @@ def touched(old: Take, new: Take, times: npt.NDArray[np.float64]) -> set[int]:
     edges = old.segments
     found = {i for i in range(count) if frames[edges[i] : edges[i + 1]].any()}
     silent = silent_frames([*old.lines, *new.lines], times)
-    # Frames on either side of a cut.
-    firm = {i for i in range(1, count) if not (silent[edges[i] - 1] and silent[edges[i]])}
+    # Frames on either side of a border.
+    firm = {
+        i
+        for i in range(1, count)
+        if edges[i] not in cuts and not (silent[edges[i] - 1] and silent[edges[i]])
+    }
     grown: set[int] = set()
     while grown != found:
         grown = set(found)
@@ -272,25 +279,32 @@ def base_of(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def cut_at_pauses(
-    scan: Scan, sources: Sequence[int] | npt.NDArray[np.int64], silent: npt.NDArray[np.bool_]
-) -> tuple[Segment, ...]:
-    """Cut the output into short segments where nobody says a line, so that a line is in few.
+def cuts_of(scan: Scan, sources: npt.NDArray[np.int64]) -> frozenset[int]:
+    """List the output frames with which a shot begins.
 
     Args:
         sources: (n,) the source frame that each output frame shows.
+    """
+    starts = np.array([shot.start for shot in scan.shots], np.int64)
+    return frozenset(np.flatnonzero(np.isin(sources, starts)).tolist())
+
+
+def cut_at_pauses(cuts: Collection[int], silent: npt.NDArray[np.bool_]) -> tuple[Segment, ...]:
+    """Cut the output into short segments where no mouth is in the middle of a line.
+
+    That is where a shot begins, and where nobody speaks.
+
+    Args:
+        cuts: output frames with which a shot begins.
         silent: (n,) bool, see `silent_frames`.
     """
-    cuts = {shot.start for shot in scan.shots}
-    count = len(sources)
+    count = len(silent)
     found: list[Segment] = []
     start = 0
     while start < count:
         near = range(start + SHORTEST_FRAMES, min(count - SHORTEST_FRAMES, start + LONGEST_FRAMES))
-        quiet = [i for i in near if silent[i] and silent[i - 1]]
-        stop = next((i for i in quiet if int(sources[i]) in cuts), None)
-        if stop is None:
-            stop = quiet[0] if quiet else min(count, start + LONGEST_FRAMES)
+        good = (i for i in near if i in cuts or (silent[i] and silent[i - 1]))
+        stop = next(good, min(count, start + LONGEST_FRAMES))
         if count - stop < SHORTEST_FRAMES:
             stop = count
         found.append(Segment(len(found), start, stop))
@@ -349,8 +363,8 @@ class Retake:
             segments = before[1].cut()
         else:
             before = None
-            silent = silent_frames(lines, sound.times)
-            segments = cut_at_pauses(scan, sound.source_frames, silent)
+            cuts = cuts_of(scan, sound.source_frames)
+            segments = cut_at_pauses(cuts, silent_frames(lines, sound.times))
         return cls(takes=takes, lines=lines, segments=segments, before=before)
 
     def take_up(self, task: RenderTask, encode: EncodeSettings, pins: Pins) -> int:
@@ -365,7 +379,8 @@ class Retake:
         if self.before is None:
             return 0
         digest, old = self.before
-        anew = touched(old, self._take(task), task.sound.times)
+        cuts = cuts_of(task.scan, task.sources)
+        anew = touched(old, self._take(task), task.sound.times, cuts)
         wanted = [segment for segment in task.segments if segment.index not in anew]
         return self.takes.take_up(digest, task.store, wanted)
 
