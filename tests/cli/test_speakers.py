@@ -60,15 +60,17 @@ def test_who_speaks_is_found_kept_and_corrected_for_good(
     assert {t["person"] for t in told["turns"] if t["state"] == "sure"} == {who}
     assert told["voices"][0]["person"] == who
     assert all(t["candidates"][0]["score"] <= 1 for t in told["turns"])
-    (kept,) = (desk / "home" / "cache" / "speakers").iterdir()
-    before = kept.read_bytes()
+    # What was seen, and the voices.
+    folder = desk / "home" / "cache" / "speakers"
+    before = {kept.name: kept.read_bytes() for kept in folder.iterdir()}
+    assert sorted(Path(name).suffix for name in before) == [".npy", ".npz"]
 
     lines = found(capsys, "--lines", "lines.srt")
     assert [(t["id"], t["start"], t["end"], t["text"]) for t in lines["turns"]] == [
         ("L1", 0.3, 2.5, "one"), ("L2", 4.2, 5.8, "two"),
     ]  # fmt: skip
     assert [t["person"] for t in lines["turns"]] == [who, who]
-    assert kept.read_bytes() == before
+    assert {kept.name: kept.read_bytes() for kept in folder.iterdir()} == before
 
     other = "P2" if who == "P1" else "P1"
     set_ = found(capsys, "--lines", "lines.srt", "--set", f"L1={other}")

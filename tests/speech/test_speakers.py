@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,6 +91,38 @@ def test_faces_of_a_moment_are_compared() -> None:
     alone = who_speaks(scan, observed(scan, SPEAKER), np.zeros(len(SPEAKER), np.int64))
     for second, who in ((3, "P1"), (9, "P2"), (15, "P1"), (21, "P2")):
         assert {t.person for t in alone.turns if t.start < second < t.end} == {who}
+
+
+@pytest.mark.parametrize(("doubt", "state"), [(0.0, "sure"), (1.0, "unsure"), (2.0, "off_screen")])
+def test_a_single_face_speaks_only_if_mouth_and_voice_go_together(doubt: float, state: str) -> None:
+    """A narrator over a talking head; `doubt` makes its mouth move on its own, then rest."""
+    scan = scene((0, SECONDS))
+    voice = np.zeros(SECONDS * RATE, np.int64)
+    watched = observed(scan, voice)
+    if doubt:
+        (face,) = watched.faces
+        other = np.roll(face.opening, 7 * RATE)
+        looks = np.full(len(other), 3.0 if doubt == 1 else -3.0, np.float32)
+        faces = (replace(face, score=looks, opening=other if doubt == 1 else other * 0),)
+        watched = replace(watched, faces=faces)
+    found = who_speaks(scan, watched, voice)
+    assert {t.state for t in found.turns} == {state}
+    assert [t.drawn for t in found.turns] == ["P1" if state == "sure" else None]
+    assert [v.person for v in found.voices] == ["P1" if state == "sure" else None]
+
+
+def test_a_narrator_and_the_voice_of_a_face_are_kept_apart() -> None:
+    scan = scene((0, SECONDS))
+    half = SECONDS * RATE // 2
+    voices = np.repeat([0, 1], half)
+    watched = observed(scan, np.zeros(2 * half, np.int64))
+    (face,) = watched.faces
+    other = np.concatenate([face.opening[:half], face.opening[:half]])
+    watched = replace(watched, faces=(replace(face, opening=other),))
+    found = who_speaks(scan, watched, voices)
+    assert [(t.person, t.state) for t in found.turns] == [("P1", "sure"), ("P1", "unsure")]
+    assert found.turns[0].end == pytest.approx(SECONDS / 2, abs=0.1)
+    assert [v.person for v in found.voices] == ["P1", None]
 
 
 def test_a_voice_names_who_is_not_seen() -> None:
