@@ -9,9 +9,10 @@ Whoever cannot be told for certain is kept apart, with the people whom he may be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,9 @@ from facepick.faces.analyzer import FaceEmbedder
 from facepick.faces.detection import FloatArray
 from facepick.faces.quality import patch_correlation
 from facepick.people.continuity import continuity
-from facepick.people.exemplars import TrackEvidence
+from facepick.people.exemplars import StoredPicture, TrackEvidence
 from facepick.people.faceness import NOTHING, SURE, face_evidence
 from facepick.people.liveness import STILL_BELOW, STILL_SECONDS
-from facepick.people.looks import alike
 from facepick.people.person import Doubt
 from facepick.people.track import BRIDGED, FaceTrack
 from facepick.people.tracker import ShotTracker
@@ -150,7 +150,7 @@ class Group:
         best = np.argsort(-value, kind="stable")[: self.EXEMPLARS]
         return np.asarray(rows[best], np.float32)
 
-    def thumbnails(self, evidence: Sequence[TrackEvidence]) -> list[bytes]:
+    def thumbnails(self, evidence: Sequence[TrackEvidence]) -> list[StoredPicture]:
         """Choose 3 to 5 pictures, the best of each track before the second of any."""
         ranked = [
             (rank, -thumbnail.value, thumbnail.frame, thumbnail.jpeg)
@@ -193,20 +193,22 @@ def group_tracks(
         i for i in range(n) if i not in clear and faces[i] >= NOTHING and len(evidence[i].frames)
     ]
 
-    def followed(a: list[int], b: list[int]) -> float:
+    def followed(a: Sequence[int], b: Sequence[int], *, least: float = 0.0) -> float:
         """Compute the affinity; of who was never seen well only where place and time speak, too."""
         well = not clear.isdisjoint(a) and not clear.isdisjoint(b)
-        return affinity.of(a, b) if well or affinity.share(a, b) >= 0.5 else float("-inf")
+        if not well and affinity.share(a, b) < 0.5:
+            return float("-inf")
+        return affinity.of(a, b, least=least)
 
     whole = [i for i in sorted([*clear, *poor]) if tracks[i].shot not in damaged]
-    groups = _agglomerate([[i] for i in whole], followed, options.link)
+    groups = _agglomerate([[i] for i in whole], followed, options.link, affinity)
     groups = _join_outstanding(groups, followed, options)
     groups = _join_couples(groups, affinity, options)
     apart = [g for g in groups if clear.isdisjoint(g)]
     groups = [g for g in groups if not clear.isdisjoint(g)]
     apart = _take_home(apart, groups, affinity, options)
     apart += [[i] for i in sorted([*clear, *poor]) if tracks[i].shot in damaged]
-    unsure = _agglomerate(apart, affinity.of, options.link + UNSURE_EXTRA)
+    unsure = _agglomerate(apart, affinity.of, options.link + UNSURE_EXTRA, affinity)
     groups = [part for members in groups for part in _alive(members, tracks, evidence, options)]
     sure: list[list[int]] = []
     doubts: dict[int, Doubt] = {}
@@ -239,6 +241,31 @@ def group_tracks(
     return sorted(made, key=lambda g: g.members)
 
 
+@dataclass(frozen=True, eq=False)
+class _Summary:
+    """What of a group is compared.
+
+    Attributes:
+        members: (m,) its tracks.
+        weights: (m,) what each counts; their sum is `total`.
+        sum: (d,) its exemplars, weighted by quality and summed: all that the mean over pairs
+            needs, for the sum over pairs of v w <a, b> is <sum v a, sum w b>.
+        best: quality of the best exemplar.
+        rows: (k, d) float32, the best exemplars.
+        shots: in which it is seen.
+        haired: (h,) its tracks whose hair is seen.
+    """
+
+    members: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+    total: float
+    sum: npt.NDArray[np.float64]
+    best: float
+    rows: FloatArray
+    shots: frozenset[int]
+    haired: npt.NDArray[np.int64]
+
+
 class _Affinity:
     """Likeness of two groups of tracks as one person.
 
@@ -258,6 +285,8 @@ class _Affinity:
     # Hair of one person agrees by 0.49 and more from shot to shot (`looks.alike`), of two by
     # 0.27 and more.
     HAIR, HAIR_RANGE, HAIR_WEIGHT = 0.5, 0.2, 0.12
+    # Summaries of groups that are remembered: those that are compared with everybody else.
+    KNOWN = 128
 
     def __init__(
         self,
@@ -267,16 +296,16 @@ class _Affinity:
     ) -> None:
         n = len(tracks)
         self.tracks, self.evidence, self.options = tracks, evidence, options
-        self._shots = [t.shot for t in tracks]
-        # The weighted sum of a track's exemplars is all that the mean over pairs needs:
-        # sum over pairs of v w <a, b> = <sum v a, sum w b>.
-        weights = [np.maximum(e.value.astype(np.float64), 0.02) for e in evidence]
-        self._sums = [
-            w @ e.embeddings.astype(np.float64) for w, e in zip(weights, evidence, strict=True)
-        ]
-        self._totals = [max(float(w.sum()), 1e-9) for w in weights]
-        self._best = [e.best for e in evidence]
-        self._link = options.link
+        self._shots = np.array([t.shot for t in tracks], np.int64)
+        self._has_hair = np.array([e.hair is not None for e in evidence], bool)
+        # `alike` of two is the product of their roots.
+        self._hair = np.zeros((n, max((len(e.hair) for e in evidence if e.hair is not None),
+                                      default=0)), np.float32)  # fmt: skip
+        for i, found in enumerate(evidence):
+            if found.hair is not None:
+                self._hair[i] = np.sqrt(found.hair)
+        self._single = [self._track(i) for i in range(n)]
+        self._known: dict[tuple[int, ...], _Summary] = {}
         self._poor_penalty = POOR_PENALTY
         self.apart = np.zeros((n, n), bool)
         self._continuity = CONTINUITY
@@ -293,12 +322,49 @@ class _Affinity:
                         shared = np.intersect1d(a.frames, b.frames, assume_unique=True).size > 0
                         self.apart[i, j] = self.apart[j, i] = shared
 
+    def _track(self, i: int) -> _Summary:
+        found = self.evidence[i]
+        weights = np.maximum(found.value.astype(np.float64), 0.02)
+        total = max(float(weights.sum()), 1e-9)
+        return _Summary(
+            members=np.array([i], np.int64),
+            weights=np.array([total]),
+            total=total,
+            sum=weights @ found.embeddings.astype(np.float64),
+            best=found.best,
+            rows=self._rows([i]),
+            shots=frozenset([self.tracks[i].shot]),
+            haired=np.flatnonzero(self._has_hair[i : i + 1]) + i,
+        )
+
+    def summary(self, group: Sequence[int]) -> _Summary:
+        """Summarise a group of tracks."""
+        if len(group) == 1:
+            return self._single[group[0]]
+        key = tuple(group)
+        found = self._known.get(key)
+        if found is None:
+            parts = [self._single[i] for i in key]
+            members = np.array(key, np.int64)
+            found = _Summary(
+                members=members,
+                weights=np.array([p.total for p in parts]),
+                total=sum(p.total for p in parts),
+                sum=np.sum([p.sum for p in parts], axis=0),
+                best=max(p.best for p in parts),
+                rows=self._rows(key),
+                shots=frozenset(self._shots[members].tolist()),
+                haired=members[self._has_hair[members]],
+            )
+            if len(self._known) >= self.KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[key] = found
+        return found
+
     def cosine(self, a: Sequence[int], b: Sequence[int]) -> float:
         """Compute the mean cosine over all pairs of exemplars, weighted by their quality."""
-        left = np.sum([self._sums[i] for i in a], axis=0)
-        right = np.sum([self._sums[i] for i in b], axis=0)
-        weight = sum(self._totals[i] for i in a) * sum(self._totals[i] for i in b)
-        return float(left @ right) / weight
+        left, right = self.summary(a), self.summary(b)
+        return float(left.sum @ right.sum) / (left.total * right.total)
 
     def likeness(self, a: Sequence[int], b: Sequence[int], *, least: float = -1.0) -> float:
         """Compare the faces of two groups: a cosine.
@@ -309,32 +375,45 @@ class _Affinity:
         limit = self.cosine(a, b) + self.SPREAD
         if limit < least:
             return limit
-        pairs = np.sort((self._rows(a) @ self._rows(b).T).ravel())
+        pairs = np.sort((self.summary(a).rows @ self.summary(b).rows.T).ravel())
         return min(limit, float(pairs[-(-3 * len(pairs) // 4) - 1 :].mean()))
 
-    def of(self, a: Sequence[int], b: Sequence[int]) -> float:
-        """Compute the affinity of two groups; minus infinity when they share a frame."""
-        if self.apart[np.ix_(a, b)].any():
-            return float("-inf")
-        return self.faces(a, b)
+    def of(self, a: Sequence[int], b: Sequence[int], *, least: float = 0.0) -> float:
+        """Compute the affinity of two groups; minus infinity when they share a frame.
 
-    def faces(self, a: Sequence[int], b: Sequence[int]) -> float:
-        """Compute the affinity of two groups, sharing a frame or not."""
+        Args:
+            least: below it, a value that is no less than the true one may be given.
+        """
+        left, right = self.summary(a), self.summary(b)
+        met = not left.shots.isdisjoint(right.shots)
+        if met and self.apart[np.ix_(left.members, right.members)].any():
+            return float("-inf")
+        return self.faces(a, b, least=least)
+
+    def faces(self, a: Sequence[int], b: Sequence[int], *, least: float = 0.0) -> float:
+        """Compute the affinity of two groups, sharing a frame or not; see `of`."""
         # Views of quality 0.5 and better count as good ones.
-        worse = min(max(self._best[i] for i in a), max(self._best[i] for i in b))
+        worse = min(self.summary(a).best, self.summary(b).best)
         penalty = self._poor_penalty * max(0.0, 1.0 - worse / 0.5)
         # Where the place speaks for one person the poor view no longer speaks against it.  It
         # speaks for these tracks only: two people must not be joined by one of each.
         share = self.share(a, b)
-        other = share * self._continuity - (1 - share) * penalty - self._strange(a, b)
-        return self.likeness(a, b, least=-other) + other
+        other = share * self._continuity - (1 - share) * penalty
+        most = self.cosine(a, b) + self.SPREAD + other
+        if most < least:
+            return most
+        other -= self._strange(a, b)
+        return self.likeness(a, b, least=least - other) + other
 
     def share(self, a: Sequence[int], b: Sequence[int]) -> float:
         """Compute how far place and time speak for one person, in [0, 1]: the mean over all
         pairs."""
-        left, right = (np.array([self._totals[i] for i in g]) for g in (a, b))
-        speaks = left @ self._comes_back[np.ix_(a, b)] @ right
-        return float(speaks) / float(left.sum() * right.sum())
+        left, right = self.summary(a), self.summary(b)
+        # It speaks of one shot only.
+        if left.shots.isdisjoint(right.shots):
+            return 0.0
+        table = self._comes_back[np.ix_(left.members, right.members)]
+        return float(left.weights @ table @ right.weights) / (left.total * right.total)
 
     def _rows(self, group: Sequence[int]) -> FloatArray:
         rows = np.concatenate([self.evidence[i].embeddings for i in group])
@@ -348,42 +427,80 @@ class _Affinity:
 
         Light changes with the shot, so that it is little; like colours there say nothing.
         """
-        told = [
-            value
-            for i in a
-            for j in b
-            if self._shots[i] != self._shots[j]
-            and (value := alike(self.evidence[i].hair, self.evidence[j].hair)) is not None
-        ]
-        if not told:
+        left, right = self.summary(a).haired, self.summary(b).haired
+        told = (self._shots[left][:, None] != self._shots[right]).ravel()
+        if not told.any():
             return 0.0
-        doubt = (self.HAIR - max(told)) / self.HAIR_RANGE
+        likes = (self._hair[left] @ self._hair[right].T).ravel()
+        doubt = (self.HAIR - float(likes[told].max())) / self.HAIR_RANGE
         return self.HAIR_WEIGHT * max(0.0, min(1.0, doubt))
 
 
-_Measure = Callable[[list[int], list[int]], float]
+class _Measure(Protocol):
+    def __call__(self, a: Sequence[int], b: Sequence[int], /, *, least: float = 0.0) -> float: ...
 
 
-def _agglomerate(groups: list[list[int]], measure: _Measure, link: float) -> list[list[int]]:
+class _Nearness:
+    """Bounds of what groups may have in common, so that few pairs need be looked at closely.
+
+    Args:
+        groups: of tracks; joined groups keep the place of the first.
+        affinity: of the tracks.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[int]], affinity: _Affinity) -> None:
+        parts = [affinity.summary(group) for group in groups]
+        self._sums = np.stack([part.sum for part in parts])
+        self._totals = np.array([part.total for part in parts])
+        self._together = np.zeros((len(parts), len(parts)), bool)
+        by_shot: dict[int, list[int]] = {}
+        for place, part in enumerate(parts):
+            for shot in part.shots:
+                by_shot.setdefault(shot, []).append(place)
+        for places in by_shot.values():
+            self._together[np.ix_(places, places)] = True
+
+    def candidates(self, place: int, least: float) -> npt.NDArray[np.int64]:
+        """List the groups whose affinity to this one may reach `least`, rising."""
+        cosine = self._sums @ self._sums[place] / (self._totals * self._totals[place])
+        most = cosine + _Affinity.SPREAD + CONTINUITY * self._together[place]
+        return np.flatnonzero(most >= least - 1e-9)
+
+    def join(self, place: int, other: int) -> None:
+        """Add one group to another."""
+        self._sums[place] += self._sums[other]
+        self._totals[place] += self._totals[other]
+        self._together[place] |= self._together[other]
+        self._together[:, place] |= self._together[:, other]
+
+
+def _agglomerate(
+    groups: list[list[int]], measure: _Measure, link: float, affinity: _Affinity
+) -> list[list[int]]:
     """Join the two nearest groups, again and again, while they are nearer than `link`."""
     groups = [list(g) for g in groups]
     count = len(groups)
-    table = np.full((count, count), -np.inf)
+    if not count:
+        return []
+    nearness = _Nearness(groups, affinity)
+    # Of an hour's film thousands of tracks are compared: half of float64's memory.
+    table = np.full((count, count), -np.inf, np.float32)
     for x in range(count):
-        for y in range(x + 1, count):
-            table[x, y] = measure(groups[x], groups[y])
-    while count:
-        x, y = divmod(int(np.argmax(table)), len(groups))
+        for y in nearness.candidates(x, link):
+            if y > x:
+                table[x, y] = measure(groups[x], groups[y], least=link)
+    while True:
+        x, y = divmod(int(np.argmax(table)), count)
         if not table[x, y] >= link:
-            break
+            return [g for g in groups if g]
         groups[x].extend(groups[y])
         groups[y] = []
-        table[y, :] = table[:, y] = -np.inf
-        for other, members in enumerate(groups):
-            if members and other != x:
-                low, high = min(x, other), max(x, other)
-                table[low, high] = measure(groups[low], groups[high])
-    return [g for g in groups if g]
+        nearness.join(x, y)
+        table[y, :] = table[:, y] = table[x, :] = table[:, x] = -np.inf
+        for other in nearness.candidates(x, link):
+            if groups[other] and other != x:
+                low, high = min(x, int(other)), max(x, int(other))
+                table[low, high] = measure(groups[low], groups[high], least=link)
 
 
 def _join_outstanding(

@@ -11,9 +11,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from facepick.faces.detection import Box
+from facepick.faces.detection import Box, FloatArray
 from facepick.people.exemplars import TrackEvidence
 from facepick.people.looks import alike
 from facepick.people.track import FaceTrack
@@ -35,7 +34,7 @@ _UNLIKE, _ALIKE = 0.6, 0.82
 
 def continuity(
     tracks: Sequence[FaceTrack], evidence: Sequence[TrackEvidence], *, rate: float
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Compute how far place, size, time and colours speak for one person: (n, n) symmetric, in
     [0, 1].
 
@@ -47,7 +46,7 @@ def continuity(
         rate: frames per second, roughly.
     """
     n = len(tracks)
-    table = np.zeros((n, n))
+    table = np.zeros((n, n), np.float32)
     by_shot: dict[int, list[int]] = {}
     for i, track in enumerate(tracks):
         by_shot.setdefault(track.shot, []).append(i)

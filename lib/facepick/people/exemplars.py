@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,9 +29,52 @@ from facepick.people.tracker import Observation, RawTrack, ShotTracker
 if TYPE_CHECKING:
     from facepick.people.held import HeldPicture
 
-__all__ = ["Collector", "Thumbnail", "TrackEvidence", "track_confidence"]
+__all__ = [
+    "Collector",
+    "PictureFile",
+    "StoredPicture",
+    "Thumbnail",
+    "TrackEvidence",
+    "track_confidence",
+]
 
 Bgr = npt.NDArray[np.uint8]
+
+
+class PictureFile:
+    """File without a name for encoded pictures: of an hour's film there are thousands."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="facepick-")  # noqa: SIM115
+        self._end = 0
+
+    def put(self, data: bytes) -> StoredPicture:
+        """Add a picture."""
+        at, self._end = self._end, self._end + len(data)
+        self._file.seek(at)
+        self._file.write(data)
+        return StoredPicture(self, at, len(data))
+
+    def read(self, at: int, size: int) -> bytes:
+        """Read a part of the file."""
+        self._file.seek(at)
+        return self._file.read(size)
+
+    def close(self) -> None:
+        """Give the file up."""
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """An encoded picture in a `PictureFile`, which ``bytes()`` reads."""
+
+    file: PictureFile = field(repr=False)
+    at: int
+    size: int
+
+    def __bytes__(self) -> bytes:
+        return self.file.read(self.at, self.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +90,7 @@ class Thumbnail:
 
     frame: int
     value: float
-    jpeg: bytes = field(repr=False)
+    jpeg: StoredPicture
     mesh: float = 1.0
 
 
@@ -275,6 +319,7 @@ class Collector:
     Args:
         source: the frames that are held.
         rate: frames per second, roughly.
+        pictures: where thumbnails are kept.
     """
 
     THUMBNAIL_SIDE = 192
@@ -283,8 +328,9 @@ class Collector:
     # Exemplars of one track agree by so much more than two people may, or there is doubt.
     AGREED = 0.15
 
-    def __init__(self, source: _FrameSource, *, rate: float) -> None:
+    def __init__(self, source: _FrameSource, *, rate: float, pictures: PictureFile) -> None:
         self._source = source
+        self._pictures = pictures
         self._rate = rate
         self._samples: dict[RawTrack, _Samples] = {}
 
@@ -372,7 +418,7 @@ class Collector:
             # Eyes count as open from a lid distance of 0.2 eye widths on.
             opened = float(np.clip((eye_openness(mesh) - 0.1) / 0.12, 0.0, 1.0))
             value = sample.quality.value * (0.5 + 0.5 * opened * score)
-            made.append(Thumbnail(sample.frame, value, sample.jpeg, score))
+            made.append(Thumbnail(sample.frame, value, self._pictures.put(sample.jpeg), score))
         made.sort(key=lambda t: -t.value)
         return tuple(made), mesh_score
 

@@ -8,7 +8,7 @@ not grow with the video's length but for those.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,13 @@ from facepick.faces.analyzer import FaceDetector, FaceEmbedder, FaceMesher
 from facepick.faces.detection import Box, FaceBatch
 from facepick.models.store import ModelStore
 from facepick.people.clustering import ClusterOptions, Group, group_tracks, split_changed
-from facepick.people.exemplars import Collector, TrackEvidence, track_confidence
+from facepick.people.exemplars import (
+    Collector,
+    PictureFile,
+    StoredPicture,
+    TrackEvidence,
+    track_confidence,
+)
 from facepick.people.held import HeldPicture
 from facepick.people.person import Person, Scan
 from facepick.people.purity import kept_to_one_face
@@ -183,10 +189,11 @@ def _find_people(
         SFaceEmbedder(models.require(SFACE)),
         FaceMesh(models, refine=False),
     )
-    pts, duration, failures = scanner.run(info, progress=progress, cancel=cancel)
-    scan, jpegs = scanner.result(info, digest, pts, duration, failures, plain, folder)
-    check(info.path)
-    save_scan(folder, scan, jpegs)
+    with closing(scanner):
+        pts, duration, failures = scanner.run(info, progress=progress, cancel=cancel)
+        scan, jpegs = scanner.result(info, digest, pts, duration, failures, plain, folder)
+        check(info.path)
+        save_scan(folder, scan, jpegs)
     return scan
 
 
@@ -373,6 +380,11 @@ class _Scanner:
         self._shots: tuple[Shot, ...] = ()
         self._shot = 0
         self._damaged: set[int] = set()
+        self._pictures = PictureFile()
+
+    def close(self) -> None:
+        """Give up the thumbnails, which can be read until then."""
+        self._pictures.close()
 
     def run(
         self, info: VideoInfo, *, progress: ProgressSink, cancel: CancelToken
@@ -449,7 +461,7 @@ class _Scanner:
 
     def _open_shot(self, footage: _Footage, start: int) -> None:
         self._shot_start = start
-        self._collector = Collector(footage, rate=self._rate)
+        self._collector = Collector(footage, rate=self._rate, pictures=self._pictures)
         self._tracker = ShotTracker(footage, start, self._options, on_seen=self._collector.seen)
 
     def _close_shot(self) -> None:
@@ -471,7 +483,7 @@ class _Scanner:
         failures: int,
         plain: dict[str, Any],
         folder: Path,
-    ) -> tuple[Scan, dict[str, bytes]]:
+    ) -> tuple[Scan, dict[str, StoredPicture]]:
         """Return the scan and its thumbnails by file name."""
         pieces = sorted(self._pieces, key=lambda p: (p[0].start, float(p[0].boxes[0][0])))
         evidence = [found for _, found in pieces]
@@ -488,7 +500,7 @@ class _Scanner:
             groups = [g for g in groups if not g.unsure]
         shown = np.append(np.diff(pts), duration)
         people: list[Person] = []
-        jpegs: dict[str, bytes] = {}
+        jpegs: dict[str, StoredPicture] = {}
         for track, found in zip(tracks, evidence, strict=True):
             # Whoever splits a person needs a picture of each part.
             for thumbnail in found.thumbnails[:1]:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsBytes
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def scan_folder(cache: Path, content_hash: str, settings: Mapping[str, Any]) -> 
     return Path(cache) / f"{content_hash[:16]}-{short}"
 
 
-def save_scan(folder: Path, scan: Scan, jpegs: Mapping[str, bytes]) -> None:
+def save_scan(folder: Path, scan: Scan, jpegs: Mapping[str, SupportsBytes]) -> None:
     """Write a scan and its thumbnails, replacing an older one.
 
     Raises:
@@ -98,7 +98,7 @@ def save_scan(folder: Path, scan: Scan, jpegs: Mapping[str, bytes]) -> None:
     try:
         np.savez_compressed(work / _ARRAYS, **arrays)
         for name, data in jpegs.items():
-            (work / name).write_bytes(data)
+            (work / name).write_bytes(bytes(data))
         (work / _JSON).write_text(json.dumps(plain, indent=1), encoding="utf-8")
         work.chmod(0o755)
         if folder.exists():

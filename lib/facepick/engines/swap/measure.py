@@ -18,8 +18,10 @@ from facepick.models.store import ModelStore
 
 __all__ = ["SwapMeter", "flicker", "pasted"]
 
-# About 40 samples a person say enough and cost less than 4 s of CPU time in all.
-_SAMPLES = 40
+# 24 samples a person tell mean and worst, and cost less than a second of CPU time in all.
+_SAMPLES = 24
+FLOW_REACH = 24
+"""Pixels: a head of 300 pixels that turns fast moves by a twelfth of its size a frame."""
 
 
 def pasted(request: FaceRequest, patch: FacePatch) -> BgrImage:
@@ -64,8 +66,17 @@ def flicker(
     old_a, old_b = gray(a, a.crop), gray(b, b.crop)
     now_a, now_b = gray(a, new_a), gray(b, new_b)
     inside = cv2.absdiff(now_b, old_b) > 0
-    if not inside.any():
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
         return None
+    # Motion is looked for where something was changed, and as far beyond as a face moves.
+    near = (
+        slice(max(0, int(rows[0]) - FLOW_REACH), int(rows[-1]) + 1 + FLOW_REACH),
+        slice(max(0, int(columns[0]) - FLOW_REACH), int(columns[-1]) + 1 + FLOW_REACH),
+    )
+    old_a, old_b, now_a, now_b, inside = (
+        np.ascontiguousarray(image[near]) for image in (old_a, old_b, now_a, now_b, inside)
+    )
     motion = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow = motion.calc(old_b, old_a, np.zeros((*old_a.shape, 2), np.float32))
     grid = np.dstack(np.meshgrid(np.arange(old_a.shape[1]), np.arange(old_a.shape[0])))
