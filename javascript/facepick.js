@@ -159,6 +159,102 @@
     document.addEventListener(name, follow, true);
   }
 
+  /* Original and result on each other: a slider between them, frame by frame, what was changed. */
+  const stageOf = (node) => node.closest(".facepick-compare");
+  const sides = (box) => Array.from(box.querySelectorAll("video"));
+  const split = (box) => {
+    const share = Number(box.querySelector("input[type=range]").value);
+    const changed = box.querySelector("input[type=checkbox]").checked;
+    const [, over] = sides(box);
+    over.style.clipPath = changed ? "none" : `inset(0 0 0 ${share}%)`;
+    over.style.mixBlendMode = changed ? "difference" : "normal";
+    box.querySelector(".facepick-stage").classList.toggle("facepick-changed", changed);
+    box.querySelector(".facepick-stage i").style.left = `${share}%`;
+  };
+  const told = (box) => {
+    const rate = Number(box.dataset.facepickRate);
+    const [under] = sides(box);
+    box.querySelector("output").textContent = `${under.currentTime.toFixed(2)} s · ${Math.floor(under.currentTime * rate + 1e-4)}`;
+  };
+  const openCompare = (box) => {
+    const found = ["original", "result"].map((name) => root().querySelector(`#facepick_${name} video`));
+    const playable = found.every((video) => video && video.currentSrc);
+    box.querySelector("p").hidden = playable;
+    for (const part of [".facepick-stage", ".facepick-tools"]) box.querySelector(part).hidden = !playable;
+    if (!playable) return;
+    sides(box).forEach((video, number) => {
+      if (video.src !== found[number].currentSrc) video.src = found[number].currentSrc;
+      video.muted = true;
+      video.currentTime = found[0].currentTime;
+      video.ontimeupdate = () => told(box);
+    });
+    split(box);
+  };
+  const step = (box, by) => {
+    const [under, over] = sides(box);
+    if (by === 0) {
+      if (under.paused) {
+        over.currentTime = under.currentTime;
+        under.play().catch(() => {});
+        over.play().catch(() => {});
+      } else {
+        under.pause();
+        over.pause();
+        over.currentTime = under.currentTime;
+      }
+      return;
+    }
+    under.pause();
+    over.pause();
+    /* The middle of a frame: an edge would show the one or the other. */
+    const rate = Number(box.dataset.facepickRate);
+    const frame = Math.max(0, Math.floor(under.currentTime * rate + 1e-4) + by);
+    under.currentTime = over.currentTime = (frame + 0.5) / rate;
+  };
+  document.addEventListener("toggle", ({ target }) => {
+    if (target instanceof HTMLElement && target.classList.contains("facepick-compare") && target.open) openCompare(target);
+  }, true);
+  document.addEventListener("input", ({ target }) => {
+    if (!(target instanceof HTMLElement)) return;
+    const box = stageOf(target);
+    if (box) split(box);
+  });
+  document.addEventListener("click", ({ target }) => {
+    const button = target instanceof Element && target.closest("[data-facepick-step]");
+    if (button && stageOf(button)) step(stageOf(button), Number(button.dataset.facepickStep));
+  });
+
+  /* A setting has changed while its frame is looked at: show it again, once the hand rests. */
+  let resting = 0;
+  const again = ({ target }) => {
+    if (!(target instanceof Element) || !target.closest('#facepick_what [id^="facepick_panel_"]')) return;
+    const live = root().querySelector("#facepick_live_frame input");
+    if (!live || !live.checked) return;
+    clearTimeout(resting);
+    resting = setTimeout(() => press("preview_frame"), 700);
+  };
+  document.addEventListener("input", again);
+  document.addEventListener("change", again);
+
+  /* Gradio's own words follow the browser; the page may speak another language. */
+  const translate = () => {
+    const config = root().querySelector("[data-facepick-words]");
+    if (!config) return;
+    let words = {};
+    try {
+      words = JSON.parse(config.dataset.facepickWords);
+    } catch {
+      return;
+    }
+    for (const place of root().querySelectorAll("#facepick_root :is(.wrap, .or, .record-button, .stop-button, .mic-wrap button)")) {
+      for (const node of place.childNodes) {
+        if (node.nodeType !== Node.TEXT_NODE) continue;
+        const said = node.nodeValue.trim();
+        if (words[said] && words[said] !== said) node.nodeValue = node.nodeValue.replace(said, words[said]);
+      }
+    }
+  };
+
   /* A bar that has not moved for a while has lost its stream (sleep, proxy, no queue): ask once. */
   let seen = "";
   let since = Date.now();
@@ -190,6 +286,7 @@
       setTimeout(() => press("hello"), 150);
     }
     look();
+    translate();
   };
   setInterval(greet, 500);
 })();

@@ -1089,14 +1089,14 @@ class App:
         out = Path(record.out or "")
         return [path for path in (out, review_of(out), sidecar_of(out)) if path.is_file()]
 
-    def free_target(self, folder: Path, stem: str) -> Path:
+    def free_target(self, folder: Path, stem: str, suffix: str = ".mp4") -> Path:
         """Find a name ``STEM_001.mp4`` in a folder that no file has and no job will write."""
         from facepick.render.report import sidecar_of
 
         taken = {record.out for record in self.jobs()}
         number = 1
         while True:
-            path = folder / f"{stem}_{number:03}.mp4"
+            path = folder / f"{stem}_{number:03}{suffix}"
             free = not path.exists() and not sidecar_of(path).exists()
             if free and str(path.absolute()) not in taken:
                 return path

@@ -106,6 +106,8 @@ def test_render_goes_to_its_end_and_shows_result_and_report(tab: Any, scanned: s
         assert given.read_bytes() == Path(file).read_bytes()
         assert not given.samefile(file)
     assert "not on screen" in page["report"]["value"]
+    assert result in page["saved"]["value"]
+    assert 'data-facepick-rate="25.0' in page["compare"]["value"]
     assert page["stop"]["interactive"] is False
     assert page["render"]["interactive"] is True
 
@@ -322,6 +324,19 @@ def test_a_preview_is_asked_for_at_the_moment_shown_or_at_the_hardest(
     assert page["preview_video"]["visible"] is True
     run(tab, scanned, ask(tab, "preview_hardest", scanned, *plan_values(tab)))
     assert tab.page.app.jobs()[0].request["at"] is None
+
+
+def test_one_frame_is_shown_before_and_after_and_leaves_nothing_behind(
+    tab: Any, scanned: str
+) -> None:
+    pick(tab, scanned, 0)
+    ask(tab, "look_at", scanned, 4.5)
+    page = run(tab, scanned, ask(tab, "preview_frame", scanned, *plan_values(tab)))
+    assert "data:image/jpeg;base64," in page["frame_sheet"]["value"]
+    assert {job.kind for job in tab.page.app.jobs()} == {"scan"}
+    assert list((tab.handlers.sessions.folder / scanned / "frames").iterdir()) == []
+    # Somebody else is picked: the picture is of no choice any more.
+    assert pick(tab, scanned, 1)["frame_sheet"] == {"value": "", "visible": False}
 
 
 def test_nothing_starts_without_a_video_a_scan_or_a_person(

@@ -135,6 +135,13 @@ def test_a_further_language_is_a_further_file_and_lacks_fall_back_to_english(
     assert "No frame." in views.failure_box("No frame.", 2, "de")
 
 
+def test_gradios_own_words_are_those_of_the_page_whatever_the_browser_speaks() -> None:
+    chinese, english = messages.gradio_words("zh"), messages.gradio_words("en")
+    assert chinese["Drop Video Here"] == "将视频拖放到此处"
+    assert english["拖放视频至此处"] == english["将视频拖放到此处"] == "Drop Video Here"
+    assert "Drop Video Here" not in english
+
+
 def test_every_word_used_is_in_the_catalogue(tab: Any) -> None:
     for _, _, key in tab.page.labelled:
         assert messages.has(key)

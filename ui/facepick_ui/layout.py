@@ -294,7 +294,11 @@ class Layout:
                 self.page.groups[panel.name] = list(panel.widgets)
                 if f"{panel.name}_advanced" in self.page.components:
                     self.page.labelled.append((f"{panel.name}_advanced", "label", "advanced"))
-            self.add("keep", "Button", words="keep")
+            with self.add("try_row", "Row"):
+                self.add("preview_frame", "Button", words="preview_frame", min_width=140)
+                self.add("live_frame", "Checkbox", words="live_frame", value=False, min_width=160)
+                self.add("keep", "Button", words="keep", min_width=140)
+            self.html("frame_sheet", visible=False)
         self.html("what_problem")
         self.html("assignments")
 
@@ -320,11 +324,6 @@ class Layout:
                         "speech_text", "Textbox", words="speech_text",
                         help_words="speech_text_help", lines=3, max_lines=8,
                     )  # fmt: skip
-                    self.add(
-                        "phones", "File", words="phones", file_count="single", height=130,
-                        interactive=True,
-                    )  # fmt: skip
-                    self.hint("phones_help", "phones_help")
             with self.add("timing", "Accordion", words="timing", open=False):
                 with self.add("timing_row", "Row"):
                     for name in ("speech_start", "speech_offset", "speech_duration"):
@@ -332,16 +331,21 @@ class Layout:
                             name, "Number", words=name, help_words=f"{name}_help", value=0,
                             minimum=0, min_width=170,
                         )  # fmt: skip
+                self.hint("phones_help", "phones_help")
+                self.add(
+                    "phones", "File", words="phones", file_count="single", height=130,
+                    interactive=True,
+                )  # fmt: skip
                 self.hint("lines_hint", "lines_hint")
                 self.add(
                     "lines", "File", words="lines", file_count="multiple", height=130,
                     interactive=True,
                 )  # fmt: skip
             self.html("speech_note", visible=False)
-            with self.add("sound_row", "Row"):
-                self.page.output_widgets += self.output_widgets(only=SPEECH_OUTPUT)
-            self.hint("sound_hint", "sound_hint")
             with self.add("sound_files", "Accordion", words="sound_files", open=False):
+                with self.add("sound_row", "Row"):
+                    self.page.output_widgets += self.output_widgets(only=SPEECH_OUTPUT)
+                self.hint("sound_hint", "sound_hint")
                 self.hint("sound_files_hint", "sound_files_hint")
                 with self.add("sound_files_row", "Row"):
                     self.page.output_widgets += self.output_widgets(only=SOUND_FILES)
@@ -411,6 +415,8 @@ class Layout:
                     "result", "Video", words="result", interactive=False, height=VIDEO_HEIGHT_PX
                 )
             self.html("result_player")
+            self.html("compare", visible=False)
+            self.html("saved", visible=False)
             self.html("report", visible=False)
             self.add(
                 "download", "File", words="download", interactive=False, visible=False,
@@ -446,4 +452,8 @@ class Layout:
             self.add("message", "Textbox", label="", value="")
             for name in ("hello", "act", "tick"):
                 self.add(name, "Button", value=name)
-            self.html("config", views.config(self.page.tick_ms, greeted=False), visible=True)
+            self.html(
+                "config",
+                views.config(self.page.tick_ms, self.language, greeted=False),
+                visible=True,
+            )

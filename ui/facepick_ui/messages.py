@@ -26,6 +26,7 @@ __all__ = [
     "engine_label",
     "error_words",
     "failure_words",
+    "gradio_words",
     "has",
     "language_of",
     "model_purpose",
@@ -59,6 +60,7 @@ class Catalogue:
         engines: label and help, by English label.
         errors: sentence and hint, by class of the core.
         purposes: of model files, by English purpose.
+        gradio: its own words, by a key: first the one to show, then others that it shows.
     """
 
     language: str
@@ -73,6 +75,7 @@ class Catalogue:
     engines: dict[str, dict[str, str]] = field(default_factory=dict)
     errors: dict[str, dict[str, str]] = field(default_factory=dict)
     purposes: dict[str, str] = field(default_factory=dict)
+    gradio: dict[str, list[str]] = field(default_factory=dict)
 
 
 def _load(file: Path) -> Catalogue:
@@ -102,6 +105,18 @@ def text(key: str, language: str, **values: Any) -> str:
     """Give the words called `key`, with `values` put in; plain text, not HTML."""
     words = catalogue(language).words.get(key) or catalogue(FALLBACK).words[key]
     return words.format(**values)
+
+
+def gradio_words(language: str) -> dict[str, str]:
+    """Translate gradio's own words, which follow the browser, to the language of the page."""
+    wanted = {**catalogue(FALLBACK).gradio, **catalogue(language).gradio}
+    return {
+        said: wanted[key][0]
+        for other in _CATALOGUES.values()
+        for key, phrases in other.gradio.items()
+        for said in phrases
+        if said not in wanted[key]
+    }
 
 
 def has(key: str) -> bool:

@@ -6,6 +6,7 @@ action handler.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "card_title",
     "clock",
     "color_of",
+    "compare_view",
     "config",
     "debug_view",
     "empty",
@@ -34,6 +36,7 @@ __all__ = [
     "facts",
     "failure_box",
     "for_people",
+    "frame_sheet",
     "frame_view",
     "header",
     "hint",
@@ -49,6 +52,7 @@ __all__ = [
     "progress_view",
     "proxy_note",
     "report_view",
+    "saved_view",
     "seconds_of",
     "sheet_view",
     "small_copy",
@@ -99,9 +103,10 @@ def card_title(number: int, key: str, language: str) -> str:
     return render("title", language, number=number, key=key)
 
 
-def config(tick_ms: int, *, greeted: bool) -> str:
+def config(tick_ms: int, language: str, *, greeted: bool) -> str:
     """Tell the page's JavaScript what it needs to know, unseen."""
-    return render("config", "en", tick_ms=tick_ms, greeted=greeted)
+    words = json.dumps(messages.gradio_words(language), ensure_ascii=False)
+    return render("config", language, tick_ms=tick_ms, greeted=greeted, words=words)
 
 
 def empty(key: str, language: str) -> str:
@@ -611,6 +616,30 @@ def report_view(people: Iterable[Mapping[str, Any]], marked: bool, language: str
 def _reason(reason: str, language: str) -> str:
     key = f"reason_{reason}"
     return text(key, language) if has(key) else reason.replace("_", " ")
+
+
+def compare_view(size: tuple[int, int], rate: float, language: str) -> str:
+    """Draw the place in which original and result lie on each other; the page's script plays it.
+
+    Args:
+        size: width and height in display pixels.
+        rate: frames per second.
+    """
+    return render("compare", language, width=size[0], height=size[1], rate=rate)
+
+
+def saved_view(path: str, language: str) -> str:
+    """Say where a result lies; a click copies it."""
+    return render("saved", language, path=path)
+
+
+def frame_sheet(picture: str, language: str) -> str:
+    """Draw one frame before, after, and what was changed.
+
+    Args:
+        picture: a data URI.
+    """
+    return render("frame_sheet", language, picture=picture)
 
 
 def debug_view(sheets: Sequence[str], language: str) -> str:

@@ -36,7 +36,12 @@ class Jobs:
     def draw(self, session: Session) -> Changes:
         """Show the list, with what can be done about each job."""
         rows = []
-        mine = [r for r in self._app.jobs(owner=session.key) if r.kind != "proxy"]
+        # Neither copies to play nor single frames are work that anybody looks for later.
+        mine = [
+            record
+            for record in self._app.jobs(owner=session.key)
+            if record.kind != "proxy" and record.request.get("seconds") != 0
+        ]
         for record in mine[:JOBS_SHOWN]:
             acts: list[tuple[str, str]] = []
             if record.is_active:

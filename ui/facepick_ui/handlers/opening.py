@@ -80,8 +80,9 @@ class Opening:
             self._page.words(self._page.language),
             engines.outputs,
             ("language",) if "language" in self._page.components else (),
+            ("config",),
         )
-        self.hello_outputs = names(self.words_outputs, form.outputs, ("config",))
+        self.hello_outputs = names(self.words_outputs, form.outputs)
 
     def events(self) -> list[Event]:
         """List what is answered."""
@@ -123,7 +124,7 @@ class Opening:
             self._words(session, *self._form.chosen(session)),
             self.draw(session),
             self._form.draw(session),
-            {"config": {"value": views.config(self._page.tick_ms, greeted=True)}},
+            self._config(session),
         )
         return session.key, changes
 
@@ -134,7 +135,9 @@ class Opening:
         if session.language not in messages.LANGUAGES:
             session.language = "en"
         self._context.save(session)
-        return merged(self._words(session, str(flow), str(style)), self.draw(session))
+        return merged(
+            self._words(session, str(flow), str(style)), self.draw(session), self._config(session)
+        )
 
     def tick(self, session: Session) -> Changes:
         """Look at the jobs for a page that nothing has reached for a while."""
@@ -170,6 +173,10 @@ class Opening:
             self._card.draw(session),
             self._jobs.draw(session),
         )
+
+    def _config(self, session: Session) -> Changes:
+        drawn = views.config(self._page.tick_ms, session.language, greeted=True)
+        return {"config": {"value": drawn}}
 
     def _words(self, session: Session, flow: str, style: str) -> Changes:
         changes = merged(

@@ -29,7 +29,16 @@ class People:
     """What moves with the moment that is looked at."""
 
     AFTER_PICK = names(
-        ("picked", "what_note", "what", "for_people", "name", "what_problem", "progress"),
+        (
+            "picked",
+            "what_note",
+            "what",
+            "for_people",
+            "name",
+            "what_problem",
+            "frame_sheet",
+            "progress",
+        ),
         LOOK,
         Assignments.OUTPUTS,
         Sources.OUTPUTS,
@@ -212,6 +221,7 @@ class People:
         changes.update(self._sources.draw(session))
         changes.update(self._bar.draw(session))
         changes["what_problem"] = shown("")
+        changes["frame_sheet"] = shown("")
         changes.update(self._bar.forget_problem(session))
         return changes
 

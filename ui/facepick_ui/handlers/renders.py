@@ -76,6 +76,17 @@ class Renders:
             )
             for name, handler in clicked.items()
         ]
+        found.append(
+            Event(
+                component="preview_frame",
+                trigger="click",
+                handler=self.preview_frame,
+                inputs=plan,
+                outputs=("frame_sheet", "what_problem", "consent_problem"),
+                place="what_problem",
+                watch=True,
+            )
+        )
         stop = Event(component="stop", trigger="click", handler=self.stop, outputs=("stop",))
         return [*found, stop]
 
@@ -110,7 +121,7 @@ class Renders:
                 return self._app.start_render(plan, out, owner=session.key, notices=told)
         at, seconds = how["at"], how["seconds"]
         with asking(**stored, at=at, seconds=seconds):
-            out = self._result_path(session, "preview")
+            out = self._result_path(session, "preview") if seconds else self._frame_path(session)
             return self._app.start_preview(
                 plan, out, at=at, seconds=seconds, owner=session.key, notices=told
             )
@@ -134,6 +145,21 @@ class Renders:
                 self._context.save(session)
         return self._started(session)
 
+    def preview_frame(self, session: Session, *values: Any) -> Changes:
+        """Start the preview of one frame in a child process; a newer one takes its place."""
+        with starting(session) as mine:
+            if mine:
+                plan, told = self._plans.plan(session, values)
+                before = self._context.active(session, "frame")
+                if before is not None:
+                    self._app.cancel_job(before.id)
+                notices = [n.to_json() for n in told]
+                how = {"at": session.at_seconds, "seconds": 0.0, "notices": notices}
+                job = self._start(session, "preview", plan, how)
+                session.watched["frame"] = job.id
+        bar = views.progress_view(None, session.language)
+        return {"frame_sheet": shown(bar), "what_problem": shown("")}
+
     def _started(self, session: Session) -> Changes:
         return merged(
             self._offers.draw(session),
@@ -144,6 +170,15 @@ class Renders:
                 "progress": shown(views.progress_view(None, session.language)),
             },
         )
+
+    def _frame_path(self, session: Session) -> Path:
+        """Name the picture of one frame, in the user's own folder: it is shown and then removed."""
+        folder = self._context.sessions.folder_of(session) / "frames"
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.iterdir():
+            # Of a page that was closed before it came.
+            left.unlink(missing_ok=True)
+        return self._app.free_target(folder, "frame", ".jpg")
 
     def _result_path(self, session: Session, mark: str, video: str | None = None) -> Path:
         """Find a name nobody has yet, in this user's own folder below the host's results.

@@ -25,7 +25,16 @@ class Results:
     """The lower part of the page."""
 
     OUTPUTS = names(
-        ("progress", "told", "result_row", "report", "debug_sheets", "download"),
+        (
+            "progress",
+            "told",
+            "result_row",
+            "compare",
+            "saved",
+            "report",
+            "debug_sheets",
+            "download",
+        ),
         Players.OUTPUTS,
         RenderBar.OUTPUTS,
     )
@@ -54,6 +63,8 @@ class Results:
             "result": {"value": None},
             "result_player": shown(""),
             "original": {"value": None},
+            "compare": shown(""),
+            "saved": shown(""),
             "report": shown(""),
             "debug_sheets": shown(""),
             "download": {"visible": False, "value": None},
@@ -125,11 +136,22 @@ class Results:
             self._players.play(session, "result", record.out or ""),
             original,
             {
+                "compare": shown(self._compare(session, record)),
+                "saved": shown(views.saved_view(record.out or "", session.language)),
                 "report": shown(self._report(session, record)),
                 "debug_sheets": shown(self._debug_sheets(record, session.language)),
                 "download": {"visible": True, "value": files},
             },
         )
+
+    def _compare(self, session: Session, record: JobRecord) -> str:
+        """Draw the two on each other, where the original is at hand."""
+        if session.video != record.video:
+            return ""
+        info = self._app.facts(record.video)
+        # A clip that does not say its rate is stepped through as most are.
+        rate = float(info.average_rate or 25)
+        return views.compare_view((info.width, info.height), rate, session.language)
 
     def _debug_sheets(self, record: JobRecord, language: str) -> str:
         """Show the steps of an engine, where its setting 'Active debug' is on."""

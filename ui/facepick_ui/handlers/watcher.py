@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from facepick.errors import FacepickError
 from facepick.jobs.job import JobRecord
-from facepick_ui import views
+from facepick_ui import pictures, views
 from facepick_ui.background_tasks import BackgroundTask
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context
@@ -30,8 +31,12 @@ __all__ = ["Watcher"]
 POLL_SECONDS = 0.4
 """Between two looks at a job: brisk for the eye, and a file of a few hundred bytes to read."""
 
-KINDS = ("fetch", "scan", "render", "preview")
+KINDS = ("fetch", "scan", "render", "preview", "frame")
 """The first may start one of the others."""
+
+
+FRAME_BYTES = 4_000_000
+"""Three pictures beside each other; 4K at quality 95 is about 3 MB."""
 
 
 class Watcher:
@@ -70,7 +75,7 @@ class Watcher:
             Video.OPEN,
             Jobs.OUTPUTS,
             Sources.OUTPUTS,
-            ("source_name",),
+            ("source_name", "frame_sheet"),
         )
 
     def poll(self, session: Session) -> tuple[Changes, bool]:
@@ -87,10 +92,10 @@ class Watcher:
                 continue
             if record.is_active:
                 active = True
-                changes = merged(changes, self._running(session, record))
+                changes = merged(changes, self._running(session, kind, record))
             elif record.id not in session.finished:
                 session.finished.add(record.id)
-                changes = merged(changes, self._ended(session, record))
+                changes = merged(changes, self._ended(session, kind, record))
         if active:
             changes = merged(changes, self._jobs.draw(session))
         # After the jobs: one that has just ended may have asked for a proxy.
@@ -131,17 +136,32 @@ class Watcher:
                 return
             time.sleep(POLL_SECONDS)
 
-    def _running(self, session: Session, record: JobRecord) -> Changes:
+    def _running(self, session: Session, kind: str, record: JobRecord) -> Changes:
         if record.kind == "fetch":
             return {"models_progress": shown(progress_bar(record, session.language))}
         bar = shown(progress_bar(record, session.language))
         if record.kind == "scan":
             # Also at the window's edge, where it is in sight whatever else is looked at.
             return {"scan_progress": bar, "scan_running": bar}
-        return {"progress": bar}
+        return {"frame_sheet" if kind == "frame" else "progress": bar}
 
-    def _ended(self, session: Session, record: JobRecord) -> Changes:
+    def _frame(self, session: Session, record: JobRecord) -> Changes:
+        """Show the picture of one frame, and remove what made it."""
+        session.watched.pop("frame", None)
+        path = Path(record.out or "")
+        picture = pictures.file_uri(path, limit_bytes=FRAME_BYTES)
+        if record.state == "failed":
+            drawn = end_note(self._app, record, session.language)
+        else:
+            drawn = views.frame_sheet(picture, session.language) if picture else ""
+        path.unlink(missing_ok=True)
+        self._app.forget_job(record.id)
+        return {"frame_sheet": shown(drawn)}
+
+    def _ended(self, session: Session, kind: str, record: JobRecord) -> Changes:
         language = session.language
+        if kind == "frame":
+            return self._frame(session, record)
         if record.kind == "fetch":
             return self._models.fetched(session, record)
         offer: Changes = {}
