@@ -419,6 +419,27 @@ class App:
 
         return store_edits(self.cache, corrected)
 
+    def corrections(self, scan: Scan) -> list[dict[str, Any]]:
+        """Give the corrections of a video as plain JSON, oldest first."""
+        from dataclasses import asdict
+
+        from facepick.people.edits import load_edits
+
+        return [asdict(edit) for edit in load_edits(self.cache, scan.content_hash)]
+
+    def take_corrections(self, scan: Scan, entries: Sequence[Any]) -> None:
+        """Put others in the place of a video's corrections; those before are set aside.
+
+        Args:
+            entries: as `corrections` gives them, perhaps by a stranger.
+
+        Raises:
+            UserInputError: they are no corrections.
+        """
+        from facepick.people.edits import replace_edits
+
+        replace_edits(self.cache, scan.content_hash, entries)
+
     def edits_problem(self, scan: Scan) -> Notice | None:
         """Say why earlier corrections are not applied; None when they are."""
         from facepick.people.edits import edits_problem

@@ -138,8 +138,11 @@ def _is_mark(path: Path, *, empty_since: float | None = None) -> bool:
 _WAYS: tuple[Callable[[Path, Path], None], ...] = (_renamed, _linked, _reserved)
 
 
-def set_aside(path: Path) -> Path | None:
-    """Rename what cannot be read, so that it is kept and no longer in the way.
+def set_aside(path: Path, why: str = "unreadable") -> Path | None:
+    """Rename what cannot be read, or is replaced, so that it is kept and no longer in the way.
+
+    Args:
+        why: a word of the new name.
 
     Returns:
         Its new name, or None when nothing is there (any more).
@@ -147,9 +150,9 @@ def set_aside(path: Path) -> Path | None:
     Raises:
         OSError: the system refuses.
     """
-    aside = _moved(path, path, "unreadable")
+    aside = _moved(path, path, why)
     if aside is not None:
-        log.warning("%s cannot be read; it is kept as %s", path, aside.name)
+        log.warning("%s is %s; it is kept as %s", path, why, aside.name)
     return aside
 
 

@@ -184,6 +184,8 @@ class FakeApp:
     report = App.report
     result_files = App.result_files
     free_target = App.free_target
+    corrections = App.corrections
+    take_corrections = App.take_corrections
 
     @property
     def cache(self) -> Path:

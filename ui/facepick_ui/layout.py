@@ -159,6 +159,17 @@ class Layout:
                 ScanSettings, "scan_", self.language, self.page.components
             )
             self.page.groups["scan"] = self.page.scan_widgets
+        with self.add("project", "Accordion", words="project", open=False):
+            self.hint("project_hint", "project_hint")
+            with self.add("project_row", "Row"):
+                self.add("project_save", "Button", words="project_save", min_width=140)
+                self.add("project_video", "Checkbox", words="project_video", value=False)
+                self.add("project_open", "UploadButton", words="project_open", min_width=140)
+            self.html("project_note", visible=False)
+            self.add(
+                "project_file", "File", words="project_file", interactive=False, visible=False,
+                file_count="single",
+            )  # fmt: skip
 
     def _people(self) -> None:
         self.html("people_note", views.empty("people_empty", self.language))

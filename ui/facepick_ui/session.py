@@ -197,6 +197,8 @@ class Session:
         styles: the engine that was last chosen for each flow.
         problem: whether a complaint stands where progress is shown; not stored.
         at_seconds: the moment that is looked at.
+        corrections: ``content_hash`` and ``entries`` of a project that was opened, until the people
+            of its video are found; None for none.
         watched: newest job of each kind, ``scan``, ``render``, ``preview`` and ``fetch``, and of
             each player that waits for a proxy.
         asked_room: the render or preview that waits for room on the graphics card; not stored.
@@ -225,6 +227,7 @@ class Session:
     styles: dict[str, str] = field(default_factory=dict)
     problem: bool = False
     at_seconds: float = 0.0
+    corrections: dict[str, Any] | None = None
     watched: dict[str, str] = field(default_factory=dict)
     asked_room: dict[str, Any] | None = None
     card_note: str = ""
@@ -239,6 +242,7 @@ class Session:
         self.picked, self.marked = [], []
         self.drop_all()
         self.at_seconds = 0.0
+        self.corrections = None
         # A download goes on, but nothing is left to go on with.
         self.watched = {k: v for k, v in self.watched.items() if k == "fetch"}
         self.offer = None if self.offer is None else Offer(models=self.offer.models)
@@ -259,6 +263,13 @@ class Session:
         """Empty the list."""
         self.kept, self.kept_notices, self.kept_forms = [], [], []
 
+    def take_work(self, other: Session) -> None:
+        """Take over what was set, picked and listed in a project."""
+        self.scan_settings, self.at_seconds = other.scan_settings, other.at_seconds
+        self.picked, self.source = other.picked, other.source
+        self.kept, self.kept_notices = other.kept, other.kept_notices
+        self.kept_forms, self.form, self.styles = other.kept_forms, other.form, other.styles
+
     def to_json(self) -> dict[str, Any]:
         """Give what is stored."""
         return {
@@ -273,6 +284,7 @@ class Session:
             "form": self.form.copy(),
             "styles": self.styles.copy(),
             "at_seconds": self.at_seconds,
+            "corrections": self.corrections,
             "offer": None if self.offer is None else asdict(self.offer),
             "watched": self.watched,
         }
@@ -293,6 +305,8 @@ class Session:
         self.form = {str(k): v for k, v in dict(data.get("form", {})).items()}
         self.styles = {str(k): str(v) for k, v in dict(data.get("styles", {})).items()}
         self.at_seconds = float(data.get("at_seconds", 0.0))
+        corrections = data.get("corrections")
+        self.corrections = None if corrections is None else dict(corrections)
         self.watched = {str(k): str(v) for k, v in dict(data.get("watched", {})).items()}
         offer = data.get("offer")
         self.offer = None

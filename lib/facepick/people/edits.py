@@ -50,6 +50,7 @@ __all__ = [
     "load_edits",
     "marks_of",
     "owner_of",
+    "replace_edits",
     "store_edits",
     "try_edits",
     "undo_edit",
@@ -339,6 +340,28 @@ def add_edit(cache: Path, scan: Scan, edit: Edit) -> Scan:
     corrected = try_edits(cache, scan, [edit])
     store_edits(cache, corrected)
     return corrected.scan
+
+
+def replace_edits(cache: Path, content_hash: str, entries: Sequence[Any]) -> None:
+    """Put others in the place of a video's corrections; those before are set aside.
+
+    Args:
+        entries: plain JSON, perhaps by a stranger.
+
+    Raises:
+        UserInputError: they are no corrections.
+    """
+    try:
+        edits = tuple(_from_json(entry) for entry in entries)
+    except _UNREADABLE as error:
+        raise UserInputError(
+            "These corrections cannot be read.", hint="Save them again with this version."
+        ) from error
+    path = _path(cache, content_hash)
+    with _alone(cache, content_hash):
+        if path.is_file() and load_edits(cache, content_hash) != edits:
+            set_aside(path, "replaced")
+        _store(cache, content_hash, edits)
 
 
 def undo_edit(cache: Path, scan: Scan) -> Scan:

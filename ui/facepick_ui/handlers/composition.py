@@ -28,6 +28,7 @@ from facepick_ui.handlers.opening import Opening
 from facepick_ui.handlers.people import People
 from facepick_ui.handlers.plans import Plans
 from facepick_ui.handlers.players import Players
+from facepick_ui.handlers.projects import Projects
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.renders import Renders
 from facepick_ui.handlers.results import Results
@@ -110,7 +111,7 @@ class Handlers:
         acting = (players, results, jobs, sources, people, known, keeping, renders, models)
         answering = (
             opening, video, people, corrections, known, Comparison(context), form, speech, sources,
-            keeping, renders, models,
+            keeping, renders, models, Projects(context, video, people, form),
         )  # fmt: skip
         self._context = context
         self._explainer = Explainer(offers)

@@ -121,6 +121,14 @@ class Video:
             raise Say("no_video")
         return self._open(session, path, with_player=True)
 
+    def open_file(self, session: Session, path: Path) -> Changes:
+        """Open a video that may be opened.
+
+        Raises:
+            VideoOpenError: it is no video.
+        """
+        return self._open(session, path, with_player=True)
+
     def _open(self, session: Session, path: Path, *, with_player: bool = False) -> Changes:
         self._app.facts(path)
         self._players.stop_all(session)

@@ -145,6 +145,15 @@ class Watcher:
             return {"scan_progress": bar, "scan_running": bar}
         return {"frame_sheet" if kind == "frame" else "progress": bar}
 
+    def _take_corrections(self, session: Session, record: JobRecord) -> None:
+        """Apply the corrections of a project that was opened, if it is about this very video."""
+        taken, scan = session.corrections, session.scan
+        session.corrections = None
+        if taken is None or scan is None or taken["content_hash"] != scan.content_hash:
+            return
+        self._app.take_corrections(scan, taken["entries"])
+        session.scan = self._app.scan_of_job(record.id)
+
     def _frame(self, session: Session, record: JobRecord) -> Changes:
         """Show the picture of one frame, and remove what made it."""
         session.watched.pop("frame", None)
@@ -173,6 +182,7 @@ class Watcher:
         if record.kind == "scan":
             if record.state == "done":
                 session.scan = self._app.scan_of_job(record.id)
+                self._take_corrections(session, record)
                 self._context.save(session)
             changes = merged(self._video.draw(session), self._people.draw(session), offer)
             if record.state != "done":
