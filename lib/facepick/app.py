@@ -219,12 +219,14 @@ class App:
         """
         from facepick.render.preflight import Preflight, check_files
         from facepick.render.separation import check_separator
+        from facepick.render.voice_disguise import check_disguise
 
         info = self.probe(plan.video) if listen else None
         path = self._check_target(plan, out, force, picture=picture)
         if plan.takes_voices_out:
             check_separator(self.separator)
         plan.validate_inputs(self.registry)
+        check_disguise(plan)
         told = () if info is None else self._notices(plan, info, given)
         check_files(plan, self.registry, self.models)
         return Preflight(plan=plan, out=path, video=info, notices=told)
@@ -303,20 +305,17 @@ class App:
         Raises:
             VideoOpenError, MissingModelError, Cancelled.
         """
-        from facepick.speech.listening import SPEAKERS, listen
-        from facepick.speech.speaker_edits import apply_edits, load_edits
-        from facepick.speech.speakers import who_speaks
+        from facepick.speech.video_speakers import speakers_of_video
 
-        seen, voices = listen(
+        return speakers_of_video(
             scan,
-            self.models,
-            self.cache / SPEAKERS,
+            lines,
+            models=self.models,
+            cache=self.cache,
             num_speakers=num_speakers,
             progress=progress,
             cancel=cancel,
         )
-        found = who_speaks(scan, seen, voices, lines=lines)
-        return apply_edits(scan, found, load_edits(self.cache, scan.content_hash))
 
     def set_speakers(self, scan: Scan, edits: Sequence[SpeakerEdit]) -> Path | None:
         """Keep what the user says of who speaks; gives where unreadable older ones went."""

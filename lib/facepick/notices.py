@@ -82,6 +82,22 @@ SENTENCES: dict[str, str] = {
     "background_whole": (
         "{file} is heard in the original's place all the time; {options} does not apply."
     ),
+    "voice_disguised": (
+        "The voices of who is hidden are disguised in {stretches} stretches, {seconds:.1f} s in "
+        "all. Sounds without words, such as a laugh, may have been missed."
+    ),
+    "voice_unsure": (
+        "In {seconds:.1f} s of these it is unsure who speaks (at {times} s). See and correct it: "
+        "facepick speakers VIDEO"
+    ),
+    "voice_not_heard": (
+        "Nobody who is hidden is heard to speak, so no voice is disguised. See who speaks: "
+        "facepick speakers VIDEO"
+    ),
+    "voice_other_tracks": (
+        "{tracks} further sound tracks are left out: the voices could be heard in them."
+    ),
+    "voice_brought": "The sound is brought or muted, so --voice disguise changes nothing in it.",
     "nothing_to_separate": (
         "The original is kept in the lines as it was; --separate does not apply."
     ),

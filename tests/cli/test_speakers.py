@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.sounds import silent_wav
 
 from facepick.cli import main
+from facepick.media.audio import read_audio
+from facepick.media.probe import probe
 from facepick.render.plan import RenderPlan
 
 pytestmark = pytest.mark.slow
@@ -125,3 +128,30 @@ def test_lines_without_names_are_given_to_whom_the_video_shows(
     (only,) = RenderPlan.load(desk / "plan.json").assignments
     assert only.selection.people == (who,)
     assert [(line.text, line.drawn) for line in only.speech] == [("one", False), ("two", True)]
+
+
+def test_who_is_hidden_is_heard_in_another_voice(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyworld", reason="facepick[voice] is not installed")
+    told = found(capsys)
+    turns = [t for t in told["turns"] if t["person"]]
+    who = turns[-1]["person"]
+    hide = ["render", "clip.mp4", "-o", "hidden.mkv", "--person", who, "--flow", "hide"]
+    assert main([*hide, "--voice", "disguise"]) == 0
+    assert "voice" in capsys.readouterr().err
+    clip = desk / "clip.mp4"
+    start = probe(clip).start_seconds
+    sounds = [
+        read_audio(path, rate=16_000, channels=1, offset=start)[0][:, 0]
+        for path in (clip, desk / "hidden.mkv")
+    ]
+    length = min(map(len, sounds))
+    assert abs(len(sounds[0]) - len(sounds[1])) < 1600
+    spoken = np.zeros(length, bool)
+    for t in turns:
+        if t["person"] == who:
+            spoken[round(t["start"] * 16_000) : round(t["end"] * 16_000)] = True
+    before, after = (s[:length] for s in sounds)
+    assert abs(np.corrcoef(before[spoken], after[spoken])[0, 1]) < 0.5
+    assert main(["render", "clip.mp4", "-o", "b.mp4", *hide[4:], "--voice", "loud"]) == 2

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from facepick.errors import FacepickError, NoFacesFound, SourceChanged, UserInputError
-from facepick.files import write_json
+from facepick.files import read_json, write_json
 from facepick.jobs.resources import Resources
 from facepick.media.probe import probe
 from facepick.media.video import VideoInfo
@@ -28,8 +29,15 @@ from facepick.render.renderer import Renderer
 from facepick.render.retake import RETAKES
 from facepick.render.separation import without_voices
 from facepick.render.sound import original_of, video_seconds
+from facepick.render.voice_disguise import (
+    VoiceDisguise,
+    VoiceSpan,
+    disguise_notices,
+    hidden_voices,
+)
 from facepick.review.page import review_page
 from facepick.settings import from_mapping
+from facepick.speech.video_speakers import speakers_of_video
 
 __all__ = ["REST", "Preparation", "named", "scan_video"]
 
@@ -162,15 +170,17 @@ class Preparation:
                 f"Nobody was found in {found.video.path.name}.",
                 hint="Try a scan with more accuracy, or a smaller least face.",
             )
+        original, voices = original_of(found), self._voices(found)
         return Renderer(
             replace(self.plan, content_hash=found.content_hash),
             found,
             rest=self.rest_of(found),
+            change=VoiceDisguise(voices, original.start) if voices and original else None,
             workspace=self.folder,
             registry=self.resources.registry,
             models=self.resources.models,
             device=self.resources.device,
-            notices=notices,
+            notices=(*notices, *disguise_notices(voices, len(found.video.audio))),
             learned=self.resources.cache / LEARNED,
             quick=quick,
             takes=self.resources.cache / RETAKES if retakes else None,
@@ -212,6 +222,25 @@ class Preparation:
             finished.review.write_text(page, encoding="utf-8")
         except (FacepickError, OSError) as error:
             log.warning("%s gets no review: %s", out.name, error)
+
+    def _voices(self, found: Scan) -> tuple[VoiceSpan, ...] | None:
+        """Find when hidden people are heard, once: later corrections must not change a resumed
+        job."""
+        if not self.plan.disguises_voices or original_of(found) is None:
+            return None
+        file = self.folder / "voices.json"
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return tuple(VoiceSpan(**row) for row in read_json(file))
+        speakers = speakers_of_video(
+            found,
+            models=self.resources.models,
+            cache=self.resources.cache,
+            progress=self.progress,
+            cancel=self.cancel,
+        )
+        spans = hidden_voices(self.plan, found, speakers)
+        write_json(file, [asdict(span) for span in spans])
+        return spans
 
     def _scan(self, video: Path, known: tuple[VideoInfo, str]) -> Scan:
         settings = self.plan.scan_settings

@@ -34,6 +34,7 @@ __all__ = [
     "Line",
     "OriginalMode",
     "OriginalSound",
+    "SoundChange",
     "SoundFormat",
     "analysis_original",
     "analysis_speech",
@@ -52,6 +53,9 @@ log = logging.getLogger(__name__)
 
 FloatSamples = npt.NDArray[np.float32]
 OriginalMode = Literal["keep", "duck", "replace", "mute"]
+SoundChange = Callable[[Iterator[FloatSamples], Fraction, int], Iterator[FloatSamples]]
+"""Gives pieces of (n, channels) as long as those that it is given, told the time of their first
+sample on the container's clock in seconds, and their rate."""
 
 FADE_SECONDS = Fraction(1, 50)
 """The original fades out in the 20 ms before a line and in again in the 20 ms after it; farther
@@ -158,6 +162,7 @@ class HeardSound:
             is not.
         offset: seconds of both that belong before the first output frame of a part.
         length: how the output became longer than the video.
+        change: what is done to the original before it is heard; None for nothing.
     """
 
     mode: OriginalMode = "replace"
@@ -166,6 +171,7 @@ class HeardSound:
     rest: Path | None = None
     offset: Fraction = Fraction(0)
     length: LengthMode = "cut"
+    change: SoundChange | None = None
 
 
 def lines_end_seconds(lines: Sequence[Line], *, cancel: CancelToken = never) -> Fraction:
@@ -443,19 +449,22 @@ def _bed_of(
     if original is None or sound.mode == "mute":
         return _Bed(lambda: iter(()), channels)
     start = original.start - lead
+
+    def heard() -> Iterator[FloatSamples]:
+        pieces = original_pieces(original, start, rate, channels, cancel)
+        return pieces if sound.change is None else sound.change(pieces, start, rate)
+
     end = max((stop for _, stop in spans), default=0) if sound.length == "silence" else None
     if original.duration is None:
-        whole = original
         return _Bed(
-            lambda: original_pieces(whole, start, rate, channels, cancel),
+            heard,
             channels,
             end=end,
             fade=max(1, round(_TRIM_FADE_SECONDS * rate)),
             runs_out=end is None,
         )
-    known = original
     return _Bed(
-        lambda: original_pieces(known, start, rate, channels, cancel),
+        heard,
         channels,
         period=round((original.duration + lead) * rate),
         again=sound.length == "loop",

@@ -100,9 +100,12 @@ def sound_notices(
     Raises:
         NoAudioError, VideoOpenError, UserInputError: a file cannot be heard.
     """
+    found: list[Notice] = []
+    if plan.output.voice == "disguise" and not plan.disguises_voices:
+        found.append(Notice(code="voice_brought"))
     if not plan.has_speech:
-        return ()
-    found = _idle_options(plan.output, given)
+        return tuple(found)
+    found += _idle_options(plan.output, given)
     stretch = Fraction(1)
     if plan.output.length == "remap":
         stretch = stretch_of(plan, Fraction(seconds), cancel=cancel)

@@ -64,6 +64,13 @@ class OutputSettings:
         choices=("none", "voices"),
         advanced=True,
     )
+    voice: str = setting(
+        "keep",
+        label="Voice of hidden people",
+        help="disguise: who is hidden is heard in another voice, for good; what else sounds while "
+        "they speak is changed with it.",
+        choices=("keep", "disguise"),
+    )
     length: str = setting(
         "cut",
         label="When the speech is longer",
@@ -345,6 +352,14 @@ class RenderPlan:
         brought = output.soundtrack or output.background
         heard = output.original != "keep" and output.length != "remap"
         return output.separate == "voices" and self.has_speech and heard and not brought
+
+    @property
+    def disguises_voices(self) -> bool:
+        """True when hidden people's voices are to be changed in a sound that would be heard."""
+        output = self.output
+        brought = output.soundtrack or output.background
+        muted = output.original == "mute" and self.has_speech
+        return output.voice == "disguise" and not brought and not muted
 
     def files(self) -> tuple[str, ...]:
         """List every photo and sound file that is used, each once."""

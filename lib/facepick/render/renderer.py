@@ -22,6 +22,7 @@ from facepick.compositing.patch import BgrImage
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import SourceChanged, UserInputError
 from facepick.files import write_json
+from facepick.media.dub import SoundChange
 from facepick.media.encode import EncodeSettings
 from facepick.models.store import ModelStore
 from facepick.notices import Notice, as_notices
@@ -126,7 +127,7 @@ class Renderer:
         registry: the engines.
         models: where model files are.
         device: see `EngineContext`.
-        rest: see `facepick.render.sound.prepare_sound`.
+        rest, change: see `facepick.render.sound.prepare_sound`.
         notices: what was found out when the plan was made.
         learned: folder of what was learnt from videos, see `LearnedStore`; None keeps nothing.
         quick: learn from no more of the footage than a part that is rendered alone needs.
@@ -144,6 +145,7 @@ class Renderer:
         models: ModelStore,
         device: str = "auto",
         rest: Path | None = None,
+        change: SoundChange | None = None,
         notices: Sequence[Notice] = (),
         learned: Path | None = None,
         quick: bool = False,
@@ -159,7 +161,8 @@ class Renderer:
         self._kept = 0
         self._pins = Pins((scan.video.path, *plan.input_files(registry)))
         self._pins.expect(scan.video.path, scan.content_hash)
-        sound = prepare_sound(plan, scan, part_of(plan, scan), rest=rest, cancel=cancel)
+        part = part_of(plan, scan)
+        sound = prepare_sound(plan, scan, part, rest=rest, change=change, cancel=cancel)
         self._retake = Retake.of(
             plan, scan, sound, Takes(takes) if takes else None, update_of, cancel=cancel
         )

@@ -18,6 +18,7 @@ from facepick.media.dub import (
     HeardSound,
     OriginalMode,
     OriginalSound,
+    SoundChange,
     SoundFormat,
     analysis_original,
     analysis_speech,
@@ -194,7 +195,9 @@ class Sound:
             NoAudioError, VideoOpenError: a file has no sound.
             SettingsError: the container cannot hold the audio codec that is asked for.
         """
-        if not self.lines and self.soundtrack is None and self.heard.background is None:
+        brought = self.soundtrack is not None or self.heard.background is not None
+        changed = self.heard.change is not None
+        if not self.lines and not brought and not changed:
             return AudioOut.keep(self.scan.video)
         first = self.pts[0] * self.time_base
         if self.soundtrack is not None:
@@ -211,10 +214,11 @@ class Sound:
             encoder=self.plan.encode.audio_encoder(container, lossless=form.lossless),
             start=start,
         )
-        # Other tracks cannot go with a picture that is shown slower.
-        return (
-            AudioOut.dub(self.scan.video, track) if self.stretch == 1 else AudioOut.replace(track)
-        )
+        # Other tracks cannot go with a picture that is shown slower, and hold the voices that are
+        # changed in this one.
+        if self.stretch != 1 or changed:
+            return AudioOut.replace(track)
+        return AudioOut.dub(self.scan.video, track)
 
     @property
     def _lead(self) -> Fraction:
@@ -242,6 +246,7 @@ def prepare_sound(
     part: tuple[int, int],
     *,
     rest: Path | None = None,
+    change: SoundChange | None = None,
     cancel: CancelToken = never,
 ) -> Sound:
     """Prepare the clock and sound of the output.
@@ -249,6 +254,7 @@ def prepare_sound(
     Args:
         part: the half-open part of the source that is rendered, in frames.
         rest: the original without its voices, where the plan wants them taken out.
+        change: what is done to the original before it is heard.
 
     Raises:
         NoAudioError, VideoOpenError: a line's file has no sound.
@@ -267,6 +273,10 @@ def prepare_sound(
     if plan.has_speech and original is not None:
         own = analysis_original(original, seconds=clock.seconds, cancel=cancel)
     heard = _heard(plan, original, rest=rest, stretch=stretch, offset=begins)
+    if original is not None and change is not None:
+        # Without new speech the original is heard as it is, whatever the mode.
+        mode = heard.mode if plan.has_speech else "keep"
+        heard = replace(heard, change=change, mode=mode)
     soundtrack = Path(plan.output.soundtrack) if plan.output.soundtrack else None
     still = _original_heard(heard, soundtrack, lines, own, clock.seconds, cancel)
     others = len(scan.people) > 1
