@@ -34,12 +34,12 @@ DRIFT_OCTAVES, DRIFT_FORMANTS = 0.06, 0.03
 MOVED_SECONDS = 0.06
 """How far a moment is moved in time at most: a quarter of a syllable."""
 KNOT_SECONDS = 0.45
-CEPSTRA = 16
+CEPSTRA = 24
 """Numbers kept of an envelope: formants are told by about 13, a voice by many more."""
 TILT_DECIBELS = 3.0
-SHAPE_SPREAD = 0.5
+SHAPE_SPREAD = 0.4
 """Natural logarithm by which each number of an envelope moves more, or less, than it did."""
-SHAPE_MIX = 0.2
+SHAPE_MIX = 0.0
 """Share of each other number's movement that is added."""
 FRAME_SECONDS = 0.005
 SILENT = 1e-4
@@ -105,7 +105,7 @@ def disguised(
         random: what moves from moment to moment is drawn from it.
 
     Returns:
-        (n,) float32, as loud as before.
+        (n,) float32 in [-1, 1], as loud as before as far as that allows.
 
     Raises:
         PackageMissing: the vocoder is not installed.
@@ -130,8 +130,10 @@ def disguised(
         5.0,
     )[: len(samples)]
     made = np.pad(made, (0, len(samples) - len(made)))
-    own = float(np.sqrt(np.mean(made**2)))
-    return np.asarray(made * (level / max(own, SILENT)), np.float32)
+    own, peak = float(np.sqrt(np.mean(made**2))), float(np.abs(made).max())
+    # A made voice has sharper peaks than a recorded one.
+    gain = min(level / max(own, SILENT), 1.0 / max(peak, SILENT))
+    return np.asarray(made * gain, np.float32)
 
 
 def _world() -> Any:
