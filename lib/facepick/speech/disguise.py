@@ -25,8 +25,8 @@ Array = npt.NDArray[np.float64]
 
 LOWEST_PITCH, HIGHEST_PITCH = 85.0, 255.0
 """Hz: medians of ordinary grown-up voices, men's and women's."""
-LEAST_PITCH_STEP = 0.25
-"""Octaves, 3 semitones: how far the new median is from the old one at least."""
+LEAST_PITCH_STEP = 0.4
+"""Octaves, 5 semitones: how far the new median is from the old one at least."""
 LEAST_FORMANT_STEP, MOST_FORMANT_STEP = 0.15, 0.25
 """Vocal tracts of grown-ups are 13 to 18 cm long, 16 % to either side of their mean."""
 DRIFT_OCTAVES, DRIFT_FORMANTS = 0.06, 0.03
@@ -37,10 +37,8 @@ KNOT_SECONDS = 0.45
 CEPSTRA = 24
 """Numbers kept of an envelope: formants are told by about 13, a voice by many more."""
 TILT_DECIBELS = 3.0
-SHAPE_SPREAD = 0.4
+SHAPE_SPREAD = 0.5
 """Natural logarithm by which each number of an envelope moves more, or less, than it did."""
-SHAPE_MIX = 0.0
-"""Share of each other number's movement that is added."""
 FRAME_SECONDS = 0.005
 SILENT = 1e-4
 
@@ -54,7 +52,7 @@ class VoiceMask:
         spread: what the pitch's movement is multiplied by.
         formants: sizes of the step by which formants move, below and above 1.5 kHz.
         tilt: (4,) decibels of four slow cosines over frequency.
-        shape: (CEPSTRA, CEPSTRA) what the numbers of an envelope's movement are multiplied by.
+        shape: (CEPSTRA,) what the numbers of an envelope's movement are multiplied by.
     """
 
     place: float
@@ -77,10 +75,9 @@ def random_mask(random: np.random.Generator) -> VoiceMask:
 
 
 def _shape(random: np.random.Generator) -> Array:
-    """Draw how the numbers of an envelope move, loudness aside: more or less, and with others."""
-    shape = random.normal(0.0, SHAPE_MIX, (CEPSTRA, CEPSTRA))
-    np.fill_diagonal(shape, np.exp(random.normal(0.0, SHAPE_SPREAD, CEPSTRA)))
-    shape[0] = shape[:, 0] = np.eye(CEPSTRA)[0]
+    """Draw how much each number of an envelope moves, loudness aside."""
+    shape = np.exp(random.normal(0.0, SHAPE_SPREAD, CEPSTRA))
+    shape[0] = 1.0
     return shape
 
 
@@ -218,7 +215,7 @@ def _reshaped(logs: Array, rate: int, shape: Array) -> Array:
     basis = _mel_basis(bins, rate)
     numbers = logs @ basis
     mean = numbers.mean(axis=0)
-    return np.asarray((mean + (numbers - mean) @ shape) @ basis.T)
+    return np.asarray((mean + (numbers - mean) * shape) @ basis.T)
 
 
 def _mel_basis(bins: int, rate: int) -> Array:
