@@ -7,7 +7,8 @@ Every contestant is a process of its own, the transcode too, and they take turns
 a round begins with an empty home, the scan is made first (and measured), then each command gets a
 copy of that home, so that none takes up what another has learnt.  ``again`` is a preview with
 another setting after the preview, ``frame`` one frame, ``frame again`` the same frame with another
-setting.  Faces are changed: use clips whose people may be.
+setting; ``review hide`` is ``hide`` with the page beside it, which the others do without.  Faces
+are changed: use clips whose people may be.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def round_of(options: argparse.Namespace, folder: Path) -> dict[str, Cost]:
 
     def command(name: str, *argv: str, home: Path, picture: bool = False) -> None:
         target = out.with_suffix(".png") if picture else out
-        kind = "render" if name in ("hide", "rewrite", "mesh") else "preview"
+        kind = "preview" if name.split()[0] in ("preview", "again", "frame") else "render"
         run(
             name,
             [*facepick, kind, str(video), "-o", str(target), "--force", "--person",
@@ -121,7 +122,9 @@ def round_of(options: argparse.Namespace, folder: Path) -> dict[str, Cost]:
                "mesh": (*FACE, "--source", str(options.source), *MINE)}  # fmt: skip
     for name, argv in renders.items():
         if wanted(name):
-            command(name, *argv, home=copied(cold, folder / name))
+            command(name, *argv, "--review", "off", home=copied(cold, folder / name))
+    if wanted("review"):
+        command("review hide", *renders["hide"], home=copied(cold, folder / "review"))
     if wanted("preview"):
         home = copied(cold, folder / "preview")
         command("preview", *lips, home=home)
@@ -148,9 +151,8 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--person", default="P1")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument(
-        "--only", nargs="*", choices=("hide", "rewrite", "mesh", "preview", "frame"), default=()
-    )
+    kinds = ("hide", "rewrite", "mesh", "review", "preview", "frame")
+    parser.add_argument("--only", nargs="*", choices=kinds, default=())
     options = parser.parse_args()
     ratios: dict[str, list[float]] = {}
     for number in range(options.rounds):
