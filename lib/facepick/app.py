@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from facepick.engines.engine import EngineSpec
     from facepick.engines.swap.saved import SavedSources
     from facepick.jobs.batch import Episode, EpisodeResult, Template
+    from facepick.jobs.batch_queue import BatchQueue
     from facepick.jobs.executors import Spread
     from facepick.jobs.work_folder import WorkFolder
     from facepick.media.picture import Picture
@@ -894,6 +895,13 @@ class App:
             progress=progress,
             cancel=cancel,
         )
+
+    @property
+    def batches(self) -> BatchQueue:
+        """Queue of batches that child processes work on, one after the other."""
+        from facepick.jobs.batch_queue import BatchQueue
+
+        return BatchQueue(self.host.home() / "batches", self.host.child_environment())
 
     def with_speech(
         self, plan: RenderPlan, episode: Episode, scan: Scan, *, cancel: CancelToken = never

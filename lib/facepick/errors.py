@@ -10,6 +10,7 @@
         │   ├── NoAudioError          an audio source was needed and there is none
         │   ├── NoFacesFound          nobody to pick
         │   ├── SelectionError        unknown or ambiguous person
+    │   │   └── NotInVideo        nobody is anywhere near the one who was asked for
         │   ├── SettingsError         (also ValueError) a value outside its range
         │   ├── ConsentRequired       the statement of rights is missing
         │   ├── JobNotFound           no such job
@@ -54,6 +55,7 @@ __all__ = [
     "ModelMismatchError",
     "NoAudioError",
     "NoFacesFound",
+    "NotInVideo",
     "OutOfMemory",
     "PackageMissing",
     "RenderError",
@@ -120,6 +122,10 @@ class NoFacesFound(UserInputError):
 
 class SelectionError(UserInputError):
     """Person who was named and is not in this video."""
+
+
+class NotInVideo(SelectionError):
+    """Person who was asked for by a photo, and whom nobody in this video is like."""
 
 
 class SettingsError(UserInputError, ValueError):

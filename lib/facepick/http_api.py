@@ -40,6 +40,8 @@ from facepick.errors import (
 )
 from facepick.files import parsed_json
 from facepick.host.host import allowed_path
+from facepick.http_batches import BatchWish, event_stream
+from facepick.http_callbacks import Callbacks
 from facepick.http_examples import EXAMPLES, Example
 from facepick.http_guard import guarded_route
 from facepick.http_speakers import Wish, asked_speakers, correct_speakers, speakers_json
@@ -160,6 +162,7 @@ class _Api:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self.callbacks = Callbacks(app.host.home() / "callbacks", self.state_of)
         # Two requests at once must not choose the same name for their results.
         self._naming = threading.Lock()
 
@@ -286,6 +289,75 @@ class _Api:
                 out = self._output_of({"name": Path(wanted).name})
             return self.app.resume_job(job_id, out=out).to_json()
 
+    def start_batch(self, payload: _Payload) -> Any:
+        from facepick.jobs.batch import find_episodes
+
+        wish = BatchWish.read(payload)
+        if not is_plain_name(wish.name):
+            raise UserInputError('"name" must be a plain name, such as season-1.')
+        out = self.app.host.outputs() / wish.name
+        places = [allowed_path(self.app.host, name, folders=True) for name in wish.videos]
+        episodes = find_episodes(places, out)
+        # A link in an allowed folder may lead out of it.
+        videos = [self._allowed(str(episode.video)) for episode in episodes]
+        for episode in episodes:
+            for path in episode.beside.values():
+                self._allowed(str(path))
+        plan = self._plan_of({"plan": {**wish.plan, "video": videos[0]}}, find=False)
+        record = self.app.batches.add(videos, out, plan.to_json(), jobs=wish.jobs)
+        return record.to_json()
+
+    def batches(self) -> Any:
+        return [record.to_json() for record in self.app.batches.all()]
+
+    def batch(self, batch_id: str) -> Any:
+        return self.app.batches.get(batch_id).to_json()
+
+    def cancel_batch(self, batch_id: str) -> Any:
+        return self.app.batches.cancel(batch_id).to_json()
+
+    def resume_batch(self, batch_id: str) -> Any:
+        return self.app.batches.resume(batch_id).to_json()
+
+    def move_batch(self, payload: _Payload) -> Any:
+        name, place = payload.get("batch"), payload.get("place")
+        if not isinstance(name, str) or isinstance(place, bool) or not isinstance(place, int):
+            raise UserInputError('"batch" must be an id and "place" a whole number from 1.')
+        return self.app.batches.move(name, place).to_json()
+
+    def job_events(self, job_id: str) -> Any:
+        return self._events("job", job_id)
+
+    def batch_events(self, batch_id: str) -> Any:
+        return self._events("batch", batch_id)
+
+    def _events(self, kind: str, name: str) -> Any:
+        from fastapi.responses import StreamingResponse
+
+        self.state_of(kind, name)
+        return StreamingResponse(
+            event_stream(lambda: self.state_of(kind, name)),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+    def state_of(self, kind: str, name: str) -> tuple[dict[str, Any], bool]:
+        """Describe a job or batch, and say whether it goes on."""
+        if kind == "batch":
+            batch = self.app.batches.get(name)
+            return batch.to_json(), batch.is_active
+        job = self.app.job(name)
+        return job.to_json(), job.is_active
+
+    def begun(self, kind: str, payload: _Payload, begin: Callable[[], Any]) -> Any:
+        """Begin a job or batch, and remember whom to call when it has ended."""
+        url = payload.get("callback_url")
+        checked = None if url is None else self.callbacks.checked(url)
+        record = begin()
+        if checked is not None:
+            self.callbacks.add(kind, record["id"], checked)
+        return record
+
     def said_of(self, error: FacepickError) -> dict[str, Any]:
         """Put an error into the words of this API, with all that is known of missing models."""
         if isinstance(error, MissingModelError) and error.models:
@@ -335,7 +407,12 @@ class _Api:
             return Wish.read(payload, self._allowed).plan(self.app)
         return self._plan_of(payload), ()
 
-    def _plan_of(self, payload: _Payload) -> RenderPlan:
+    def _plan_of(self, payload: _Payload, *, find: bool = True) -> RenderPlan:
+        """Read a plan whose files are allowed ones.
+
+        Args:
+            find: look in its video for those who are named by photos; else they stay photos.
+        """
         from facepick.render.plan import RenderPlan
 
         plan = RenderPlan.from_json(
@@ -349,8 +426,8 @@ class _Api:
                     item,
                     selection=replace(
                         item.selection,
-                        people=self._people_of(item.selection.people, plan),
-                        everyone_but=self._people_of(item.selection.everyone_but, plan),
+                        people=self._people_of(item.selection.people, plan, find),
+                        everyone_but=self._people_of(item.selection.everyone_but, plan, find),
                     ),
                     settings=self._settings_of(item),
                     source=tuple(
@@ -363,7 +440,7 @@ class _Api:
             ),
         )
 
-    def _people_of(self, names: Sequence[str], plan: RenderPlan) -> tuple[str, ...]:
+    def _people_of(self, names: Sequence[str], plan: RenderPlan, find: bool) -> tuple[str, ...]:
         """Find who is in the photos among the names, ``photo:FILE``; ids and names stay."""
         found = []
         for name in names:
@@ -374,6 +451,9 @@ class _Api:
             from facepick.people.finder import ScanSettings
 
             photo = Path(self._allowed(file))
+            if not find:
+                found.append(f"photo:{photo}")
+                continue
             settings = from_mapping(ScanSettings, plan.scan_settings)
             scan = self.app.find_people(self._allowed(plan.video), settings)
             found.append(self.app.person_by_photo(scan, photo).id)
@@ -432,11 +512,30 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/jobs/{job_id}/people", _Api.people),
     ("GET", "/jobs/{job_id}/speakers", _Api.speakers),
     ("GET", "/jobs/{job_id}/result", _Api.result),
+    ("GET", "/jobs/{job_id}/events", _Api.job_events),
     ("POST", "/jobs/{job_id}/cancel", _Api.cancel),
     ("POST", "/jobs/{job_id}/resume", _Api.resume),
+    ("GET", "/batches", _Api.batches),
+    ("POST", "/batches", _Api.start_batch),
+    ("POST", "/batches/order", _Api.move_batch),
+    ("GET", "/batches/{batch_id}", _Api.batch),
+    ("GET", "/batches/{batch_id}/events", _Api.batch_events),
+    ("POST", "/batches/{batch_id}/cancel", _Api.cancel_batch),
+    ("POST", "/batches/{batch_id}/resume", _Api.resume_batch),
 )
 """Every route: method, address below `PREFIX`, and its handler.  A handler of an address with
-``{job_id}`` is given the id; another one of POST the body's object; the others nothing."""
+``{job_id}`` or ``{batch_id}`` is given the id; another one of POST the body's object; the others
+nothing."""
+
+_BEGIN = {
+    "/scans": "job",
+    "/speakers": "job",
+    "/renders": "job",
+    "/previews": "job",
+    "/models/fetch": "job",
+    "/batches": "batch",
+}
+"""What begins something that ends later, and may name whom to call then."""
 
 
 def _answered(api: _Api, call: Callable[[], Any]) -> Any:
@@ -469,23 +568,34 @@ def _body_of(data: bytes) -> _Payload:
     return payload
 
 
-def _plain_endpoint(api: _Api, handler: Callable[..., Any]) -> Callable[..., Any]:
+def _plain_endpoint(api: _Api, handler: Callable[..., Any], path: str) -> Callable[..., Any]:
     return lambda: _answered(api, lambda: handler(api))
 
 
-def _job_endpoint(api: _Api, handler: Callable[..., Any]) -> Callable[..., Any]:
-    def endpoint(job_id):  # type: ignore[no-untyped-def]
+def _id_endpoint(api: _Api, handler: Callable[..., Any], path: str) -> Callable[..., Any]:
+    def of_job(job_id):  # type: ignore[no-untyped-def]
         return _answered(api, lambda: handler(api, job_id))
 
+    def of_batch(batch_id):  # type: ignore[no-untyped-def]
+        return _answered(api, lambda: handler(api, batch_id))
+
     # FastAPI looks annotations that are texts up in this module, where Request is not imported.
-    endpoint.__annotations__ = {"job_id": str}
-    return endpoint
+    of_job.__annotations__, of_batch.__annotations__ = {"job_id": str}, {"batch_id": str}
+    return of_job if "{job_id}" in path else of_batch
 
 
-def _body_endpoint(api: _Api, handler: Callable[..., Any]) -> Callable[..., Any]:
+def _body_endpoint(api: _Api, handler: Callable[..., Any], path: str) -> Callable[..., Any]:
     from fastapi import Request
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse
+
+    kind = _BEGIN.get(path)
+
+    def answer(data: bytes) -> Any:
+        payload = _body_of(data)
+        if kind is None:
+            return handler(api, payload)
+        return api.begun(kind, payload, lambda: handler(api, payload))
 
     async def endpoint(request):  # type: ignore[no-untyped-def]
         # A page of another origin can post text/plain without asking, but not this type.
@@ -493,7 +603,7 @@ def _body_endpoint(api: _Api, handler: Callable[..., Any]) -> Callable[..., Any]
             return JSONResponse({"error": "Send application/json."}, status_code=415)
         data = await request.body()
         # In a thread: while it reads, everybody else is served.
-        return await run_in_threadpool(_answered, api, lambda: handler(api, _body_of(data)))
+        return await run_in_threadpool(_answered, api, lambda: answer(data))
 
     endpoint.__annotations__ = {"request": Request}
     return endpoint
@@ -518,9 +628,9 @@ def add_routes(server: Any, app: App) -> None:
     api = _Api(app)
     router = APIRouter(prefix=PREFIX, tags=["facepick"], route_class=guarded_route())
     for method, path, handler in _ROUTES:
-        with_job, with_body = "{job_id}" in path, method == "POST"
-        made = _job_endpoint if with_job else _body_endpoint if with_body else _plain_endpoint
-        endpoint = made(api, handler)
+        with_id, with_body = "_id}" in path, method == "POST"
+        made = _id_endpoint if with_id else _body_endpoint if with_body else _plain_endpoint
+        endpoint = made(api, handler, path)
         endpoint.__name__ = handler.__name__
         example = EXAMPLES.get(f"{method} {path}")
         extra = _body_schema(example) if made is _body_endpoint else None
@@ -531,5 +641,7 @@ def add_routes(server: Any, app: App) -> None:
             summary=None if example is None else example.summary,
             openapi_extra=extra,
         )
+    # What another server process has not told any more.
+    api.callbacks.start()
     server.include_router(router)
     server.router.routes.append(Route(PREFIX + "/{rest:path}", endpoint=_Elsewhere(router.routes)))

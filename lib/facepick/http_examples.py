@@ -100,7 +100,34 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "GET /jobs/{job_id}/people": Example(summary="People whom a scan has found"),
         "GET /jobs/{job_id}/speakers": Example(summary="Who speaks when, and whose face it is"),
         "GET /jobs/{job_id}/result": Example(summary="The result, as a file"),
+        "GET /jobs/{job_id}/events": Example(summary="Progress of a job, as server-sent events"),
         "POST /jobs/{job_id}/cancel": Example(summary="Stop a job; what is done is kept"),
         "POST /jobs/{job_id}/resume": Example(summary="Go on with a job that was stopped"),
+        "GET /batches": Example(summary="Batches, newest first"),
+        "POST /batches": Example(
+            summary="Do the same to many videos, whose people are named by the cast or a photo",
+            bodies={
+                "batch": {
+                    "videos": ["season"],
+                    "name": "season-hidden",
+                    "plan": {
+                        "format": "facepick-plan/2",
+                        "assignments": [{"people": ["Anna"], "flow": "hide", "engine": "blur"}],
+                    },
+                    "jobs": 1,
+                }
+            },
+        ),
+        "POST /batches/order": Example(
+            summary="Move a batch that waits", bodies={"first": {"batch": "BATCH_ID", "place": 1}}
+        ),
+        "GET /batches/{batch_id}": Example(summary="How far a batch is, episode by episode"),
+        "GET /batches/{batch_id}/events": Example(
+            summary="Progress of a batch, as server-sent events"
+        ),
+        "POST /batches/{batch_id}/cancel": Example(summary="Stop a batch; what is done is kept"),
+        "POST /batches/{batch_id}/resume": Example(
+            summary="Go on with a batch; what has failed is tried again"
+        ),
     }
 )

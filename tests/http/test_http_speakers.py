@@ -154,10 +154,10 @@ def test_every_route_has_an_example_and_stands_in_the_documentation(client: Test
         sent = re.findall(r"-d '(.+?)'\n", section, re.DOTALL)
         wanted = list(example.bodies.values())
         assert [json.loads(body) for body in sent] == wanted
-        if method == "POST" and "{job_id}" not in path:
+        if method == "POST" and "_id}" not in path:
             content = operation["requestBody"]["content"]["application/json"]
             assert [e["value"] for e in content["examples"].values()] == wanted
-        shown = path.replace("{job_id}", "JOB")
+        shown = path.replace("{job_id}", "JOB").replace("{batch_id}", "BATCH")
         assert f"{PREFIX}{shown}" in section
 
 

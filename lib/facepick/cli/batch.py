@@ -98,13 +98,21 @@ def _batch(options: argparse.Namespace) -> int:
     if not template.speaks:
         # Speech of an episode is known later; all else can be said now.
         template.plan.validate_inputs(app.registry)
-    quiet = options.json == "-"
+    quiet = options.json == "-" or options.progress == "jsonl"
     for line in _table(app, episodes, template):
         say(line, file=sys.stderr if quiet else sys.stdout)
     if options.dry_run:
         return 0
     refuse_output(folder / "index.html", force=options.force)
     folder.mkdir(parents=True, exist_ok=True)
+    if options.progress == "jsonl":
+        print_json({"event": "batch", "total": len(episodes)})
+
+    def told(item: EpisodeResult) -> None:
+        say(_line(item), file=sys.stderr)
+        if options.progress == "jsonl":
+            print_json({"event": "episode", **item.to_json()})
+
     with watched(options.progress) as (sink, token):
         results = app.run_batch(
             episodes,
@@ -112,7 +120,7 @@ def _batch(options: argparse.Namespace) -> int:
             jobs=options.jobs,
             spread=spread,
             force=options.force,
-            told=lambda item: say(_line(item), file=sys.stderr),
+            told=told,
             progress=sink,
             cancel=token,
         )
@@ -157,7 +165,7 @@ def _tell(results: Sequence[EpisodeResult], options: argparse.Namespace) -> int:
     if options.json == "-":
         print_json(data)
     else:
-        for item in results:
+        for item in results if options.progress != "jsonl" else ():
             say(_line(item))
         if options.json:
             text = as_json(data, indent=1) + "\n"

@@ -109,10 +109,13 @@ def python_path() -> str:
     return os.pathsep.join([lib, *(p for p in inherited if p != lib)])
 
 
-def allowed_path(host: Host, name: str) -> Path:
+def allowed_path(host: Host, name: str, *, folders: bool = False) -> Path:
     """Check a file of this machine that a browser user named.
 
     Symbolic links are followed first, so that a link inside an allowed folder opens no door.
+
+    Args:
+        folders: it may be a folder, too.
 
     Raises:
         UserInputError: outside every allowed folder, or no file.  Both say the same, so that
@@ -137,7 +140,8 @@ def allowed_path(host: Host, name: str) -> Path:
         except (OSError, RuntimeError, ValueError):
             # ValueError: a name that no file can have, such as one with lone surrogates.
             continue
-        if real.is_file() and any(real.is_relative_to(root) for root in roots):
+        kind = real.is_file() or (folders and real.is_dir())
+        if kind and any(real.is_relative_to(root) for root in roots):
             return real
     raise wrong
 

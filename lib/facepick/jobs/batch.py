@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from facepick import __version__
-from facepick.errors import SelectionError, SettingsError, UserInputError
+from facepick.errors import NotInVideo, SelectionError, SettingsError, UserInputError
 from facepick.files import read_json, write_json
 from facepick.media.encode import container_of
 from facepick.people.person import Person, Scan
@@ -208,7 +208,10 @@ def _selection(
 
 def _id_of(scan: Scan, name: str, by_photo: ByPhoto) -> str | None:
     if name.startswith("photo:"):
-        return by_photo(scan, Path(name.removeprefix("photo:"))).id
+        try:
+            return by_photo(scan, Path(name.removeprefix("photo:"))).id
+        except NotInVideo:
+            return None
     wanted = name.lower()
     if any(wanted in (p.id.lower(), (p.name or "").lower()) for p in scan.people):
         return scan.person(name).id

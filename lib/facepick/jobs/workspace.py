@@ -39,7 +39,7 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = FileLock(folder / "lock")
-        self.line = JobLine(folder.parent / ".line", is_alive=_is_alive, started=_started)
+        self.line = JobLine(folder.parent / ".line", is_alive=is_alive, started=started_mark)
 
     @property
     def id(self) -> str:
@@ -60,11 +60,11 @@ class Workspace:
             raise JobNotFound(f"There is no job {self.id}.", hint="See: facepick jobs list")
         state = _read(self.folder / "state.json")
         name: JobState = state.get("state", "queued")
-        if name == "running" and not _is_alive(state.get("pid"), state.get("pid_started")):
+        if name == "running" and not is_alive(state.get("pid"), state.get("pid_started")):
             name = "interrupted"
         if name == "queued":
             child = _read(self.folder / "child.json")
-            if child and not _is_alive(child.get("pid"), child.get("pid_started")):
+            if child and not is_alive(child.get("pid"), child.get("pid_started")):
                 # The child process ended before it could claim the job.
                 name = "interrupted"
         progress = state.get("progress")
@@ -146,7 +146,7 @@ class Workspace:
         pid = os.getpid()
         write_json(
             self.folder / "state.json",
-            {"state": state, "pid": pid, "pid_started": _started(pid), **more},
+            {"state": state, "pid": pid, "pid_started": started_mark(pid), **more},
         )
 
     def report(self, progress: Progress) -> None:
@@ -196,7 +196,7 @@ class Workspace:
 
     def mark_child(self, pid: int) -> None:
         """Note which process was started for the job, so that its death is seen."""
-        write_json(self.folder / "child.json", {"pid": pid, "pid_started": _started(pid)})
+        write_json(self.folder / "child.json", {"pid": pid, "pid_started": started_mark(pid)})
 
     def mark_stopped(self) -> None:
         """Note, for a job without a living worker, that the user does not want it."""
@@ -239,7 +239,7 @@ class Workspace:
 
     def _is_starting(self) -> bool:
         child = _read(self.folder / "child.json")
-        return bool(child) and _is_alive(child.get("pid"), child.get("pid_started"))
+        return bool(child) and is_alive(child.get("pid"), child.get("pid_started"))
 
 
 class Workspaces:
@@ -334,7 +334,7 @@ def _read(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _is_alive(pid: Any, started: Any) -> bool:
+def is_alive(pid: Any, started: Any) -> bool:
     """Tell whether the process still runs and is the same one (ids are used again)."""
     if not isinstance(pid, int):
         return False
@@ -350,7 +350,7 @@ def _is_alive(pid: Any, started: Any) -> bool:
         return True
     if _is_zombie(pid):
         return False
-    now = _started(pid)
+    now = started_mark(pid)
     return now is None or started is None or now == started
 
 
@@ -368,7 +368,7 @@ def _is_zombie(pid: int) -> bool:
     return _stat_fields(pid)[:1] == ["Z"]
 
 
-def _started(pid: int) -> str | None:
+def started_mark(pid: int) -> str | None:
     """Make a mark that differs when the id was given to another process; None where unknown."""
     fields = _stat_fields(pid)
     # starttime is field 22 of proc(5), the 20th after the name.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facepick.compositing.pictures import load_picture
-from facepick.errors import SelectionError
+from facepick.errors import NotInVideo, SelectionError
 from facepick.models.store import ModelStore
 from facepick.people.person import Person, Scan
 from facepick.recognition.pipeline import open_recognizer
@@ -17,6 +17,9 @@ __all__ = ["person_by_photo"]
 CLEAR_LEAD = 0.08
 """Cosine by which the likeliest person must lead: of two people of one video the one in a photo is
 nearer by more than this in 19 of 20 pairs (mean .48 and more against .33 and less)."""
+
+STRANGER_SHARE = 0.5
+"""Of the threshold: less than half of it is somebody else, such as 0.14 against 0.40."""
 
 SURE_FACE, SECOND_FACE = 0.6, 0.35
 """Scores of faces that count, and how large a second one must be beside the largest to be meant:
@@ -29,6 +32,7 @@ def person_by_photo(scan: Scan, photo: Path, *, models: ModelStore) -> Person:
     Raises:
         UserInputError: the photo cannot be read.
         NoFacesFound: nobody is in it.
+        NotInVideo: nobody of the video is anywhere near the one.
         SelectionError: several faces are in it, or nobody of the video, or more than one, may be
             the one; it says who.
     """
@@ -50,7 +54,8 @@ def person_by_photo(scan: Scan, photo: Path, *, models: ModelStore) -> Person:
     score, best = near[0]
     limit = recognizer.embedder.same_person
     if score < limit:
-        raise SelectionError(
+        kind = NotInVideo if score < limit * STRANGER_SHARE else SelectionError
+        raise kind(
             f"Nobody in {scan.video.path.name} is surely the one in {name}: the most alike is "
             f"{best.label}, {score:.2f}; one person from {limit:.2f}.",
             hint=f"Look at the gallery, then pick by id: --person {best.id}.",
