@@ -435,6 +435,7 @@ def test_a_hostile_report_gets_a_sentence(
     assert "out.mp4.facepick.json" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_names_that_are_no_text_do_not_end_a_command(
     home: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ def test_a_reader_that_is_gone_is_no_error(shell: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["2>&-", "2>/dev/full", "2>&1 | true"])
 def test_an_error_keeps_its_code_when_nobody_hears_it(shell: str) -> None:
     assert run(["people", "nowhere.mp4"], shell).returncode == 2

@@ -31,6 +31,14 @@ def _name(engine: Engine) -> str:
     return f"{engine.spec.flow}-{engine.spec.id}"
 
 
+# They share all their code with the first of their kind: pytest -m slow runs them.
+SIBLINGS = {"wav2lip_gan", "edtalk_256", "inswapper_128_fp16", "hyperswap", "ghost"}
+TRIED = [
+    pytest.param(engine, marks=pytest.mark.slow if engine.spec.id in SIBLINGS else ())
+    for engine in ENGINES
+]
+
+
 @dataclass
 class Bench:
     """One engine with what it takes to run it."""
@@ -69,7 +77,7 @@ def _bench(engine: Engine, folder: Path, video: Path, media: Path) -> Iterator[B
         session.close()
 
 
-@pytest.fixture(params=ENGINES, ids=_name)
+@pytest.fixture(params=TRIED, ids=_name)
 def bench(
     request: pytest.FixtureRequest, tmp_path: Path, odd: Callable[[str], Path], shared_media: Path
 ) -> Iterator[Bench]:
@@ -87,7 +95,7 @@ class Running:
     results: list[EngineResult]
 
 
-@pytest.fixture(scope="module", params=ENGINES, ids=_name)
+@pytest.fixture(scope="module", params=TRIED, ids=_name)
 def running(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

@@ -73,6 +73,7 @@ def test_corrections_outlive_the_scan(here: Path, capsys: pytest.CaptureFixture[
     assert people_of(here, capsys) == ["P1 150 Anna", "P2 100 - ignored"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", ["plan-1.json", "plan-2.json"])
 def test_a_plan(here: Path, plan: str) -> None:
     out = here / "out.mp4"

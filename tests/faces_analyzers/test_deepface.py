@@ -50,6 +50,7 @@ def _no_network(*arguments: object) -> None:
     raise AssertionError("deepface went out")
 
 
+@pytest.mark.slow
 def test_sface_through_deepface_is_sface(
     home: Path, store: ModelStore, shared_models: Path, group: np.ndarray
 ) -> None:

@@ -42,6 +42,7 @@ def run(python: Path, cwd: Path, **environment: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_without_network_one_line_a_package_and_exit_0(bare: Path, tmp_path: Path) -> None:
     done = run(bare, tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert (done.returncode, done.stderr) == (0, "")

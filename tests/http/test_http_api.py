@@ -63,6 +63,7 @@ def test_scan_then_hide_over_http(client: TestClient, shared_media: Path) -> Non
     assert len(client.get(f"{PREFIX}/jobs/{record['id']}/result").content) > 10_000
 
 
+@pytest.mark.slow
 def test_a_plan_may_name_a_person_by_a_photo(
     client: TestClient, shared_media: Path, tmp_path: Path
 ) -> None:
@@ -593,6 +594,7 @@ def test_notices_come_with_the_job(client: TestClient, shared_media: Path) -> No
         assert "'XQ'" in notice["text"]
 
 
+@pytest.mark.slow
 def test_people_of_a_job_are_those_of_its_video_and_nothing_is_scanned(
     client: TestClient, shared_media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def lag_ms(heard: Array, wanted: Array, rate: int) -> float:
 # ------------------------------------------------------------------------------------- loudness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2])
 def test_loudness_of_the_ebu_test_tone(channels: int, tmp_path: Path) -> None:
     """EBU Tech 3341, case 1: a 1 kHz sine whose peaks are at -23 dBFS, -23 LUFS in stereo."""

@@ -321,6 +321,7 @@ def _spoken(seconds: float, rate: int = 48000) -> Samples:
     return (0.3 * rng.standard_normal(len(t)) * loud).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 @pytest.mark.parametrize("wide", [2, 3, 4, 6, 8])
 def test_an_inverted_channel_does_not_silence_the_voice(

@@ -269,6 +269,7 @@ def test_containers_without_a_place_for_manifests_are_told_before_the_render(
     check_target(out, plan.unsigned(), home=tmp_path / "home")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [True, False])
 def test_a_render_is_signed_where_a_certificate_is_set(
     shared_media: Path,

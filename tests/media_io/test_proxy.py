@@ -108,6 +108,7 @@ def test_a_proxy_has_every_frame_at_its_time(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size"),
     [

@@ -247,6 +247,7 @@ def _prints(frames: list[Frame]) -> list[tuple[int, int, int, int]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEK)
 def test_frames_are_the_same_after_a_seek(name: str, odd: Odd) -> None:
     reader = VideoReader(odd(name))

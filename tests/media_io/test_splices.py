@@ -60,6 +60,7 @@ def _flashes_and_beeps(path: Path) -> tuple[list[float], list[float], list[float
     return times, flashes, beeps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parts", "codecs", "sound"),
     [

@@ -258,6 +258,7 @@ def test_new_track_in_place_of_the_old(odd: Odd, copy_video: Callable[..., Any])
     assert abs(int(np.argmax(np.abs(heard[:, 0]) > 0.2)) - rate) < 0.001 * rate
 
 
+@pytest.mark.slow
 def test_new_default_track_and_the_others(
     odd: Odd, shared_media: Path, copy_video: Callable[..., Any]
 ) -> None:
@@ -622,6 +623,7 @@ def _cues(path: Path) -> list[tuple[int, bytes]]:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(av.container.OutputContainer, "set_chapters"),
     reason="this PyAV writes neither subtitles nor chapters",
@@ -715,6 +717,7 @@ def test_static_hdr_metadata_survive(
     assert [float(v) for v in found.hdr.luminance or ()] == pytest.approx([0.005, 1000], rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transfer", [1, 16, 18])
 @pytest.mark.parametrize("encoder", ["x264", "vp9", "x265", "av1"])
 @pytest.mark.parametrize("suffix", [".webm", ".mkv", ".mp4"])

@@ -70,6 +70,7 @@ def test_both_people_are_in_every_frame_they_are_in_and_no_other(
         assert held == {i for i, faces in truth.items() if who in faces}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rot90_meta.mp4", "rot180_meta.mov", "vfr_irregular.mp4"])
 def test_turned_and_irregular_files_hold_the_same_two(scanned: Scanned, name: str) -> None:
     scan = scanned(name)

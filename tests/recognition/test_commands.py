@@ -113,6 +113,7 @@ def test_evaluate_prints_the_figures_and_keeps_thresholds(
     assert run("evaluate", tmp_path / "nothing")[0] == 2
 
 
+@pytest.mark.slow
 def test_a_cast_carries_over_from_one_video_to_the_next(
     run: Run, odd: Callable[[str], Path], clip: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def counted(
                 monkeypatch.setattr(module, name, counting)
 
 
+@pytest.mark.slow
 def test_a_render_reads_video_and_speech_no_oftener_than_it_must(
     shared_media: Path, shared_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,7 @@ def outside(count: int, rate: int, *lines: tuple[float, float]) -> npt.NDArray[n
 # ----------------------------------------------------------------------------------- the four modes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "channels"), [(48_000, 2), (44_100, 2), (48_000, 6), (32_000, 1), (22_050, 2)]
 )
@@ -241,6 +242,7 @@ def test_a_part_has_the_sound_of_that_part(studio: Studio) -> None:
 # --------------------------------------------------------------------------- what users bring along
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "channels"), [(48_000, 2), (44_100, 1), (48_000, 6)])
 @pytest.mark.parametrize("with_lines", [True, False])
 def test_a_soundtrack_is_the_sound_of_the_result(
@@ -282,6 +284,7 @@ def test_several_people_need_lines_beside_a_soundtrack(studio: Studio) -> None:
     assert studio.speech.of_all
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["replace", "mute", "duck", "keep"])
 def test_a_background_takes_the_originals_place(studio: Studio, mode: str) -> None:
     film = written_film(studio.folder / "film.mov", noise(SECONDS, 44_100, 1), rate=44_100)
@@ -376,6 +379,7 @@ def test_where_the_original_is_heard(
     assert [list(s) for s in studio.speech.original_heard] == [pytest.approx(w) for w in where]
 
 
+@pytest.mark.slow
 def test_a_mix_that_still_holds_the_original_is_known(studio: Studio) -> None:
     """Who mends one line brings a mix in which everybody else is as filmed."""
     sound = noise(SECONDS, 48_000, 2)

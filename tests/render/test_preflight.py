@@ -109,6 +109,7 @@ def test_a_checkpoint_that_is_none(
     assert "nowhere.pth" in refused(app, writable, item, UserInputError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("restorer", "words"),
     [

@@ -96,7 +96,15 @@ def _picture(path: Path, grey: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("change", ["nothing", "picture", "version", "notes"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "picture",
+        pytest.param("nothing", marks=pytest.mark.slow),
+        pytest.param("version", marks=pytest.mark.slow),
+        pytest.param("notes", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_finished_is_kept_unless_what_it_is_made_of_changed(
     app: App, scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:

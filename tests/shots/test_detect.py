@@ -155,6 +155,7 @@ def test_a_left_out_frame_is_refused() -> None:
         detector.push(2, scene(0))
 
 
+@pytest.mark.slow
 def test_cuts_of_constructed_footage(media: Callable[[str], Path]) -> None:
     """dev_gt4: 19 shots, six of them 0.6 s long, people who enter and leave, a gamma change."""
     import av

@@ -83,6 +83,7 @@ def test_known_words_are_taken_and_wrong_ones_refused(ljspeech: np.ndarray) -> N
     assert np.corrcoef(right.opening, alone.opening)[0, 1] > 0.75
 
 
+@pytest.mark.slow
 def test_sound_stands_in_for_words_that_are_missing(ljspeech: np.ndarray) -> None:
     def curves(text: str | None) -> Curves:
         lines = (SpeechLine(path="a.wav", text=text),)

@@ -474,6 +474,7 @@ def test_the_secret_of_a_browser_is_stored_nowhere(tab: Any, tmp_path: Path) -> 
             assert secret not in path.read_text(errors="replace")
 
 
+@pytest.mark.slow
 def test_a_broken_session_file_gives_an_empty_page(tab: Any, fake_app: Any) -> None:
     from facepick_ui.tab import build_tab
 

@@ -63,6 +63,7 @@ def context(tmp_path: Path, sightings: list[FaceRequest], shared_media: Path) ->
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"size": 0}, {"crop": "aligned"}, {"container": "mkv"}])
 def test_the_mouth_comes_from_the_guest(
     context: Makes, sightings: list[FaceRequest], changes: dict[str, object]
@@ -173,6 +174,7 @@ def test_video_of_twice_the_rate_goes_out_as_two_clips(context: Makes) -> None:
     assert [p.outputs[:2].tolist() for p in pieces] == [[0, 2], [1, 3]]
 
 
+@pytest.mark.slow
 def test_a_video_that_bounces_gives_every_output_frame_its_own(
     context: Makes, sightings: list[FaceRequest]
 ) -> None:

@@ -81,11 +81,11 @@ def embedder(shared_models: Path) -> SFaceEmbedder:
 @pytest.mark.parametrize(
     ("style", "settings"),
     [
-        ("pixelate", {}),
+        pytest.param("pixelate", {}, marks=pytest.mark.slow),
         ("pixelate", {"blocks": 8}),
-        ("blur", {}),
+        pytest.param("blur", {}, marks=pytest.mark.slow),
         ("blur", {"strength": 0.0}),
-        ("cover", {}),
+        pytest.param("cover", {}, marks=pytest.mark.slow),
     ],
     ids=["pixelate", "most blocks", "blur", "weakest blur", "cover"],
 )
@@ -272,6 +272,7 @@ def test_the_outline_is_found_where_there_is_a_face_and_replaced_where_not(
     assert np.array_equal(fallen.alpha, hide("cover", empty, tmp_path).alpha)
 
 
+@pytest.mark.slow
 def test_a_huge_sticker_is_the_same_picture_as_a_small_one(tmp_path: Path) -> None:
     """It is made smaller strip by strip, colours weighted with alpha."""
     y, x = np.mgrid[:4100, :3100].astype(np.float32)

@@ -93,6 +93,7 @@ def _context(folder: Path, requests: list[FaceRequest], way: str) -> EngineConte
     )
 
 
+@pytest.mark.slow
 def test_an_untouched_face_is_wholly_visible(
     tmp_path: Path, clean: list[FaceRequest], way: str
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_covered_mouth_leaves_the_frame_alone(
     assert report["frames_left_alone"] == len(left)
 
 
+@pytest.mark.slow
 def test_the_change_fades_beside_frames_left_alone(
     context: EngineContext, footage: list[FaceRequest]
 ) -> None:
@@ -145,6 +147,7 @@ def test_the_change_fades_beside_frames_left_alone(
     assert masker.visible(footage[first - 4]) is None
 
 
+@pytest.mark.slow
 def test_answers_come_from_the_workspace_when_a_job_goes_on(
     context: EngineContext, footage: list[FaceRequest]
 ) -> None:

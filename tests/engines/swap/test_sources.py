@@ -86,6 +86,7 @@ def describe(paths: list[Path], models: ModelStore) -> np.ndarray:
 # --- people of videos ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_best_photos_show_the_person_asked_for(
     scan: Scan, models: ModelStore, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def test_public_layout(pth: Path, seeded: ModuleType, golden: Path, home: Path) 
     check(load_generator(pth), seeded, golden)
 
 
+@pytest.mark.slow
 def test_exported_once_and_kept_under_its_hash(pth: Path, home: Path) -> None:
     first = exported(pth)
     assert first.is_relative_to(home / "cache")
@@ -93,6 +94,7 @@ def test_every_pickled_layout(
         np.testing.assert_array_equal(array, wanted[key])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
 def test_torchscript_archive(
     torch: ModuleType, seeded: ModuleType, golden: Path, home: Path, tmp_path: Path
@@ -137,6 +139,7 @@ def test_onnx_that_takes_one_face_at_a_time(
     check(load_generator(fixed), seeded, golden)
 
 
+@pytest.mark.slow
 def test_torch_gives_the_same(
     torch: ModuleType, pth: Path, seeded: ModuleType, golden: Path
 ) -> None:
@@ -232,6 +235,7 @@ def test_a_card_without_half_precision_goes_on_in_single(
         with_torch(mel, face)
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_their_neighbours(seeded_onnx: Path, seeded: ModuleType) -> None:
     run = load_generator(seeded_onnx)
     mel, face = (np.concatenate([a] * 4)[:11] for a in seeded.golden_inputs())

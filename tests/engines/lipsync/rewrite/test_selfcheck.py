@@ -54,6 +54,7 @@ def _corrections(
     return selfcheck.corrections(footage, inventory, **(asked | changed))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_corrected_openings_are_seen_nearer_to_what_was_wanted(
     talker: list[FaceRequest], inventory: inventories.Inventory, reader: MouthReader
 ) -> None:

@@ -71,6 +71,7 @@ def _opening(request: FaceRequest, picture: np.ndarray) -> float:
     return float(mouth_features(in_head_frame(seen.mesh))[0])
 
 
+@pytest.mark.slow
 def test_a_mouth_laid_over_its_own_frame_changes_next_to_nothing(
     talker: list[FaceRequest], inventory: Inventory
 ) -> None:
