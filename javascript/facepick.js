@@ -114,6 +114,13 @@
     if (event.key === "Enter" && node instanceof HTMLElement && node.dataset.facepickCopy) copy(node);
   });
 
+  document.addEventListener("change", (event) => {
+    const node = event.target;
+    if (node instanceof HTMLSelectElement && node.dataset.facepickChoose) {
+      act(node.dataset.facepickChoose + node.value);
+    }
+  });
+
   document.addEventListener("click", (event) => {
     const path = event.composedPath ? event.composedPath() : [event.target];
     for (const node of path) {

@@ -1117,6 +1117,16 @@ class App:
         out = Path(record.out or "")
         return [path for path in (out, review_of(out), sidecar_of(out)) if path.is_file()]
 
+    def review_of_job(self, record: JobRecord) -> str | None:
+        """Read the review of a job's result; None where there is none."""
+        from facepick.render.report import is_review, review_of
+
+        path = review_of(Path(record.out or "result"))
+        try:
+            return path.read_text(encoding="utf-8") if is_review(path) else None
+        except (OSError, ValueError):
+            return None
+
     def free_target(self, folder: Path, stem: str, suffix: str = ".mp4") -> Path:
         """Find a name ``STEM_001.mp4`` in a folder that no file has and no job will write."""
         from facepick.render.report import sidecar_of

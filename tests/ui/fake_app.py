@@ -180,6 +180,8 @@ class FakeApp:
     phones = App.phones
     spoken_lines = App.spoken_lines
     line_seconds = App.line_seconds
+    line_sound = App.line_sound
+    review_of_job = App.review_of_job
     heard_notices = App.heard_notices
     report = App.report
     result_files = App.result_files
@@ -270,7 +272,9 @@ class FakeApp:
     def start_proxy(self, video: Any, *, owner: str = "") -> JobRecord:
         return self._start("proxy", str(video), None, {}, owner)
 
-    def start_render(self, plan: Any, out: Any, *, owner: str = "", notices: Any = ()) -> JobRecord:
+    def start_render(
+        self, plan: Any, out: Any, *, owner: str = "", notices: Any = (), update: Any = None
+    ) -> JobRecord:
         if "gfpgan" in self.lacking:
             raise MissingModelError("No gfpgan.", models=("gfpgan",))
         request = {"plan": plan.to_json(), "notices": [n.to_json() for n in notices]}

@@ -202,3 +202,49 @@ def test_a_finished_soundtrack_needs_no_speech(tab: Any, scanned: str, tmp_path:
     ((line,),) = [a.speech for a in asked(tab, scanned, values).assignments]
     assert (line.start_seconds, line.offset_seconds, line.cue_seconds) == (1.0, 1.0, 1.0)
     assert line.path == plan.output.soundtrack
+
+
+def test_a_line_is_given_to_somebody_else_and_played(
+    tab: Any, scanned: str, tmp_path: Path
+) -> None:
+    for index in (0, 1):
+        pick(tab, scanned, index)
+    session = tab.handlers.session(scanned)
+    first, second = session.picked
+    sound = str(silent_wav(tmp_path / "all.wav", 6.0))
+    script = tmp_path / "lines.srt"
+    script.write_text(
+        f"1\n00:00:00,250 --> 00:00:01,000\n{first}: Good <b>morning.\n\n"
+        f"2\n00:00:02,000 --> 00:00:03,000\n{second}: Good night.\n"
+    )
+    note = heard(tab, scanned, lines=[str(script), sound])
+    # Both are there to choose, nobody's mouth too; in the picture each has a row of its own.
+    assert note.count("<select") == 2
+    assert note.count('value="off_screen"') == 2
+    assert note.count("facepick-desk-lane") == 2
+    assert "<b>morning" not in note
+    assert [said.people for said in session.said] == [(first,), (second,)]
+
+    note = ask(tab, "act", scanned, f"who:0.250={second}")["speech_note"]["value"]
+    assert [said.people for said in session.said] == [(second,), (second,)]
+    assert note.count("facepick-desk-lane") == 1
+    ask(tab, "act", scanned, "who:2.000=off_screen")
+    assert [said.line.drawn for said in session.said] == [True, False]
+    # What the page says is what is rendered, also after a reload.
+    values = plan_values(tab, flow="lipsync", style="rewrite", lines=[str(script), sound])
+    fresh = type(session)(key=session.key)
+    fresh.restore(json.loads(json.dumps(session.to_json())))
+    assert fresh.line_who == session.line_who
+    plan = asked(tab, scanned, values)
+    drawn = [(a.selection.people, line.drawn) for a in plan.assignments for line in a.speech]
+    assert drawn == [((second,), True), ((second,), False)]
+
+    # Nobody who is not picked, and no line that is not there.
+    before = dict(session.line_who)
+    ask(tab, "act", scanned, "who:0.250=P99")
+    ask(tab, "act", scanned, f"who:7.000={first}")
+    assert session.line_who == before
+
+    player = ask(tab, "act", scanned, "hear:0.250")["line_player"]["value"]
+    assert 'src="data:audio/wav;base64,UklGR' in player
+    assert ask(tab, "act", scanned, "hear:nothing") == {}

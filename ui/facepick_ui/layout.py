@@ -353,6 +353,7 @@ class Layout:
                     interactive=True,
                 )  # fmt: skip
             self.html("speech_note", visible=False)
+            self.html("line_player", visible=False)
             with self.add("sound_files", "Accordion", words="sound_files", open=False):
                 with self.add("sound_row", "Row"):
                     self.page.output_widgets += self.output_widgets(only=SPEECH_OUTPUT)
@@ -433,6 +434,7 @@ class Layout:
                 "download", "File", words="download", interactive=False, visible=False,
                 file_count="multiple",
             )  # fmt: skip
+        self.html("review", visible=False)
         self.html("debug_sheets", visible=False)
         with self.add("fold_preview", "Accordion", words="fold_preview", open=False):
             self.add(

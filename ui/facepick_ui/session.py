@@ -24,13 +24,36 @@ from facepick.errors import FacepickError
 from facepick.notices import Notice, as_notices
 from facepick.people.person import Scan
 from facepick.render.plan import Assignment
+from facepick.speech.line import SpeechLine, line_key
 
-__all__ = ["Session", "SessionStore", "SourceChoice", "SourceFace"]
+__all__ = ["SaidLine", "Session", "SessionStore", "SourceChoice", "SourceFace"]
 
 if TYPE_CHECKING:
     from facepick_ui.background_tasks import BackgroundTask
 
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaidLine:
+    """One line as the page shows it.
+
+    Attributes:
+        people: ids of who says it.
+        line: its sound, time and words.
+        seconds: how long it is heard.
+        level: of its sound by twentieths of a second, in [0, 1]; empty when not drawn.
+    """
+
+    people: tuple[str, ...]
+    line: SpeechLine
+    seconds: float
+    level: tuple[float, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Its name in clicks and corrections."""
+        return line_key(self.line.start_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +219,11 @@ class Session:
         form: what the widgets of the page hold, by name; files by the path of the kept copy.
         styles: the engine that was last chosen for each flow.
         problem: whether a complaint stands where progress is shown; not stored.
+        line_who: by list of lines what the user has said whose its lines are.
+        by_sight: whether it is known who the video shows to speak.
+        said: the lines that the page shows; not stored.
+        said_of: which list they are of; not stored.
+        heard: what the widgets held when they were read; not stored.
         at_seconds: the moment that is looked at.
         corrections: ``content_hash`` and ``entries`` of a project that was opened, until the people
             of its video are found; None for none.
@@ -226,6 +254,11 @@ class Session:
     form: dict[str, Any] = field(default_factory=dict)
     styles: dict[str, str] = field(default_factory=dict)
     problem: bool = False
+    line_who: dict[str, dict[str, str]] = field(default_factory=dict)
+    by_sight: bool = False
+    said: list[SaidLine] = field(default_factory=list)
+    said_of: str = ""
+    heard: tuple[Any, ...] | None = None
     at_seconds: float = 0.0
     corrections: dict[str, Any] | None = None
     watched: dict[str, str] = field(default_factory=dict)
@@ -241,6 +274,7 @@ class Session:
         self.scan = None
         self.picked, self.marked = [], []
         self.drop_all()
+        self.line_who, self.by_sight, self.said, self.heard = {}, False, [], None
         self.at_seconds = 0.0
         self.corrections = None
         # A download goes on, but nothing is left to go on with.
@@ -283,6 +317,8 @@ class Session:
             "source": None if self.source is None else self.source.to_json(),
             "form": self.form.copy(),
             "styles": self.styles.copy(),
+            "line_who": {mark: dict(who) for mark, who in self.line_who.items()},
+            "by_sight": self.by_sight,
             "at_seconds": self.at_seconds,
             "corrections": self.corrections,
             "offer": None if self.offer is None else asdict(self.offer),
@@ -304,6 +340,11 @@ class Session:
         self.source = None if source is None else SourceChoice.from_json(source)
         self.form = {str(k): v for k, v in dict(data.get("form", {})).items()}
         self.styles = {str(k): str(v) for k, v in dict(data.get("styles", {})).items()}
+        self.line_who = {
+            str(mark): {str(k): str(v) for k, v in dict(who).items()}
+            for mark, who in dict(data.get("line_who", {})).items()
+        }
+        self.by_sight = data.get("by_sight") is True
         self.at_seconds = float(data.get("at_seconds", 0.0))
         corrections = data.get("corrections")
         self.corrections = None if corrections is None else dict(corrections)

@@ -27,6 +27,7 @@ __all__ = [
     "card_room",
     "card_title",
     "clock",
+    "clock_exact",
     "color_of",
     "compare_view",
     "config",
@@ -42,6 +43,7 @@ __all__ = [
     "hint",
     "jobs_table",
     "known_list",
+    "line_player",
     "models_list",
     "models_note",
     "notice",
@@ -52,6 +54,8 @@ __all__ = [
     "progress_view",
     "proxy_note",
     "report_view",
+    "review_frame",
+    "review_offer",
     "saved_view",
     "seconds_of",
     "sheet_view",
@@ -85,7 +89,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
-def _clock_exact(seconds: float) -> str:
+def clock_exact(seconds: float) -> str:
+    """Write ``1:02.25``."""
     minutes, rest = divmod(max(0.0, seconds), 60)
     return f"{int(minutes)}:{rest:05.2f}"
 
@@ -397,7 +402,7 @@ def frame_view(
         stroke=max(2.0, width / 320),
         font=font,
         marks=marks,
-        caption=f"{_clock_exact(at_seconds)} · {place}",
+        caption=f"{clock_exact(at_seconds)} · {place}",
     )
 
 
@@ -433,6 +438,35 @@ def assignments_table(rows: Sequence[Row], language: str) -> str:
     return render("assignments", language, rows=rows) if rows else ""
 
 
+def review_offer(job_id: str, language: str) -> str:
+    """Draw the button that shows a result's review."""
+    words = text("review_help", language)
+    return _with_buttons(
+        "facepick-review-offer",
+        paragraph(words),
+        [(f"review:{job_id}", text("review_show", language))],
+    )
+
+
+def review_frame(page: str) -> str:
+    """Show a review in a frame of its own, whose links lead nowhere: the video lies elsewhere.
+
+    Args:
+        page: the whole file.
+    """
+    quiet = "<style>a{pointer-events:none}a.open{display:none}</style></head>"
+    return render("review", "en", page=page.replace("</head>", quiet, 1))
+
+
+def line_player(uri: str, words: str) -> str:
+    """Draw a player of one line, which begins at once.
+
+    Args:
+        uri: a sound as data URI.
+    """
+    return render("line_player", "en", uri=uri, words=words)
+
+
 SPEECH_ROWS = 50
 """Lines shown before a render; a list may hold thousands."""
 
@@ -446,7 +480,7 @@ def speech_view(rows: Sequence[Row], language: str) -> str:
     if not rows:
         return ""
     drawn = [
-        {**row, "when": f"{_clock_exact(row['start'])} – {_clock_exact(row['stop'])}"}
+        {**row, "when": f"{clock_exact(row['start'])} – {clock_exact(row['stop'])}"}
         for row in rows[:SPEECH_ROWS]
     ]
     return render("speech", language, rows=drawn, more=len(rows) - SPEECH_ROWS)

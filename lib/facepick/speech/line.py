@@ -10,7 +10,16 @@ import numpy.typing as npt
 
 from facepick.notices import Notice
 
-__all__ = ["Speech", "SpeechLine", "Timed", "Timings"]
+__all__ = ["Speech", "SpeechLine", "Timed", "Timings", "line_key"]
+
+
+def line_key(start: float) -> str:
+    """Name a line by when it starts, as people's corrections of a list do.
+
+    >>> line_key(4.2)
+    '4.200'
+    """
+    return f"{start:.3f}"
 
 
 @dataclass(frozen=True)

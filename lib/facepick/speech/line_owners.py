@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from facepick.errors import SelectionError, UserInputError
 from facepick.notices import Fact, Notice
 from facepick.people.person import Person, Scan
-from facepick.speech.line import SpeechLine
+from facepick.speech.line import SpeechLine, line_key
 from facepick.speech.line_speakers import SpeakersOf, is_voice_name, name_lines
-from facepick.speech.script import PersonLine, Script, line_key, plain_name
+from facepick.speech.script import PersonLine, Script, plain_name
 from facepick.speech.speaker_edits import OFF_SCREEN
 
 __all__ = ["GivenLines", "give_lines"]

@@ -48,7 +48,7 @@ from facepick.speech.rttm import is_rttm, read_rttm
 from facepick.speech.subtitles import Cue, clock_seconds, read_cues
 from facepick.speech.timings import timings_of, within
 
-__all__ = ["PersonLine", "PersonSpan", "Script", "line_key", "plain_name", "read_script"]
+__all__ = ["PersonLine", "PersonSpan", "Script", "plain_name", "read_script"]
 
 _MAX_BYTES = 5_000_000
 _MAX_LINES = 10_000
@@ -341,15 +341,6 @@ def read_script(
 
 
 # --- names -------------------------------------------------------------------------------
-
-
-def line_key(start: float) -> str:
-    """Name a line by when it starts, as people's corrections of a list do.
-
-    >>> line_key(4.2)
-    '4.200'
-    """
-    return f"{start:.3f}"
 
 
 def plain_name(name: str) -> str:

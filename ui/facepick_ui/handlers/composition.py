@@ -22,6 +22,7 @@ from facepick_ui.handlers.form import Form
 from facepick_ui.handlers.graphics_card import GraphicsCard
 from facepick_ui.handlers.jobs import Jobs
 from facepick_ui.handlers.keeping import Keeping
+from facepick_ui.handlers.lines import Lines
 from facepick_ui.handlers.models import Models
 from facepick_ui.handlers.offers import Offers
 from facepick_ui.handlers.opening import Opening
@@ -108,7 +109,8 @@ class Handlers:
             jobs=jobs,
             watcher=watcher,
         )
-        acting = (players, results, jobs, sources, people, known, keeping, renders, models)
+        lines = Lines(context, speech)
+        acting = (lines, players, results, jobs, sources, people, known, keeping, renders, models)
         answering = (
             opening, video, people, corrections, known, Comparison(context), form, speech, sources,
             keeping, renders, models, Projects(context, video, people, form),

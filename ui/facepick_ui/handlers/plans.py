@@ -118,6 +118,8 @@ class Plans:
         output = changed_values(
             self._page.output_widgets, [named[w.name] for w in self._page.output_widgets]
         )
+        # The page beside the result speaks as this one does.
+        output.setdefault("review", session.language)
         for widget in self._page.output_widgets:
             if widget.field.kind == "file" and output.get(widget.field.name):
                 upload = Path(output[widget.field.name])

@@ -12,7 +12,7 @@ from facepick.jobs.job import JobRecord
 from facepick.notices import as_notices
 from facepick_ui import views
 from facepick_ui.changes import Changes, merged, shown
-from facepick_ui.handlers.context import Context, starting
+from facepick_ui.handlers.context import Context, is_file, starting
 from facepick_ui.handlers.event import Act, Event, names
 from facepick_ui.handlers.graphics_card import GraphicsCard
 from facepick_ui.handlers.jobs import Jobs
@@ -118,13 +118,22 @@ class Renders:
         if kind == "render":
             with asking(**stored):
                 out = self._result_path(session, "")
-                return self._app.start_render(plan, out, owner=session.key, notices=told)
+                return self._app.start_render(
+                    plan, out, owner=session.key, notices=told, update=self._earlier(session, plan)
+                )
         at, seconds = how["at"], how["seconds"]
         with asking(**stored, at=at, seconds=seconds):
             out = self._result_path(session, "preview") if seconds else self._frame_path(session)
             return self._app.start_preview(
                 plan, out, at=at, seconds=seconds, owner=session.key, notices=told
             )
+
+    def _earlier(self, session: Session, plan: RenderPlan) -> Path | None:
+        """Find the newest result of the same video: what no changed line reaches is kept of it."""
+        record = self._context.record(session, "render")
+        if record is None or record.state != "done" or record.video != plan.video:
+            return None
+        return Path(record.out or "") if is_file(record.out) else None
 
     def preview_here(self, session: Session, *values: Any) -> Changes:
         """Start a preview of the chosen moment in a child process."""

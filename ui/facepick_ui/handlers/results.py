@@ -32,6 +32,7 @@ class Results:
             "compare",
             "saved",
             "report",
+            "review",
             "debug_sheets",
             "download",
         ),
@@ -47,7 +48,10 @@ class Results:
 
     def acts(self) -> tuple[Act, ...]:
         """List what is answered of clicks on drawn places."""
-        return (Act(verb="show", handler=self.show_job, outputs=self.OUTPUTS),)
+        return (
+            Act(verb="show", handler=self.show_job, outputs=self.OUTPUTS),
+            Act(verb="review", handler=self.show_review, outputs=("review",)),
+        )
 
     def draw(self, session: Session) -> Changes:
         """Show what the newest render and preview of the open video came to."""
@@ -66,6 +70,7 @@ class Results:
             "compare": shown(""),
             "saved": shown(""),
             "report": shown(""),
+            "review": shown(""),
             "debug_sheets": shown(""),
             "download": {"visible": False, "value": None},
         }
@@ -101,6 +106,15 @@ class Results:
             self._show_result(session, record),
             {"progress": shown(end_note(self._app, record, session.language))},
         )
+
+    def show_review(self, session: Session, job_id: str) -> Changes:
+        """Show the review of a result below it.
+
+        Raises:
+            JobNotFound: it is somebody else's.
+        """
+        page = self._app.review_of_job(self._context.own(session, job_id))
+        return {"review": shown(views.review_frame(page) if page else "")}
 
     def outdated(self, session: Session) -> Changes:
         """Take away a preview of another flow than the chosen one, and an old complaint."""
@@ -139,6 +153,7 @@ class Results:
                 "compare": shown(self._compare(session, record)),
                 "saved": shown(views.saved_view(record.out or "", session.language)),
                 "report": shown(self._report(session, record)),
+                "review": shown(""),
                 "debug_sheets": shown(self._debug_sheets(record, session.language)),
                 "download": {"visible": True, "value": files},
             },
@@ -158,6 +173,12 @@ class Results:
         sheets = sorted(record.folder.glob("debug-*/*.jpg"))[:DEBUG_SHEETS]
         found = [uri for sheet in sheets if (uri := pictures.file_uri(sheet))]
         return views.debug_view(found, language)
+
+    def _review_offer(self, session: Session, record: JobRecord) -> str:
+        """Draw the button that shows the review, if there is one."""
+        if not record.result.get("review"):
+            return ""
+        return views.review_offer(record.id, session.language)
 
     def _report(self, session: Session, record: JobRecord) -> str:
         told = views.notices_view(record.notices, session.language)
@@ -182,4 +203,8 @@ class Results:
         marked = bool(report["plan"]["output"].get("provenance", True)) and any(
             entry["synthetic"] for entry in report["people"]
         )
-        return told + views.report_view(people, marked, session.language)
+        return (
+            told
+            + views.report_view(people, marked, session.language)
+            + self._review_offer(session, record)
+        )

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from facepick_ui.changes import Changes, shown
 from facepick_ui.handlers.context import Context, scan_of
 from facepick_ui.handlers.event import Event
 from facepick_ui.handlers.problems import Say
+from facepick_ui.lines_desk import MOST_LEVELS, lines_desk
 from facepick_ui.page import SOUND_FILES, SPEECH_OUTPUT, SPEECH_PARTS
-from facepick_ui.session import Session
+from facepick_ui.session import SaidLine, Session
 from facepick_ui.settings_form import changed_values
 from facepick_ui.uploads import path_of, paths_of, plain_name
 
@@ -136,7 +138,10 @@ class Speech:
             people,
             audio=audio,
             length=str(values["output_length"]),
+            told=session.line_who.get(folder.name),
+            by_sight=session.by_sight,
         )
+        session.said_of = folder.name
         return [((who,), lines) for who, lines in given.speakers], given.notices
 
     def _side_by_side(self, session: Session, uploads: Sequence[Path]) -> Path:
@@ -167,21 +172,9 @@ class Speech:
         if not panels:
             return {"speech_note": shown("")}
         panel = next((p for p in panels if p.spec.id == named["style"]), panels[0])
+        session.heard, session.said_of, session.said = values, "", []
         spoken, told = self.lines(session, named, tuple(session.picked))
-        rows: list[views.Row] = []
-        for who, lines in spoken:
-            people = [session.scan.person(key) for key in who]
-            for line in lines:
-                rows.append(
-                    {
-                        "people": [(p.label, views.color_of(p.id)) for p in people],
-                        "start": line.start_seconds,
-                        "stop": line.start_seconds + self._app.line_seconds(line),
-                        "file": Path(line.path).name,
-                        "words": line.text or "",
-                    }
-                )
-        rows.sort(key=lambda row: float(row["start"]))
+        session.said = self._said(spoken)
         settings = changed_values(panel.widgets, [named[w.name] for w in panel.widgets])
         chosen = self._page.output_widgets
         output = changed_values(chosen, [named[w.name] for w in chosen])
@@ -200,8 +193,27 @@ class Speech:
             output=from_mapping(OutputSettings, output),
         )
         notices = (*told, *self._app.heard_notices(plan, session.scan))
-        note = views.speech_view(rows, session.language)
+        note = lines_desk(
+            session.scan,
+            session.said,
+            session.language,
+            choose=session.picked if session.said_of else (),
+            told=session.line_who.get(session.said_of),
+            look=bool(session.said_of) and not session.by_sight and len(session.picked) > 1,
+        )
         return {"speech_note": shown(note + views.notices_view(notices, session.language))}
+
+    def _said(self, spoken: Spoken) -> list[SaidLine]:
+        """Read how long lines are heard, and how loud they are."""
+        said = [
+            SaidLine(people=who, line=line, seconds=self._app.line_seconds(line))
+            for who, lines in spoken
+            for line in lines
+        ]
+        said.sort(key=lambda item: item.line.start_seconds)
+        if len(said) <= MOST_LEVELS:
+            said = [replace(s, level=tuple(self._app.line_sound(s.line)[1])) for s in said]
+        return said
 
     def record(self, session: Session) -> Changes:
         """Show the recorder: only now may the page ask for the microphone."""

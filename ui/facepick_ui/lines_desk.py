@@ -1,0 +1,158 @@
+"""Desk of the lines: who says what and when, in a picture and in a table; no gradio in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from facepick.people.person import Person, Scan
+from facepick.speech.line import SpeechLine
+from facepick_ui.messages import text
+from facepick_ui.session import SaidLine
+from facepick_ui.templating import render
+from facepick_ui.views import clock, clock_exact, color_of, seconds_of
+
+__all__ = ["MOST_LEVELS", "lines_desk"]
+
+MOST_ROWS = 200
+"""Lines in the table; each has a menu, of which a thousand make a browser slow."""
+
+MOST_LEVELS = 60
+"""Lines whose sound is drawn: reading one takes some hundredths of a second."""
+
+_WIDTH = 1000
+
+
+def lines_desk(
+    scan: Scan,
+    lines: Sequence[SaidLine],
+    language: str,
+    *,
+    choose: Sequence[str] = (),
+    told: Mapping[str, str] | None = None,
+    look: bool = False,
+) -> str:
+    """Draw who is on screen and who speaks when, and the lines one by one.
+
+    Args:
+        lines: in order of time.
+        choose: ids of those who may say a line; empty where that is not asked.
+        told: what the user has said of single lines, by `line_key`.
+        look: whether the page offers to find out who speaks.
+    """
+    times = seconds_of(scan)
+    if not lines or not times:
+        return ""
+    length = max(times[-1], 1e-6)
+    ids = list(dict.fromkeys(key for line in lines for key in line.people))
+    people = [scan.person(key) for key in ids]
+    return render(
+        "lines",
+        language,
+        people=[_person(scan, p, times, length, lines, language) for p in people],
+        level=_level(lines, length),
+        width=_WIDTH,
+        length=length,
+        ticks=[{"at": 100 * t / length, "clock": clock(t)} for t in _ticks(length)],
+        rows=[_row(scan, line, choose, told or {}) for line in lines[:MOST_ROWS]],
+        more=len(lines) - MOST_ROWS,
+        choose=[(key, scan.person(key).label) for key in choose],
+        look=look,
+    )
+
+
+def _ticks(length: float) -> list[float]:
+    """Choose about six round moments."""
+    steps = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+    step = next((s for s in steps if length / s <= 7), steps[-1])
+    return [float(i * step) for i in range(1, int(length // step) + 1) if i * step < 0.97 * length]
+
+
+def _shown(scan: Scan, person: Person) -> np.ndarray[Any, Any]:
+    """Tell for each frame whether the person is on screen."""
+    shown = np.zeros(scan.frames, np.bool_)
+    for track in scan.tracks_of(person.id):
+        shown[track.frames] = True
+    return shown
+
+
+def _person(
+    scan: Scan,
+    person: Person,
+    times: Sequence[float],
+    length: float,
+    lines: Sequence[SaidLine],
+    language: str,
+) -> dict[str, Any]:
+    shown = _shown(scan, person)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], shown.astype(np.int8), [0]])))
+    presence = [
+        (
+            _WIDTH * times[a] / length,
+            max(1.0, _WIDTH * (times[min(b, len(times) - 1)] - times[a]) / length),
+        )
+        for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    ]
+    said = []
+    for line in lines:
+        start = line.line.start_seconds
+        if person.id not in line.people or start >= length:
+            continue
+        a, b = np.searchsorted(times, [start, start + line.seconds])
+        state = _state(line.line, bool(shown[a : max(int(b), int(a) + 1)].any()))
+        words = line.line.text or ""
+        hint = f"{clock_exact(start)} {words}"
+        said.append(
+            {
+                "left": 100 * start / length,
+                "width": max(0.4, 100 * min(line.seconds, length - start) / length),
+                "words": words,
+                "state": state,
+                "title": hint if state == "sure" else f"{hint} – {text('line_' + state, language)}",
+                "start": f"{start:.3f}",
+            }
+        )
+    return {
+        "label": person.label, "color": color_of(person.id), "presence": presence, "said": said
+    }  # fmt: skip
+
+
+def _state(line: SpeechLine, shown: bool) -> str:
+    if not shown:
+        return "off_screen"
+    return "sure" if line.drawn else "unsure"
+
+
+def _level(lines: Sequence[SaidLine], length: float) -> str:
+    """Draw the level of all lines as the points of one polygon; empty without any."""
+    from facepick.speech.heard import LEVEL_SECONDS
+
+    columns = np.zeros(_WIDTH)
+    for line in lines:
+        for i, level in enumerate(line.level):
+            at = int(_WIDTH * (line.line.start_seconds + i * LEVEL_SECONDS) / length)
+            if at < _WIDTH:
+                columns[at] = max(columns[at], level)
+    if not columns.any():
+        return ""
+    points = " ".join(f"{x},{20 - 20 * v:.1f}" for x, v in enumerate(columns))
+    return f"0,20 {points} {_WIDTH},20"
+
+
+def _row(
+    scan: Scan, line: SaidLine, choose: Sequence[str], told: Mapping[str, str]
+) -> dict[str, Any]:
+    start = line.line.start_seconds
+    now = told.get(line.key) or (line.people[0] if line.people else "")
+    return {
+        "key": line.key,
+        "who": now if now in (*choose, "off_screen") else "",
+        "people": [(scan.person(p).label, color_of(p)) for p in line.people],
+        "when": f"{clock_exact(start)} – {clock_exact(start + line.seconds)}",
+        "seconds": f"{line.seconds:.1f}",
+        "words": line.line.text or "",
+        "drawn": line.line.drawn,
+        "file": line.line.path.replace("\\", "/").rsplit("/", 1)[-1],
+    }
