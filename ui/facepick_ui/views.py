@@ -61,7 +61,6 @@ __all__ = [
     "sheet_view",
     "small_copy",
     "source_list",
-    "speech_view",
     "timeline",
     "unusable",
 ]
@@ -465,25 +464,6 @@ def line_player(uri: str, words: str) -> str:
         uri: a sound as data URI.
     """
     return render("line_player", "en", uri=uri, words=words)
-
-
-SPEECH_ROWS = 50
-"""Lines shown before a render; a list may hold thousands."""
-
-
-def speech_view(rows: Sequence[Row], language: str) -> str:
-    """Draw who will be heard when.
-
-    Args:
-        rows: with ``people`` (label, colour), ``start``, ``stop`` (seconds), ``file``, ``words``.
-    """
-    if not rows:
-        return ""
-    drawn = [
-        {**row, "when": f"{clock_exact(row['start'])} – {clock_exact(row['stop'])}"}
-        for row in rows[:SPEECH_ROWS]
-    ]
-    return render("speech", language, rows=drawn, more=len(rows) - SPEECH_ROWS)
 
 
 def source_list(groups: Iterable[tuple[str, Sequence[Row]]], language: str) -> str:
