@@ -79,9 +79,7 @@ def _colours(
     lab = cv2.cvtColor(part, cv2.COLOR_BGR2LAB).reshape(-1, 3).astype(np.float64)
     light = lab[:, 0] / 256 * _LIGHT
     chroma = (np.clip(lab[:, 1:] - 128, -_REACH, _REACH - 1e-6) + _REACH) / (2 * _REACH) * _CHROMA
-    rows, _ = np.histogramdd(
-        np.column_stack([light, chroma]),
-        bins=(_LIGHT, _CHROMA, _CHROMA),
-        range=((0, _LIGHT), (0, _CHROMA), (0, _CHROMA)),
-    )
-    return np.asarray(rows.reshape(-1) / max(1.0, rows.sum()), np.float32)
+    first, second = chroma.astype(int).T
+    cells = (light.astype(int) * _CHROMA + first) * _CHROMA + second
+    rows = np.bincount(cells, minlength=_LIGHT * _CHROMA * _CHROMA)
+    return np.asarray(rows / max(1.0, rows.sum()), np.float32)

@@ -58,11 +58,14 @@ class YuNetDetector:
 
     def detect(self, image: npt.NDArray[np.uint8]) -> FaceBatch:
         """Detect faces in pixels of `image`, by falling score."""
+        import cv2
+
         height, width = image.shape[:2]
         # Black below and to the right, up to whole cells of the coarsest grid.
         rows, columns = -(-height // 32), -(-width // 32)
         blob = np.zeros((1, 3, 32 * rows, 32 * columns), np.float32)
-        blob[0, :, :height, :width] = image.transpose(2, 0, 1)
+        for plane, channel in zip(blob[0], cv2.split(image), strict=True):
+            plane[:height, :width] = channel
         outputs = self._session.run(self._names, {"input": blob})
         boxes, scores, points = [], [], []
         for level, stride in enumerate(self.STRIDES):
