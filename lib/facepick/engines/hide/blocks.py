@@ -94,7 +94,8 @@ class BlockGrid:
         rows = np.clip(np.floor(ys).astype(int) - self.first[0], 0, self.means.shape[0] - 1)
         columns = np.clip(np.floor(xs).astype(int) - self.first[1], 0, self.means.shape[1] - 1)
         small = to_uint8(self.means)
-        return np.ascontiguousarray(small[rows][:, columns])
+        # Columns first: then whole rows are copied.
+        return np.ascontiguousarray(small[:, columns][rows])
 
     def smooth(self, area: Area) -> BgrImage:
         """Melt the blocks into each other."""
