@@ -23,7 +23,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -109,48 +109,41 @@ def join_segments(
             codec, or writing failed.  Nothing is left at `out` but what was there before.
         UserInputError: `out` is the source itself.
     """
+    target = container_of(out)
+    audio = AudioOut.keep(info) if audio is None else audio
+    parts = _read_segments(segments, pts)
+    clock = OutputClock(info, pts, duration_pts, origin, stretch)
+    rate = constant_rate(pts, info.time_base, info.average_rate)
+    with _written(out, info) as part:
+        with ExitStack() as stack:
+            made = _open_result(part, target, info, metadata or {}, stack)
+            video = _VideoCopy(made, target, parts, clock, rate, info.color, stack)
+            others = sounds(made, target, info, audio, clock, stop, cancel)
+            texts, lost = subtitles(made, target, info.path, clock, stop, cancel)
+            if stop is None:
+                lost += _keep_timecode(video.stream, info.path, rate)
+            if not _copy_chapters(made, info.path, clock, stop):
+                lost.append("chapters")
+            _mux(made, [video.packets(), *others, *texts], cancel)
+        lost += _unkept(info, part)
+    return (*info.left_out, *lost)
+
+
+@contextmanager
+def _written(out: Path, info: VideoInfo) -> Iterator[Path]:
+    """Give a name to write to, which becomes `out` when all went well.
+
+    Raises:
+        RenderError: it could not be written.
+        UserInputError: `out` is the source itself.
+    """
     import av
 
     out = Path(os.path.abspath(out))
     _refuse_source(out, info.path)
-    target = container_of(out)
-    audio = AudioOut.keep(info) if audio is None else audio
-    parts = [_read_segment(path) for path in segments]
-    _check_segments(parts, pts)
-    clock = OutputClock(info, pts, duration_pts, origin, stretch)
     part = _temporary(out)
     try:
-        with ExitStack() as stack:
-            made: Any = stack.enter_context(
-                av.open(
-                    str(part),
-                    "w",
-                    format=target.name,
-                    options=_muxer_options(target, info, metadata or {}),
-                )
-            )
-            made.metadata.update(_tags(info.path, metadata or {}))
-            rate = constant_rate(pts, info.time_base, info.average_rate)
-            video = _VideoCopy(made, target, parts, clock, rate, info.color, stack)
-            others = sounds(made, target, info, audio, clock, stop, cancel)
-            texts, lost = subtitles(made, target, info.path, clock, stop, cancel)
-            timecode = None if stop is not None else _timecode(info.path)
-            if timecode is not None:
-                if _holds_timecode(timecode, rate):
-                    video.stream.metadata["timecode"] = timecode
-                else:
-                    lost.append(f"timecode {timecode}")
-            if not _copy_chapters(made, info.path, clock, stop):
-                lost.append("chapters")
-            # Interleaved by time, so that the muxer has to hold back little.
-            for _, _, stream_packets in heapq.merge(
-                _keyed(0, video.packets()),
-                *(_keyed(n, sound) for n, sound in enumerate([*others, *texts], start=1)),
-                key=lambda item: item[:2],
-            ):
-                cancel.raise_if_cancelled()
-                made.mux(stream_packets)
-        lost += _unkept(info, part)
+        yield part
         publish(part, out)
     except (av.error.FFmpegError, OSError) as error:
         raise RenderError(
@@ -159,7 +152,41 @@ def join_segments(
         ) from error
     finally:
         part.unlink(missing_ok=True)
-    return (*info.left_out, *lost)
+
+
+def _open_result(
+    part: Path,
+    target: Container,
+    info: VideoInfo,
+    metadata: Mapping[str, str],
+    stack: ExitStack,
+) -> Any:
+    """Open the result for writing, with its tags."""
+    import av
+
+    options = _muxer_options(target, info, metadata)
+    made: Any = stack.enter_context(av.open(str(part), "w", format=target.name, options=options))
+    made.metadata.update(_tags(info.path, metadata))
+    return made
+
+
+def _keep_timecode(stream: Any, source: Path, rate: Fraction | None) -> list[str]:
+    """Give the picture the source's timecode; list what cannot be kept of it."""
+    timecode = _timecode(source)
+    if timecode is None:
+        return []
+    if not _holds_timecode(timecode, rate):
+        return [f"timecode {timecode}"]
+    stream.metadata["timecode"] = timecode
+    return []
+
+
+def _mux(made: Any, streams: Sequence[Iterator[Any]], cancel: CancelToken) -> None:
+    """Write all packets, interleaved by time, so that the muxer has to hold back little."""
+    keyed = (_keyed(number, part) for number, part in enumerate(streams))
+    for _, _, packets in heapq.merge(*keyed, key=lambda item: item[:2]):
+        cancel.raise_if_cancelled()
+        made.mux(packets)
 
 
 # A muxer that works writes several times a second: a part left alone for this long is what a
@@ -310,7 +337,8 @@ def _read_segment(path: Path) -> _Segment:
         return _Segment(path, ranks, bytes(extradata or b""))
 
 
-def _check_segments(parts: Sequence[_Segment], pts: Sequence[int]) -> None:
+def _read_segments(paths: Sequence[Path], pts: Sequence[int]) -> list[_Segment]:
+    parts = [_read_segment(path) for path in paths]
     if not parts:
         raise RenderError("There is nothing to join.")
     frames = sum(len(part.shown) for part in parts)
@@ -325,6 +353,7 @@ def _check_segments(parts: Sequence[_Segment], pts: Sequence[int]) -> None:
                 f"{part.path.name} was encoded with other settings than the first segment.",
                 hint="Start the job again instead of resuming it.",
             )
+    return parts
 
 
 def _muxer_options(

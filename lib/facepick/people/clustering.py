@@ -184,49 +184,24 @@ def group_tracks(
     n = len(tracks)
     if len(evidence) != n:
         raise ValueError(f"{n} tracks need as much evidence, got {len(evidence)}")
-    total = max((t.stop for t in tracks), default=0)
-    min_frames = min(MIN_FRAMES, max(1, total // 2))
     affinity = _Affinity(tracks, evidence, options)
     faces = [face_evidence(t, e) for t, e in zip(tracks, evidence, strict=True)]
     clear = {i for i in range(n) if evidence[i].clear and faces[i] >= SURE}
-    poor = [
-        i for i in range(n) if i not in clear and faces[i] >= NOTHING and len(evidence[i].frames)
-    ]
-
-    def followed(a: Sequence[int], b: Sequence[int], *, least: float = 0.0) -> float:
-        """Compute the affinity; of who was never seen well only where place and time speak, too."""
-        well = not clear.isdisjoint(a) and not clear.isdisjoint(b)
-        if not well and affinity.share(a, b) < 0.5:
-            return float("-inf")
-        return affinity.of(a, b, least=least)
-
-    whole = [i for i in sorted([*clear, *poor]) if tracks[i].shot not in damaged]
-    groups = _agglomerate([[i] for i in whole], followed, options.link, affinity)
-    groups = _join_outstanding(groups, followed, options)
-    groups = _join_couples(groups, affinity, options)
-    apart = [g for g in groups if clear.isdisjoint(g)]
-    groups = [g for g in groups if not clear.isdisjoint(g)]
-    apart = _take_home(apart, groups, affinity, options)
-    apart += [[i] for i in sorted([*clear, *poor]) if tracks[i].shot in damaged]
+    poor = {i for i in range(n) if faces[i] >= NOTHING and len(evidence[i].frames)} - clear
+    broken = {i for i in clear | poor if tracks[i].shot in damaged}
+    groups, apart = _joined(sorted((clear | poor) - broken), clear, affinity, options)
+    apart += [[i] for i in sorted(broken)]
     unsure = _agglomerate(apart, affinity.of, options.link + UNSURE_EXTRA, affinity)
     groups = [part for members in groups for part in _alive(members, tracks, evidence, options)]
-    sure: list[list[int]] = []
-    doubts: dict[int, Doubt] = {}
-    # Whoever is on screen longest is himself; of the others some may be him.
-    for members in sorted(groups, key=lambda g: (-sum(len(tracks[i]) for i in g), g)):
-        members.sort()
-        doubt = _doubt(members, sure, affinity, min_frames)
-        if doubt is None:
-            sure.append(members)
-        else:
-            doubts[members[0]] = doubt
-            unsure.append(members)
+    sure, doubts = _outstanding(groups, tracks, affinity)
+    unsure += [list(members) for members in doubts]
     made = [
         Group(tuple(members), _confidence(members, sure, tracks, affinity, options), unsure=False)
         for members in sure
     ]
     for members in unsure:
         members.sort()
+        other: Doubt = "damaged" if tracks[members[0]].shot in damaged else "unclear"
         made.append(
             Group(
                 tuple(members),
@@ -234,8 +209,7 @@ def group_tracks(
                 unsure=True,
                 may_be=_may_be(members, sure, affinity, options),
                 crowd=_of_the_crowd(members, tracks, evidence, options),
-                doubt=doubts.get(members[0])
-                or ("damaged" if tracks[members[0]].shot in damaged else "unclear"),
+                doubt=doubts.get(tuple(members), other),
             )
         )
     return sorted(made, key=lambda g: g.members)
@@ -264,6 +238,50 @@ class _Summary:
     rows: FloatArray
     shots: frozenset[int]
     haired: npt.NDArray[np.int64]
+
+
+def _joined(
+    whole: Sequence[int], clear: set[int], affinity: _Affinity, options: ClusterOptions
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Join tracks: those with somebody seen well, and those that stay apart.
+
+    Args:
+        whole: tracks of shots that are not damaged, rising.
+        clear: tracks of faces that were seen well.
+    """
+
+    def followed(a: Sequence[int], b: Sequence[int], *, least: float = 0.0) -> float:
+        """Compute the affinity; of who was never seen well only where place and time speak, too."""
+        well = not clear.isdisjoint(a) and not clear.isdisjoint(b)
+        if not well and affinity.share(a, b) < 0.5:
+            return float("-inf")
+        return affinity.of(a, b, least=least)
+
+    groups = _agglomerate([[i] for i in whole], followed, options.link, affinity)
+    groups = _join_outstanding(groups, followed, options)
+    groups = _join_couples(groups, affinity, options)
+    poor = [g for g in groups if clear.isdisjoint(g)]
+    seen = [g for g in groups if not clear.isdisjoint(g)]
+    return seen, _take_home(poor, seen, affinity, options)
+
+
+def _outstanding(
+    groups: Sequence[list[int]], tracks: Sequence[FaceTrack], affinity: _Affinity
+) -> tuple[list[list[int]], dict[tuple[int, ...], Doubt]]:
+    """Part groups into sure people and those in doubt: whoever is on screen longest is himself,
+    and of the others some may be him."""
+    total = max((t.stop for t in tracks), default=0)
+    min_frames = min(MIN_FRAMES, max(1, total // 2))
+    sure: list[list[int]] = []
+    doubts: dict[tuple[int, ...], Doubt] = {}
+    for members in sorted(groups, key=lambda g: (-sum(len(tracks[i]) for i in g), g)):
+        members.sort()
+        doubt = _doubt(members, sure, affinity, min_frames)
+        if doubt is None:
+            sure.append(members)
+        else:
+            doubts[tuple(members)] = doubt
+    return sure, doubts
 
 
 class _Affinity:

@@ -8,6 +8,7 @@ not grow with the video's length but for those.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -498,47 +499,14 @@ class _Scanner:
         groups = group_tracks(tracks, evidence, self._cluster, damaged=self._damaged)
         if not self._settings.keep_unsure:
             groups = [g for g in groups if not g.unsure]
-        shown = np.append(np.diff(pts), duration)
-        people: list[Person] = []
-        jpegs: dict[str, StoredPicture] = {}
-        for track, found in zip(tracks, evidence, strict=True):
-            # Whoever splits a person needs a picture of each part.
-            for thumbnail in found.thumbnails[:1]:
-                jpegs[f"{track.id}.jpg"] = thumbnail.jpeg
-        ranked: list[tuple[bool, Fraction, int, Group, int]] = []
-        for group in groups:
-            on = np.unique(np.concatenate([tracks[i].frames for i in group.members]))
-            seconds = Fraction(int(shown[on].sum())) * info.time_base
-            ranked.append((group.unsure, -seconds, int(on[0]), group, len(on)))
-        # The crowd comes last.
-        ranked.sort(key=lambda item: (item[0], item[3].crowd, *item[1:3]))
-        holder = {
-            i: f"P{number}"
-            for number, (*_, group, _) in enumerate(ranked, 1)
-            for i in group.members
+        # Whoever splits a person needs a picture of each part.
+        jpegs = {
+            f"{track.id}.jpg": found.thumbnails[0].jpeg
+            for track, found in zip(tracks, evidence, strict=True)
+            if found.thumbnails
         }
-        for number, (_, minus_seconds, _, group, count) in enumerate(ranked, 1):
-            person = f"P{number}"
-            names = []
-            for k, jpeg in enumerate(group.thumbnails(evidence), 1):
-                names.append(f"{person}_{k}.jpg")
-                jpegs[names[-1]] = jpeg
-            people.append(
-                Person(
-                    id=person,
-                    track_ids=tuple(tracks[i].id for i in group.members),
-                    exemplars=group.exemplars(evidence),
-                    exemplar_model=self._embedder.id,
-                    frames=count,
-                    screen_time=-minus_seconds,
-                    confidence=group.confidence,
-                    unsure=group.unsure,
-                    thumbnails=tuple(names),
-                    may_be=tuple((holder[i], score) for i, score in group.may_be),
-                    group="bystanders" if group.crowd else None,
-                    doubt=group.doubt,
-                )
-            )
+        shown = np.append(np.diff(pts), duration)
+        people = self._people(groups, tracks, evidence, shown, info.time_base, jpegs)
         scan = Scan(
             video=info,
             content_hash=digest,
@@ -552,3 +520,52 @@ class _Scanner:
             folder=str(folder),
         )
         return scan, jpegs
+
+    def _people(
+        self,
+        groups: Sequence[Group],
+        tracks: Sequence[FaceTrack],
+        evidence: Sequence[TrackEvidence],
+        shown: npt.NDArray[np.int64],
+        time_base: Fraction,
+        jpegs: dict[str, StoredPicture],
+    ) -> list[Person]:
+        """Give the people their numbers: sure ones first, the crowd last, by time on screen.
+
+        Args:
+            shown: (frames,) how long each frame is shown, in units of `time_base`.
+            jpegs: thumbnails by file name; theirs are added.
+        """
+        frames = [
+            np.unique(np.concatenate([tracks[i].frames for i in group.members])) for group in groups
+        ]
+        seconds = [Fraction(int(shown[on].sum())) * time_base for on in frames]
+        ranked = sorted(
+            zip(groups, frames, seconds, strict=True),
+            key=lambda item: (item[0].unsure, item[0].crowd, -item[2], int(item[1][0])),
+        )
+        holder = {i: f"P{n}" for n, (group, *_) in enumerate(ranked, 1) for i in group.members}
+        people = []
+        for number, (group, on, length) in enumerate(ranked, 1):
+            person = f"P{number}"
+            pictures = {
+                f"{person}_{k}.jpg": jpeg for k, jpeg in enumerate(group.thumbnails(evidence), 1)
+            }
+            jpegs.update(pictures)
+            people.append(
+                Person(
+                    id=person,
+                    track_ids=tuple(tracks[i].id for i in group.members),
+                    exemplars=group.exemplars(evidence),
+                    exemplar_model=self._embedder.id,
+                    frames=len(on),
+                    screen_time=length,
+                    confidence=group.confidence,
+                    unsure=group.unsure,
+                    thumbnails=tuple(pictures),
+                    may_be=tuple((holder[i], score) for i, score in group.may_be),
+                    group="bystanders" if group.crowd else None,
+                    doubt=group.doubt,
+                )
+            )
+        return people

@@ -233,25 +233,10 @@ def build_report(
             every entry of "frames" has its "time" and its "source_time".
         notices: all that people should know.
     """
-    people = []
-    for (spec, person), measured in zip(work, engine_reports, strict=True):
-        tally = tallies.get((person.id, spec.flow), Tally())
-        people.append(
-            {
-                "id": person.id,
-                "name": person.name,
-                "confidence": round(person.confidence, 3),
-                "flow": spec.flow,
-                "engine": spec.id,
-                "synthetic": spec.synthetic,
-                "frames_changed": tally.frames_changed,
-                "frames_guessed": tally.frames_guessed,
-                "frames_closed": tally.frames_closed,
-                "frames_left": dict(sorted(tally.left.items())),
-                "changed": tally.changed,
-                "measured": {k: v for k, v in measured.items() if k != "notices"},
-            }
-        )
+    people = [
+        _person_row(spec, person, tallies.get((person.id, spec.flow), Tally()), measured)
+        for (spec, person), measured in zip(work, engine_reports, strict=True)
+    ]
     return {
         "format": FORMAT,
         "tool": {"name": "facepick", "version": __version__},
@@ -274,6 +259,25 @@ def build_report(
         **({} if nudity is None else {"nudity": dict(nudity)}),
         "people": people,
         "notices": [notice.to_json() for notice in notices],
+    }
+
+
+def _person_row(
+    spec: EngineSpec, person: Person, tally: Tally, measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "name": person.name,
+        "confidence": round(person.confidence, 3),
+        "flow": spec.flow,
+        "engine": spec.id,
+        "synthetic": spec.synthetic,
+        "frames_changed": tally.frames_changed,
+        "frames_guessed": tally.frames_guessed,
+        "frames_closed": tally.frames_closed,
+        "frames_left": dict(sorted(tally.left.items())),
+        "changed": tally.changed,
+        "measured": {k: v for k, v in measured.items() if k != "notices"},
     }
 
 

@@ -252,16 +252,10 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 def _summary(state: str, store: Mapping[str, Any]) -> dict[str, Any]:
     manifests = store.get("manifests") or {}
     active = manifests.get(store.get("active_manifest")) or {}
-    actions = [
-        action
-        for assertion in active.get("assertions") or ()
-        if str(assertion.get("label", "")).startswith("c2pa.actions")
-        for action in (assertion.get("data") or {}).get("actions") or ()
-    ]
+    actions = _actions(active)
     signature = active.get("signature_info") or {}
     made_by = active.get("claim_generator_info") or ()
     types = [str(a["digitalSourceType"]) for a in actions if a.get("digitalSourceType")]
-    failures = ((store.get("validation_results") or {}).get("activeManifest") or {}).get("failure")
     return {
         "state": state,
         "signer": str(signature.get("common_name") or ""),
@@ -275,9 +269,26 @@ def _summary(state: str, store: Mapping[str, Any]) -> dict[str, Any]:
             for i in active.get("ingredients") or ()
         ],
         "manifests": len(manifests),
-        "problems": [str(f.get("code")) for f in failures or ()],
+        "problems": _problems(store),
         "store": dict(store),
     }
+
+
+def _actions(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List what was done, after all assertions of a manifest that say so."""
+    return [
+        action
+        for assertion in manifest.get("assertions") or ()
+        if str(assertion.get("label", "")).startswith("c2pa.actions")
+        for action in (assertion.get("data") or {}).get("actions") or ()
+    ]
+
+
+def _problems(store: Mapping[str, Any]) -> list[str]:
+    """List the codes of what was found wrong with the active manifest."""
+    results = store.get("validation_results") or {}
+    failures = (results.get("activeManifest") or {}).get("failure") or ()
+    return [str(failure.get("code")) for failure in failures]
 
 
 def _definition(suffix: str, actions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -251,27 +251,84 @@ def align(
     Args:
         windows: half-open columns, one pair a word, in which it must lie; anywhere by default.
     """
-    chain: list[int] = [SILENCE]
-    allowed: list[tuple[int, int]] = [(0, len(scores))]
-    for word, window in zip(words, windows or [allowed[0]] * len(words), strict=True):
-        chain.extend([*word, SILENCE])
-        allowed.extend([*[window] * len(word), allowed[0]])
-    opens, shuts = np.repeat(np.array(allowed), 3, axis=0).T
-    phones = np.asarray(chain)
     columns = len(scores)
     if columns < 3 * sum(len(word) for word in words):
         return None
-    n = 3 * len(phones)
-    index = np.repeat(phones, 3) * 3 + np.tile(np.arange(3), len(phones))
-    flat = scores.states.reshape(columns, -1)
-    # A state is entered from itself (0), from the one before (1) or, at the first state of a
-    # phone that follows a silence, from the phone before that silence (2).
-    over = 3 * (np.flatnonzero(phones[1:-1] == SILENCE) + 2)
-    low = np.float32(-1e30)
+    trellis = _Trellis.of(scores, words, windows)
+    rows = trellis.forward()
+    state = trellis.best_end(rows[-1])
+    total = float(rows[-1][state])
+    if total <= _NEVER / 2:
+        return None
+    unit = trellis.back(rows, state) // 3
+    edges = np.flatnonzero(np.diff(unit)) + 1
+    start = np.concatenate([[0], edges])
+    best_any = trellis.flat.max(axis=1).sum()
+    return Aligned(
+        phones=trellis.phones[unit[start]],
+        start=start,
+        stop=np.concatenate([edges, [columns]]),
+        score=(total - float(best_any)) / columns,
+    )
 
-    def step(row: Array, t: int) -> tuple[Array, npt.NDArray[np.uint8]]:
+
+_NEVER = np.float32(-1e30)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trellis:
+    """States of a chain of phones over the columns of a sound, three states a phone.
+
+    Attributes:
+        phones: (p,) with silence before, between and after the words.
+        index: (3 p,) column of `flat` that holds a state's score.
+        flat: (t, 3 x kinds) scores.
+        over: states that may be entered over a silence.
+        opens, shuts: (3 p,) half-open columns in which a state may be.
+        free: every state may be in every column.
+    """
+
+    phones: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+    flat: Array
+    over: npt.NDArray[np.int64]
+    opens: npt.NDArray[np.int64]
+    shuts: npt.NDArray[np.int64]
+    free: bool
+
+    @classmethod
+    def of(
+        cls,
+        scores: PhoneScores,
+        words: Sequence[Sequence[int]],
+        windows: Sequence[tuple[int, int]] | None,
+    ) -> _Trellis:
+        everywhere = (0, len(scores))
+        chain, allowed = [SILENCE], [everywhere]
+        for word, window in zip(words, windows or [everywhere] * len(words), strict=True):
+            chain.extend([*word, SILENCE])
+            allowed.extend([*[window] * len(word), everywhere])
+        opens, shuts = np.repeat(np.array(allowed), 3, axis=0).T
+        phones = np.asarray(chain)
+        return cls(
+            phones=phones,
+            index=np.repeat(phones, 3) * 3 + np.tile(np.arange(3), len(phones)),
+            flat=scores.states.reshape(len(scores), -1),
+            over=3 * (np.flatnonzero(phones[1:-1] == SILENCE) + 2),
+            opens=opens,
+            shuts=shuts,
+            free=windows is None,
+        )
+
+    def step(self, row: Array, t: int) -> tuple[Array, npt.NDArray[np.uint8]]:
+        """Compute the best scores of paths to every state in column `t`, and how they came.
+
+        A state is entered from itself (0), from the one before (1) or, at the first state of a
+        phone that follows a silence, from the phone before that silence (2).
+        """
+        over = self.over
         entered = np.empty_like(row)
-        entered[0] = low
+        entered[0] = _NEVER
         entered[1:] = row[:-1]
         source = (entered > row).view(np.uint8)
         best = np.maximum(row, entered)
@@ -279,44 +336,44 @@ def align(
         better = jumped > best[over]
         best[over[better]] = jumped[better]
         source[over[better]] = 2
-        best += flat[t, index]
-        if windows is not None:
-            best[(t < opens) | (t >= shuts)] = low
+        best += self.flat[t, self.index]
+        if not self.free:
+            best[(t < self.opens) | (t >= self.shuts)] = _NEVER
         return best, source
 
-    row = np.full(n, low, np.float32)
-    row[0], row[3] = flat[0, index[0]], flat[0, index[3]]
-    row[opens > 0] = low
-    rows = [row]
-    for t in range(1, columns):
-        row, _ = step(row, t)
-        if t % BLOCK == 0:
-            rows.append(row)
-    state = n - 1 if row[n - 1] >= row[n - 4] else n - 4
-    if row[state] <= low / 2:
-        return None
-    total = float(row[state])
-    path = np.empty(columns, np.int64)
-    for block in range(len(rows) - 1, -1, -1):
-        first, last = block * BLOCK, min((block + 1) * BLOCK, columns - 1)
-        row, back = rows[block], []
-        for t in range(first + 1, last + 1):
-            row, source = step(row, t)
-            back.append(source)
-        for t in range(last, first, -1):
-            path[t] = state
-            state -= (0, 1, 4)[back[t - first - 1][state]]
-        path[first] = state
-    unit = path // 3
-    edges = np.flatnonzero(np.diff(unit)) + 1
-    start = np.concatenate([[0], edges])
-    best_any = flat.max(axis=1).sum()
-    return Aligned(
-        phones=phones[unit[start]],
-        start=start,
-        stop=np.concatenate([edges, [columns]]),
-        score=(total - float(best_any)) / columns,
-    )
+    def forward(self) -> list[Array]:
+        """Compute the scores in every `BLOCK`-th column, and last those in the last column."""
+        row = np.full(len(self.index), _NEVER, np.float32)
+        row[0], row[3] = self.flat[0, self.index[0]], self.flat[0, self.index[3]]
+        row[self.opens > 0] = _NEVER
+        rows = [row]
+        for t in range(1, len(self.flat)):
+            row, _ = self.step(row, t)
+            if t % BLOCK == 0:
+                rows.append(row)
+        return [*rows, row]
+
+    @staticmethod
+    def best_end(row: Array) -> int:
+        """Choose the state in which the path ends: the last silence, or the phone before it."""
+        n = len(row)
+        return n - 1 if row[n - 1] >= row[n - 4] else n - 4
+
+    def back(self, rows: Sequence[Array], state: int) -> npt.NDArray[np.int64]:
+        """Trace the best path to `state` in the last column, (t,); blocks are computed anew."""
+        columns = len(self.flat)
+        path = np.empty(columns, np.int64)
+        for block in range(len(rows) - 2, -1, -1):
+            first, last = block * BLOCK, min((block + 1) * BLOCK, columns - 1)
+            row, back = rows[block], []
+            for t in range(first + 1, last + 1):
+                row, source = self.step(row, t)
+                back.append(source)
+            for t in range(last, first, -1):
+                path[t] = state
+                state -= (0, 1, 4)[back[t - first - 1][state]]
+            path[first] = state
+        return path
 
 
 VOICE_PASSES, VOICE_SHARE, VOICE_PRIOR = 3, 0.7, 5.0

@@ -45,7 +45,7 @@ from facepick.speech.encoding import decoded
 from facepick.speech.file_kinds import kind_of_bytes, kind_of_text
 from facepick.speech.line import SpeechLine, Timings
 from facepick.speech.rttm import is_rttm, read_rttm
-from facepick.speech.subtitles import Cue, clock_seconds, read_cues
+from facepick.speech.subtitles import Cue, Row, clock_seconds, read_cues
 from facepick.speech.timings import timings_of, within
 
 __all__ = ["PersonLine", "PersonSpan", "Script", "plain_name", "read_script"]
@@ -420,27 +420,37 @@ class _Names:
         style = cue.style if cue.style and plain_name(cue.style) in self._known else None
         dashed = bool(cue.rows) and _DASH.match(cue.rows[0].words) is not None
         for number, row in enumerate(cue.rows):
-            words, name = row.words, row.voice
-            dash = _DASH.match(words)
-            opens = row.opens or (dash is not None and (dashed or words[0] == "-"))
-            if opens and dash:
-                words = words[dash.end() :]
-            if self.is_name(row.words, first=number == 0 or opens):
-                written, words, _ = _guess(row.words)
-                name, opens = name or written, True
+            name, words, opens = self._row(row, first=number == 0, dashed=dashed)
             if not parts or (opens and (parts[-1][1] or name != parts[-1][0])):
                 parts.append((name or style, []))
             if words:
                 parts[-1][1].append(words)
         told = [(name, " ".join(words)) for name, words in parts]
         spoken = [part for part in told if part[1]] or told[:1]
-        merged: list[tuple[str | None, str]] = []
-        for name, words in spoken:
-            if merged and name is not None and merged[-1][0] == name:
-                merged[-1] = (name, f"{merged[-1][1]} {words}")
-            else:
-                merged.append((name, words))
-        return merged or [(style, "")]
+        return _merged(spoken) or [(style, "")]
+
+    def _row(self, row: Row, *, first: bool, dashed: bool) -> tuple[str | None, str, bool]:
+        """Read who says a row, what, and whether somebody begins to speak with it."""
+        words, name = row.words, row.voice
+        dash = _DASH.match(words)
+        opens = row.opens or (dash is not None and (dashed or words[0] == "-"))
+        if opens and dash:
+            words = words[dash.end() :]
+        if self.is_name(row.words, first=first or opens):
+            written, words, _ = _guess(row.words)
+            return name or written, words, True
+        return name, words, opens
+
+
+def _merged(parts: Sequence[tuple[str | None, str]]) -> list[tuple[str | None, str]]:
+    """Join neighbouring words of one and the same named voice."""
+    merged: list[tuple[str | None, str]] = []
+    for name, words in parts:
+        if merged and name is not None and merged[-1][0] == name:
+            merged[-1] = (name, f"{merged[-1][1]} {words}")
+        else:
+            merged.append((name, words))
+    return merged
 
 
 def _word_count(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -187,33 +187,51 @@ def _named(name: str, rows: Sequence[Row], notices: list[Notice]) -> list[Timed]
     stop_of_throat = {"Q"} if alphabet == "x-sampa" and "6" in symbols else set()
     out: list[Timed] = []
     unknown: list[Row] = []
+    # Where a sound without lips of its own has begun, which the next one takes in.
     waiting: float | None = None
     for row in rows:
         if row.label.strip().lower() in UNHEARD:
             waiting = None
             continue
         found = () if row.label in stop_of_throat else phones_of(row.label, alphabet)
+        start = row.start if waiting is None else waiting
+        waiting = None
         if found is None:
             unknown.append(row)
-            waiting = None
-        elif not found:
-            # No lips of its own: a mark of length is of the sound before, all else of the next.
-            if row.label.strip() in ("ː", "ˑ", ":") and out and out[-1].stop == round(row.start, 4):
-                out[-1] = replace(out[-1], stop=round(row.stop, 4))
-            else:
-                waiting = row.start if waiting is None else waiting
+        elif found:
+            out.extend(_shared(start, row.stop, found))
+        elif out and _lengthens(row, out[-1]):
+            out[-1] = replace(out[-1], stop=round(row.stop, 4))
         else:
-            start = row.start if waiting is None else waiting
-            waiting = None
-            edges = [start + (row.stop - start) * k / len(found) for k in range(len(found) + 1)]
-            for phone, (a, b) in zip(found, pairwise(round(e, 4) for e in edges), strict=True):
-                if a < b:
-                    out.append(Timed(a, b, phone))
+            waiting = start
     for k, (before, after) in enumerate(pairwise(out)):
         if after.start - before.stop < GAP_SECONDS:
             out[k] = replace(before, stop=after.start)
+    _tell_unknown(name, unknown, len(rows), notices)
+    return out
+
+
+def _shared(start: float, stop: float, phones: Sequence[str]) -> Iterator[Timed]:
+    """Share the time of a symbol out among its phones."""
+    edges = [start + (stop - start) * k / len(phones) for k in range(len(phones) + 1)]
+    for phone, (a, b) in zip(phones, pairwise(round(e, 4) for e in edges), strict=True):
+        if a < b:
+            yield Timed(a, b, phone)
+
+
+def _lengthens(row: Row, before: Timed) -> bool:
+    """Tell whether a row is a mark of length, which is of the sound before."""
+    return row.label.strip() in ("ː", "ˑ", ":") and before.stop == round(row.start, 4)
+
+
+def _tell_unknown(name: str, unknown: Sequence[Row], rows: int, notices: list[Notice]) -> None:
+    """Tell which symbols are of no alphabet.
+
+    Raises:
+        UserInputError: they are more than one in ten.
+    """
     named = list(dict.fromkeys(row.label for row in unknown))
-    if len(unknown) > 0.1 * len(rows):
+    if len(unknown) > 0.1 * rows:
         raise UserInputError(
             f"{unknown[0].where}: {unknown[0].label!r:.40} is no phone that is known"
             + (f", nor are {', '.join(repr(s)[:20] for s in named[1:6])}." if named[1:] else "."),
@@ -227,8 +245,7 @@ def _named(name: str, rows: Sequence[Row], notices: list[Notice]) -> list[Timed]
                     "file": name,
                     "names": ", ".join(repr(s)[:20] for s in named[:6]),
                     "phones": len(unknown),
-                    "all": len(rows),
+                    "all": rows,
                 },
             )
         )
-    return out
