@@ -7,7 +7,7 @@ must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -24,6 +24,7 @@ from facepick.progress import CancelToken, ProgressSink, never, no_progress
 from facepick.speech.line import Speech, SpeechLine
 
 __all__ = [
+    "CountingSession",
     "Engine",
     "EngineContext",
     "EngineResult",
@@ -198,6 +199,23 @@ class EngineSession(Protocol):
 
     def close(self) -> None:
         """Give back memory and devices; calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class CountingSession(EngineSession, Protocol):
+    """Session whose report tells of the frames that it was given.
+
+    Segments are drawn by as many sessions as there are processes; what each has counted is kept
+    with the segment, and added up for the report of the whole.
+    """
+
+    def take_counts(self) -> dict[str, Any]:
+        """Give what was counted since the last call, as plain JSON, and begin at nothing again."""
+        ...
+
+    def add_counts(self, counts: Mapping[str, Any]) -> None:
+        """Add what `take_counts` gave, here or in another process, to what `report` tells."""
         ...
 
 

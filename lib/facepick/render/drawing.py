@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import EngineResult
+from facepick.engines.engine import CountingSession, EngineResult
 from facepick.errors import EngineError, RenderError
 from facepick.faces.detection import Box, FloatArray
 from facepick.media.encode import EncodeSettings
@@ -101,6 +101,8 @@ class SegmentDrawer:
             Cancelled, FacepickError: the segment is not there.
         """
         notes: list[dict[str, Any]] = []
+        # What a segment that was broken off has counted is no part of this one.
+        self._take_counts()
         writer = SegmentWriter(
             self._task.store.part(segment),
             info=self._task.sound.info,
@@ -129,10 +131,14 @@ class SegmentDrawer:
                 writer.close()
                 return writer.path
 
-            self._task.store.finish(segment, notes, written)
+            self._task.store.finish(segment, notes, self._take_counts(), written)
         except BaseException:
             writer.abort()
             raise
+
+    def _take_counts(self) -> list[Any]:
+        sessions = (item.session for item in self._work)
+        return [s.take_counts() if isinstance(s, CountingSession) else None for s in sessions]
 
     @property
     def _batch_size(self) -> int:

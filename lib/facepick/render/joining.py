@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from facepick.engines.engine import CountingSession
 from facepick.media.marks import read_marks
 from facepick.media.writer import join_segments
 from facepick.models.spec import ModelSpec
@@ -65,6 +66,10 @@ class Joiner:
         self._task, self._work, self._pins = task, work, pins
         self._kept = kept
         self._nudity, self._notices = nudity, notices
+        for counts in task.store.counts(task.segments):
+            for item, counted in zip(work, counts, strict=True):
+                if isinstance(item.session, CountingSession):
+                    item.session.add_counts(counted)
         self._reports = [item.session.report() for item in work]
         self._pairs = [item.pair for item in work]
 

@@ -107,31 +107,45 @@ class SegmentStore:
         if not self.video(segment).is_file():
             return False
         try:
-            return isinstance(read_json(self._notes(segment)), list)
-        except (OSError, ValueError):
+            notes = read_json(self._notes(segment))
+            return isinstance(notes["frames"], list) and isinstance(notes["counts"], list)
+        except (OSError, ValueError, TypeError, KeyError):
             return False
 
     def missing(self, segments: Sequence[Segment]) -> list[Segment]:
         """List those that are not finished."""
         return [segment for segment in segments if not self.is_finished(segment)]
 
-    def finish(self, segment: Segment, notes: Sequence[Any], close: Callable[[], Path]) -> None:
+    def finish(
+        self,
+        segment: Segment,
+        notes: Sequence[Any],
+        counts: Sequence[Any],
+        close: Callable[[], Path],
+    ) -> None:
         """Put a segment in its place.
 
         Args:
+            notes: what became of everybody, a row a frame, person and flow.
+            counts: what each session of an engine has counted, see `CountingSession`.
             close: ends the writing of the video and gives where it lies.
         """
-        write_json(self._notes(segment), notes, durable=True)
+        write_json(self._notes(segment), {"frames": notes, "counts": counts}, durable=True)
         os.replace(close(), self.video(segment))
 
     def notes(self, segments: Sequence[Segment]) -> Iterator[list[FrameNote]]:
         """Yield what became of everybody, frame by frame; only a segment's is in memory."""
         for segment in segments:
             notes: list[list[FrameNote]] = [[] for _ in range(segment.start, segment.stop)]
-            for row in read_json(self._notes(segment)):
+            for row in read_json(self._notes(segment))["frames"]:
                 note = FrameNote.from_json(row["frame"], row["engine"], row)
                 notes[note.frame - segment.start].append(note)
             yield from notes
+
+    def counts(self, segments: Sequence[Segment]) -> Iterator[list[Any]]:
+        """Yield what the sessions of engines have counted, segment by segment."""
+        for segment in segments:
+            yield read_json(self._notes(segment))["counts"]
 
 
 def as_ranges(numbers: Collection[int]) -> str:

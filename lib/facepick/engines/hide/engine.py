@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,6 +79,16 @@ class HideSession:
         if self._shape != "outline":
             return {}
         return {"frames_without_outline": self._without_outline}
+
+    def take_counts(self) -> dict[str, Any]:
+        """See `CountingSession`."""
+        found = {"without_outline": self._without_outline}
+        self._without_outline = 0
+        return found
+
+    def add_counts(self, counts: Mapping[str, Any]) -> None:
+        """See `CountingSession`."""
+        self._without_outline += counts["without_outline"]
 
     def close(self) -> None:
         """See `EngineSession`."""

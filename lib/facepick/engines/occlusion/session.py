@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.engine import EngineContext, EngineResult, EngineSession
+from facepick.engines.engine import CountingSession, EngineContext, EngineResult, EngineSession
 from facepick.engines.occlusion.masker import NothingInFront, OcclusionMasker, Part, open_masker
 from facepick.faces.detection import FloatArray
 
@@ -72,6 +72,16 @@ class OcclusionSession:
     def report(self) -> dict[str, Any]:
         """Report as the engine does, and ``occlusion``: see `OcclusionMasker.report`."""
         return {**self._session.report(), "occlusion": self._masker.report()}
+
+    def take_counts(self) -> dict[str, Any]:
+        """See `CountingSession`."""
+        session = self._session
+        return session.take_counts() if isinstance(session, CountingSession) else {}
+
+    def add_counts(self, counts: Mapping[str, Any]) -> None:
+        """See `CountingSession`."""
+        if isinstance(self._session, CountingSession):
+            self._session.add_counts(counts)
 
     def close(self) -> None:
         """See `EngineSession`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,6 +137,35 @@ class SwapMeter:
         elif phase == 1 and self._stride > 1:
             self._compare((request, pasted(request, result)))
             self._last = None
+
+    def take_counts(self) -> dict[str, Any]:
+        """See `CountingSession`; frames on both sides of the call are not compared."""
+        found = {
+            "swapped": self._swapped,
+            "hidden": self._hidden,
+            "fading": self._fading,
+            "kept": dict(self._kept),
+            "to_source": self._to_source,
+            "to_target": self._to_target,
+            "landmarks": self._landmarks,
+            "flicker": self._flicker,
+        }
+        self._swapped = self._hidden = self._fading = 0
+        self._kept = Counter()
+        self._to_source, self._to_target, self._landmarks, self._flicker = [], [], [], []
+        self._last = None
+        return found
+
+    def add_counts(self, counts: Mapping[str, Any]) -> None:
+        """See `CountingSession`."""
+        self._swapped += counts["swapped"]
+        self._hidden += counts["hidden"]
+        self._fading += counts["fading"]
+        self._kept.update(counts["kept"])
+        self._to_source += counts["to_source"]
+        self._to_target += counts["to_target"]
+        self._landmarks += counts["landmarks"]
+        self._flicker += counts["flicker"]
 
     def close(self) -> None:
         """Let go of networks and pictures."""

@@ -9,7 +9,7 @@ swap does not show.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,14 @@ class MeshSession:
     def report(self) -> dict[str, Any]:
         """Report what was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
         return self._meter.report()
+
+    def take_counts(self) -> dict[str, Any]:
+        """See `CountingSession`."""
+        return self._meter.take_counts()
+
+    def add_counts(self, counts: Mapping[str, Any]) -> None:
+        """See `CountingSession`."""
+        self._meter.add_counts(counts)
 
     def close(self) -> None:
         """See `EngineSession`."""

@@ -8,7 +8,7 @@ face out, in how colours are coded, and in how the source is described.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -364,6 +364,14 @@ class NeuralSession:
     def report(self) -> dict[str, Any]:
         """Report what was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
         return self._meter.report()
+
+    def take_counts(self) -> dict[str, Any]:
+        """See `CountingSession`."""
+        return self._meter.take_counts()
+
+    def add_counts(self, counts: Mapping[str, Any]) -> None:
+        """See `CountingSession`."""
+        self._meter.add_counts(counts)
 
     def close(self) -> None:
         """See `EngineSession`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -161,6 +161,17 @@ class MouthSession(ABC):
             "closed_seconds": round(sum(s.stop - s.start for s in self._gating.close), 3),
             "frames": dict(sorted(self._counts.items())),
         }
+
+    def take_counts(self) -> dict[str, Any]:
+        """See `CountingSession`."""
+        found = {"frames": dict(self._counts), "unchanged": self._restorer.unchanged}
+        self._counts, self._restorer.unchanged = Counter(), 0
+        return found
+
+    def add_counts(self, counts: Mapping[str, Any]) -> None:
+        """See `CountingSession`."""
+        self._counts.update(counts["frames"])
+        self._restorer.unchanged += counts["unchanged"]
 
     def close(self) -> None:
         """See `EngineSession`."""
