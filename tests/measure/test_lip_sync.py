@@ -68,7 +68,8 @@ def test_an_unchanged_result_is_as_sharp_and_has_no_seam(
     assert entry["frames"] == {"made": 40, "silence": 10}
     assert entry["sharpness_ratio"] == 1.0
     assert entry["seam_contrast"] == 0.0
-    assert entry["openness"] is not None
+    assert entry["openness"] is None
+    assert entry["formant"] is not None
     assert (tmp_path / "plots" / "P1.sync.png").stat().st_size > 1000
 
 

