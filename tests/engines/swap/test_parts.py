@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from facepick.compositing import masks
+from facepick.compositing.masks import Area
 from facepick.compositing.patch import FaceRequest, Reason
 from facepick.engines.decisions import Sight
-from facepick.engines.swap import color_grain
+from facepick.engines.swap import color_grain, skin
 from facepick.engines.swap.gating import swap_decisions
 from facepick.engines.swap.light import basis, fit_light, gain
 from facepick.engines.swap.settings import MeshSettings
@@ -154,7 +155,8 @@ def test_light_is_found_on_skin_that_is_partly_covered() -> None:
         bright = vertices[:468, 0] > 215
         errors.append(np.median(np.abs(gain(found, normals, truth, normals)[:468][bright] - 1)))
     assert errors[0] > 0.2
-    assert errors[1] < 0.06
+    # Three tenths of the slopes are taken over.
+    assert errors[1] < 0.09
 
 
 def sight(frame: int, turn: float, **changes: object) -> Sight:
@@ -293,3 +295,53 @@ def test_closed_lids_take_the_new_skins_colour_and_keep_their_line() -> None:
     assert np.abs(closed[35:38, 45:75].mean(axis=(0, 1)) - (150, 170, 210)).max() < 3
     assert closed[39:41, 45:75].mean() < 0.5 * closed[36, 60].mean()
     assert np.array_equal(closed[eyes == 0], new[eyes == 0])
+
+
+def test_pores_come_from_the_screen_in_the_new_colour() -> None:
+    rng = np.random.default_rng(3)
+    old = np.clip(120 + rng.normal(0, 3, (120, 120, 1)), 0, 255).astype(np.uint8).repeat(3, axis=2)
+    old[60:, :] //= 2
+    new = np.full((120, 120, 3), (60, 90, 150), np.float32)
+    where = np.zeros((120, 120), np.float32)
+    where[:, :60] = 1
+    made = skin.pores(new, old, where, 400.0)
+    np.testing.assert_array_equal(made[:, 60:], new[:, 60:])
+    fine = made[10:50, 10:50]
+    assert 0.5 < fine[:, :, 2].std() < 6
+    np.testing.assert_allclose(fine.mean(axis=(0, 1)), new[0, 0], rtol=0.01)
+    # An edge of light is no pore.
+    assert np.abs(made[:, :60] / new[:, :60] - 1).max() < 0.05
+
+
+def test_a_dark_rim_under_the_new_jaw_is_painted_and_a_dark_shirt_is_not() -> None:
+    mesh = head(at=(200.0, 180.0))
+    area = Area(0, 0, 400, 460)
+    height = float(np.linalg.norm(mesh[10, :2] - mesh[152, :2]))
+    face = masks.outline(area, mesh)
+    chin = int(mesh[152, 1])
+    old = np.full((460, 400, 3), (150, 170, 210), np.uint8)
+    old[chin + 3 : chin + 11, 120:280] = 40
+    old[chin + 90 :] = 40
+    new = np.full((460, 400, 3), (140, 165, 205), np.float32)
+    rim = skin.beard_rim(area, mesh, new, old, face, height)
+    assert rim[chin + 6, 190:210].min() > 0.9
+    assert rim[chin + 100 :].max() == 0
+    assert rim[: int(mesh[2, 1])].max() == 0
+    made, alpha = skin.painted(new, old, face, rim, height)
+    shown = old + (made - old) * alpha[:, :, None]
+    assert shown[chin + 6, 200].min() > 100
+    np.testing.assert_array_equal(alpha[chin + 100 :], 0)
+
+
+def test_a_new_beard_thins_out_towards_the_jaw_alone() -> None:
+    mesh = head()
+    area = Area(0, 0, 400, 400)
+    height = float(np.linalg.norm(mesh[10, :2] - mesh[152, :2]))
+    alpha = masks.outline(area, mesh)
+    thin = skin.thinned(area, mesh, alpha, height)
+    x, chin = int(mesh[152, 0]), int(mesh[152, 1])
+    column = thin[chin - 30 : chin - 1, x]
+    assert np.all(np.diff(column) <= 1e-6)
+    assert column[0] == 1
+    assert column[-1] < 0.2
+    np.testing.assert_array_equal(thin[: int(mesh[61, 1])], alpha[: int(mesh[61, 1])])

@@ -45,8 +45,9 @@ _ROUNDS = 4
 _MIN_POINTS = 12
 # How much of the slopes is taken over.  What a face's own relief and colours do to its shading is
 # found as slope, too: taking over all of it draws the target's features (it cost 0.03 of SFace to
-# the source in the two pairs tried), half of it still shows from where the light comes.
-_SLOPE_SHARE = 0.5
+# the source in the two pairs tried), half of it 0.01; three tenths still show from where the light
+# comes.
+_SLOPE_SHARE = 0.3
 
 
 @cache

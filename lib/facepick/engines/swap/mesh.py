@@ -10,13 +10,15 @@ swap does not show.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
-from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind, Reason
+from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
 from facepick.engines.decisions import Decisions
 from facepick.engines.engine import (
     Engine,
@@ -28,7 +30,7 @@ from facepick.engines.engine import (
 )
 from facepick.engines.occlusion.masker import check_masker, occlusion_observers, open_masker
 from facepick.engines.occlusion.session import behind_occluders
-from facepick.engines.swap import color_grain, face_mask
+from facepick.engines.swap import color_grain, face_mask, skin
 from facepick.engines.swap.fallback import hidden_face
 from facepick.engines.swap.footage_stats import Learned, StatsObserver, learn
 from facepick.engines.swap.gating import swap_decisions
@@ -38,6 +40,7 @@ from facepick.engines.swap.portrait import Portrait
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.source import load_sources
 from facepick.errors import EngineError
+from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_surface import Surface
 from facepick.faces.mesh_topology import extended, vertex_normals
 from facepick.faces.warp import smoothstep, to_uint8
@@ -49,6 +52,32 @@ __all__ = ["MeshSession", "MeshSwapEngine"]
 # within 2 % of the eyes' outline: with less, eye opening follows at r 0.80, with this at 0.89 (a
 # bearded man's face on a woman).  Lips of another colour would show as a rim sooner.
 _EYE_EDGE, _MOUTH_EDGE = 0.024, 0.008
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """A filmed face, where the new one is drawn.
+
+    Attributes:
+        area: in display pixels, which the patch covers.
+        old: (h, w, 3) uint8 BGR, the picture there.
+        mesh: (468, 3) in display pixels.
+        vertices, normals: (`VERTICES`, 3), in pixels of `old`.
+        light: see `fit_light`.
+        surface: the mesh in pixels of `old`.
+        height: of the face in pixels.
+        skin: (h, w), see `skin_likelihood`.
+    """
+
+    area: Area
+    old: BgrImage
+    mesh: FloatArray
+    vertices: FloatArray
+    normals: FloatArray
+    light: npt.NDArray[np.float64]
+    surface: Surface
+    height: float
+    skin: FloatArray
 
 
 class MeshSwapEngine(Engine):
@@ -168,12 +197,56 @@ class MeshSession:
 
     def _swap(self, request: FaceRequest, face: Portrait, strength: float) -> FacePatch | None:
         settings = self._settings
+        scene = self._scene(request, face)
+        if scene is None:
+            return None
+        old, height = scene.old, scene.height
+        new = face.texture.onto(scene.surface, scene.vertices, face.topology)
+        if settings.color == "light":
+            change = gain(scene.light, scene.normals, face.light, face.normals)
+            new = new * np.dstack(scene.surface.interpolate(change))
+        eyes = face_mask.holes(scene.area, scene.mesh, eyes=True, mouth=False,
+                               width=_EYE_EDGE * height)  # fmt: skip
+        mouth = face_mask.holes(scene.area, scene.mesh, eyes=False, mouth=True,
+                                width=_MOUTH_EDGE * height)  # fmt: skip
+        holes = np.maximum(eyes, mouth)
+        alpha = self._outline(scene, face, holes)
+        bare = not self._learned.bearded and not face.bearded
+        (plain,) = scene.surface.interpolate(skin.pore_zone(chin=bare)[:, None])
+        new = skin.pores(new, old, np.clip(plain, 0, 1) * scene.skin * (1 - holes), height)
+        shut = self._learned.shut(scene.mesh)
+        lids = face_mask.lids(scene.area, scene.mesh, height)
+        new = color_grain.lids(new, old, alpha * (1 - holes), np.maximum(eyes * shut, lids), height)
+        alpha = alpha * (1 - np.maximum(eyes * (1 - shut), mouth))
+        if self._shaves(face):
+            rim = skin.beard_rim(scene.area, scene.mesh, new, old, alpha, height) * (1 - holes)
+            new, alpha = skin.painted(new, old, alpha, rim, height)
+        elif face.bearded and not self._learned.bearded:
+            alpha = skin.thinned(scene.area, scene.mesh, alpha, height)
+        alpha = face_mask.spare_people_in_front(request, scene.area, alpha)
+        if settings.color == "lab":
+            new = color_grain.match_lab(new, old, alpha)
+        if settings.grain:
+            wanted = color_grain.noise_of(old, alpha)
+            has = color_grain.noise_of(new, alpha)
+            missing = settings.grain * float(np.sqrt(max(0.0, wanted**2 - has**2)))
+            new = color_grain.add_grain(new, missing, request.source_frame)
+        alpha = np.clip(alpha * np.float32(strength), 0, 1).astype(np.float32)
+        if not alpha.any():
+            return None
+        kind = PatchKind.FADING if strength < 1 else PatchKind.DRAWN
+        return FacePatch(image=to_uint8(new), alpha=alpha, origin=scene.area.origin, kind=kind)
+
+    def _scene(self, request: FaceRequest, face: Portrait) -> _Scene | None:
+        """Find where the new face lies and the light there; None where it cannot be drawn."""
         mesh, light = self._learned.of(request)
         if mesh is None:
             return None
         vertices = extended(mesh, **face.reach)
+        height = float(np.linalg.norm(vertices[10, :2] - vertices[152, :2]))
         crop = Area(*request.origin, request.crop.shape[1], request.crop.shape[0])
-        area = masks.area_around(vertices, pad=2).clipped(
+        pad = skin.RIM_REACH * height if self._shaves(face) else 2
+        area = masks.area_around(vertices, pad=pad).clipped(
             crop.x0, crop.y0, crop.x0 + crop.width, crop.y0 + crop.height
         )
         if area.width < 8 or area.height < 8:
@@ -186,50 +259,33 @@ class MeshSession:
             light = fit_light(old, vertices, normals)
         if light is None:
             return None
-        height = float(np.linalg.norm(vertices[10, :2] - vertices[152, :2]))
         surface = Surface.draw(vertices, face.topology, (area.width, area.height))
-        new = face.texture.onto(surface, vertices, face.topology)
-        if settings.color == "light":
-            change = gain(light, normals, face.light, face.normals)
-            new = new * np.dstack(surface.interpolate(change))
-
-        fall = face_mask.fall_off(**face.reach)
-        zones = [face_mask.hair_zone(), face_mask.hair_zone(jaw=True), fall, face_mask.jaw_zone()]
-        hair, sides, inside, jaw = surface.interpolate(np.stack(zones, axis=1))
-        skin = face_mask.skin_likelihood(
+        likely = face_mask.skin_likelihood(
             old, face_mask.predicted_skin(surface, light, normals), height
         )
-        eyes = face_mask.holes(area, mesh, eyes=True, mouth=False, width=_EYE_EDGE * height)
-        mouth = face_mask.holes(area, mesh, eyes=False, mouth=True, width=_MOUTH_EDGE * height)
-        holes = np.maximum(eyes, mouth)
+        return _Scene(area, old, mesh, vertices, normals, light, surface, height, likely)
+
+    def _shaves(self, face: Portrait) -> bool:
+        """Tell whether a clean face is drawn over a bearded one."""
+        return self._learned.bearded and not face.bearded
+
+    def _outline(self, scene: _Scene, face: Portrait, holes: FloatArray) -> FloatArray:
+        """Compute the alpha without its holes, (h, w) float32."""
+        zones = [
+            face_mask.hair_zone(), face_mask.hair_zone(jaw=True),
+            face_mask.fall_off(**face.reach), face_mask.jaw_zone(),
+        ]  # fmt: skip
+        hair, sides, inside, jaw = scene.surface.interpolate(np.stack(zones, axis=1))
         # The soft edge of the outline is none of the holes'.
-        covered = np.maximum(surface.index > 0, holes == 1).astype(np.float32)
+        covered = np.maximum(scene.surface.index > 0, holes == 1).astype(np.float32)
         inside = np.maximum(np.clip(inside, 0, 1), holes == 1)
         if not self._learned.bearded:
             hair = np.maximum(hair, sides)
-        elif not face.bearded:
+        elif self._shaves(face):
             # A beard's rim around a clean chin is covered as far as the ring reaches.
-            beard = face_mask.beard_likelihood(old, skin, vertices, height)
+            beard = face_mask.beard_likelihood(scene.old, scene.skin, scene.vertices, scene.height)
             if beard is not None:
                 inside = np.maximum(inside, np.clip(jaw * 1.5, 0, 1) * beard)
         alpha = smoothstep(inside * covered)
-        alpha = masks.feather_in(covered, settings.blur * height) * alpha
-        alpha = alpha * (1 - np.clip(hair, 0, 1) * (1 - skin))
-        shut = self._learned.shut(mesh)
-        if shut:
-            new = color_grain.lids(new, old, alpha * (1 - holes), eyes, height)
-        alpha = alpha * (1 - np.maximum(eyes * (1 - shut), mouth))
-        alpha = face_mask.spare_people_in_front(request, area, alpha)
-        if settings.color == "lab":
-            new = color_grain.match_lab(new, old, alpha)
-        if settings.grain:
-            wanted = color_grain.noise_of(old, alpha)
-            has = color_grain.noise_of(new, alpha)
-            missing = settings.grain * float(np.sqrt(max(0.0, wanted**2 - has**2)))
-            new = color_grain.add_grain(new, missing, request.source_frame)
-        alpha = np.clip(alpha * np.float32(strength), 0, 1).astype(np.float32)
-        if not alpha.any():
-            return None
-        image = to_uint8(new)
-        kind = PatchKind.FADING if strength < 1 else PatchKind.DRAWN
-        return FacePatch(image=image, alpha=alpha, origin=area.origin, kind=kind)
+        alpha = masks.feather_in(covered, self._settings.blur * scene.height) * alpha
+        return alpha * (1 - np.clip(hair, 0, 1) * (1 - scene.skin))
