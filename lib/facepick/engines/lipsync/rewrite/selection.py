@@ -27,6 +27,7 @@ class Candidates:
         look: (k, d) float32, a tiny picture of the mouth, so that distances tell visible jumps.
         frame: (k,) int64, source frame.
         penalty: (k,) float32, cost of using it at all (blur, doubtful mesh).
+        smile: (k,) float32, in deviations; None if unknown.
     """
 
     shape: Array
@@ -35,6 +36,7 @@ class Candidates:
     look: Array
     frame: Index
     penalty: Array
+    smile: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +48,14 @@ class Wanted:
         pose: (n, 3) float32.
         scale: (n,) float32.
         stress: (n,) float32 in [0, 1]: 1 where the opening must be right (closures, silence).
+        smile: (n,) float32 like `Candidates.smile`, NaN where any will do; None if unknown.
     """
 
     shape: Array
     pose: Array
     scale: Array
     stress: Array
+    smile: Array | None = None
 
 
 SHAPE_WEIGHT = np.array([4.0, 1.0, 0.7], np.float32)
@@ -59,6 +63,7 @@ POSE_STEP_DEGREES = 8.0
 POSE_WEIGHT = 1.5
 SCALE_WEIGHT = 3.0
 STRESS_WEIGHT = 10.0
+SMILE_WEIGHT = 4.0
 SKIP_COST = 0.35
 JUMP_COST = 2.5
 JUMP_CAP = 12.0
@@ -70,6 +75,9 @@ def _unary(wanted: Wanted, candidates: Candidates, rows: slice) -> Array:
     weight = np.broadcast_to(SHAPE_WEIGHT, (*difference.shape[:1], 1, 3)).copy()
     weight[:, 0, 0] += STRESS_WEIGHT * wanted.stress[rows]
     cost = (weight * difference**2).sum(axis=2)
+    if wanted.smile is not None and candidates.smile is not None:
+        other = wanted.smile[rows, None] - candidates.smile[None]
+        cost += np.nan_to_num(np.float32(SMILE_WEIGHT) * other**2)
     turned = (wanted.pose[rows, None] - candidates.pose[None]) / POSE_STEP_DEGREES
     # Roll is undone by the warp; only turns that show another side of the mouth cost in full.
     turned[..., 2] *= 0.7

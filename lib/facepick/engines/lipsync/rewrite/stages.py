@@ -17,6 +17,7 @@ from facepick.engines.lipsync.rewrite.adaptation import MIN_R, OwnVoice, listen
 from facepick.engines.lipsync.rewrite.features import in_head_frame
 from facepick.engines.lipsync.rewrite.inventory import Inventory
 from facepick.engines.lipsync.rewrite.reading import MouthReader
+from facepick.engines.lipsync.rewrite.rest import Smile, breath, smile
 from facepick.engines.lipsync.rewrite.selection import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.selfcheck import SEEN, corrections
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
@@ -111,6 +112,7 @@ class Wish:
         opening: (n,) float32, the opening that is wanted.
         limit: greatest restlessness of the opening.
         reach: lowest and highest opening of the person.
+        resting: the smile that closed mouths go with, or None.
     """
 
     curves: Curves
@@ -121,6 +123,7 @@ class Wish:
     opening: Array
     limit: float
     reach: tuple[float, float]
+    resting: Smile | None
 
 
 def make_plan(context: EngineContext, inventory: Inventory) -> tuple[Plan, dict[str, Any]]:
@@ -196,12 +199,31 @@ def _wish(context: EngineContext, inventory: Inventory, timing: Timing) -> Wish:
     closed = (low - mean[0]) / deviation[0]
     z[:, 0] = closed + (z[:, 0] - closed) * settings.strength
     z[:, 1] *= settings.strength
+    resting, breathing = _rest(inventory, timing)
     own_restlessness = restlessness(inventory.shape[:, 0], np.diff(inventory.frames) == 1)
     limit = settings.strength * bearable(own_restlessness, float(high - low))
     asked = (mean[0] + deviation[0] * z[:, 0]).astype(np.float32)
+    # Breath is no opening to choose another mouth by.
     wanted = calmed(asked, closure, ~quiet, limit)
     z[:, 0] = (wanted - mean[0]) / deviation[0]
-    return Wish(curves, own, z, closure, asked, wanted, limit, (float(low), float(high)))
+    asked, wanted = asked + breathing, wanted + breathing
+    reach = (float(low), float(high))
+    return Wish(curves, own, z, closure, asked, wanted, limit, reach, resting)
+
+
+def _rest(inventory: Inventory, timing: Timing) -> tuple[Smile | None, Array]:
+    """Find the smile that closed mouths go with, None where none is shut, and their breath."""
+    closing = timing.action == CLOSE
+    if not closing.any() or len(inventory.rows) < 2:
+        return None, np.zeros(len(closing), np.float32)
+    rows = np.searchsorted(inventory.frames, timing.sources)
+    rows = np.clip(rows, 0, len(inventory.frames) - 1)
+    steps = np.diff(timing.times)
+    rate = 1.0 / float(np.median(steps)) if len(steps) and np.median(steps) > 0 else 25.0
+    # Both ends of a stretch stay shut, where it meets speech or the filmed mouth.
+    held = np.convolve(closing, np.ones(5) / 5, mode="same")
+    moves = breath(inventory, len(closing), rate) * closing * held
+    return smile(inventory, rows), np.asarray(moves, np.float32)
 
 
 def _usual(inventory: Inventory) -> tuple[Array, Array]:
@@ -234,7 +256,11 @@ def _mouths(context: EngineContext, inventory: Inventory, timing: Timing, wish: 
     present = inventory.frames[rows] == timing.sources
     present = _bridged(timing, present, inventory.shots[rows])
     shown = present & (timing.action != KEEP) & (timing.weight > 0)
-    candidates = _candidates(inventory)
+    candidates, smiles = _candidates(inventory), None
+    if wish.resting is not None:
+        candidates = replace(candidates, smile=wish.resting.own)
+        smiles = wish.resting.wanted.copy()
+        smiles[timing.action != CLOSE] = np.nan
     mouth = np.full(n, -1, np.int32)
     fading = np.full(n, -1, np.int32)
     shots = inventory.shots[rows]
@@ -248,6 +274,7 @@ def _mouths(context: EngineContext, inventory: Inventory, timing: Timing, wish: 
             pose=inventory.pose[rows[stretch], :3],
             scale=inventory.pose[rows[stretch], 3],
             stress=wish.closure[stretch],
+            smile=None if smiles is None else smiles[stretch],
         )
         path = choose(wanted, candidates)
         mouth[stretch] = path
