@@ -23,6 +23,9 @@ d_closed   the next for what the engine wants
 closed     share of "p", "b", "m" in which the measured opening falls among its lowest fifth
 chance     the same for windows of equal length anywhere in the speech
 jitter     mean second difference of the opening, as a ratio to the input's
+moved      mean change of the mouth's opening from frame to frame while it speaks, as a ratio to the
+           person's own in all of the clip
+still      the same where it moves least: tenth percentile of the deviations over 0.8 s of speech
 sharp      Laplacian variance of the mouth, median ratio to the input's
 written    share of the frame with alpha above 0
 ms         CPU time of `process` per face; of the listening per second of speech with --targets
@@ -469,6 +472,9 @@ def run(
 
     before, after = _smooth(before), _smooth(after)
     asked = _smooth(sampled(curves_of(speech, language=said.language).opening, times[:stop]))
+    speaking = sampled(said.one_hot()[:, SILENCE], times[:stop]) < 0.5
+    own = _smooth(filmed.opening)
+    talking = talks(own)
     wanted = scores(np.where(np.isnan(before), np.nan, asked), times[:stop], said)
     row = scores(after, times[:stop], said)
     row |= {
@@ -477,6 +483,8 @@ def run(
         "jitter": float(
             np.nanmean(np.abs(np.diff(after, 2))) / np.nanmean(np.abs(np.diff(before, 2)))
         ),
+        "moved": moved(after, speaking) / moved(own, talking),
+        "still": stillest(after, speaking) / stillest(own, talking),
         "sharp": float(np.median(sharp)),
         "written": float(100 * np.mean(written)),
         "ms": float(1000 * np.mean(spent)),
@@ -490,6 +498,35 @@ def _smooth(opening: np.ndarray) -> np.ndarray:
     out = opening.copy()
     out[1:-1] = 0.2 * opening[:-2] + 0.6 * opening[1:-1] + 0.2 * opening[2:]
     return np.where(np.isnan(out), opening, out)
+
+
+WINDOW = 20
+"""Frames, 0.8 s, over which a mouth is held to rest or to talk."""
+TALKS = 0.01
+"""Deviation of the opening over a window, in eye distances: talkers mostly surpass 0.014."""
+
+
+def talks(opening: np.ndarray) -> np.ndarray:
+    """Whether the person talks in each frame: the opening varies as a talker's does."""
+    out = np.zeros(len(opening), bool)
+    for start in range(len(opening) - WINDOW + 1):
+        if np.std(opening[start : start + WINDOW]) > TALKS:
+            out[start : start + WINDOW] = True
+    return out
+
+
+def moved(opening: np.ndarray, among: np.ndarray) -> float:
+    """Mean change of the opening between frames that are both `among` what counts."""
+    both = among[1:] & among[:-1]
+    return float(np.nanmean(np.abs(np.diff(opening))[both]))
+
+
+def stillest(opening: np.ndarray, among: np.ndarray) -> float:
+    """Tenth percentile of the opening's deviation over windows that lie in `among`."""
+    windows = [slice(i, i + WINDOW) for i in range(0, len(opening) - WINDOW + 1, 5)]
+    found = [np.std(opening[w]) for w in windows if among[w].mean() >= 0.9]
+    found = [value for value in found if np.isfinite(value)]
+    return float(np.percentile(found, 10)) if found else float("nan")
 
 
 def target_row(said: Utterance, samples: np.ndarray, mode: str) -> dict[str, float]:
@@ -532,8 +569,8 @@ def main() -> None:
         rewrite_own.table(options.media, options.only)
         return
     columns: tuple[str, ...] = (
-        "asked", "r", "lag", "d_closed", "closed", "chance", "jitter", "sharp", "written",
-        "ms", "outside",
+        "asked", "r", "lag", "d_closed", "closed", "chance", "jitter", "moved", "still", "sharp",
+        "written", "ms", "outside",
     )  # fmt: skip
     if options.targets:
         columns = ("r", "lag", "closed", "chance", "moves", "ms")

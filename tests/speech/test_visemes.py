@@ -118,3 +118,19 @@ def test_sampling_past_the_end_holds_the_last_value() -> None:
     values = sampled(np.linspace(0, 1, 11, dtype=np.float32), np.array([0.0, 0.05, 5.0]))
     assert values[1] == pytest.approx(0.5, abs=0.02)
     assert values[2] == 1.0
+
+
+def test_a_guess_between_two_phones_still_moves_the_lips() -> None:
+    """Half "n", half "ae" all the time, now more of the one, now of the other."""
+    more = 0.5 + 0.1 * np.sin(np.arange(300) * 2 * np.pi / 30)
+    guessed = np.zeros((300, len(PHONES)), np.float32)
+    guessed[:, INDEX["AE"]], guessed[:, INDEX["N"]] = more, 1 - more
+    dips = np.zeros(300, np.float32)
+    told = lips_of(guessed, dips=dips, known=np.ones(300, bool))[0]
+    heard = lips_of(guessed, dips=dips)[0]
+    middle = slice(60, 240)
+    assert heard[middle].std() > 2 * told[middle].std()
+    assert np.corrcoef(heard[middle], told[middle])[0, 1] > 0.99
+    silent = _one_hot(("SIL", 300))
+    quiet = 0.9 * silent + 0.1 * guessed
+    assert lips_of(quiet, dips=dips)[0].std() < 0.05
