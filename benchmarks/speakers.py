@@ -1,9 +1,11 @@
 """Who speaks when: how often the right face is named, and what it costs.
 
     python benchmarks/speakers.py MEDIA [--clips NAME ...] [--each] [--half even|odd]
+    python benchmarks/speakers.py MEDIA --narrated VIDEO SPEECH [SPEECH ...]
 
 MEDIA holds ``video/`` and ``gt/``.  The truth of the built clips is exact: every shot says whose
-sound is heard (`audio_from`).  A moment counts where one person is heard and shown and several
+sound is heard (`audio_from`).  That of real talk was found by voice, and by eye whose voice it is;
+it lies in ``speakers_truth``.  A moment counts where one person is heard and shown and several
 faces are visible.  Columns:
 
     all        of these moments, how many name the right face (sure or not)
@@ -17,6 +19,9 @@ faces are visible.  Columns:
 With `--each` every measure stands alone beside all together: looks (LR-ASD), following (the mouth
 against the sounds), voices.  `--half` counts every second moment of 4 s only: what is tuned on one
 half is reported on the other.
+
+`--narrated` lays each SPEECH, then the video's own sound, over VIDEO, which shows one face, and
+says which share of the time that somebody is heard is called what.  Only the own sound may be sure.
 """
 
 from __future__ import annotations
@@ -33,13 +38,16 @@ import numpy as np
 
 from facepick.app import App
 from facepick.faces.detection import Box
+from facepick.media.audio import read_mono
 from facepick.people.person import Scan
 from facepick.speech.face_watch import RATE, Watched, sound_of, watch_faces
+from facepick.speech.rttm import read_rttm
 from facepick.speech.script import PersonSpan
 from facepick.speech.speakers import Turn, who_speaks
 from facepick.speech.voices import voice_labels
 
-CLIPS = ("dev_gt2", "dev_gt4")
+CLIPS = ("dev_gt2", "dev_gt4", "vv_interview", "avo_demo")
+TURNS = Path(__file__).with_name("speakers_truth")
 MEASURES = {
     "looks": (True, False, False),
     "following": (False, True, False),
@@ -67,10 +75,11 @@ class Clip:
         self.cost = (time.process_time() - scanned) / max(scanned - begun, 1e-9)
         self.truth = json.loads((media / "gt" / f"{name}.json").read_text(encoding="utf-8"))
         self.names = self._names()
-        self.heard: list[str | None] = [None] * self.watched.moments
-        for shot in self.truth["shots"]:
-            for moment in range(shot["start"], min(shot["end"] + 1, self.watched.moments)):
-                self.heard[moment] = shot["audio_from"]
+        self.turns = true_turns(name, self.truth)
+        self.heard: list[set[str]] = [set() for _ in range(self.watched.moments)]
+        for start, stop, who in self.turns:
+            for moment in range(round(start * RATE), min(round(stop * RATE), len(self.heard))):
+                self.heard[moment].add(who)
         self.speech = np.zeros(self.watched.moments, bool)
         for part in self.watched.speech:
             self.speech[round(part.start * RATE) : round(part.stop * RATE)] = True
@@ -95,14 +104,26 @@ class Clip:
     def lines(self) -> list[tuple[PersonSpan, str]]:
         """Lines that nobody named, with whose they are."""
         found = []
-        for shot in self.truth["shots"]:
-            who, start, stop = shot["audio_from"], shot["start"], shot["end"] + 1
-            count = max(1, round((stop - start) / RATE / LINE_SECONDS))
-            edges = np.linspace(start, stop, count + 1)
+        for start, stop, who in self.turns:
+            edges = np.linspace(start, stop, max(1, round((stop - start) / LINE_SECONDS)) + 1)
             for a, b in itertools.pairwise(edges):
-                if who and self.speech[int(a) : int(b)].mean() > 0.3:
-                    found.append((PersonSpan(person=None, start=a / RATE, end=b / RATE), who))
+                part = slice(int(a * RATE), int(b * RATE))
+                alone = np.mean([heard == {who} for heard in self.heard[part]])
+                if alone > 0.9 and self.speech[part].mean() > 0.3:
+                    found.append((PersonSpan(person=None, start=a, end=b), who))
         return found
+
+
+def true_turns(name: str, truth: dict[str, Any]) -> list[tuple[float, float, str]]:
+    """Start and end in seconds, and who speaks."""
+    if "shots" in truth and any("audio_from" in shot for shot in truth["shots"]):
+        return [
+            (shot["start"] / RATE, (shot["end"] + 1) / RATE, shot["audio_from"])
+            for shot in truth["shots"]
+            if shot["audio_from"]
+        ]
+    text = (TURNS / f"{name}.rttm").read_text(encoding="utf-8")
+    return [(at, at + length, str(who)) for at, length, who in read_rttm(name, text)]
 
 
 def measured(clip: Clip, use: tuple[bool, bool, bool], half: str | None) -> dict[str, Any]:
@@ -114,9 +135,12 @@ def measured(clip: Clip, use: tuple[bool, bool, bool], half: str | None) -> dict
                 told[moment] = turn
     right, sure, off = [], [], []
     wrong_time = spoken = 0
-    for moment, (turn, who) in enumerate(zip(told, clip.heard, strict=True)):
+    for moment, (turn, speakers) in enumerate(zip(told, clip.heard, strict=True)):
         if half and (moment // BLOCK_MOMENTS) % 2 != (half == "odd"):
             continue
+        if len(speakers) > 1:
+            continue
+        who = next(iter(speakers), None)
         name = None if turn is None else clip.names.get(turn.person or "")
         if who is not None and clip.speech[moment]:
             spoken += 1
@@ -143,6 +167,7 @@ def measured(clip: Clip, use: tuple[bool, bool, bool], half: str | None) -> dict
         "moments": len(right),
         "all": _share(right),
         "sure": len(sure) / max(1, len(right)),
+        "unsure": 1 - len(sure) / max(1, len(right)),
         "sure wrong": None if not sure else 1 - _share(sure),
         "off": f"{_shown(_share(off))} of {len(off)}",
         "lines": _share(best),
@@ -150,6 +175,19 @@ def measured(clip: Clip, use: tuple[bool, bool, bool], half: str | None) -> dict
         "drawn right": _share(drawn),
         "DER": wrong_time / max(1, spoken),
     }
+
+
+def narrated(app: App, video: Path, speech: Path | None) -> dict[str, float]:
+    """Shares of states of what is heard over a video, by time."""
+    scan = app.find_people(video)
+    own = sound_of(scan)
+    samples = own if speech is None else np.resize(read_mono(speech, rate=16_000), len(own))
+    watched = watch_faces(scan, samples, models=app.models)
+    turns = who_speaks(scan, watched, voice_labels(samples, watched, app.models)).turns
+    seconds = {"sure": 0.0, "unsure": 0.0, "off_screen": 0.0}
+    for turn in turns:
+        seconds[turn.state] += turn.end - turn.start
+    return {state: value / max(sum(seconds.values()), 1e-9) for state, value in seconds.items()}
 
 
 def _share(values: list[bool]) -> float:
@@ -166,8 +204,16 @@ def main() -> None:
     parser.add_argument("--clips", nargs="+", default=list(CLIPS))
     parser.add_argument("--each", action="store_true", help="each measure alone, too")
     parser.add_argument("--half", choices=("even", "odd"))
+    parser.add_argument("--narrated", nargs="+", type=Path, metavar="FILE")
     options = parser.parse_args()
     app = App()
+    if options.narrated:
+        video, *voices = options.narrated
+        for speech in (*voices, None):
+            row = narrated(app, video, speech)
+            label = "own sound" if speech is None else speech.name
+            print(f"{label}: " + ", ".join(f"{k} {_shown(v)}" for k, v in row.items()))
+        return
     with tempfile.TemporaryDirectory() as folder:
         for name in options.clips:
             clip = Clip(app, options.media, name, Path(folder))

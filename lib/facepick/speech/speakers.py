@@ -59,12 +59,15 @@ ROUNDS = 12
 PROVEN = 2.5
 """Deviations from chance.  Own voices came to 2.9 to 7.2, foreign ones over talking mouths to 1.7
 at most."""
+PROOF_WEIGHT, PROOF_LIMITS, CHANCE = 0.5, (-1.0, 5.0), 1.0
+"""Log likelihood a deviation that a voice is a person's; what counts; what is usual by chance."""
 UNPROVEN = 0.6
 """Most that is given for a person whose mouth and voice were not shown to go together."""
 COMPARED = 4.0
 """Log likelihood by which a person must be ahead of the other faces of the moment, over all that a
 voice says: two seconds of a clear difference."""
 SURE = 0.85
+UNCLEAR_SECONDS = 0.5
 PART = 0.3
 """A line is parted where a second speaker has this share of it, and half a second."""
 PART_SECONDS = 0.5
@@ -292,20 +295,25 @@ def who_speaks(
     cuts = _cuts(scan, watched.moments)
     pieces = _pieces(watched, voices if use[2] else np.zeros_like(voices), cuts)
     likely = _evidence(measures, pieces, look=use[0], follow=use[1])
-    owners = _owners(likely, pieces)
+    proofs = _proofs(measures, watched.heard, pieces, follow=use[1])
+    owners = _owners(likely, pieces, proofs)
     posterior = _posterior(likely, pieces, owners)
     path, posterior = _smoothed(posterior, pieces)
     moments = np.zeros((watched.moments, likely.shape[1]))
     for k in range(len(pieces.start)):
         moments[pieces.start[k] : pieces.stop[k]] = posterior[k]
-    proven = _proven(measures, watched.heard, pieces, likely)
+    proven = _proven(measures, pieces, likely, proofs)
+    by_piece = np.array([proven[int(v)] for v in pieces.voice], bool)
+    by_piece = by_piece.reshape(-1, len(measures.people)) & ~_unclear(pieces, cuts)[:, None]
+    if not use[1]:
+        by_piece[:] = True
     trusted = np.zeros((watched.moments, len(measures.people)), bool)
-    for k, voice in enumerate(pieces.voice):
-        trusted[pieces.start[k] : pieces.stop[k]] = proven[int(voice)]
+    for k in range(len(path)):
+        trusted[pieces.start[k] : pieces.stop[k]] = by_piece[k]
     names, table = _named_voices(pieces, owners, proven, measures.people)
     spans: list[tuple[str, int, int, str | None]]
     if lines is None:
-        runs = _runs(pieces, path, proven, measures)
+        runs = _runs(pieces, path, by_piece, measures)
         spans = [(f"L{i}", a, b, None) for i, (a, b) in enumerate(runs, 1)]
     else:
         spans = _line_parts(lines, moments, watched.moments)
@@ -400,7 +408,7 @@ def _evidence(measures: Measures, pieces: _Pieces, *, look: bool, follow: bool) 
     return out
 
 
-def _owners(likely: Array64, pieces: _Pieces) -> dict[int, Array64]:
+def _owners(likely: Array64, pieces: _Pieces, proofs: Mapping[int, Array64]) -> dict[int, Array64]:
     """Whose each voice is, as shares of (people + 1)."""
     states = likely.shape[1]
     start = np.full(states, (1 - NOBODY) / max(1, states - 1))
@@ -413,38 +421,62 @@ def _owners(likely: Array64, pieces: _Pieces) -> dict[int, Array64]:
             weights = pieces.seconds[rows]
             # Two seconds of doubt, so that a voice of one word is nobody's yet.
             total = (found[rows] * weights[:, None]).sum(axis=0) + 2.0 * start
+            total *= np.exp(PROOF_WEIGHT * np.append(np.clip(proofs[v], *PROOF_LIMITS), CHANCE))
             owners[v] = np.maximum(total / total.sum(), FLOOR)
             owners[v] /= owners[v].sum()
     return owners
 
 
-def _proven(
-    measures: Measures, heard: Array, pieces: _Pieces, likely: Array64
-) -> dict[int, npt.NDArray[np.bool_]]:
-    """Tell of each voice for which people it is shown that they speak with it, (people,)."""
+def _proofs(
+    measures: Measures, heard: Array, pieces: _Pieces, *, follow: bool
+) -> dict[int, Array64]:
+    """Tell how far each mouth goes together with each voice, (people,); `CHANCE` if unknown."""
     sound = steadied(heard)
-    there = np.array(
-        [
-            measures.present[:, a:b].mean(axis=1) > 0.5
-            for a, b in zip(pieces.start, pieces.stop, strict=True)
-        ]
-    ).reshape(-1, len(measures.people))
     found = {}
     for voice in (int(v) for v in np.unique(pieces.voice)):
-        own = pieces.voice == voice
         spoken = np.zeros(len(heard), bool)
+        own = pieces.voice == voice
         for a, b in zip(pieces.start[own], pieces.stop[own], strict=True):
             spoken[a:b] = True
-        shown = np.zeros(len(measures.people), bool)
-        for p in range(len(measures.people)):
-            value = proof(measures.mouth[p], sound, spoken)
-            beside = own & there[:, p] & (there.sum(axis=1) > 1)
+        values = [proof(mouth, sound, spoken) if follow else None for mouth in measures.mouth]
+        found[voice] = np.array([CHANCE if v is None else v for v in values])
+    return found
+
+
+def _proven(
+    measures: Measures, pieces: _Pieces, likely: Array64, proofs: Mapping[int, Array64]
+) -> dict[int, npt.NDArray[np.bool_]]:
+    """Tell of each voice for which people it is shown that they speak with it, (people,)."""
+    spans = list(zip(pieces.start, pieces.stop, strict=True))
+    there = np.array([measures.present[:, a:b].mean(axis=1) > 0.5 for a, b in spans])
+    there = there.reshape(-1, len(measures.people))
+    found = {}
+    for voice, values in proofs.items():
+        shown = values > PROVEN
+        for p in range(len(shown)):
+            beside = (pieces.voice == voice) & there[:, p] & (there.sum(axis=1) > 1)
             others = np.where(there, likely[:, :-1], -np.inf)
             others[:, p] = -np.inf
+            # Ahead of somebody who is not seen, too.
             ahead = likely[beside, p] - np.maximum(others[beside].max(axis=1, initial=-np.inf), 0)
-            shown[p] = (value is not None and value > PROVEN) or ahead.sum() > COMPARED
+            shown[p] |= ahead.sum() > COMPARED
         found[voice] = shown
     return found
+
+
+def _unclear(pieces: _Pieces, cuts: Numbers) -> npt.NDArray[np.bool_]:
+    """Tell of which pieces the voice is a guess, (n,).
+
+    Voices are told by windows of more than a second.  In what lies for less than half a second
+    between a cut and a change of voice, or a pause, either voice may be the one that is heard.
+    """
+    follows = np.concatenate([pieces.joined[1:], [False]])
+    other = np.concatenate([[True], pieces.voice[1:] != pieces.voice[:-1]])
+    begins = ~pieces.joined | other
+    ends = ~follows | np.concatenate([other[1:], [True]])
+    cut_before, cut_after = np.isin(pieces.start, cuts), np.isin(pieces.stop, cuts)
+    short = pieces.stop - pieces.start < UNCLEAR_SECONDS * RATE
+    return np.asarray(short & ((cut_before & ends) | (begins & cut_after)))
 
 
 def _posterior(likely: Array64, pieces: _Pieces, owners: Mapping[int, Array64]) -> Array64:
@@ -489,19 +521,20 @@ def _smoothed(posterior: Array64, pieces: _Pieces) -> tuple[Numbers, Array64]:
 def _runs(
     pieces: _Pieces,
     path: Numbers,
-    proven: Mapping[int, npt.NDArray[np.bool_]],
+    trusted: npt.NDArray[np.bool_],
     measures: Measures,
 ) -> list[tuple[int, int]]:
     """Join successive pieces of one stretch in which one speaker is seen, or is not.
 
-    What is shown to be the speaker's voice and what is not stay apart.
+    What is shown to be the speaker's voice and what is not (`trusted`, (pieces, people)) stay
+    apart.
     """
     runs: list[tuple[int, int]] = []
     shown = []
     for k, p in enumerate(path):
         known = p < len(measures.people)
         seen = known and measures.present[p, pieces.start[k] : pieces.stop[k]].mean() > 0.5
-        shown.append((bool(seen), bool(known and proven[int(pieces.voice[k])][p])))
+        shown.append((bool(seen), bool(known and trusted[k, p])))
     for k in range(len(path)):
         same = k and path[k] == path[k - 1] and shown[k] == shown[k - 1]
         if same and pieces.joined[k]:
