@@ -81,6 +81,8 @@ def test_version_and_help_need_nothing(capsys: pytest.CaptureFixture[str]) -> No
         (("models", "fetch", "no_such_model"), 2, "no_such_model"),
         (("inspect", "nothing.mp4"), 2, "report"),
         (("nonsense",), 2, "invalid choice"),
+        (("peple",), 2, "did you mean people?"),
+        (("render", "a.mp4", "-o", "b.mp4", "--flow", "hid"), 2, "--flow: invalid choice: 'hid'"),
         (("people", "a" * 300 + ".mp4"), 2, "too long"),
         (("jobs", "prune", "--days", "-1"), 2, "--days"),
         (("jobs", "prune", "--days", "nan"), 2, "--days"),

@@ -109,7 +109,7 @@ def _marks(found: Mapping[str, Any], options: argparse.Namespace) -> int:
         print_json({"marks": found})
         return 0
     name = Path(options.result).name
-    say_text(f"{name}: facepick has no report beside it; these are marks of the file itself.")
+    say_text(f"{name}: facepick has no report beside it; only the file itself can be read.")
     if options.verbose:
         _say_marks(found)
     else:
@@ -252,7 +252,9 @@ def _say_marks_briefly(found: Mapping[str, Any]) -> None:
     fields = {k: v for k, v in found.get("aigc", {}).items() if v}
     if fields:
         say_text("AIGC fields: " + ", ".join(f"{k} {v}" for k, v in fields.items()))
-    if not found:
+    if manifest is None and "c2pa_unread" in found:
+        say_text(f"Whether it is signed (C2PA) is not known: {found['c2pa_unread']}")
+    if manifest is None and not fields and "comment" not in found:
         say_text("The file says nothing of how it was made.")
 
 

@@ -82,7 +82,9 @@ def do_job(app: App, workspace: Workspace, progress: str, *, told: Sequence[Noti
 
 def tell_result(record: JobRecord, progress: str, *, told: Sequence[Notice] = ()) -> None:
     """Print what a job that is done has made, and on stderr what a user may not expect of it."""
-    tell((n for n in record.notices if n not in told), progress)
+    # Of one thing the estimate before and the count after may differ in more than the words.
+    said = {notice.sentence() for notice in told}
+    tell((n for n in record.notices if n.sentence() not in said), progress)
     if progress == "jsonl":
         print_json({"event": "done", "job": record.id, **record.result})
         return

@@ -11,6 +11,7 @@ import errno
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -169,8 +170,17 @@ class _Parser(argparse.ArgumentParser):
     """Parser that says what is wrong as every other error is said, without all options first."""
 
     def error(self, message: str) -> NoReturn:
+        from difflib import get_close_matches
+
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        # Quoted or not: releases of Python differ.
+        near = wrong and get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), 1)
+        if wrong and near:
+            where = message[: wrong.start()]
+            message = f"{where}invalid choice: {wrong[1]!r:.60}; did you mean {near[0]}?"
         raise UserInputError(
-            f"{message[:1].upper()}{message[1:].rstrip('.')}.", hint=f"See: {self.prog} --help"
+            f"{message[:1].upper()}{message[1:].rstrip('.?')}{'?' if near else '.'}",
+            hint=f"See: {self.prog} --help",
         )
 
 

@@ -155,7 +155,9 @@ def _tell_flows(flows: Sequence[Readiness], checks: Sequence[Check]) -> None:
         f"facepick {__version__}, Python {platform.python_version()}, "
         f"{platform.system()} {platform.machine()}; computes on: {device}"
     )
-    rows = [(flow.what, "ready" if flow.ready else "NOT READY", flow.detail) for flow in flows]
+    base = all(check.ok for check in checks if check.required)
+    lacking = "not set up" if base else "NOT READY"
+    rows = [(flow.what, "ready" if flow.ready else lacking, flow.detail) for flow in flows]
     if "disk" in found:
         disk = next(check for check in checks if check.name == "disk")
         rows.append(("Room", "enough" if disk.ok else "LITTLE", f"{disk.detail}, {found['home']}"))

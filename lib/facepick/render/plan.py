@@ -553,11 +553,11 @@ def _who_speaks() -> UserInputError:
 def _validate_inputs(item: Assignment, spec: EngineSpec, *, speaks: bool) -> None:
     if spec.needs_audio and not speaks:
         raise UserInputError(
-            f"The {spec.label} flow needs speech.", hint="Give a sound file: --audio SPEECH.wav"
+            f"{spec.label} needs new speech.", hint="Give a sound file: --audio SPEECH.wav"
         )
     if spec.needs_source and not item.source:
         raise UserInputError(
-            f"The {spec.label} flow needs a source face.",
+            f"{spec.label} needs a source face.",
             hint="Give a photo: --source FACE.jpg",
         )
     for path in item.files():
