@@ -198,13 +198,18 @@ def _say_sync(entries: Sequence[Mapping[str, Any]]) -> None:
         say(f"{entry['person']}: lips and sound")
         rows = []
         opening, met = entry.get("openness"), entry.get("closures")
-        if opening:
-            late = opening["best_lag_ms"]
+        # Without words nobody but the engine says how far the mouth should open.
+        marked = opening or entry.get("formant")
+        if marked:
+            late = marked["best_lag_ms"]
+            what = (
+                "the mouth opens as the speech asks (1 is best)" if opening
+                else "the mouth opens with open vowels (about 0.5 is best; words tell more)"
+            )  # fmt: skip
             rows += [
-                ("the mouth opens as the speech asks (1 is best)", f"{opening['r']:.2f}",
-                 f"{opening['wrong_sound_r']:.2f}"),
+                (what, f"{marked['r']:.2f}", f"{marked['wrong_sound_r']:.2f}"),
                 ("the lips are late by", "not clear" if late is None else f"{late} ms", ""),
-            ]  # fmt: skip
+            ]
         if met:
             chance = met["by_chance"]
             rows.append(
