@@ -238,6 +238,23 @@ def test_a_tempfile_wrapper_is_a_path(tmp_path: Path) -> None:
         assert uploads.path_of(wrapper) == str(tmp_path / "x.bin")
 
 
+def test_a_dropdown_that_knows_no_labels_shows_them_and_gives_the_choice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compat, "_takes_pairs", lambda kind: kind != "Dropdown")
+    pairs = [("in English", "en"), ("none", "off")]
+    dropdown = compat.build("Dropdown", choices=pairs, value="off", label="Page")
+    assert dropdown.value == "none"
+    assert [compat.value_of(dropdown, v) for v in ("in English", "none", None)] == [
+        "en", "off", None
+    ]  # fmt: skip
+    told = compat.as_update(dropdown, {"choices": [("英文", "en"), ("不写", "off")]})
+    assert told["choices"] == ["英文", "不写"]
+    assert compat.as_update(dropdown, {"value": "en"})["value"] == "英文"
+    # Whoever has the page in English still chooses.
+    assert compat.value_of(dropdown, "in English") == compat.value_of(dropdown, "英文") == "en"
+
+
 def test_components_get_only_what_their_gradio_knows() -> None:
     component = compat.build("Gallery", no_such_argument=1, columns=3, label="x")
     assert component.label == "x"

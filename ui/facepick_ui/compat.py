@@ -22,6 +22,7 @@ __all__ = [
     "selected_index",
     "set_queue",
     "state",
+    "value_of",
 ]
 
 _JS_KEYWORD = "js" if hasattr(gr, "on") else "_js"
@@ -41,7 +42,8 @@ def _parameters(function: Callable[..., Any]) -> frozenset[str]:
 def build(kind: str, **wanted: Any) -> Any:
     """Build a component called `kind` with those of the `wanted` arguments that this gradio knows.
 
-    ``sources`` becomes ``source`` and ``buttons`` is dropped where they do not exist.  Extensions
+    ``sources`` becomes ``source`` and ``buttons`` is dropped where they do not exist; choices with
+    labels become the labels, see `value_of`.  Extensions
     of the WebUI must not have their widgets' values stored in ``ui-config.json``, which would
     override later defaults and choices.
     """
@@ -49,13 +51,56 @@ def build(kind: str, **wanted: Any) -> Any:
     known = _parameters(cls.__init__)
     if "sources" in wanted and "sources" not in known:
         wanted["source"] = wanted.pop("sources")[0]
+    labels: dict[str, Any] = {}
+    if not _takes_pairs(kind):
+        labels = _labelled(wanted)
     component = cls(**{name: value for name, value in wanted.items() if name in known})
     component.do_not_save_to_config = True
+    if labels:
+        component.facepick_labels = labels
     return component
+
+
+@cache
+def _takes_pairs(kind: str) -> bool:
+    """Tell whether choices may have labels: those of a dropdown may not in gradio 3.41."""
+    if kind != "Dropdown":
+        return True
+    choices = inspect.signature(getattr(gr, kind).__init__).parameters["choices"]
+    return "tuple" in str(choices.annotation)
+
+
+def _labelled(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Put labels in the place of choices and value; gives the value of each label."""
+    labels = dict(wanted.get("choices") or ())
+    if labels:
+        wanted["choices"] = list(labels)
+        names = {value: label for label, value in labels.items()}
+        wanted["value"] = names.get(wanted.get("value"), wanted.get("value"))
+    return labels
+
+
+def value_of(component: Any, value: Any) -> Any:
+    """Give what the handlers are told of a component's value: the choice, where it is a label."""
+    labels = getattr(component, "facepick_labels", {})
+    return labels.get(value, value) if isinstance(value, str) else value
 
 
 def as_update(component: Any, changes: Mapping[str, Any]) -> Any:
     """``gr.update`` with those changes that this gradio can make to the component."""
+    labels: dict[str, Any] | None = getattr(component, "facepick_labels", None)
+    if labels is not None:
+        changes = dict(changes)
+        if "choices" in changes:
+            pairs = changes["choices"]
+            changes["choices"] = [label for label, _ in pairs]
+            # The newest language first: one list of labels serves all users.
+            newest = dict(pairs)
+            older = {label: value for label, value in labels.items() if label not in newest}
+            component.facepick_labels = labels = {**newest, **older}
+        if "value" in changes:
+            names = {value: label for label, value in reversed(labels.items())}
+            changes["value"] = names.get(changes["value"], changes["value"])
     own = getattr(type(component), "update", None)
     if own is None or "kwargs" in inspect.signature(own).parameters:
         own = type(component).__init__

@@ -79,8 +79,11 @@ class Wiring:
             self._attach(done.then, event.then)
 
     def _calling(self, event: Event) -> Callable[..., dict[Any, Any]]:
+        inputs = self._named(event.inputs)
+
         def call(key: Any, *values: Any) -> dict[Any, Any]:
-            return self._answer(event, key, values)
+            plain = [compat.value_of(c, v) for c, v in zip(inputs, values, strict=True)]
+            return self._answer(event, key, plain)
 
         return call
 
