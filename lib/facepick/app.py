@@ -1127,6 +1127,28 @@ class App:
         except (OSError, ValueError):
             return None
 
+    def can_show_folder(self) -> bool:
+        """Tell whether this machine has a desktop on which a folder can be opened."""
+        from facepick.host.file_manager import can_show
+
+        return can_show()
+
+    def show_folder(self, path: Path) -> None:
+        """Open the folder of a file on this machine's desktop.
+
+        Raises:
+            ToolError: there is no program that does it.
+        """
+        from facepick.errors import ToolError
+        from facepick.host.file_manager import show
+
+        try:
+            show(path)
+        except OSError as error:
+            raise ToolError(
+                f"The folder cannot be opened: {error}.", hint=f"Open it yourself: {path.parent}"
+            ) from error
+
     def free_target(self, folder: Path, stem: str, suffix: str = ".mp4") -> Path:
         """Find a name ``STEM_001.mp4`` in a folder that no file has and no job will write."""
         from facepick.render.report import sidecar_of

@@ -186,6 +186,7 @@ class FakeApp:
     report = App.report
     result_files = App.result_files
     free_target = App.free_target
+    can_show_folder = App.can_show_folder
     corrections = App.corrections
     take_corrections = App.take_corrections
 

@@ -200,6 +200,23 @@ def test_a_scan_is_in_sight_at_the_windows_edge_while_it_runs(
     assert run(tab, key, begun)["scan_running"] == {"value": "", "visible": False}
 
 
+def test_the_folder_is_opened_where_the_user_sits_at_the_machine(
+    tab: Any, scanned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Path] = []
+    monkeypatch.setattr(tab.page.app, "show_folder", shown.append, raising=False)
+    pick(tab, scanned, 0)
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
+    job = tab.page.app.jobs()[0]
+    assert "folder:" not in page["saved"]["value"]
+    ask(tab, "act", scanned, f"folder:{job.id}")
+    assert shown == []
+    monkeypatch.setattr(tab.page, "local", True)
+    assert f"folder:{job.id}" in tab.handlers.restore(scanned)["saved"]["value"]
+    ask(tab, "act", scanned, f"folder:{job.id}")
+    assert shown == [Path(job.out)]
+
+
 def test_a_double_click_starts_one_job(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
     barrier = threading.Barrier(6)
@@ -226,6 +243,7 @@ def test_stop_and_resume(tab: Any, scanned: str) -> None:
     assert "Stopped" in page["progress"]["value"]
     job = tab.page.app.jobs()[0]
     assert f"resume:{job.id}" in page["jobs"]["value"]
+    assert f"resume:{job.id}" in page["progress"]["value"]
     page = run(tab, scanned, ask(tab, "act", scanned, f"resume:{job.id}"))
     assert Path(page["result"]["value"]).is_file()
     assert tab.page.app.starts["render"] == 1

@@ -114,7 +114,9 @@ def launch(
     keep = (_TIDY_SECONDS, _SHOWN_SECONDS)
     # The command line shows errors only; who broke off what belongs into a server's log, too.
     logging.getLogger("facepick.http").setLevel(logging.WARNING)
-    demo = build_tab(app, standalone=True, delete_cache=keep, **look).blocks
+    demo = build_tab(
+        app, standalone=True, local=is_loopback(host), delete_cache=keep, **look
+    ).blocks
     compat.set_queue(demo)
     chosen = _free_port(host, port)
     if token is None and not is_loopback(host):

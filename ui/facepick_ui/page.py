@@ -52,6 +52,7 @@ class Page:
         groups: widgets that stand together, by name, for `only_when`.
         labelled: component, property and word key, for all words that are not settings.
         hints: quiet lines, component and word key.
+        local: whether whoever sees the page sits at this machine, so that folders can be opened.
         tick_ms: after how long without a change the page asks for progress by itself.
     """
 
@@ -66,6 +67,7 @@ class Page:
     groups: dict[str, list[Widget]] = field(default_factory=dict)
     labelled: list[tuple[str, str, str]] = field(default_factory=list)
     hints: dict[str, str] = field(default_factory=dict)
+    local: bool = False
     tick_ms: int = 4000
 
     def specs(self, flow: str) -> list[EngineSpec]:

@@ -38,12 +38,15 @@ class Tab:
     handlers: Handlers
 
 
-def build_tab(app: App, *, standalone: bool = False, queue: bool = True, **look: Any) -> Tab:
+def build_tab(
+    app: App, *, standalone: bool = False, local: bool = False, queue: bool = True, **look: Any
+) -> Tab:
     """Build the tab.
 
     Args:
         app: the core.
         standalone: whether the page is all there is, so that it brings its own language menu.
+        local: whether only users of this machine can reach the page.
         queue: False when the host has switched gradio's queue off; progress is then asked for
             by the page, once a second.
         look: css, head and theme, for generations that take them here.
@@ -52,6 +55,7 @@ def build_tab(app: App, *, standalone: bool = False, queue: bool = True, **look:
         app=app,
         language=app.host.language() or "en",
         demo=_demo_clip(),
+        local=local and app.can_show_folder(),
         tick_ms=TICK_MS if queue else TICK_WITHOUT_QUEUE_MS,
     )
     with compat.blocks(title="facepick", **look) as blocks:

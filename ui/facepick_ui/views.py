@@ -61,6 +61,7 @@ __all__ = [
     "sheet_view",
     "small_copy",
     "source_list",
+    "stopped_view",
     "timeline",
     "unusable",
 ]
@@ -642,9 +643,19 @@ def compare_view(size: tuple[int, int], rate: float, language: str) -> str:
     return render("compare", language, width=size[0], height=size[1], rate=rate)
 
 
-def saved_view(path: str, language: str) -> str:
-    """Say where a result lies; a click copies it."""
-    return render("saved", language, path=path)
+def saved_view(path: str, act: str, language: str) -> str:
+    """Say where a result lies; a click copies it.
+
+    Args:
+        act: of the button that opens its folder, or "" where the user sits at another machine.
+    """
+    return render("saved", language, path=path, act=act)
+
+
+def stopped_view(words: str, help_words: str, act: str, language: str) -> str:
+    """Say that a job was stopped, with the button that goes on."""
+    said = notice(words, help_words, kind="calm")
+    return card_room(said, [(act, text("job_resume", language))])
 
 
 def frame_sheet(picture: str, language: str) -> str:

@@ -50,6 +50,7 @@ class Results:
         """List what is answered of clicks on drawn places."""
         return (
             Act(verb="show", handler=self.show_job, outputs=self.OUTPUTS),
+            Act(verb="folder", handler=self.open_folder, outputs=("saved",), place="saved"),
             Act(verb="review", handler=self.show_review, outputs=("review",)),
         )
 
@@ -151,13 +152,29 @@ class Results:
             original,
             {
                 "compare": shown(self._compare(session, record)),
-                "saved": shown(views.saved_view(record.out or "", session.language)),
+                "saved": shown(self._saved(record, session.language)),
                 "report": shown(self._report(session, record)),
                 "review": shown(""),
                 "debug_sheets": shown(self._debug_sheets(record, session.language)),
                 "download": {"visible": True, "value": files},
             },
         )
+
+    def open_folder(self, session: Session, job_id: str) -> Changes:
+        """Open the folder of a result, where the user sits at this machine.
+
+        Raises:
+            JobNotFound: it is somebody else's.
+            ToolError: the desktop has no program for it.
+        """
+        record = self._context.own(session, job_id)
+        if self._context.page.local:
+            self._app.show_folder(Path(record.out or ""))
+        return {}
+
+    def _saved(self, record: JobRecord, language: str) -> str:
+        act = f"folder:{record.id}" if self._context.page.local else ""
+        return views.saved_view(record.out or "", act, language)
 
     def _compare(self, session: Session, record: JobRecord) -> str:
         """Draw the two on each other, where the original is at hand."""

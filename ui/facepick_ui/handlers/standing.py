@@ -48,6 +48,11 @@ def end_note(app: App, record: JobRecord, language: str) -> str:
         key = "render_done" if record.kind == "render" else "preview_done"
         return views.notice(text(key), Path(record.out or "").name)
     if record.state in ("stopped", "interrupted"):
-        help_key = "scan_stopped_help" if record.kind == "scan" else "stopped_help"
-        return views.notice(text(record.state), text(help_key), kind="calm")
+        if record.kind == "scan":
+            return views.notice(text(record.state), text("scan_stopped_help"), kind="calm")
+        if record.can_resume:
+            return views.stopped_view(
+                text(record.state), text("stopped_help"), f"resume:{record.id}", language
+            )
+        return views.notice(text(record.state), kind="calm")
     return views.failure_box(record.error or "", record.exit_code, language)
