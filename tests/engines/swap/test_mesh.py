@@ -298,7 +298,7 @@ def test_report_measures_identity_landmarks_and_flicker(
 ) -> None:
     engine = MeshSwapEngine()
     store = ModelStore([shared_models], tmp_path)
-    numbered = [replace(r, frame=i) for i, r in enumerate(neighbours)]
+    numbered = [replace(r, frame=i, source_frame=i) for i, r in enumerate(neighbours)]
     context = context_for(
         engine, tmp_path, numbered, cancel=never, source=(str(photo),), models=store
     )

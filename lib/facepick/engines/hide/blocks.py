@@ -74,7 +74,10 @@ class BlockGrid:
         # Only the part under the grid is summed.
         x0, x1 = _span(x + columns[[0, -1]] * side - request.origin[0], width)
         y0, y1 = _span(y + rows[[0, -1]] * side - request.origin[1], height)
-        total = np.asarray(cv2.integral(request.crop[y0:y1, x0:x1], sdepth=cv2.CV_64F), np.float64)
+        part = request.crop[y0:y1, x0:x1]
+        # Whole numbers are summed in half the memory, as long as the sum of all fits.
+        fits = 255 * part.shape[0] * part.shape[1] < 2**31
+        total = np.asarray(cv2.integral(part, sdepth=cv2.CV_32S if fits else cv2.CV_64F))
         xs = np.clip(x + columns * side - request.origin[0] - x0, 0, x1 - x0)
         ys = np.clip(y + rows * side - request.origin[1] - y0, 0, y1 - y0)
         nodes = _between(_between(total, ys).swapaxes(0, 1), xs).swapaxes(0, 1)
@@ -132,7 +135,7 @@ def _span(ends: npt.NDArray[np.float64], size: int) -> tuple[int, int]:
 
 
 def _between(
-    values: npt.NDArray[np.float64], at: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64] | npt.NDArray[np.int32], at: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Interpolate rows of `values` at fractional positions, linear in between."""
     low = np.minimum(np.floor(at).astype(int), len(values) - 2)
