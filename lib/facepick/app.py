@@ -1297,6 +1297,20 @@ class App:
                 time.sleep(0.1)
         return workspace.record()
 
+    def move_job(self, job_id: str, place: int) -> JobRecord:
+        """Move a job that waits to another place among those that wait, from 1.
+
+        Raises:
+            JobNotFound.
+            JobConflict: it does not wait.
+        """
+        from facepick.errors import JobConflict
+
+        workspace = self.jobs_folder.get(job_id)
+        if not workspace.line.move(job_id, place):
+            raise JobConflict(f"Job {job_id} does not wait.")
+        return workspace.record()
+
     def resume_job(
         self, job_id: str, *, out: str | Path | None = None, force: bool = False
     ) -> JobRecord:

@@ -280,6 +280,12 @@ class _Api:
     def cancel(self, job_id: str) -> Any:
         return self.app.cancel_job(job_id).to_json()
 
+    def move_job(self, payload: _Payload) -> Any:
+        name, place = payload.get("job"), payload.get("place")
+        if not isinstance(name, str) or isinstance(place, bool) or not isinstance(place, int):
+            raise UserInputError('"job" must be an id and "place" a whole number from 1.')
+        return self.app.move_job(name, place).to_json()
+
     def resume(self, job_id: str) -> Any:
         out = None
         with self._naming:
@@ -508,6 +514,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("POST", "/sources", _Api.save_source),
     ("POST", "/sources/remove", _Api.forget_source),
     ("GET", "/jobs", _Api.jobs),
+    ("POST", "/jobs/order", _Api.move_job),
     ("GET", "/jobs/{job_id}", _Api.job),
     ("GET", "/jobs/{job_id}/people", _Api.people),
     ("GET", "/jobs/{job_id}/speakers", _Api.speakers),

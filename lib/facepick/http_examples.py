@@ -96,6 +96,10 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
             summary="Remove a kept face", bodies={"remove": {"name": "anna"}}
         ),
         "GET /jobs": Example(summary="Jobs, newest first"),
+        "POST /jobs/order": Example(
+            summary="Move a job that waits",
+            bodies={"first": {"job": "20261122-215701-4f2a", "place": 1}},
+        ),
         "GET /jobs/{job_id}": Example(summary="State and progress of a job"),
         "GET /jobs/{job_id}/people": Example(summary="People whom a scan has found"),
         "GET /jobs/{job_id}/speakers": Example(summary="Who speaks when, and whose face it is"),

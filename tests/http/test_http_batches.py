@@ -155,7 +155,10 @@ def test_batches_wait_in_an_order_that_can_be_changed(
     queue = BatchQueue(tmp_path / "batches", {"FACEPICK_HOME": str(tmp_path / "home")})
     # Nothing begins while the one that works is there.
     monkeypatch.setattr(queue, "pump", lambda: None)
-    names = [queue.add(["x"], tmp_path / "out", {"n": n}).id for n in range(3)]
+    item = {"people": ["photo:/in/anna.jpg"], "flow": "hide", "engine": "blur"}
+    names = [queue.add(["x"], tmp_path / "out", {"assignments": [item]}).id for _ in range(3)]
+    assert queue.get(names[0]).what == ("hide blur",)
+    assert queue.get(names[0]).people == ("photo:anna.jpg",)
     assert [queue.get(name).place for name in names] == [1, 2, 3]
     queue.move(names[2], 1)
     assert [queue.get(name).place for name in names] == [2, 3, 1]

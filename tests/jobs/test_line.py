@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from facepick.app import App
-from facepick.errors import Cancelled, ToolError
+from facepick.errors import Cancelled, JobConflict, ToolError
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs import line
 from facepick.jobs.workspace import Workspace
@@ -70,6 +70,19 @@ def test_jobs_wait_in_the_order_in_which_they_were_handed_over(
     assert ended == sorted(ended)
     assert [app.job(r.id).state for r in (first, second)] == ["failed", "failed"]
     assert not list(working.line._folder.glob("0*"))
+
+
+def test_a_job_that_waits_can_be_moved(app: App, working: Workspace) -> None:
+    jobs = [app.new_scan_job(f"none{n}.mp4") for n in range(3)]
+    for job in jobs:
+        job.mark_queued()
+        job.line.enter(job.id, os.getpid())
+    app.move_job(jobs[2].id, 1)
+    assert [app.job(job.id).place for job in jobs] == [2, 3, 1]
+    app.move_job(jobs[2].id, 99)
+    assert [app.job(job.id).place for job in jobs] == [1, 2, 3]
+    with pytest.raises(JobConflict):
+        app.move_job(working.id, 1)
 
 
 def test_a_job_that_waits_can_be_stopped_and_resumed(app: App, working: Workspace) -> None:

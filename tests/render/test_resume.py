@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def _picture(path: Path, grey: int) -> Path:
         pytest.param("nothing", marks=pytest.mark.slow),
         pytest.param("version", marks=pytest.mark.slow),
         pytest.param("notes", marks=pytest.mark.slow),
+        pytest.param("older", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_finished_is_kept_unless_what_it_is_made_of_changed(
@@ -118,6 +120,10 @@ def test_what_is_finished_is_kept_unless_what_it_is_made_of_changed(
         _picture(picture, 0)
     elif change == "version":
         monkeypatch.setattr(made_of_module, "__version__", "99")
+    elif change == "older":
+        # Of a version that knew inputs by their absolute paths.
+        note = {"version": made_of_module.__version__, "encode": {}, "inputs": {str(picture): "0"}}
+        (workspace / "made_of.json").write_text(json.dumps(note))
     elif change == "notes":
         # A power cut may leave an empty file.
         (workspace / "segments" / "00000.json").write_bytes(b"")
@@ -131,6 +137,7 @@ def test_what_is_finished_is_kept_unless_what_it_is_made_of_changed(
             "notes": {"00001.nut"},
             "picture": set(),
             "version": set(),
+            "older": set(),
         }[change]
     )
 

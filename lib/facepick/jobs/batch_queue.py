@@ -44,6 +44,8 @@ class BatchRecord:
             ``stopped`` (by the user) or ``interrupted`` (its process died; it can be resumed).
         place: of a queued batch among those that wait, from 1.
         out: folder of the results.
+        what: what is done, such as ``hide blur``, each once.
+        people: whom it is done to, by name; who is spared has a minus before the name.
         episodes: how each has ended, as in ``facepick-batch/1``; those that have not are not there.
         total: how many there are; None while that is unknown.
         progress: the newest report of the episode that is worked on, plain JSON.
@@ -55,6 +57,8 @@ class BatchRecord:
     state: str
     place: int | None
     out: str
+    what: tuple[str, ...]
+    people: tuple[str, ...]
     episodes: Sequence[Mapping[str, Any]]
     total: int | None
     progress: Mapping[str, Any] | None
@@ -73,6 +77,8 @@ class BatchRecord:
             "state": self.state,
             "place": self.place,
             "out": self.out,
+            "what": list(self.what),
+            "people": list(self.people),
             "episodes": [dict(episode) for episode in self.episodes],
             "total": self.total,
             "progress": None if self.progress is None else dict(self.progress),
@@ -267,6 +273,7 @@ class BatchQueue:
 
     def _record(self, name: str) -> BatchRecord:
         folder = self._folder / name
+        template = _read(folder / "template.json").get("assignments") or []
         request, result = _read(folder / "batch.json"), _read(folder / "result.json")
         kind = self._state_of(self._state(name))
         events = _events(folder / "events.jsonl")
@@ -287,12 +294,24 @@ class BatchQueue:
             state=kind,
             place=waiting.index(name) + 1 if name in waiting else None,
             out=str(request.get("out", "")),
+            what=tuple(dict.fromkeys(f"{item['flow']} {item['engine']}" for item in template)),
+            people=tuple(dict.fromkeys(name for item in template for name in _whom(item))),
             episodes=[{k: v for k, v in e.items() if k != "event"} for e in episodes],
             total=totals[-1] if totals else None,
             progress=progress[-1] if progress and kind == "running" else None,
             error=error,
             created=float(request.get("created", 0.0)),
         )
+
+
+def _whom(item: Mapping[str, Any]) -> list[str]:
+    named = [_short(name) for name in item.get("people") or []]
+    return named + [f"-{_short(name)}" for name in item.get("everyone_but") or []]
+
+
+def _short(name: str) -> str:
+    """Leave the folder of a photo out."""
+    return f"photo:{Path(name).name}" if name.startswith("photo:") else name
 
 
 def _events(path: Path) -> list[dict[str, Any]]:

@@ -77,6 +77,26 @@ class JobLine:
                 if place.name.endswith(job_id):
                     write_json(place, {"pid": pid, "pid_started": self._started(pid)})
 
+    def move(self, job_id: str, place: int) -> bool:
+        """Move a job that waits to another place among those that wait, from 1.
+
+        Returns:
+            False when it does not wait.
+        """
+        with locked(self._folder / "lock"):
+            waiting = self._living()[jobs_at_once() :]
+            mine = next((at for at in waiting if at.name.endswith(job_id)), None)
+            if mine is None:
+                return False
+            numbers = [at.name[:10] for at in waiting]
+            waiting.remove(mine)
+            waiting.insert(max(0, place - 1), mine)
+            # Aside first: two of them must never have one name.
+            aside = [at.rename(at.with_name(f"moved-{at.name}")) for at in waiting]
+            for number, at, was in zip(numbers, aside, waiting, strict=True):
+                at.rename(self._folder / f"{number}-{was.name[11:]}")
+            return True
+
     def leave(self, job_id: str) -> None:
         """Give the place up; does nothing where there is none."""
         for place in self._places():
