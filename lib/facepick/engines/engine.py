@@ -163,12 +163,6 @@ class EngineContext:
     progress: ProgressSink = no_progress
     cancel: CancelToken = never
 
-    def seconds(self, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Compute the seconds of source frames since the first one, (n,)."""
-        pts = self.scan.pts
-        ticks = np.asarray(pts[frames] - pts[:1], np.float64)
-        return ticks * float(self.scan.video.time_base)
-
     def look_again(self, frames: npt.NDArray[np.int64]) -> Iterable[FaceRequest]:
         """Stream the requests of some source frames, for a check of what is drawn over them."""
         if self.footage_of is not None:

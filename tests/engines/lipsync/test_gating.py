@@ -163,6 +163,33 @@ def test_no_mouth_is_shut_under_its_own_voice(jfk: np.ndarray, vad_model: Path) 
     assert gating((0.0, 60.0)).at(5.0).action == "speak"
 
 
+@pytest.mark.parametrize(("pause", "shown"), [(0.3, False), (0.9, True)])
+def test_between_two_stretches_the_filmed_mouth_does_not_flash(
+    jfk: np.ndarray, vad_model: Path, pause: float, shown: bool
+) -> None:
+    """The face is out of sight for a moment, while its voice goes on."""
+    words = np.concatenate([jfk[6000:36_000]] * 3)
+    times = np.arange(0, len(words) / 16_000, 0.04)
+    moving = 0.05 * np.sin(2 * np.pi * 4 * times)
+    seen = np.abs(times - 2.8) > pause / 2
+    mouth = FilmedMouth(
+        times=times,
+        opening=np.where(seen, moving, np.nan).astype(np.float32),
+        shot=(times > 2.8).astype(np.int64),
+    )
+    speech = Speech(samples=np.zeros(len(words), np.float32), original=words)
+    gating = gating_of(speech, when_silent="close", mouth=lambda: mouth, vad_model=vad_model)
+    near = [gating.at(t).weight for t in np.arange(2.2, 3.4, 0.01)]
+    assert (min(near) == 0.0) == shown
+    assert max(near) == 1.0
+    if not shown:
+        assert min(near) == 1.0
+    # Under the old voice it stays open.
+    under = Speech(samples=speech.samples, original=words, original_heard=((2.75, 2.85),))
+    partly = gating_of(under, when_silent="close", mouth=lambda: mouth, vad_model=vad_model)
+    assert partly.at(2.8).weight == 0.0
+
+
 def test_in_a_mix_of_all_a_person_speaks_where_the_lips_moved(
     jfk: np.ndarray, vad_model: Path
 ) -> None:

@@ -244,7 +244,8 @@ def test_a_second_session_in_the_same_workspace_does_not_learn_again(
         assert isinstance(a, FacePatch)
         assert isinstance(b, FacePatch)
         assert np.array_equal(a.image, b.image)
-        assert np.array_equal(a.alpha, b.alpha)
+        # Where rows begin in memory moves the last bit of a blurred mask.
+        np.testing.assert_allclose(a.alpha, b.alpha, atol=1e-6)
 
 
 def test_several_photos_are_joined(

@@ -9,12 +9,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from facepick.engines.decisions import GAP_SECONDS
 from facepick.engines.lipsync.original_motion import FilmedMouth
 from facepick.progress import CancelToken, never
 from facepick.speech.line import Speech
@@ -31,6 +33,9 @@ LEAD_SECONDS = 0.10
 TRAIL_SECONDS = 0.12
 # Three frames at 25 per second.
 FADE_SECONDS = 0.12
+# Between two stretches the filmed mouth comes and goes again: seen for less than `GAP_SECONDS`
+# between the two fades, it only flashes through.
+BRIDGED_SECONDS = 2 * FADE_SECONDS + GAP_SECONDS
 # A frame is still on screen this long after its time, at 17 frames a second or more.
 SHOWN_SECONDS = 0.06
 # A dub begins and ends about where the original did.
@@ -106,6 +111,8 @@ def gating_of(
     result.  Whoever only listened keeps the filmed mouth.  A video without audio says nothing of
     when its people talk, so nothing is closed.
 
+    Less than `BRIDGED_SECONDS` between two stretches that are re-made or closed are so, too.
+
     Where the new speech holds everybody's voices, this person speaks in it where the lips moved
     in the original: a dub is spoken where the original was.
 
@@ -122,20 +129,19 @@ def gating_of(
     voiced = _voiced(speech.samples, vad_model, cancel)
     if speech.of_all and voiced:
         voiced = _common(voiced, _widened(mouth().talking(), DUB_SECONDS, DUB_SECONDS))
-    speak = _widened(voiced, LEAD_SECONDS, TRAIL_SECONDS)
+    # A mouth that is about to be closed, or opens again, is half shut for so long.
+    away = FADE_SECONDS + SHOWN_SECONDS
+    heard = _widened((Stretch(start, stop) for start, stop in speech.original_heard), away, away)
+    speak = _bridged(_widened(voiced, LEAD_SECONDS, TRAIL_SECONDS), heard)
     close: tuple[Stretch, ...] = ()
     if when_silent == "close" and speech.original is not None:
-        # A mouth that is about to be closed, or opens again, is half shut for so long.
-        away = FADE_SECONDS + SHOWN_SECONDS
-        heard = _widened(
-            (Stretch(start, stop) for start, stop in speech.original_heard), away, away
-        )
         if _covers(heard, len(speech.original) / Speech.SAMPLE_RATE):
             return Gating(speak=speak)
         talked = _widened(_voiced(speech.original, vad_model, cancel), LEAD_SECONDS, TRAIL_SECONDS)
         close = _without(_without(talked, speak), heard)
         if close:
             close = _common(close, mouth().talking())
+            close = _without(_bridged(merged([*speak, *close]), heard), speak)
     return Gating(speak=speak, close=close)
 
 
@@ -157,6 +163,13 @@ def _widened(stretches: Iterable[Stretch], lead: float, trail: float) -> tuple[S
 def _common(stretches: Sequence[Stretch], others: Sequence[Stretch]) -> tuple[Stretch, ...]:
     """Cut `stretches` to what lies inside `others`; both in time order, none overlapping."""
     return _without(stretches, _without(stretches, others))
+
+
+def _bridged(stretches: Sequence[Stretch], heard: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """Take in what lies between two stretches for a moment, but where the old voice is heard."""
+    gaps = (Stretch(a.stop, b.start) for a, b in pairwise(stretches))
+    short = [gap for gap in gaps if gap.stop - gap.start <= BRIDGED_SECONDS]
+    return merged([*stretches, *_without(short, heard)])
 
 
 def _covers(stretches: Sequence[Stretch], seconds: float) -> bool:

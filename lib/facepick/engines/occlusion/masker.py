@@ -53,7 +53,7 @@ __all__ = [
 Part = Literal["mouth", "face"]
 Bools = npt.NDArray[np.bool_]
 
-_VERSION = 3
+_VERSION = 4
 # A frame is left alone when this much of what would change is covered, until less than the
 # second share is: half a mouth replaced looks worse than none.
 _GIVE_UP, _GO_ON = 0.35, 0.25
@@ -134,6 +134,7 @@ class _Table:
     Attributes:
         path, row: (n,) int64, the keys of the requests.
         frame, shot: (n,) int64, of the source.
+        seconds: (n,) float64, since the source's first frame.
         bits: (n, b) uint8, covered texels, packed.
         hand: (n,) whether a hand covers some of them.
     """
@@ -142,6 +143,7 @@ class _Table:
     row: npt.NDArray[np.int64]
     frame: npt.NDArray[np.int64]
     shot: npt.NDArray[np.int64]
+    seconds: npt.NDArray[np.float64]
     bits: npt.NDArray[np.uint8]
     hand: Bools
 
@@ -172,7 +174,7 @@ def open_masker(context: EngineContext, *, part: Part, fade: bool = True) -> Occ
         show(_counted(context), [OcclusionObserver(context, network)])
         table = _load(context.workspace / OcclusionObserver.FILE, name)
         assert table is not None
-    return _Masker(name, table, part, context.seconds(table.frame), fade=fade)
+    return _Masker(name, table, part, fade=fade)
 
 
 def check_masker(wanted: str, models: ModelStore) -> None:
@@ -233,7 +235,6 @@ class _Masker:
         name: str,
         table: _Table,
         part: Part,
-        seconds: npt.NDArray[np.float64],
         *,
         fade: bool,
     ) -> None:
@@ -241,7 +242,7 @@ class _Masker:
         self._table = table
         keys = zip(table.path.tolist(), table.row.tolist(), strict=True)
         self._rows = {key: i for i, key in enumerate(keys)}
-        self._covered = _give_up(table, part, seconds)
+        self._covered = _give_up(table, part)
         self._strength = ramps(self._covered, table.follows(), _RAMP_FRAMES if fade else 0)
 
     def covered(self, request: FaceRequest) -> bool:
@@ -319,6 +320,7 @@ class OcclusionObserver:
         self._hands: HandTracker | None = None
         self._stream: BinaryIO | None = None
         self._facts: list[tuple[int, int, int, int]] = []
+        self._times: list[float] = []
         self._bits: list[npt.NDArray[np.uint8]] = []
         self._seen: list[npt.NDArray[np.uint8]] = []
         self._by_hand: list[npt.NDArray[np.uint8]] = []
@@ -350,6 +352,7 @@ class OcclusionObserver:
         assert request.mesh is not None
         points = self._points
         self._facts.append((*request.key, request.source_frame, request.shot))
+        self._times.append(float(request.time))
         mesh = request.mesh.astype(np.float32).copy()
         mesh[:, :2] -= np.asarray(request.origin, np.float32)
         seen = points.seen(mesh, (request.crop.shape[1], request.crop.shape[0]))
@@ -383,7 +386,8 @@ class OcclusionObserver:
         self._texels_file.unlink(missing_ok=True)
         width = -(-len(points) // 8)
         bits = np.array(self._bits, np.uint8).reshape(len(known), width)
-        table = _Table(path, row, frame, shot, bits, np.asarray(by_hand.any(axis=1)))
+        seconds = np.array(self._times, np.float64)
+        table = _Table(path, row, frame, shot, seconds, bits, np.asarray(by_hand.any(axis=1)))
         _save(self._context.workspace / self.FILE, self._name, table)
 
     def _find_occluded(self, by_hand: Bools, follows: Bools) -> None:
@@ -442,7 +446,7 @@ def _under(hands: list[FloatArray], mesh: FloatArray) -> Bools:
     return np.asarray(drawn[at[:, 1], at[:, 0]])
 
 
-def _give_up(table: _Table, part: Part, seconds: npt.NDArray[np.float64]) -> Bools:
+def _give_up(table: _Table, part: Part) -> Bools:
     """Decide which rows are left alone, (n,), with hysteresis; a moment is not."""
     points = texels()
     # Of a mouth, the lips by themselves decide too: they are a twelfth of the lower face.
@@ -454,7 +458,7 @@ def _give_up(table: _Table, part: Part, seconds: npt.NDArray[np.float64]) -> Boo
     follows = table.follows()
     out = hysteresis(share > _GIVE_UP, share > _GO_ON, follows)
     # What is in front for a moment is spared by the mask.
-    out = bridge_short_gaps(out, follows, seconds)
+    out = bridge_short_gaps(out, follows, table.seconds)
     return drop_short_runs(out, follows, _SHORTEST_RUN)
 
 
