@@ -1064,6 +1064,17 @@ class App:
             told=told,
         )
 
+    def names_everybody(self, lines: Path, scan: Scan) -> bool:
+        """Tell whether every line of a list says whose it is.
+
+        Raises what `read_script` raises.
+        """
+        from facepick.speech.script import read_script
+
+        names = {name for person in scan.people for name in (person.id, person.name) if name}
+        spans = read_script(lines, beside=True).spans([*names, *self.known_names()])
+        return all(span.person for span in spans)
+
     def line_seconds(self, line: SpeechLine) -> float:
         """Tell how long a line is heard.  Raises what the decoding of its file raises."""
         from facepick.media.dub import line_seconds

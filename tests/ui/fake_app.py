@@ -181,6 +181,7 @@ class FakeApp:
     spoken_lines = App.spoken_lines
     line_seconds = App.line_seconds
     line_sound = App.line_sound
+    names_everybody = App.names_everybody
     review_of_job = App.review_of_job
     heard_notices = App.heard_notices
     report = App.report

@@ -248,3 +248,25 @@ def test_a_line_is_given_to_somebody_else_and_played(
     player = ask(tab, "act", scanned, "hear:0.250")["line_player"]["value"]
     assert 'src="data:audio/wav;base64,UklGR' in player
     assert ask(tab, "act", scanned, "hear:nothing") == {}
+
+
+def test_lines_without_names_are_offered_to_be_looked_for(
+    tab: Any, scanned: str, tmp_path: Path
+) -> None:
+    for index in (0, 1):
+        pick(tab, scanned, index)
+    sound = str(silent_wav(tmp_path / "all.wav", 6.0))
+    script = tmp_path / "lines.srt"
+    script.write_text("1\n00:00:00,250 --> 00:00:01,000\nGood morning.\n")
+    note = heard(tab, scanned, lines=[str(script), sound])
+    assert "does not say who speaks" in note
+    assert 'data-facepick-act="speakers:"' in note
+    # Another fault has nothing to do with who speaks.
+    script.write_text("1\n00:00:00,250 --> 00:00:01,000\nP1: Good morning.\nfile: gone.wav\n")
+    note = heard(tab, scanned, lines=[str(script), sound])
+    assert "gone.wav" in note
+    assert "speakers:" not in note
+
+
+def test_who_watches_may_show_who_was_found_to_speak(tab: Any) -> None:
+    assert "speech_note" in tab.handlers.watched

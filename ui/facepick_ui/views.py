@@ -62,6 +62,7 @@ __all__ = [
     "small_copy",
     "source_list",
     "stopped_view",
+    "speakers_offer",
     "timeline",
     "unusable",
 ]
@@ -456,6 +457,14 @@ def review_frame(page: str) -> str:
     """
     quiet = "<style>a{pointer-events:none}a.open{display:none}</style></head>"
     return render("review", "en", page=page.replace("</head>", quiet, 1))
+
+
+def speakers_offer(language: str) -> str:
+    """Draw the button that finds out who speaks."""
+    button = ("speakers:", text("lines_look", language))
+    return _with_buttons(
+        "facepick-speakers", paragraph(text("lines_look_help", language)), [button]
+    )
 
 
 def line_player(uri: str, words: str) -> str:

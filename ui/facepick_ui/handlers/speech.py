@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from facepick.errors import UserInputError
 from facepick.notices import Notice
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings
@@ -127,6 +128,7 @@ class Speech:
         if len(lists) != 1:
             raise Say("lines_one_list")
         folder = self._side_by_side(session, uploads)
+        session.said_of = folder.name
         audio = folder / plain_name(sounds[0].name, "speech") if len(sounds) == 1 else None
         soundtrack = path_of(values["output_soundtrack"])
         if not sounds and soundtrack:
@@ -141,7 +143,6 @@ class Speech:
             told=session.line_who.get(folder.name),
             by_sight=session.by_sight,
         )
-        session.said_of = folder.name
         return [((who,), lines) for who, lines in given.speakers], given.notices
 
     def _side_by_side(self, session: Session, uploads: Sequence[Path]) -> Path:
@@ -173,7 +174,13 @@ class Speech:
             return {"speech_note": shown("")}
         panel = next((p for p in panels if p.spec.id == named["style"]), panels[0])
         session.heard, session.said_of, session.said = values, "", []
-        spoken, told = self.lines(session, named, tuple(session.picked))
+        try:
+            spoken, told = self.lines(session, named, tuple(session.picked))
+        except UserInputError as error:
+            if session.by_sight or self._names_everybody(session, named):
+                raise
+            offer = views.speakers_offer(session.language)
+            return {"speech_note": shown(views.error_box(error, session.language) + offer)}
         session.said = self._said(spoken)
         settings = changed_values(panel.widgets, [named[w.name] for w in panel.widgets])
         chosen = self._page.output_widgets
@@ -202,6 +209,16 @@ class Speech:
             look=bool(session.said_of) and not session.by_sight and len(session.picked) > 1,
         )
         return {"speech_note": shown(note + views.notices_view(notices, session.language))}
+
+    def _names_everybody(self, session: Session, values: Mapping[str, Any]) -> bool:
+        """Tell whether the panel's list says whose every line is; True without a list."""
+        uploads = [Path(p) for p in paths_of(values["lines"])]
+        if not session.said_of or not uploads:
+            return True
+        folder = self._context.sessions.folder_of(session) / "uploads" / session.said_of
+        lists = [p for p in uploads if p.suffix.lower() in (*SUBTITLES, ".json")]
+        file = folder / plain_name((lists or uploads)[0].name, "lines")
+        return self._app.names_everybody(file, scan_of(session))
 
     def _said(self, spoken: Spoken) -> list[SaidLine]:
         """Read how long lines are heard, and how loud they are."""

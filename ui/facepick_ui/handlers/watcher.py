@@ -75,7 +75,7 @@ class Watcher:
             Video.OPEN,
             Jobs.OUTPUTS,
             Sources.OUTPUTS,
-            ("source_name", "frame_sheet"),
+            ("source_name", "frame_sheet", "speech_note"),
         )
 
     def poll(self, session: Session) -> tuple[Changes, bool]:
