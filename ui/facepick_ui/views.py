@@ -61,8 +61,8 @@ __all__ = [
     "sheet_view",
     "small_copy",
     "source_list",
-    "stopped_view",
     "speakers_offer",
+    "stopped_view",
     "timeline",
     "unusable",
 ]
