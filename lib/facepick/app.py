@@ -923,6 +923,15 @@ class App:
         sound = episode.dub or episode.soundtrack
         if episode.lines is None:
             if episode.dub is None:
+                silent = [
+                    i for i in plan.assignments if i.flow == "lipsync" and not plan.lines_of(i)
+                ]
+                if silent:
+                    stem = episode.video.stem
+                    raise UserInputError(
+                        f"No speech lies beside {episode.video.name}.",
+                        hint=f"Put {stem}.wav there, or {stem}.srt and its sound.",
+                    )
                 return plan
             lines = (SpeechLine(path=str(episode.dub)),)
             moving = [a for a in plan.assignments if a.flow == "lipsync" and not a.speech]

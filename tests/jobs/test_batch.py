@@ -87,6 +87,18 @@ def test_nobody_to_change_is_told_and_nothing_is_made(
     assert not (out / "ep01.mp4").exists()
 
 
+def test_an_episode_without_speech_says_what_to_put_beside_it(
+    season: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (season / "ep02.mp4").unlink()
+    template = season.parent / "template.json"
+    item = {"people": ["P1"], "flow": "lipsync", "engine": "rewrite"}
+    template.write_text(json.dumps({"format": "facepick-plan/2", "assignments": [item]}))
+    words = ["--plan", str(template), "--progress", "none"]
+    assert main(["batch", str(season), "-o", str(season.parent / "out"), *words]) == 5
+    assert "Put ep01.wav there" in capsys.readouterr().out
+
+
 def test_a_dry_run_writes_nothing(season: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert batch(season, "--dry-run") == 0
     assert "ep01.mp4" in capsys.readouterr().out
