@@ -245,7 +245,11 @@ def test_a_full_disk_at_the_report_publishes_nothing_and_keeps_the_result(
     assert job.id in told.value.hint
     assert things_beside(clip) == set()
     app.run(app.resumable(job.id))
-    assert things_beside(clip) == {"out.mp4", "out.mp4.facepick.json"}
+    assert things_beside(clip) == {
+        "out.mp4",
+        "out.mp4.facepick.json",
+        "out.mp4.review.html",
+    }
     assert app.inspect(out)["unchanged_since"]
 
 
