@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,12 +46,23 @@ def test_every_page_is_listed() -> None:
         assert page.name == "README.md" or f"({page.name})" in index, page.name
 
 
-def test_the_table_of_modules_is_up_to_date() -> None:
-    path = ROOT / "tools" / "module_table.py"
-    spec = importlib.util.spec_from_file_location("module_table", path)
+def _tool(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
+    return tool
+
+
+def test_the_table_of_modules_is_up_to_date() -> None:
+    tool = _tool("module_table")
     text = tool.PAGE.read_text(encoding="utf-8")
     assert text == tool.page_with_table(), "run: python tools/module_table.py"
+
+
+def test_the_page_of_the_command_line_is_up_to_date() -> None:
+    tool = _tool("cli_page")
+    text = tool.PAGE.read_text(encoding="utf-8")
+    assert text == tool.page(), "run: python tools/cli_page.py"
+    assert "`--i-have-the-right TEXT`" in text

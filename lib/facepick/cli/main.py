@@ -78,7 +78,7 @@ def _interruptible() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        parser = _parser(arguments)
+        parser = parser_for(arguments)
         options = parser.parse_args(arguments)
         if getattr(options, "handler", None) is None:
             parser.print_help()
@@ -184,7 +184,7 @@ class _Parser(argparse.ArgumentParser):
         )
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Build the parser; only the command that was named gets its options, so that others cost
     nothing."""
     parser = _Parser(
@@ -196,7 +196,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.set_defaults(handler=None, verbose=False)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     named = next((a for a in arguments if not a.startswith("-")), "")
-    for name, (help_text, build) in _COMMANDS.items():
+    for name, (help_text, build) in COMMANDS.items():
         command = commands.add_parser(
             name, help=help_text, description=help_text, formatter_class=_Help, add_help=False
         )
@@ -227,7 +227,7 @@ def _recognition_parser(name: str) -> Callable[[argparse.ArgumentParser], None]:
     return build
 
 
-_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "people": ("scan videos and list the people in them", build_people),
     "speakers": ("who speaks when, and whose face it is", build_speakers),
     "render": ("change the picked person", build_render),
