@@ -31,8 +31,8 @@ facepick jobs list                                                   # what was 
 ```
 
 What is printed is for people; `--verbose` prints more, and `--json` prints what programs read,
-whose form stays. Exit codes: 0 done, 2 the request is wrong, 3 a model file or program is missing, 4 stopped
-by you, 5 failed. What is wrong is said in one sentence, with what to do.
+whose form stays. Exit codes: 0 done, 2 the request is wrong, 3 a model file or program is missing,
+4 stopped by you, 5 failed. What is wrong is said in one sentence, with what to do.
 """
 
 
