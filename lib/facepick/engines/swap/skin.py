@@ -22,9 +22,9 @@ __all__ = ["RIM_REACH", "beard_rim", "painted", "pore_zone", "pores", "thinned"]
 # them by less than 4 %, lashes and edges of shadows by more.  Coarser lines are features: with
 # 1.2 % and a tenth the filmed face showed through (SFace to the source lower by 0.07).
 _PORE, _PORE_MOST = 0.005, 0.04
-# What is left of a beard around the new jaw: within 12 % of the face of its outline, narrower than
+# What is left of a beard around the new jaw: within 10 % of the face of its outline, narrower than
 # 9 %, darker than both sides by 8 to 20 %.  It is looked for at a hundred pixels a face.
-RIM_REACH, _RIM_WIDTH, _RIM_PX = 0.12, 0.09, 100.0
+RIM_REACH, _RIM_WIDTH, _RIM_PX = 0.10, 0.09, 100.0
 _RIM_DARK, _RIM_SURE = 0.08, 0.18
 # A new beard thins out over so much of the face.
 _THINS = 0.07
