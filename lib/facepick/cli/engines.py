@@ -14,6 +14,7 @@ __all__ = ["build_engines"]
 
 
 def build_engines(parser: argparse.ArgumentParser) -> None:
+    """Add what `facepick engines` takes."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="all engines by flow, guests among them")
     listing.add_argument("--json", action="store_true", help="as JSON")

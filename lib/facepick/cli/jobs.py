@@ -6,12 +6,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress, number
-from facepick.cli.summary import say_next, say_table, say_text
+from facepick.cli.summary import changes_of, say_next, say_table, say_text, tell_changed
 from facepick.errors import Cancelled
 from facepick.text import say
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facepick.jobs.workspace import Workspace
     from facepick.notices import Notice
 
-__all__ = ["build_jobs", "do_job", "tell_changed", "tell_result"]
+__all__ = ["build_jobs", "do_job", "tell_result"]
 
 
 def build_jobs(parser: argparse.ArgumentParser) -> None:
@@ -102,27 +102,6 @@ def tell_result(record: JobRecord, progress: str, *, told: Sequence[Notice] = ()
         say(f"segments\t{anew} of {count} drawn anew, the others are as they were")
 
 
-def tell_changed(result: Mapping[str, Any]) -> None:
-    """Print where a result is, and how many frames were changed of whom."""
-    say(result.get("out", ""))
-    if result.get("review"):
-        say(f"review\t{result['review']}")
-    for line in _changes(result):
-        say(line)
-
-
-def _changes(result: Mapping[str, Any]) -> Iterator[str]:
-    """Word what was changed of whom, and what was left alone and why."""
-    for what, frames in sorted(result.get("changed", {}).items()):
-        closed = result.get("closed", {}).get(what, 0)
-        left = result.get("left", {}).get(what, {})
-        yield (
-            f"{what}: {frames} of {result.get('frames')} frames changed"
-            + (f", {closed} of them to close the mouth" if closed else "")
-            + (f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else "")
-        )
-
-
 _KINDS = {
     "scan": "find people",
     "render": "render",
@@ -187,7 +166,7 @@ def _jobs_show(options: argparse.Namespace) -> int:
     if options.verbose:
         facts.append(("folder", str(record.folder)))
     say_table(("", ""), [fact for fact in facts if fact[1]])
-    for line in _changes(record.result):
+    for line in changes_of(record.result):
         say_text(line)
     if record.error:
         say(f"error: {record.error}")

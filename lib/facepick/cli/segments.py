@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import print_json, tell, watched
-from facepick.cli.jobs import tell_changed
+from facepick.cli.summary import tell_changed
 from facepick.errors import Cancelled, UserInputError
 from facepick.text import say
 

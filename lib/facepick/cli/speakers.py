@@ -22,6 +22,7 @@ __all__ = ["build_speakers"]
 
 
 def build_speakers(parser: argparse.ArgumentParser) -> None:
+    """Add what `facepick speakers` takes."""
     parser.add_argument("video", metavar="VIDEO", help="the video; its own sound is listened to")
     parser.add_argument(
         "--lines",

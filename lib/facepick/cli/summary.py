@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from facepick.text import printable, say
 
-__all__ = ["count", "say_next", "say_table", "say_text", "shell_word"]
+__all__ = ["changes_of", "count", "say_next", "say_table", "say_text", "shell_word", "tell_changed"]
 
 # No line is broken in a pipe: who searches there looks for whole lines.
 UNBROKEN = 10_000
@@ -106,3 +107,24 @@ def shell_word(path: str) -> str:
     import shlex
 
     return f'"{path}"' if not set(path) & set('"$`\\!') else shlex.quote(path)
+
+
+def tell_changed(result: Mapping[str, Any]) -> None:
+    """Print where a result is, and how many frames were changed of whom."""
+    say(result.get("out", ""))
+    if result.get("review"):
+        say(f"review\t{result['review']}")
+    for line in changes_of(result):
+        say(line)
+
+
+def changes_of(result: Mapping[str, Any]) -> Iterator[str]:
+    """Word what was changed of whom, and what was left alone and why."""
+    for what, frames in sorted(result.get("changed", {}).items()):
+        closed = result.get("closed", {}).get(what, 0)
+        left = result.get("left", {}).get(what, {})
+        yield (
+            f"{what}: {frames} of {result.get('frames')} frames changed"
+            + (f", {closed} of them to close the mouth" if closed else "")
+            + (f" (left alone: {', '.join(f'{k} {v}' for k, v in left.items())})" if left else "")
+        )

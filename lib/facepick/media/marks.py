@@ -44,6 +44,7 @@ class Marks:
     comment: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Write down as plain JSON; what is not there is left out."""
         found = {
             "aigc": dict(self.aigc),
             "aigc_before": dict(self.aigc_before),

@@ -736,6 +736,7 @@ def _counted(scan: Scan, person: Person) -> Person:
 
 
 def marks_of(scan: Scan, person: Person) -> tuple[Mark, ...]:
+    """List the marks by which a correction finds the person's tracks again."""
     return tuple(Mark.of(t) for t in scan.tracks if t.id in set(person.track_ids))
 
 

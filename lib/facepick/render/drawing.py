@@ -302,6 +302,7 @@ def guarded(patch: FacePatch, request: FaceRequest) -> FacePatch:
 
 
 def whole_box(box: Box) -> tuple[int, int, int, int]:
+    """Round a box to whole pixels."""
     return round(box.x0), round(box.y0), round(box.x1), round(box.y1)
 
 

@@ -119,6 +119,7 @@ class Turn:
         return self.person if self.state == "sure" else None
 
     def to_json(self) -> dict[str, Any]:
+        """Write down as a part of `facepick-speech/1`."""
         return {
             "id": self.id,
             "start": round(self.start, 3),
@@ -165,6 +166,7 @@ class Speakers:
     turns: tuple[Turn, ...]
 
     def to_json(self, video: Mapping[str, Any]) -> dict[str, Any]:
+        """Write down as `facepick-speech/1`."""
         return {
             "format": self.FORMAT,
             "video": dict(video),

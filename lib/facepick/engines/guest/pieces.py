@@ -51,10 +51,12 @@ class Piece:
 
     @property
     def first(self) -> int:
+        """First source frame that is shown."""
         return int(self.sources.min())
 
     @property
     def last(self) -> int:
+        """Last source frame that is shown."""
         return int(self.sources.max())
 
 
@@ -146,6 +148,7 @@ class MadePieces:
         return self._open[number].frame(at)
 
     def close(self) -> None:
+        """Close the answers that are open."""
         self._open.clear()
 
 
