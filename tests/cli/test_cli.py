@@ -232,6 +232,7 @@ def test_an_unknown_person_is_named_with_those_there_are(
     assert "P1" in text
 
 
+@pytest.mark.slow
 def test_a_plan_with_two_flows_in_one_encode(known: Path, clip: Path) -> None:
     plan = {
         "format": "facepick-plan/1",
@@ -396,6 +397,7 @@ def test_places_for_people_are_looked_at_before_the_scan(
     assert not (home / "home" / "cache").exists()
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_gets_a_sentence(
     home: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_scan_and_its_corrections(here: Path, capsys: pytest.CaptureFixture[st
     assert people_of(here, capsys) == ["P1 150 Anna", "P2 100 -"]
 
 
+@pytest.mark.slow
 def test_corrections_outlive_the_scan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A new version may count stored scans as not there, and scans again."""
     for folder in (here / "home/cache").iterdir():
@@ -85,6 +86,7 @@ def test_a_plan(here: Path, plan: str) -> None:
     assert original == ("mute" if plan == "plan-1.json" else "replace")
 
 
+@pytest.mark.slow
 def test_a_killed_render(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "list"]) == 0
     told = capsys.readouterr().out

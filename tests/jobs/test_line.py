@@ -94,6 +94,7 @@ def test_a_job_that_waits_can_be_stopped_and_resumed(app: App, working: Workspac
     until(lambda: app.job(job.id).state == "stopped" and app.job(job.id).place is None)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_waiting_job_whose_process_dies_is_interrupted(app: App, working: Workspace) -> None:
     job = app.start_scan("none.mp4")

@@ -271,6 +271,7 @@ def test_sound_that_changes_its_channels_midway_is_read_to_the_end(
     assert np.abs(samples[-rate // 2 :]).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [("wav", "pcm_s16le"), ("flac", "flac"), ("m4a", "aac"), ("mp3", "libmp3lame"),

@@ -58,6 +58,7 @@ def _metadata(video: Path, **output: Any) -> dict[str, str]:
     return container_metadata(plan, [(spec, None)], read_marks(video))  # type: ignore[list-item]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v", ".mkv", ".webm"])
 def test_aigc_fields_are_read_back_from_every_container(
     odd: Callable[[str], Path], copy_video: Callable[..., Any], suffix: str

@@ -454,6 +454,7 @@ def test_matroska_tells_the_rate_of_the_source(
         assert _default_durations(again.path) == nanoseconds
 
 
+@pytest.mark.slow
 def test_h264_itself_tells_the_rate(
     odd: Odd, copy_video: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         return archive.namelist()
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_models_the_clip_and_their_licences(wheel: list[str]) -> None:
     data = "facepick/models/data"
     for name in (

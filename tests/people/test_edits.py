@@ -392,6 +392,7 @@ def test_an_added_face_is_of_somebody_there_or_of_somebody_new(tmp_path: Path) -
         add_edit(tmp_path, scan, Add(rows=rows[:5], to="P1"))
 
 
+@pytest.mark.slow
 def test_a_box_is_followed_as_the_scan_follows_the_face(scanned: Callable[[str], Scan]) -> None:
     found = scanned("base_640x360.mp4")
     truth = found.tracks_of("P2")[0]

@@ -78,6 +78,7 @@ def test_turned_and_irregular_files_hold_the_same_two(scanned: Scanned, name: st
     assert scan.people[0].frames == scan.frames
 
 
+@pytest.mark.slow
 def test_cuts_every_three_frames_give_everybody_his_own_frames(
     media: Callable[[str], Path], store: ModelStore, cache: Path
 ) -> None:
@@ -174,6 +175,7 @@ def test_the_second_call_reads_what_the_first_stored(
         assert p.screen_time == q.screen_time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["json", "npz", "thumbnail", "version"])
 def test_a_damaged_store_is_scanned_anew(
     odd: Callable[[str], Path], store: ModelStore, tmp_path: Path, damage: str
@@ -263,6 +265,7 @@ def test_the_gallery_is_written(scanned: Scanned, tmp_path: Path) -> None:
     assert any(abs(s - 2 / 3) < 0.03 for s in shares)
 
 
+@pytest.mark.slow
 def test_a_smear_after_a_broken_key_frame_is_nobody_of_its_own(
     scanned: Callable[[str], Scan],
 ) -> None:

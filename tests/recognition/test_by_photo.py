@@ -77,6 +77,7 @@ def test_what_is_not_sure_is_told(
         app.person_by_photo(scan, empty)
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_photo(
     app: App, clip: Path, photos: dict[str, Path], tmp_path: Path
 ) -> None:

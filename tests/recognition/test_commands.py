@@ -49,6 +49,7 @@ def test_verify_and_explain(run: Run, photos: Callable[[str], Path], tmp_path: P
     assert (code, "--force" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_photos_are_compared_in_a_child_process(
     run: Run, photos: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_photos_are_compared_in_a_child_process(
     assert sheet.read_bytes()[:2] == b"\xff\xd8"
 
 
+@pytest.mark.slow
 def test_the_child_says_what_is_wrong_and_ends_in_time(
     run: Run, photos: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -163,6 +163,7 @@ def test_muted_nothing_of_the_original_is_heard(studio: Studio) -> None:
     assert made[~away].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["replace", "duck"])
 def test_seams_make_no_click(studio: Studio, mode: str) -> None:
     """A silent line in a loud tone: no step is larger than the tone's own."""
@@ -201,6 +202,7 @@ def test_a_line_reaches_as_far_as_its_script_says(studio: Studio) -> None:
     np.testing.assert_array_equal(made[: len(sound)][away], wide(sound)[away])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("late", "sound_late"), [(Fraction(3, 5), Fraction(0)), (Fraction(0), Fraction(3, 10))]
 )
@@ -328,6 +330,7 @@ def test_the_audio_codec(studio: Studio) -> None:
 # ------------------------------------------------------------------------------- stretched pictures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [4.6, 3.2])
 def test_remap_plays_the_picture_to_the_end_of_the_speech(studio: Studio, seconds: float) -> None:
     film = written_film(studio.folder / "film.mov", noise(SECONDS, 48_000, 2))

@@ -126,6 +126,7 @@ def tool(tmp_path: Path) -> str:
     return f'"{sys.executable}" "{script}"'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("places", ["{in} {voices} {rest}", "{in} - {rest}", "{in} {voices} -"])
 def test_a_command(tmp_path: Path, tool: str, places: str) -> None:
     rest = rest_of(film(tmp_path), f"{tool} {places}", tmp_path / "kept")

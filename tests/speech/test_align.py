@@ -239,6 +239,7 @@ def test_a_familiar_voice_is_heard_as_the_model_hears_it(ljspeech: np.ndarray) -
     assert not np.allclose(learnt, heard, atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_longer_vocal_tract_is_heard_alike(
     ljspeech: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def test_lines_of_all_kinds_in_one_speech(ljspeech: np.ndarray, noise: np.ndarra
     assert curves(np.concatenate([noise, ljspeech]), told, read).route == "phones and words"
 
 
+@pytest.mark.slow
 def test_words_are_found_about_where_they_were_told(ljspeech: np.ndarray) -> None:
     """Each edge is wrong by up to 80 ms."""
     off_by = 0.08

@@ -22,6 +22,7 @@ def crowded(tab: Any, scanned: str, fake_app: Any) -> Any:
     return fake_app
 
 
+@pytest.mark.slow
 def test_enough_room_is_told_and_the_job_starts(tab: Any, scanned: str, fake_app: Any) -> None:
     pick(tab, scanned, 0)
     fake_app.card_memory, fake_app.need = CardMemory(3 * GB, 8 * GB), 2 * GB

@@ -114,6 +114,7 @@ def test_a_person_of_the_video_is_a_source(tab: Any, scanned: str) -> None:
     assert session.source.texts == (f"{session.video}:P2",)
 
 
+@pytest.mark.slow
 def test_a_choice_outlives_the_program_and_can_be_cleared(
     tab: Any, fake_app: Any, scanned: str, tmp_path: Path
 ) -> None:

@@ -191,6 +191,7 @@ def test_a_video_that_bounces_gives_every_output_frame_its_own(
     session.close()
 
 
+@pytest.mark.slow
 def test_an_address_is_sent_the_files_and_its_answer_is_taken(
     context: Makes, sightings: list[FaceRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +235,7 @@ def test_an_address_is_sent_the_files_and_its_answer_is_taken(
         GuestEngine(replace(description, size=128)).open(context(description))
 
 
+@pytest.mark.slow
 def test_the_command_adds_tries_and_removes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,6 +96,7 @@ def local_mesh(request: FaceRequest) -> np.ndarray:
     return request.local(request.mesh)
 
 
+@pytest.mark.slow
 def test_a_mouth_that_did_not_change_is_not_seen(faces: list[FaceRequest], tmp_path: Path) -> None:
     """What is left is the loss of 96 pixels: small, and nowhere along the mask's edge."""
     import cv2

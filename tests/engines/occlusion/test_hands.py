@@ -64,6 +64,7 @@ def test_a_hand_is_drawn_where_it_is(picture: np.ndarray, finder: HandFinder) ->
     assert np.mean(hand[found & (np.arange(len(skin))[:, None] < points[0, 1])]) > 0.8
 
 
+@pytest.mark.slow
 def test_no_hand_is_seen_without_one(odd: Callable[[str], Path], finder: HandFinder) -> None:
     requests = face_requests(
         odd("base_640x360.mp4"), tuple(range(26)), margin=0.6, mesh=True, place=0

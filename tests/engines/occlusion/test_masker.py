@@ -209,6 +209,7 @@ class Painter:
         self.closed = True
 
 
+@pytest.mark.slow
 def test_a_session_spares_what_is_in_front(
     context: EngineContext, footage: list[FaceRequest]
 ) -> None:

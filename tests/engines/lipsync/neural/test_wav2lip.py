@@ -67,6 +67,7 @@ def test_exported_once_and_kept_under_its_hash(pth: Path, home: Path) -> None:
     assert exported(pth, half=True) != first
 
 
+@pytest.mark.slow
 def test_half_precision_stays_near(pth: Path, seeded: ModuleType, golden: Path, home: Path) -> None:
     from facepick.engines.lipsync.neural.wav2lip import _OnnxGenerator
 
@@ -118,6 +119,7 @@ def test_torchscript_archive(
     assert identify(path).variant == "wav2lip_gan"
 
 
+@pytest.mark.slow
 def test_safetensors(seeded: ModuleType, golden: Path, home: Path, tmp_path: Path) -> None:
     path = seeded.write_seeded_safetensors(tmp_path / "wav2lip.safetensors")
     check(load_generator(path), seeded, golden)
@@ -127,6 +129,7 @@ def test_onnx(seeded_onnx: Path, seeded: ModuleType, golden: Path) -> None:
     check(load_generator(seeded_onnx), seeded, golden)
 
 
+@pytest.mark.slow
 def test_onnx_that_takes_one_face_at_a_time(
     seeded_onnx: Path, seeded: ModuleType, golden: Path, tmp_path: Path
 ) -> None:
