@@ -360,7 +360,6 @@ def word_file() -> bytes:
         (b'<?xml version="1.0"?>\n<tt xmlns="http://www.w3.org/ns/ttml"/>', "TTML subtitles"),
         (b"<SAMI><BODY>", "SAMI subtitles"),
         (b"00:00:01:Hello\n", "TMPlayer subtitles"),
-        (b"SPEAKER f 1 0.50 1.00 <NA> <NA> A <NA> <NA>\n", "RTTM"),
         (b'File type = "ooTextFile"\n', "a TextGrid"),
         (b'{"format": "facepick-plan/1"}', "a plan of facepick"),
         (b"Dear diary,\nhello\n", "a text without times"),

@@ -134,6 +134,11 @@ def _add_speech(parser: argparse.ArgumentParser) -> None:
         help="speech lines with who says them: JSON, SRT, WebVTT, ASS or SSA",
     )
     speech.add_argument(
+        "--names",
+        metavar="FILE",
+        help="who says each of the lines: JSON, a list of one name a line (speaker.json)",
+    )
+    speech.add_argument(
         "--tts",
         metavar="[NAME=]COMMAND",
         action="append",

@@ -109,6 +109,8 @@ def _plan(app: App, options: argparse.Namespace) -> tuple[RenderPlan, tuple[Noti
     if options.lines:
         assignments, notices = _line_assignments(app, options, plan_of)
         return plan_of(assignments), notices
+    if options.names:
+        raise UserInputError("--names names lines, and no lines are given.", hint="Add --lines.")
     return plan_of(assignments_of(app, options)), ()
 
 
@@ -287,6 +289,7 @@ def _line_assignments(
     from facepick.render.plan import Assignment
     from facepick.render.sound import video_seconds
     from facepick.settings import from_mapping
+    from facepick.speech.cue_names import with_names
     from facepick.speech.line_owners import give_lines
     from facepick.speech.script import read_script
 
@@ -315,6 +318,8 @@ def _line_assignments(
         phones=Path(options.phones) if options.phones else None,
         speaks=speaker is not None,
     )
+    if options.names:
+        script = with_names(script, Path(options.names).absolute())
     # Whatever else is wrong is said before the video is looked through, which takes long.
     lines = [item.line for item in script.lines()]
     if speaker is not None:

@@ -30,6 +30,11 @@ def build_speakers(parser: argparse.ArgumentParser) -> None:
         help="ask for the speaker of each of these lines: SRT, WebVTT, ASS, JSON, RTTM",
     )
     parser.add_argument(
+        "--names",
+        metavar="FILE",
+        help="who says each of the lines: JSON, a list of one name a line (speaker.json)",
+    )
+    parser.add_argument(
         "--set",
         metavar="L3=P2",
         action="append",
@@ -55,6 +60,7 @@ def build_speakers(parser: argparse.ArgumentParser) -> None:
 def _speakers(options: argparse.Namespace) -> int:
     from facepick.people.finder import ScanSettings
     from facepick.settings import from_mapping
+    from facepick.speech.cue_names import with_names
     from facepick.speech.script import read_script
     from facepick.speech.speaker_edits import speaker_edit
 
@@ -62,6 +68,12 @@ def _speakers(options: argparse.Namespace) -> int:
     if options.num_speakers is not None and options.num_speakers < 1:
         raise UserInputError("--num-speakers must be 1 or more.")
     script = read_script(Path(options.lines).absolute()) if options.lines else None
+    if options.names:
+        if script is None:
+            raise UserInputError(
+                "--names names lines, and no lines are given.", hint="Add --lines."
+            )
+        script = with_names(script, Path(options.names).absolute())
     app = make_app()
     with watched(options.progress) as (sink, token):
         scan = app.find_people(
@@ -100,7 +112,8 @@ def _outs(options: argparse.Namespace) -> dict[str, Path]:
             raise UserInputError(
                 f"{name} cannot be written.", hint="Give a file name in a folder that is there."
             )
-        refuse_input(path, [Path(n) for n in (options.video, options.lines) if n])
+        inputs = (options.video, options.lines, options.names)
+        refuse_input(path, [Path(n) for n in inputs if n])
         refuse_output(path, force=options.force)
         if path in outs.values():
             raise UserInputError(f"{name} is named twice.")

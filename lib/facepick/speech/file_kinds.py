@@ -82,7 +82,6 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     (r"(?:<!DOCTYPE html|<html\b)", "a page (HTML)"),
     (r"<\?xml", "XML"),
     (r"(?:File type\s*=\s*)?\"ooTextFile", "a TextGrid: times of sounds, for --phones"),
-    (r"SPEAKER \S+ \d+ [\d.]+ [\d.]+ ", "RTTM: who speaks when, without words"),
     (r"\d{1,2}:\d{2}:\d{2}:[^\d\s]", "TMPlayer subtitles, which do not tell when a line ends"),
     (r"Scenarist_SCC", "closed captions (SCC)"),
     (r"\d+\s*\n\d\d:\d\d:\d\d:\d\d\s", "a list with frames in its times (EDL, STL or Avid)"),
