@@ -38,7 +38,7 @@ def changed(
 ) -> np.ndarray:
     pieces = (samples[i : i + size] for i in range(0, len(samples), size))
     # The sound begins 0.5 s before the picture.
-    disguise = VoiceDisguise(spans, Fraction(1, 2), np.random.default_rng(seed))
+    disguise = VoiceDisguise(spans, Fraction(1, 2), _random=np.random.default_rng(seed))
     return np.concatenate(list(disguise(pieces, Fraction(0), RATE)))
 
 

@@ -13,8 +13,10 @@ from typing import Any
 from facepick.errors import FacepickError, NoFacesFound, SourceChanged, UserInputError
 from facepick.files import read_json, write_json
 from facepick.jobs.resources import Resources
+from facepick.media.dub import OriginalSound
 from facepick.media.probe import probe
 from facepick.media.video import VideoInfo
+from facepick.models.catalog import CAM_PLUS_PLUS
 from facepick.notices import Notice
 from facepick.people.edits import apply_edits, edits_problem, load_edits
 from facepick.people.finder import ScanSettings, content_hash, find_people
@@ -37,6 +39,7 @@ from facepick.render.voice_disguise import (
 )
 from facepick.review.page import review_page
 from facepick.settings import from_mapping
+from facepick.speech.speaker_embedding import SpeakerEmbedder
 from facepick.speech.video_speakers import speakers_of_video
 
 __all__ = ["REST", "Preparation", "named", "scan_video"]
@@ -175,7 +178,7 @@ class Preparation:
             replace(self.plan, content_hash=found.content_hash),
             found,
             rest=self.rest_of(found),
-            change=VoiceDisguise(voices, original.start) if voices and original else None,
+            change=self._disguise(voices, original) if voices and original else None,
             workspace=self.folder,
             registry=self.resources.registry,
             models=self.resources.models,
@@ -222,6 +225,11 @@ class Preparation:
             finished.review.write_text(page, encoding="utf-8")
         except (FacepickError, OSError) as error:
             log.warning("%s gets no review: %s", out.name, error)
+
+    def _disguise(self, voices: tuple[VoiceSpan, ...], original: OriginalSound) -> VoiceDisguise:
+        file = self.resources.models.find(CAM_PLUS_PLUS)
+        likeness = None if file is None else SpeakerEmbedder(file).likeness
+        return VoiceDisguise(voices, original.start, likeness)
 
     def _voices(self, found: Scan) -> tuple[VoiceSpan, ...] | None:
         """Find when hidden people are heard, once: later corrections must not change a resumed

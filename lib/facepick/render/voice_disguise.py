@@ -14,7 +14,7 @@ from facepick.errors import UserInputError
 from facepick.notices import Notice
 from facepick.people.person import Scan
 from facepick.render.plan import RenderPlan
-from facepick.speech.disguise import VoiceMask, check_vocoder, disguised, random_mask
+from facepick.speech.disguise import Likeness, VoiceMask, check_vocoder, disguised, mask_for
 from facepick.speech.speakers import Speakers, Turn
 
 __all__ = [
@@ -130,10 +130,12 @@ class VoiceDisguise:
     Attributes:
         spans: in time order, none overlapping.
         origin: time of the video's first frame on the clock of its sound, in seconds.
+        likeness: compares voices, so that a mask can be chosen; None takes any.
     """
 
     spans: tuple[VoiceSpan, ...]
     origin: Fraction
+    likeness: Likeness | None = None
     _random: np.random.Generator = field(default_factory=np.random.default_rng, repr=False)
     _masks: dict[str, VoiceMask] = field(default_factory=dict, repr=False)
 
@@ -169,11 +171,15 @@ class VoiceDisguise:
                 yield low, high, span
 
     def _changed(self, part: FloatSamples, span: VoiceSpan, rate: int) -> FloatSamples:
-        mask = self._masks.setdefault(span.voice, random_mask(self._random))
         levels = np.sqrt(np.mean(np.square(part, dtype=np.float64), axis=0))
         # Channels that cancel each other would leave nothing of their mean.
         loudest = int(levels.argmax())
-        voice = disguised(part[:, loudest], rate, mask, random=self._random)
+        own = part[:, loudest]
+        if span.voice not in self._masks:
+            self._masks[span.voice] = mask_for(
+                own, rate, random=self._random, likeness=self.likeness
+            )
+        voice = disguised(own, rate, self._masks[span.voice], random=self._random)
         shares = (levels / max(float(levels[loudest]), 1e-9)).astype(np.float32)
         # To silence and back: a cross-fade would let the true voice be heard.
         fade = max(1, min(round(FADE_SECONDS * rate), len(voice) // 2))

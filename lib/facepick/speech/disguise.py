@@ -10,6 +10,7 @@ voices, and the fine structure that told them apart is gone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,11 @@ import numpy.typing as npt
 
 from facepick.errors import PackageMissing
 
-__all__ = ["VoiceMask", "check_vocoder", "disguised", "random_mask"]
+__all__ = ["Likeness", "VoiceMask", "check_vocoder", "disguised", "mask_for", "random_mask"]
 
 FloatSamples = npt.NDArray[np.float32]
+Likeness = Callable[[FloatSamples, FloatSamples, int], float]
+"""Tells how alike two voices are, given samples and their rate."""
 Array = npt.NDArray[np.float64]
 
 LOWEST_PITCH, HIGHEST_PITCH = 85.0, 255.0
@@ -37,8 +40,10 @@ KNOT_SECONDS = 0.45
 CEPSTRA = 24
 """Numbers kept of an envelope: formants are told by about 13, a voice by many more."""
 TILT_DECIBELS = 3.0
-SHAPE_SPREAD = 0.5
+SHAPE_SPREAD = 0.3
 """Natural logarithm by which each number of an envelope moves more, or less, than it did."""
+DRAWS, TRIAL_SECONDS = 8, 5.0
+"""Masks that are tried on so much of a voice where voices can be compared."""
 FRAME_SECONDS = 0.005
 SILENT = 1e-4
 
@@ -72,6 +77,23 @@ def random_mask(random: np.random.Generator) -> VoiceMask:
         tilt=random.normal(0.0, TILT_DECIBELS, 4),
         shape=_shape(random),
     )
+
+
+def mask_for(
+    samples: FloatSamples, rate: int, *, random: np.random.Generator, likeness: Likeness | None
+) -> VoiceMask:
+    """Draw a mask for a voice: of several, where voices can be compared, the one least alike.
+
+    Args:
+        samples: (n,) float32 mono of the voice.
+        likeness: compares voices; None takes the first mask.
+    """
+    if likeness is None:
+        return random_mask(random)
+    own = samples[: round(TRIAL_SECONDS * rate)]
+    masks = [random_mask(random) for _ in range(DRAWS)]
+    alike = [likeness(own, disguised(own, rate, m, random=random), rate) for m in masks]
+    return masks[int(np.argmin(alike))]
 
 
 def _shape(random: np.random.Generator) -> Array:

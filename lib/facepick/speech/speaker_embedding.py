@@ -62,6 +62,27 @@ class SpeakerEmbedder:
             model, options, providers=["CPUExecutionProvider"]
         )
 
+    def likeness(self, first: Array, second: Array, rate: int) -> float:
+        """Compute how alike two voices are, in [-1, 1]: the cosine of their mean embeddings.
+
+        Args:
+            first, second: (n,) float32 mono, `WINDOW_SECONDS` or more; less tells nothing: 0.
+            rate: samples a second.
+        """
+        means = [self._mean(samples, rate) for samples in (first, second)]
+        length = float(np.linalg.norm(means[0]) * np.linalg.norm(means[1]))
+        return float(means[0] @ means[1]) / length if length else 0.0
+
+    def _mean(self, samples: Array, rate: int) -> Array:
+        count = round(len(samples) * _RATE / rate)
+        at = np.arange(count) * (rate / _RATE)
+        heard = np.interp(at, np.arange(len(samples)), samples).astype(np.float32)
+        starts = range(0, count - _SAMPLES + 1, _SAMPLES // 2)
+        windows = [heard[i : i + _SAMPLES] for i in starts]
+        if not windows:
+            return np.zeros(192, np.float32)
+        return np.asarray(self.embed(np.stack(windows)).mean(axis=0), np.float32)
+
     def embed(self, windows: Array) -> Array:
         """Embed pieces of speech.
 
