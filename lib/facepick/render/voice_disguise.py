@@ -186,7 +186,7 @@ class VoiceDisguise:
         ramp = np.linspace(0, 1, fade, dtype=np.float32)
         voice[:fade] *= ramp
         voice[-fade:] *= ramp[::-1]
-        return np.clip(voice[:, None] * shares[None], -1, 1)
+        return np.asarray(np.clip(voice[:, None] * shares[None], -1, 1), np.float32)
 
 
 class _Held:
