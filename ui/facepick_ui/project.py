@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,11 @@ def read_project(source: Path, folder: Path) -> Project:
             return _read(archive, folder)
     except UserInputError:
         raise
-    except (zipfile.BadZipFile, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    # RuntimeError: an encrypted entry, an unknown compression, objects within objects without end.
+    except (
+        zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, TypeError, KeyError,
+        AttributeError, RuntimeError,
+    ) as error:  # fmt: skip
         raise UserInputError(
             f"{source.name} is no project that can be read.", hint="Choose a .facepick file."
         ) from error
