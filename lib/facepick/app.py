@@ -915,6 +915,7 @@ class App:
         from dataclasses import replace
         from functools import partial
 
+        from facepick.jobs.batch import WHOEVER
         from facepick.people.selection import Selection
         from facepick.speech.line import SpeechLine
         from facepick.speech.line_owners import give_lines
@@ -922,6 +923,11 @@ class App:
 
         sound = episode.dub or episode.soundtrack
         if episode.lines is None:
+            if any(item.selection.people == (WHOEVER,) for item in plan.assignments):
+                raise UserInputError(
+                    f"No lines lie beside {episode.video.name}, so nobody can be found for them.",
+                    hint=f"Put {episode.video.stem}.srt there, or pick somebody: --person Anna.",
+                )
             if episode.dub is None:
                 silent = [
                     i for i in plan.assignments if i.flow == "lipsync" and not plan.lines_of(i)
@@ -951,7 +957,7 @@ class App:
             found = give_lines(
                 script,
                 scan,
-                item.selection.people,
+                () if item.selection.people == (WHOEVER,) else item.selection.people,
                 known=self.known_names(),
                 speakers_of=partial(self.who_speaks, scan, cancel=cancel),
             )

@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.sounds import written_wav
 
 from facepick.app import App
 from facepick.cli.main import main
@@ -97,6 +99,28 @@ def test_an_episode_without_speech_says_what_to_put_beside_it(
     words = ["--plan", str(template), "--progress", "none"]
     assert main(["batch", str(season), "-o", str(season.parent / "out"), *words]) == 5
     assert "Put ep01.wav there" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_lines_without_a_pick_go_to_whoever_speaks(
+    season: Path, ljspeech: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, video = season.parent / "out", season / "ep01.mp4"
+    (season / "ep02.mp4").unlink()
+    words = ["--flow", "lipsync", "--progress", "none", "--preset", "ultrafast"]
+    asked = ["batch", str(season), "-o", str(out), *words]
+    assert main(asked) == 5
+    assert "ep01.srt" in capsys.readouterr().out
+    written_wav(season / "ep01.wav", (ljspeech[: 16_000 * 5] * 32767).astype(np.int16))
+    # The woman is heard and alone seen from 4 s on.
+    line = "1\n00:00:04,200 --> 00:00:05,800\nwords\n"
+    (season / "ep01.srt").write_text(line, encoding="utf-8")
+    assert main(asked) == 0
+    assert "whoever speaks" in capsys.readouterr().out
+    report = json.loads((out / f"{video.name}.facepick.json").read_text())
+    (item,) = report["plan"]["assignments"]
+    assert item["people"] in (["P1"], ["P2"])
+    assert item["speech"][0]["start"] == 4.2
 
 
 def test_a_dry_run_writes_nothing(season: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def _count(text: str) -> int:
 
 def _template(app: App, options: argparse.Namespace) -> Template:
     """Read the template, or make one of render's options."""
-    from facepick.jobs.batch import Template
+    from facepick.jobs.batch import WHOEVER, Template
     from facepick.media.writer import EncodeSettings
     from facepick.people.finder import ScanSettings
     from facepick.render.plan import OutputSettings
@@ -72,6 +72,8 @@ def _template(app: App, options: argparse.Namespace) -> Template:
         if options.person or options.everyone_but or options.flow:
             raise UserInputError("Give either --plan or --person and --flow, not both.")
         return Template.load(Path(options.plan))
+    if options.flow == "lipsync" and not options.person:
+        options.person = [WHOEVER]
     scan = to_mapping(from_mapping(ScanSettings, given_scan(options)))
     plan = app.make_plan(
         "episode",
@@ -130,8 +132,11 @@ def _batch(options: argparse.Namespace) -> int:
 
 def _table(app: App, episodes: Sequence[Episode], template: Template) -> list[str]:
     """Describe what will be done to every episode, a line each."""
+    from facepick.jobs.batch import WHOEVER
+
     what = "; ".join(
-        f"{item.flow} {item.engine}: {item.selection.label}" for item in template.plan.assignments
+        f"{item.flow} {item.engine}: {item.selection.label.replace(WHOEVER, 'whoever speaks')}"
+        for item in template.plan.assignments
     )
     lines = []
     for episode in episodes:

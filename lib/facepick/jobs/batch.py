@@ -28,6 +28,7 @@ from facepick.unchanged import sha256_of
 
 __all__ = [
     "FORMAT",
+    "WHOEVER",
     "Episode",
     "EpisodeResult",
     "Template",
@@ -41,6 +42,9 @@ __all__ = [
 ]
 
 FORMAT = "facepick-batch/1"
+
+WHOEVER = "*"
+"""Stands in a template for whoever speaks the lines that lie beside an episode."""
 
 ByPhoto = Callable[[Scan, Path], Person]
 """Finds who is in a photo among the people of a video."""
@@ -140,7 +144,8 @@ class Template:
     def names(self) -> tuple[str, ...]:
         """Everybody who is named, each once."""
         selections = (item.selection for item in self.plan.assignments)
-        return tuple(dict.fromkeys(n for s in selections for n in (s.people or s.everyone_but)))
+        named = (n for s in selections for n in (s.people or s.everyone_but))
+        return tuple(dict.fromkeys(name for name in named if name != WHOEVER))
 
     @property
     def speaks(self) -> bool:
@@ -194,6 +199,8 @@ def _selection(
     wanted: Selection, found: Mapping[str, str | None], episode: Episode
 ) -> Selection | None:
     """Put ids in the place of names; None when nobody of those who are picked is there."""
+    if wanted.people == (WHOEVER,):
+        return wanted
     if not wanted.everyone_but:
         picked = tuple(dict.fromkeys(i for name in wanted.people if (i := found[name])))
         return Selection(picked, wanted.include_unsure) if picked else None
