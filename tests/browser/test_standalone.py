@@ -248,7 +248,7 @@ def test_dark_and_chinese_on_a_phone(chrome: Any, address: str) -> None:
     )  # fmt: skip
     tab = TabPage(context, f"{address}/?__theme=dark", "phone_dark_zh")
     tab.wait_text("scan", "查找人物")
-    tab.page.click("#facepick_video_advanced >> text=高级设置")
+    tab.page.click("#facepick_video_advanced >> text=如何查找人物")
     tab.page.fill("#facepick_path textarea, #facepick_path input", "two_people.mp4")
     tab.press("open")
     tab.wait_text("facts", "1280 x 720")

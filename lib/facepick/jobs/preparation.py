@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,10 @@ class Preparation:
         Raises:
             UserInputError: the video is another one than when the job started.
         """
+        return self._frozen
+
+    @cached_property
+    def _frozen(self) -> Scan:
         folder = self.folder / "scan"
         video = Path(self.plan.video)
         digest = content_hash(video, cancel=self.cancel) if video.is_file() else ""

@@ -166,15 +166,14 @@ def render(
     with _kept(workspace, finished):
         refuse_existing(out, force=record.force)
     progress = Phases(progress, phases_of_render(plan, resources.registry))
+    preparation = _preparation(workspace, plan, resources, progress, cancel)
     if finished is None:
         with pinned((plan.video, *plan.input_files(resources.registry))):
-            preparation = _preparation(workspace, plan, resources, progress, cancel)
             found = plan.scan_of_all(preparation.frozen_scan())
             spread = Spread.from_json(record.request.get("spread"))
-            if not spread.is_one_process:
-                preparation = preparation.sharing(found)
+            own = preparation if spread.is_one_process else preparation.sharing(found)
             earlier = Path(str(record.request.get("update") or ""))
-            renderer = preparation.renderer(
+            renderer = own.renderer(
                 found,
                 notices=_notices(workspace),
                 retakes=True,
@@ -183,7 +182,7 @@ def render(
             check_space(renderer.space_needed(out), workspace.folder, out.parent)
             draw = None if spread.is_one_process else _crew(spread, plan)
             finished = renderer.finish(out.suffix, draw=draw)
-    _preparation(workspace, plan, resources, progress, cancel).write_review(finished, out)
+    preparation.write_review(finished, out)
     with _kept(workspace, finished):
         finished.publish(out, force=record.force, cancel=cancel)
     return RenderResult.of(out, finished).to_json()

@@ -231,7 +231,10 @@ class MeshSession:
             has = color_grain.noise_of(new, alpha)
             missing = settings.grain * float(np.sqrt(max(0.0, wanted**2 - has**2)))
             new = color_grain.add_grain(new, missing, request.source_frame)
-        alpha = np.clip(alpha * np.float32(strength), 0, 1).astype(np.float32)
+        # In steps of 1/4096, a sixteenth of a grey level: blurs round their last bit by where in
+        # memory a plane lies, and the same frame must be the same in every session.
+        alpha = np.clip(np.rint(alpha * np.float32(4096 * strength)) / 4096, 0, 1)
+        alpha = alpha.astype(np.float32)
         if not alpha.any():
             return None
         kind = PatchKind.FADING if strength < 1 else PatchKind.DRAWN
