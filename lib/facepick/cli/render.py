@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from facepick.render.plan import Assignment, RenderPlan
     from facepick.render.preflight import Preflight
     from facepick.speech.line import SpeechLine
+    from facepick.speech.script import Script
+    from facepick.speech.spoken import SpokenLines
 
 __all__ = ["app_of", "assignments_of", "build_preview", "build_render", "output_of"]
 
@@ -281,17 +283,8 @@ def _line_assignments(
 ) -> tuple[list[Assignment], tuple[Notice, ...]]:
     """Make an assignment for everybody who speaks in the list of lines, once the people are
     known."""
-    from dataclasses import replace
-
-    from facepick.media.timeline import KEEPS_LENGTH
-    from facepick.people.finder import ScanSettings
     from facepick.people.selection import Selection
     from facepick.render.plan import Assignment
-    from facepick.render.sound import video_seconds
-    from facepick.settings import from_mapping
-    from facepick.speech.cue_names import with_names
-    from facepick.speech.line_owners import give_lines
-    from facepick.speech.script import read_script
 
     engine_id, settings = _engine(app, options)
 
@@ -307,6 +300,31 @@ def _line_assignments(
     # Lines that name no sound are cut from the one that was given; a finished mix is one, too.
     sound = options.audio[0] if options.audio else output_of(options).get("soundtrack")
     speaker = app.speaker() if not sound else None
+    script = _script(options, sound, speaks=speaker is not None)
+    # Whatever else is wrong is said before the video is looked through, which takes long.
+    lines = _tried_lines(script, options, speaker)
+    draft = plan_of([spoken("P1", lines)])
+    app.preflight(
+        draft,
+        options.out,
+        force=_replaces(options),
+        listen=False,
+        picture=getattr(options, "seconds", None) == 0,
+    )
+    speakers, notices = _owners(app, options, script, draft, speaker)
+    return [spoken(who, own) for who, own in speakers.items()], notices
+
+
+def _script(options: argparse.Namespace, sound: str | None, *, speaks: bool) -> Script:
+    """Read the list of lines, and who is meant by its names.
+
+    Args:
+        sound: what lines that name none are cut from.
+        speaks: lines without sound are spoken by a command.
+    """
+    from facepick.speech.cue_names import with_names
+    from facepick.speech.script import read_script
+
     if options.tts and sound:
         raise UserInputError(
             "The sound of the lines is given, and so is a command that speaks them.",
@@ -316,24 +334,39 @@ def _line_assignments(
         Path(options.lines).absolute(),
         audio=Path(sound).absolute() if sound else None,
         phones=Path(options.phones) if options.phones else None,
-        speaks=speaker is not None,
+        speaks=speaks,
     )
-    if options.names:
-        script = with_names(script, Path(options.names).absolute())
-    # Whatever else is wrong is said before the video is looked through, which takes long.
+    return with_names(script, Path(options.names).absolute()) if options.names else script
+
+
+def _tried_lines(
+    script: Script, options: argparse.Namespace, speaker: SpokenLines | None
+) -> list[SpeechLine]:
+    """Collect the lines; those to be spoken get the sound of a first try in place of theirs."""
+    from dataclasses import replace
+
     lines = [item.line for item in script.lines()]
-    if speaker is not None:
-        with watched(options.progress) as (_, token):
-            tried = str(speaker.try_out(lines, cancel=token) or "")
-        lines = [line if line.path else replace(line, path=tried) for line in lines]
-    draft = plan_of([spoken("P1", lines)])
-    app.preflight(
-        draft,
-        options.out,
-        force=_replaces(options),
-        listen=False,
-        picture=getattr(options, "seconds", None) == 0,
-    )
+    if speaker is None:
+        return lines
+    with watched(options.progress) as (_, token):
+        tried = str(speaker.try_out(lines, cancel=token) or "")
+    return [line if line.path else replace(line, path=tried) for line in lines]
+
+
+def _owners(
+    app: App,
+    options: argparse.Namespace,
+    script: Script,
+    draft: RenderPlan,
+    speaker: SpokenLines | None,
+) -> tuple[dict[str, tuple[SpeechLine, ...]], tuple[Notice, ...]]:
+    """Look through the video and give each line to its owner, spoken where it has no sound."""
+    from facepick.media.timeline import KEEPS_LENGTH
+    from facepick.people.finder import ScanSettings
+    from facepick.render.sound import video_seconds
+    from facepick.settings import from_mapping
+    from facepick.speech.line_owners import give_lines
+
     with watched(options.progress) as (sink, token):
         scan = app.find_people(
             draft.video,
@@ -356,7 +389,7 @@ def _line_assignments(
             for who, own in speakers.items():
                 name = scan.person(who).name
                 speakers[who] = speaker.fill(own, who, name, progress=sink, cancel=token)
-    return [spoken(who, own) for who, own in speakers.items()], found.notices
+    return speakers, found.notices
 
 
 def _engine_settings(options: argparse.Namespace, cls: type[Any]) -> dict[str, Any]:

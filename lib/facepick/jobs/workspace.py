@@ -371,7 +371,9 @@ def _is_zombie(pid: int) -> bool:
 def started_mark(pid: int) -> str | None:
     """Make a mark that differs when the id was given to another process; None where unknown."""
     fields = _stat_fields(pid)
-    # starttime is field 22 of proc(5), the 20th after the name.
+    # starttime is field 22 of proc(5), the 20th after the name: ticks since the start of the
+    # machine, which setting the clock does not move (psutil's create_time moves with it, and a
+    # job at work would look dead).
     return fields[19] if len(fields) > 19 else None
 
 

@@ -268,9 +268,37 @@ def render(
     Returns:
         None when nothing of the mouth lies in the crop.
     """
-    import cv2
+    bent = _bend(crop, mesh, placed(face, own, mesh), unit)
+    if bent is None:
+        return None
+    _lay_mouth(bent, layers, unit)
+    alpha = bent.alpha * np.float32(weight)
+    # Below that it would change a sample by less than a level or two, over a wide border.
+    alpha[alpha < 0.02] = 0.0
+    return Overlay(
+        image=bent.image, alpha=np.clip(alpha, 0, 1).astype(np.float32), origin=bent.origin
+    )
 
-    target = placed(face, own, mesh)
+
+@dataclass(frozen=True, eq=False)
+class _Bent:
+    """Part of a crop, bent so that the lips lie where they are wanted.
+
+    Attributes:
+        image: (h, w, 3) uint8 BGR.
+        alpha: (h, w) float32.
+        target: (468, 2) float32, the wanted points in its pixels.
+        origin: x and y of its first pixel in the crop.
+    """
+
+    image: BgrImage
+    alpha: Array
+    target: Array
+    origin: tuple[int, int]
+
+
+def _bend(crop: BgrImage, mesh: Array, target: Array, unit: float) -> _Bent | None:
+    """Bend the lower face onto the wanted points; None when too little of it lies in the crop."""
     here = mesh[:, :2]
     centre = here[list(OUTER_LIP)].mean(axis=0)
     hull = np.vstack([here[list(JAW)], target[list(JAW)], here[[50, 280, 4]]])
@@ -281,7 +309,6 @@ def render(
     x1, y1 = (int(v) for v in np.minimum(np.ceil(ring.max(axis=0)) + 1, (width, height)))
     if x1 - x0 < 12 or y1 - y0 < 12:
         return None
-    size = (x1 - x0, y1 - y0)
     shift0 = np.array([x0, y0], np.float32)
     part = np.ascontiguousarray(crop[y0:y1, x0:x1])
     here, target = here - shift0, target - shift0
@@ -290,52 +317,72 @@ def render(
     fixed = np.vstack([here[list(FIXED)], border]).astype(np.float32)
     control = np.vstack([target[list(MOVED)], fixed])
     source = np.vstack([here[list(MOVED)], fixed])
-    shift = _shift(control, source, size, GRID)
-    bent = _moved(part, shift, fine=False)
+    shift = _shift(control, source, (x1 - x0, y1 - y0), GRID)
+    return _Bent(
+        image=_moved(part, shift, fine=False),
+        alpha=_bent_alpha(shift, ring - shift0, unit),
+        target=target,
+        origin=(x0, y0),
+    )
 
-    # Alpha of the bent frame: nothing where it hardly moved, and a soft end inside the ring.
+
+def _bent_alpha(shift: Array, ring: Array, unit: float) -> Array:
+    """Weigh the bent picture, (h, w) float32: nothing where it hardly moved, a soft end inside
+    the ring."""
+    import cv2
+
+    height, width = shift.shape[:2]
     moved = np.asarray(np.hypot(shift[..., 0], shift[..., 1]), np.float32)
-    outline = cv2.convexHull(np.rint((ring - shift0) * 16).astype(np.int32))
-    inside = np.zeros((size[1] + 2, size[0] + 2), np.uint8)
+    outline = cv2.convexHull(np.rint(ring * 16).astype(np.int32))
+    inside = np.zeros((height + 2, width + 2), np.uint8)
     cv2.fillConvexPoly(inside, outline + 16, 255, cv2.LINE_8, 4)
     # The rectangle's own border ends the field too.
     depth = np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1]
     unseen = max(0.35, UNSEEN * unit)
     alpha = smoothstep((moved - unseen) / unseen) * smoothstep(depth / (0.12 * unit))
-    alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.02 * unit))
+    return np.asarray(cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.02 * unit)), dtype=np.float32)
 
-    lips = target[list(OUTER_LIP)]
+
+def _lay_mouth(bent: _Bent, layers: list[Layer], unit: float) -> None:
+    """Lay the mouth over the bent picture, in its light, and widen the alpha by the mouth's."""
+    lips = bent.target[list(OUTER_LIP)]
     reach = GONE * unit + 1
-    bx0, by0 = (int(v) for v in np.maximum(np.floor(lips.min(axis=0) - reach), 0))
-    bx1, by1 = (int(v) for v in np.minimum(np.ceil(lips.max(axis=0) + reach), size))
-    if bx1 - bx0 >= 8 and by1 - by0 >= 8:
-        blended = np.zeros((by1 - by0, bx1 - bx0, 3), np.float32)
-        offset = np.array([bx0, by0], np.float32)
-        local, patch = target - offset, (bx1 - bx0, by1 - by0)
-        lower = _lower_share(local, patch, unit)[..., None]
-        for i, layer in enumerate(layers):
-            up, down = (
-                _shift(local[list(points)], layer.mouth.mesh[list(points)], patch, GRID)
-                for points in (ABOVE, BELOW)
-            )
-            mouth = _moved(layer.mouth.image, up + lower * (down - up), fine=True)
-            if i == 0:
-                blended += mouth
-                continue
-            # What fades is light and form; edges and teeth are those of the first, for two sets of
-            # teeth are a blur.
-            other = cv2.GaussianBlur(mouth - blended, (0, 0), max(1.0, FADED * unit))
-            blended += np.float32(layer.share) * other
-        under = bent[by0:by1, bx0:bx1].astype(np.float32)
-        m = _mouth_mask(lips - offset, target - offset, (bx1 - bx0, by1 - by0), unit)
-        blended += _light(under, blended, m, lips - offset, unit)
-        mixed = under + (blended - under) * m[..., None]
-        bent[by0:by1, bx0:bx1] = to_uint8(mixed)
-        np.maximum(alpha[by0:by1, bx0:bx1], m, out=alpha[by0:by1, bx0:bx1])
-    alpha *= np.float32(weight)
-    # Below that it would change a sample by less than a level or two, over a wide border.
-    alpha[alpha < 0.02] = 0.0
-    return Overlay(image=bent, alpha=np.clip(alpha, 0, 1).astype(np.float32), origin=(x0, y0))
+    size = bent.image.shape[1::-1]
+    x0, y0 = (int(v) for v in np.maximum(np.floor(lips.min(axis=0) - reach), 0))
+    x1, y1 = (int(v) for v in np.minimum(np.ceil(lips.max(axis=0) + reach), size))
+    if x1 - x0 < 8 or y1 - y0 < 8:
+        return
+    offset = np.array([x0, y0], np.float32)
+    target, lips = bent.target - offset, lips - offset
+    blended = _mouth(layers, target, (x1 - x0, y1 - y0), unit)
+    under = bent.image[y0:y1, x0:x1].astype(np.float32)
+    mask = _mouth_mask(lips, target, (x1 - x0, y1 - y0), unit)
+    blended += _light(under, blended, mask, lips, unit)
+    mixed = under + (blended - under) * mask[..., None]
+    bent.image[y0:y1, x0:x1] = to_uint8(mixed)
+    np.maximum(bent.alpha[y0:y1, x0:x1], mask, out=bent.alpha[y0:y1, x0:x1])
+
+
+def _mouth(layers: list[Layer], target: Array, size: tuple[int, int], unit: float) -> Array:
+    """Bend the mouths onto the wanted points and mix them, (h, w, 3) float32 BGR."""
+    import cv2
+
+    blended = np.zeros((size[1], size[0], 3), np.float32)
+    lower = _lower_share(target, size, unit)[..., None]
+    for i, layer in enumerate(layers):
+        up, down = (
+            _shift(target[list(points)], layer.mouth.mesh[list(points)], size, GRID)
+            for points in (ABOVE, BELOW)
+        )
+        mouth = _moved(layer.mouth.image, up + lower * (down - up), fine=True)
+        if i == 0:
+            blended += mouth
+            continue
+        # What fades is light and form; edges and teeth are those of the first, for two sets of
+        # teeth are a blur.
+        other = cv2.GaussianBlur(mouth - blended, (0, 0), max(1.0, FADED * unit))
+        blended += np.float32(layer.share) * other
+    return blended
 
 
 def _mouth_mask(lips: Array, target: Array, size: tuple[int, int], unit: float) -> Array:
