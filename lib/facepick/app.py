@@ -682,8 +682,8 @@ class App:
         """Make a scan job that nobody works on yet.
 
         Args:
-            speakers: given, it also finds who speaks, see `speakers_of_job`: ``lines``, the path
-                of a list or None, and ``num_speakers``, or None.
+            speakers: given, it also finds who speaks, see `speakers_of_job`: ``lines`` and
+                ``names``, the paths of a list and of its names, and ``num_speakers``, or None.
         """
         request: dict[str, Any] = {"settings": dict(settings or {})}
         if speakers is not None:
@@ -1406,6 +1406,7 @@ class App:
             UserInputError: its list of lines cannot be read by now.
         """
         from facepick.errors import JobConflict
+        from facepick.speech.cue_names import with_names
         from facepick.speech.script import read_script
 
         asked = self.job(job_id).request.get("speakers")
@@ -1416,7 +1417,10 @@ class App:
         scan = self.scan_of_job(job_id)
         lines = None
         if asked.get("lines"):
-            lines = read_script(Path(asked["lines"])).spans(self.names_of(scan))
+            script = read_script(Path(asked["lines"]))
+            if asked.get("names"):
+                script = with_names(script, Path(asked["names"]))
+            lines = script.spans(self.names_of(scan))
         found = self.who_speaks(
             scan, lines=lines, num_speakers=asked.get("num_speakers"), cancel=cancel
         )

@@ -69,6 +69,7 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
             bodies={
                 "speakers": {"video": "clip.mp4"},
                 "lines": {"video": "clip.mp4", "lines": "script.srt", "num_speakers": 2},
+                "names": {"video": "clip.mp4", "lines": "script.srt", "names": "speaker.json"},
             },
         ),
         "POST /speakers/set": Example(

@@ -43,16 +43,23 @@ def asked_speakers(payload: Mapping[str, Any], allowed: Paths) -> dict[str, Any]
     Raises:
         UserInputError: it names the field.
     """
+    from facepick.speech.cue_names import with_names
     from facepick.speech.script import read_script
 
     count, lines = payload.get("num_speakers"), payload.get("lines")
+    names = payload.get("names")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise UserInputError('"num_speakers" must be a whole number from 1.')
     if lines is not None:
         lines = allowed(_text(payload, "lines", "the request"))
         # A look through a film takes minutes; what is wrong with the list can be said now.
-        read_script(Path(lines), beside=True)
-    return {"lines": lines, "num_speakers": count}
+        script = read_script(Path(lines), beside=True)
+        if names is not None:
+            names = allowed(_text(payload, "names", "the request"))
+            with_names(script, Path(names))
+    elif names is not None:
+        raise UserInputError('"names" names lines, and no "lines" are given.')
+    return {"lines": lines, "names": names, "num_speakers": count}
 
 
 def speakers_json(app: App, job_id: str) -> dict[str, Any]:

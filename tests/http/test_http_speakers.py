@@ -18,7 +18,7 @@ from tests.http.test_http_api import client, wait  # noqa: E402
 from facepick.errors import UserInputError  # noqa: E402
 from facepick.http_api import PREFIX  # noqa: E402
 from facepick.http_examples import EXAMPLES  # noqa: E402
-from facepick.http_speakers import Wish  # noqa: E402
+from facepick.http_speakers import Wish, asked_speakers  # noqa: E402
 
 __all__ = ["client"]
 
@@ -55,6 +55,20 @@ def test_a_scan_alone_has_not_listened(client: TestClient, shared_media: Path) -
     job = client.post(f"{PREFIX}/scans", json={"video": video}).json()["id"]
     assert wait(client, job)["state"] == "done"
     assert client.get(f"{PREFIX}/jobs/{job}/speakers").status_code == 409
+
+
+def test_names_of_lines_are_checked_before_a_video_is_looked_through(tmp_path: Path) -> None:
+    (tmp_path / "lines.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\none\n", encoding="utf-8")
+    names = tmp_path / "speaker.json"
+    names.write_text('["spk0"]', encoding="utf-8")
+    asked = {"lines": "lines.srt", "names": "speaker.json"}
+    found = asked_speakers(asked, lambda name: str(tmp_path / name))
+    assert found["names"] == str(names)
+    names.write_text('["spk0", "spk1"]', encoding="utf-8")
+    with pytest.raises(UserInputError, match="2 names"):
+        asked_speakers(asked, lambda name: str(tmp_path / name))
+    with pytest.raises(UserInputError, match="names lines"):
+        asked_speakers({"names": "speaker.json"}, str)
 
 
 BOTH = [
