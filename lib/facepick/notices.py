@@ -1,16 +1,19 @@
 """Notices: what a result is not as its maker may expect, told in words wherever people look.
 
 No error: the work goes on.  A notice is made where something is found out, and shown by the
-command line, ``inspect``, the list of jobs, HTTP and the tab.  Its English sentence stands here;
-the tab has the same sentences in Chinese by their code.
+command line, ``inspect``, the list of jobs, HTTP, the review page and the tab.  Its English
+sentence stands here, those of other languages in ``data/notices``, by their code.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -25,6 +28,8 @@ __all__ = [
 ]
 
 Fact = str | int | float
+
+_LANGUAGES = Path(__file__).parent / "data" / "notices"
 
 ESPEAK_HOW = (
     "apt install espeak-ng (Debian, Ubuntu), brew install espeak-ng (macOS), winget install "
@@ -173,9 +178,9 @@ class Notice:
             raise ValueError(f"Facts of {self.code!r} must be texts or numbers.")
         self.sentence()
 
-    def sentence(self) -> str:
-        """Say it in English."""
-        return sentence_from(SENTENCES[self.code], self)
+    def sentence(self, language: str = "en") -> str:
+        """Say it in a language; in English where there are no words of that language."""
+        return sentence_from(_translations(language).get(self.code) or SENTENCES[self.code], self)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON with the sentence, for readers that do not know the code."""
@@ -200,6 +205,15 @@ class Notice:
         except (KeyError, TypeError, ValueError):
             words = {"text": str(entry.get("text", ""))[:500]}
             return cls(code="other", facts=words, person=who, start=when)
+
+
+@cache
+def _translations(language: str) -> dict[str, str]:
+    file = _LANGUAGES / f"{language}.json"
+    if not file.is_file():
+        return {}
+    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def sentence_from(template: str, notice: Notice) -> str:

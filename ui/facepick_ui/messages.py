@@ -50,7 +50,7 @@ class Catalogue:
     Attributes:
         language: its name in itself.
         words: of the page, by key, with ``{names}`` of what is put in.
-        notices: by code, where they differ from the core's.
+        notices: by code, of a language in which the core does not say them.
         settings: label and help, by English label.
         helps: by English help, where two settings have one label.
         choices: of settings, by the choice.
@@ -127,7 +127,7 @@ def has(key: str) -> bool:
 def notice_text(notice: Notice, language: str) -> str:
     """Say what people should know; plain text, not HTML."""
     words = catalogue(language).notices.get(notice.code, "")
-    return sentence_from(words, notice) if words else notice.sentence()
+    return sentence_from(words, notice) if words else notice.sentence(language)
 
 
 def model_purpose(model: ModelSpec, language: str) -> str:

@@ -304,7 +304,7 @@ class _Page:
         found: Sequence[Notice] = notices_of_report(self.made.report)
         rows = [
             {
-                "text": notice.sentence(),
+                "text": notice.sentence(self.language),
                 "at": None if notice.start is None else self._moment(notice.start),
             }
             for notice in found[:MAX_NOTICES]
