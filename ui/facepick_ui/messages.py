@@ -50,7 +50,7 @@ class Catalogue:
     Attributes:
         language: its name in itself.
         words: of the page, by key, with ``{names}`` of what is put in.
-        notices: by code, of a language in which the core does not say them.
+        notices: by code, where they differ from the core's.
         settings: label and help, by English label.
         helps: by English help, where two settings have one label.
         choices: of settings, by the choice.
