@@ -212,7 +212,7 @@ def test_every_setting_and_engine_has_chinese_words(tab: Any) -> None:
 def test_hello_speaks_the_browsers_language(tab: Any) -> None:
     _, changes = tab.handlers.hello("zh-user-0123456789abcdef|zh-CN")
     assert changes["render"]["value"] == "生成视频"
-    assert ("遮挡", "hide") in changes["flow"]["choices"]
+    assert ("遮脸", "hide") in changes["flow"]["choices"]
     assert "还没有视频" in changes["facts"]["value"]
 
 
