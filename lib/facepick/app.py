@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from facepick.jobs.batch import Episode, EpisodeResult, Template
     from facepick.jobs.batch_queue import BatchQueue
     from facepick.jobs.executors import Spread
+    from facepick.jobs.library_filling import Filled
     from facepick.jobs.work_folder import WorkFolder
     from facepick.media.picture import Picture
     from facepick.media.proxies import ProxyStore
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from facepick.people.finder import ScanSettings
     from facepick.people.person import Person, Scan
     from facepick.recognition.cast import Cast
+    from facepick.recognition.library import Appearance, Library
     from facepick.render.plan import Assignment, OutputSettings, RenderPlan
     from facepick.render.preflight import Preflight
     from facepick.render.signing import SigningSettings
@@ -626,18 +628,12 @@ class App:
         """
         from facepick.child import json_command
         from facepick.people.finder import ScanSettings
-        from facepick.settings import fields_of
+        from facepick.settings import option_words
 
-        options = {f.name: f.option for f in fields_of(ScanSettings)}
         # The folder is ours, and its pictures are numbered anew each time.
         words = ["sources", "faces", "--json", "--progress", "none", "--force"]
         words += ["--cut", str(folder)]
-        for name, value in (scan_settings or {}).items():
-            option = options[name]
-            if isinstance(value, bool):
-                words.append(option if value else option.replace("--", "--no-", 1))
-            else:
-                words.append(f"{option}={value}")
+        words += option_words(ScanSettings, scan_settings or {})
         # A whole film may have to be read for its best frames: 60 min at 10 x real time is 6 min.
         found = json_command(
             [*words, "--", *texts],
@@ -862,6 +858,83 @@ class App:
             resources=self.resources(),
             separator=self.separator,
         )
+
+    # --- a library -------------------------------------------------------------------------
+
+    def library(self, path: Path | None = None) -> Library:
+        """Open a library of faces; by default the user's own.
+
+        Raises:
+            UserInputError: the file is something else.
+        """
+        from facepick.recognition.library import Library
+
+        return Library(path or self.host.home() / "library.sqlite")
+
+    def fill_library(
+        self,
+        library: Library,
+        videos: Sequence[Path],
+        settings: ScanSettings | None = None,
+        *,
+        again: bool = False,
+        at_once: int = 1,
+        told: Callable[[Filled], None] = lambda _: None,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> list[Filled]:
+        """Add videos to a library; see `facepick.jobs.library_filling.fill_library`.
+
+        Args:
+            videos: of `facepick.jobs.library_filling.find_videos`.
+            at_once: how many videos at the same time; more than one in child processes.
+        """
+        from facepick.jobs.library_filling import fill_library, scan_in_child
+
+        def scan(video: Path) -> Scan:
+            if at_once > 1:
+                scan_in_child(video, settings, self.host.child_environment(), cancel)
+            return self.find_people(video, settings, progress=progress, cancel=cancel)
+
+        return fill_library(
+            library, videos, scan, again=again, at_once=at_once, told=told, cancel=cancel
+        )
+
+    def find_in_library(
+        self,
+        library: Library,
+        who: Sequence[str],
+        settings: ScanSettings | None = None,
+        *,
+        least_sure: float = 0.5,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> list[Appearance]:
+        """Find where one person appears, surest first.
+
+        Args:
+            who: photos, ``VIDEO:P2``, ``cast:NAME``: all of one person.
+            settings: how people of a video that is named are found.
+
+        Raises:
+            UserInputError: there is no such thing, or the library is empty or of another model.
+            SelectionError: a photo shows several, or there is no such person.
+            MissingModelError, Cancelled.
+        """
+        from facepick.recognition.library_query import describe
+
+        # Before anything is scanned for a question that cannot be answered.
+        library.threshold()
+        asked = describe(
+            who,
+            library.key.model if library.key else "sface",
+            models=self.models,
+            cast=self.cast(),
+            scan_of=lambda video: self.find_people(
+                video, settings, progress=progress, cancel=cancel
+            ),
+        )
+        return library.find(asked.rows, asked.key, least_sure=least_sure)
 
     # --- a season --------------------------------------------------------------------------
 

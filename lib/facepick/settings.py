@@ -23,6 +23,7 @@ __all__ = [
     "fields_of",
     "from_mapping",
     "json_schema",
+    "option_words",
     "setting",
     "to_mapping",
 ]
@@ -260,3 +261,16 @@ def json_schema(cls: type[Any]) -> dict[str, Any]:
         dict[str, Any],
         {"type": "object", "properties": properties, "additionalProperties": False},
     )
+
+
+def option_words(cls: type[Any], values: Mapping[str, Any]) -> list[str]:
+    """Word settings as options of the command line, for a process of our own."""
+    options = {item.name: item.option for item in fields_of(cls)}
+    words = []
+    for name, value in values.items():
+        option = options[name]
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            words.append(f"{option}={value}")
+    return words

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facepick.cli.console import print_json, watched
-from facepick.cli.options import given, given_scan
+from facepick.cli.options import count_of, given, given_scan
 from facepick.cli.plan_options import START, add_plan_options
 from facepick.cli.render import app_of, assignments_of, output_of
 from facepick.cli.segments import add_workers, spread_of
@@ -36,7 +36,7 @@ def build_batch(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser, start)
     many = parser.add_argument_group("many videos")
     many.add_argument(
-        "--jobs", type=_count, default=1, metavar="N", help="how many at once (default: 1)"
+        "--jobs", type=count_of, default=1, metavar="N", help="how many at once (default: 1)"
     )
     add_workers(parser)
     many.add_argument(
@@ -46,12 +46,6 @@ def build_batch(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="say what would be done, and do nothing"
     )
     parser.set_defaults(handler=_batch)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"it is {text!r} but must be a number from 1 to 64")
-    return int(text)
 
 
 def _template(app: App, options: argparse.Namespace) -> Template:

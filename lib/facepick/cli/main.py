@@ -25,6 +25,7 @@ from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.engines import build_engines
 from facepick.cli.inspect import build_inspect
 from facepick.cli.jobs import build_jobs
+from facepick.cli.library import build_library
 from facepick.cli.models import build_doctor, build_models
 from facepick.cli.people import build_people
 from facepick.cli.programs import build_demo, build_ui
@@ -233,6 +234,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "render": ("change the picked person", build_render),
     "preview": ("a few seconds before and after, side by side", build_preview),
     "batch": ("do the same to a season of videos", build_batch),
+    "library": ("where a person appears in a thousand videos", build_library),
     "jobs": ("list, show, resume and cancel jobs", build_jobs),
     "cache": ("show and clear what can be made again, and set its limit", build_cache),
     "models": ("list, fetch and verify model files", build_models),

@@ -14,6 +14,7 @@ __all__ = [
     "add_progress",
     "add_scan_options",
     "add_settings",
+    "count_of",
     "given",
     "given_scan",
     "ids",
@@ -106,6 +107,17 @@ def number(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"it is {text!r} but must be a number, 0 or more")
     return value
+
+
+def count_of(text: str) -> int:
+    """Read the value of an option that says how many work at once.
+
+    Raises:
+        argparse.ArgumentTypeError: no number from 1 to 64.
+    """
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"it is {text!r} but must be a number from 1 to 64")
+    return int(text)
 
 
 def ids(text: str) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ __all__ = [
     "find_episodes",
     "index_page",
     "is_made_of",
+    "is_result",
     "load_state",
     "made_of",
     "save_state",
@@ -228,7 +229,8 @@ def _id_of(scan: Scan, name: str, by_photo: ByPhoto) -> str | None:
 def find_episodes(places: Sequence[str | Path], folder: Path) -> list[Episode]:
     """List the videos that are named and those of folders that are named, in order of names.
 
-    Results, which have a report beside them, are passed over.
+    Results, which have a report beside them, are passed over.  A JSON file stands for the videos
+    that ``facepick library find`` has listed in it.
 
     Raises:
         UserInputError: there is none, one is missing, or two would have the same result.
@@ -240,8 +242,10 @@ def find_episodes(places: Sequence[str | Path], folder: Path) -> list[Episode]:
             videos.extend(
                 item
                 for item in sorted(path.iterdir())
-                if item.suffix.lower() in VIDEO_SUFFIXES and item.is_file() and not _is_result(item)
+                if item.suffix.lower() in VIDEO_SUFFIXES and item.is_file() and not is_result(item)
             )
+        elif path.suffix.lower() == ".json" and path.is_file():
+            videos.extend(_found_in(path))
         elif path.exists():
             videos.append(path)
         else:
@@ -265,7 +269,22 @@ def find_episodes(places: Sequence[str | Path], folder: Path) -> list[Episode]:
     return episodes
 
 
-def _is_result(path: Path) -> bool:
+def _found_in(path: Path) -> list[Path]:
+    """Read the videos of a ``facepick-found/1`` file, in order of names."""
+    try:
+        data = read_json(path)
+        if data["format"] != "facepick-found/1":
+            raise ValueError("format")
+        return sorted({Path(str(item["video"])).absolute() for item in data["found"]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserInputError(
+            f"{path.name} is no list of found videos.",
+            hint="Make one with: facepick library find PHOTO --json FILE",
+        ) from error
+
+
+def is_result(path: Path) -> bool:
+    """Tell whether a video is a result of facepick: a report lies beside it."""
     return is_report(sidecar_of(path))
 
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from facepick.compositing.pictures import load_picture
 from facepick.errors import NotInVideo, SelectionError
+from facepick.faces.detection import FloatArray
 from facepick.models.store import ModelStore
 from facepick.people.person import Person, Scan
-from facepick.recognition.pipeline import open_recognizer
+from facepick.recognition.pipeline import Recognizer, open_recognizer
 
-__all__ = ["person_by_photo"]
+__all__ = ["face_in_photo", "person_by_photo"]
 
 CLEAR_LEAD = 0.08
 """Cosine by which the likeliest person must lead: of two people of one video the one in a photo is
@@ -24,6 +25,27 @@ STRANGER_SHARE = 0.5
 SURE_FACE, SECOND_FACE = 0.6, 0.35
 """Scores of faces that count, and how large a second one must be beside the largest to be meant:
 passers-by in the background are smaller."""
+
+
+def face_in_photo(recognizer: Recognizer, photo: Path) -> FloatArray:
+    """Describe the one who is in a photo: (d,) float32 of length 1.
+
+    Raises:
+        UserInputError: the photo cannot be read.
+        NoFacesFound: nobody is in it.
+        SelectionError: several are.
+    """
+    image = load_picture(photo)
+    found = recognizer.find(image)
+    areas = [found.box(i).area for i in range(len(found)) if found.score[i] > SURE_FACE]
+    large = sum(area > SECOND_FACE * max(areas) for area in areas)
+    if large > 1:
+        raise SelectionError(
+            f"{photo.name} shows {large} faces.", hint="Cut out the one that is meant."
+        )
+    seen = recognizer.main_face(image, name=photo.name)
+    row = recognizer.embed(seen.chip[None])[0]
+    return np.asarray(row / max(float(np.linalg.norm(row)), 1e-9), np.float32)
 
 
 def person_by_photo(scan: Scan, photo: Path, *, models: ModelStore) -> Person:
@@ -41,15 +63,7 @@ def person_by_photo(scan: Scan, photo: Path, *, models: ModelStore) -> Person:
     if not described:
         raise SelectionError(f"{scan.video.path.name} has no face that can be compared.")
     recognizer = open_recognizer(models, model=described[0].exemplar_model)
-    image = load_picture(photo)
-    found = recognizer.find(image)
-    areas = [found.box(i).area for i in range(len(found)) if found.score[i] > SURE_FACE]
-    large = sum(area > SECOND_FACE * max(areas) for area in areas)
-    if large > 1:
-        raise SelectionError(f"{name} shows {large} faces.", hint="Cut out the one that is meant.")
-    seen = recognizer.main_face(image, name=name)
-    row = recognizer.embed(seen.chip[None])[0]
-    row = row / max(float(np.linalg.norm(row)), 1e-9)
+    row = face_in_photo(recognizer, photo)
     near = sorted(((float((p.exemplars @ row).max()), p) for p in described), key=lambda x: -x[0])
     score, best = near[0]
     limit = recognizer.embedder.same_person

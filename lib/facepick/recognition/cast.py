@@ -17,8 +17,8 @@ import sqlite3
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from facepick.faces.detection import FloatArray
 from facepick.files import parsed_json, read_plain
 from facepick.paths import home_dir
 from facepick.publishing import write_output
+from facepick.recognition.database import opened
 from facepick.recognition.thresholds import Threshold, find_threshold
 
 __all__ = ["Ballot", "Cast", "CastKey", "Member", "default_cast", "vote"]
@@ -180,22 +181,8 @@ class Cast:
 
     # --- storage ---------------------------------------------------------------------------
 
-    @contextmanager
-    def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        if create:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with closing(sqlite3.connect(self.path, timeout=30.0)) as base:
-                base.execute("PRAGMA foreign_keys = ON")
-                if create:
-                    base.executescript(_SCHEMA)
-                with base:
-                    yield base
-        except sqlite3.DatabaseError as error:
-            raise UserInputError(
-                f"{self.path} is no cast that can be read ({error}).",
-                hint="Name another file with --cast, or move this one away.",
-            ) from error
+    def _open(self, *, create: bool = False) -> AbstractContextManager[sqlite3.Connection]:
+        return opened(self.path, _SCHEMA, what="cast", option="--cast", create=create)
 
     def _stored_key(self) -> CastKey | None:
         if not self.path.is_file():
