@@ -231,6 +231,168 @@
     if (button && stageOf(button)) step(stageOf(button), Number(button.dataset.facepickStep));
   });
 
+  /* The desk of the lines.  Arrows lead to the next line in time, space opens and plays it. */
+  const deskLines = () =>
+    Array.from(root().querySelectorAll(".facepick-said")).sort((a, b) => parseFloat(a.style.left) - parseFloat(b.style.left));
+  const markRow = (key) => {
+    for (const row of root().querySelectorAll("[data-facepick-row]")) {
+      row.classList.toggle("facepick-marked", row.dataset.facepickRow === key);
+    }
+  };
+  document.addEventListener("focusin", ({ target }) => {
+    if (target instanceof Element && target.matches(".facepick-said")) markRow(target.dataset.facepickLine);
+  });
+  document.addEventListener("keydown", (event) => {
+    const line = event.target;
+    if (!(line instanceof HTMLElement) || !line.matches(".facepick-said")) return;
+    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (by) {
+      const all = deskLines();
+      const next = all[all.indexOf(line) + by];
+      if (next) next.focus();
+    } else if (event.key === " ") {
+      act(`hear:${line.dataset.facepickLine}`);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+  /* A button that is pressed by its space bar clicks when the key goes up. */
+  document.addEventListener("keyup", (event) => {
+    if (event.key === " " && event.target instanceof Element && event.target.matches(".facepick-said")) event.preventDefault();
+  });
+
+  /* One line: play, trim, record. */
+  const stripOf = (node) => node.closest(".facepick-strip");
+  const edges = (strip) => Array.from(strip.querySelectorAll("input[type=range]"), (edge) => Number(edge.value));
+  const showEdges = (strip) => {
+    const [from, to] = edges(strip);
+    const wave = strip.querySelector(".facepick-wave");
+    wave.style.setProperty("--a", from);
+    wave.style.setProperty("--b", to);
+    strip.querySelector("output").textContent = `${(to - from).toFixed(2)} s`;
+  };
+  const playPart = (strip) => {
+    const audio = strip.querySelector("audio");
+    const mark = strip.querySelector(".facepick-playing");
+    if (!audio.paused) {
+      audio.pause();
+      return;
+    }
+    const [from, to] = edges(strip);
+    audio.currentTime = from;
+    const follow = () => {
+      mark.style.setProperty("--at", audio.currentTime);
+      if (audio.currentTime >= to) audio.pause();
+      if (!audio.paused) requestAnimationFrame(follow);
+    };
+    audio.play().then(follow, () => {});
+  };
+  const LONGEST_RECORDING_MS = 60000;
+  /** A WAV file, 16 bit, of the first channel, as data URI. */
+  const wavOf = async (blob) => {
+    const context = new AudioContext();
+    const sound = await context.decodeAudioData(await blob.arrayBuffer());
+    context.close();
+    const samples = sound.getChannelData(0);
+    const view = new DataView(new ArrayBuffer(44 + samples.length * 2));
+    const words = (at, text) => Array.from(text).forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
+    words(0, "RIFF");
+    view.setUint32(4, 36 + samples.length * 2, true);
+    words(8, "WAVEfmt ");
+    view.setUint32(16, 16, true);
+    view.setUint16(20, 1, true);
+    view.setUint16(22, 1, true);
+    view.setUint32(24, sound.sampleRate, true);
+    view.setUint32(28, sound.sampleRate * 2, true);
+    view.setUint16(32, 2, true);
+    view.setUint16(34, 16, true);
+    words(36, "data");
+    view.setUint32(40, samples.length * 2, true);
+    samples.forEach((value, i) => view.setInt16(44 + i * 2, Math.max(-1, Math.min(1, value)) * 32767, true));
+    return new Promise((done) => {
+      const reader = new FileReader();
+      reader.onload = () => done(reader.result.replace(/^data:[^,]*,/, "data:audio/wav;base64,"));
+      reader.readAsDataURL(new Blob([view.buffer]));
+    });
+  };
+  let recorder = null;
+  const record = async (strip, button) => {
+    if (recorder) {
+      recorder.stop();
+      return;
+    }
+    const key = strip.dataset.facepickStrip;
+    const output = strip.querySelector("output");
+    let stream = null;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    } catch {
+      output.textContent = strip.dataset.facepickRefused;
+      return;
+    }
+    const words = button.textContent;
+    const parts = [];
+    const began = Date.now();
+    const clock = setInterval(() => {
+      output.textContent = `● ${((Date.now() - began) / 1000).toFixed(1)} s`;
+    }, 100);
+    recorder = new MediaRecorder(stream);
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    recorder.onstop = async () => {
+      const taken = new Blob(parts, { type: recorder.mimeType });
+      recorder = null;
+      clearInterval(clock);
+      for (const track of stream.getTracks()) track.stop();
+      button.textContent = words;
+      button.classList.remove("facepick-recording");
+      try {
+        act(`take:${key}=${await wavOf(taken)}`);
+      } catch {
+        output.textContent = "";
+      }
+    };
+    recorder.start();
+    button.textContent = button.dataset.facepickStop;
+    button.classList.add("facepick-recording");
+    setTimeout(() => recorder && recorder.state === "recording" && recorder.stop(), LONGEST_RECORDING_MS);
+  };
+  document.addEventListener("click", ({ target }) => {
+    const button = target instanceof Element && target.closest("[data-facepick-strip-do]");
+    const strip = button && stripOf(button);
+    if (!strip) return;
+    const what = button.dataset.facepickStripDo;
+    if (what === "play") playPart(strip);
+    if (what === "record") record(strip, button);
+    if (what === "trim") {
+      const begin = Number(strip.dataset.facepickBegin);
+      const [from, to] = edges(strip);
+      act(`trim:${strip.dataset.facepickStrip}=${(begin + from).toFixed(3)}:${(begin + to).toFixed(3)}`);
+    }
+  });
+  document.addEventListener("input", ({ target }) => {
+    const strip = target instanceof HTMLInputElement && stripOf(target);
+    if (!strip) return;
+    const [first, second] = strip.querySelectorAll("input[type=range]");
+    /* Neither edge passes the other one. */
+    if (target === first && Number(first.value) > Number(second.value) - 0.05) first.value = Number(second.value) - 0.05;
+    if (target === second && Number(second.value) < Number(first.value) + 0.05) second.value = Number(first.value) + 0.05;
+    showEdges(strip);
+  });
+  /** A strip that has just come: its line is marked in the table, and played if that was asked. */
+  const greetStrip = () => {
+    const strip = root().querySelector(".facepick-strip:not([data-facepick-met])");
+    if (!strip) return;
+    strip.dataset.facepickMet = "1";
+    showEdges(strip);
+    markRow(strip.dataset.facepickStrip);
+    if (strip.dataset.facepickPlays === "1") playPart(strip);
+    const button = strip.querySelector("button");
+    if (button && root().activeElement !== button) button.focus({ preventScroll: true });
+    strip.scrollIntoView({ block: "nearest" });
+  };
+  setInterval(greetStrip, 150);
+
   /* A setting has changed while its frame is looked at: show it again, once the hand rests. */
   let resting = 0;
   const again = ({ target }) => {

@@ -47,6 +47,19 @@ def test_flow_engine_speech_words_and_options_survive(
     assert tab.handlers.session(scanned).picked == ["P1"]
 
 
+def test_the_language_that_was_chosen_and_what_is_ticked_survive(
+    tab: Any, scanned: str, fake_app: Any
+) -> None:
+    ask(tab, "choose_language", scanned, "zh", "hide", "pixelate")
+    note(tab, scanned, "live_frame", True)
+    note(tab, scanned, "source_name", "Zoe")
+    page = reloaded(tab, fake_app)
+    assert page["language"]["value"] == "zh"
+    assert page["scan"]["value"] == "重新扫描"
+    assert page["live_frame"]["value"] is True
+    assert page["source_name"]["value"] == "Zoe"
+
+
 def test_a_speech_that_was_shown_again_is_not_copied_again(
     tab: Any, scanned: str, fake_app: Any, tmp_path: Path
 ) -> None:

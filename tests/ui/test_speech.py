@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from tests.ui.support import ask, pick, plan_values, run
 
 from facepick.notices import Notice
 from facepick.render.plan import RenderPlan
+from facepick.speech.line import SpeechLine
 from facepick_ui import views
+from facepick_ui.handlers import Handlers
 
 
 def heard(tab: Any, key: str, **changed: Any) -> str:
     changes = ask(tab, "hear", key, *plan_values(tab, flow="lipsync", **changed))
-    assert set(changes) == {"speech_note"}
+    assert {"speech_note"} <= set(changes) <= {"speech_note", "line_player"}
     note = changes["speech_note"]
     assert note["visible"] is bool(note["value"])
     return str(note["value"])
@@ -72,7 +75,7 @@ def test_a_list_shows_who_says_what(tab: Any, scanned: str, tmp_path: Path) -> N
         )
     )
     note = heard(tab, scanned, lines=[str(script), *sounds])
-    rows = [f"<td>{row}" for row in note.split("<tr><td>")[1:]]
+    rows = note.split("data-facepick-row=")[1:]
     assert [("a.wav" in row, "Good &lt;b&gt;evening" in row) for row in rows] == [
         (True, False),
         (False, True),
@@ -120,7 +123,7 @@ def test_subtitles_of_several_people(tab: Any, scanned: str, tmp_path: Path) -> 
         encoding="utf-8",
     )
     note = heard(tab, scanned, lines=[str(script), sound])
-    assert note.count("<tr><td>") == 2
+    assert note.count("data-facepick-row=") == 2
     assert "Once" not in note
     assert "lines of Narrator (1) are left out and not heard" in note
     assert f"lines that name nobody (1) are given to {first}" in note
@@ -248,6 +251,77 @@ def test_a_line_is_given_to_somebody_else_and_played(
     player = ask(tab, "act", scanned, "hear:0.250")["line_player"]["value"]
     assert 'src="data:audio/wav;base64,UklGR' in player
     assert ask(tab, "act", scanned, "hear:nothing") == {}
+
+
+def test_a_line_is_trimmed_and_recorded_anew(
+    tab: Any, scanned: str, fake_app: Any, tmp_path: Path
+) -> None:
+    pick(tab, scanned, 0)
+    mix = str(silent_wav(tmp_path / "all.wav", 6.0))
+    script = tmp_path / "lines.srt"
+    script.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n\n"
+        "2\n00:00:03,000 --> 00:00:04,000\nGood night.\n"
+    )
+    given = {"flow": "lipsync", "style": "rewrite", "lines": [str(script), mix]}
+    heard(tab, scanned, lines=given["lines"])
+
+    def rendered() -> list[SpeechLine]:
+        plan = asked(tab, scanned, plan_values(tab, **given))
+        return [line for item in plan.assignments for line in item.speech]
+
+    listed = rendered()
+    # A second more of the mixed track on both sides can be let in.
+    strip = ask(tab, "act", scanned, "hear:3.000")["line_player"]["value"]
+    assert 'data-facepick-begin="2.000"' in strip
+    changes = ask(tab, "act", scanned, "trim:3.000=3.250:4.500")
+    assert "trimmed" in changes["speech_note"]["value"]
+    assert "untake:3.000" in changes["line_player"]["value"]
+    first, second = rendered()
+    # What is left of the sound is heard when it was heard before.
+    assert first == listed[0]
+    assert (second.start_seconds, second.offset_seconds, second.duration_seconds) == (
+        3.25,
+        3.25,
+        1.25,
+    )
+
+    sound = base64.b64encode(silent_wav(tmp_path / "take.wav", 0.8).read_bytes()).decode()
+    changes = ask(tab, "act", scanned, f"take:1.000=data:audio/wav;base64,{sound}")
+    assert "recorded here" in changes["speech_note"]["value"]
+    first, _ = rendered()
+    assert Path(first.path).name == "recorded-1.000.wav"
+    assert (first.start_seconds, first.offset_seconds, first.text) == (1.0, 0.0, "Good morning.")
+    # After a reload, in a program that was started anew, both are as they were left.
+    again = Handlers(fake_app, tab.page).session(scanned)
+    assert again.line_takes == tab.handlers.session(scanned).line_takes != {}
+
+    for bad in ("=x:y", "=3.000:3.010", "=-1:2"):
+        words = ask(tab, "act", scanned, f"trim:3.000{bad}")["line_player"]["value"]
+        assert "twentieth of a second" in words
+    for bad in (
+        "data:text/html;base64,PGI+",
+        "data:audio/wav;base64,%%",
+        "data:audio/wav;base64,AAAA",
+    ):
+        assert (
+            "facepick-problem"
+            in ask(tab, "act", scanned, f"take:1.000={bad}")["line_player"]["value"]
+        )
+    assert rendered()[0] == first
+    for key in ("1.000", "3.000"):
+        ask(tab, "act", scanned, f"untake:{key}")
+    assert rendered() == listed
+
+
+def test_the_one_speech_is_trimmed_through_its_fields(
+    tab: Any, scanned: str, tmp_path: Path
+) -> None:
+    pick(tab, scanned, 0)
+    heard(tab, scanned, speech=str(silent_wav(tmp_path / "one.wav", 2.0)))
+    changes = ask(tab, "act", scanned, "trim:0.000=0.500:1.250")
+    assert changes["speech_offset"]["value"] == 0.5
+    assert changes["speech_duration"]["value"] == 0.75
 
 
 def test_lines_without_names_are_offered_to_be_looked_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from facepick.engines.engine import EngineSpec
@@ -28,31 +29,42 @@ def engine_panel(
     visible: bool,
     lacks: Callable[[str], bool],
 ) -> Panel:
-    """Build the panel of an engine, with an 'Advanced' accordion if it has advanced settings.
+    """Build the panel of an engine: settings, and a fold for the advanced ones.
+
+    Where the flow asks for a sound or a face, which comes first, the settings are in a fold too.
 
     Args:
-        into: takes the components: the column ``NAME``, the accordion ``NAME_advanced``, and
-            one for each setting.
+        into: takes the components: the column ``NAME``, the folds ``NAME_settings`` and
+            ``NAME_advanced``, and one for each setting.
     """
     name = f"panel_{spec.flow}_{spec.id}"
-    prefix = f"{spec.flow}_{spec.id}_"
     # Which face of a photo is chosen by a click on it.
     skip = ("face",) if spec.needs_source else ()
-    with compat.build("Column", elem_id=f"facepick_{name}", visible=visible) as column:
-        widgets = settings_widgets(
-            spec.settings, prefix, language, into, advanced=False, skip=skip, lacks=lacks
+    build_settings = partial(
+        settings_widgets,
+        spec.settings, f"{spec.flow}_{spec.id}_", language, into, skip=skip, lacks=lacks,
+    )  # fmt: skip
+
+    def fold(word: str) -> Any:
+        label = messages.text(word, language)
+        into[f"{name}_{word}"] = compat.build(
+            "Accordion", label=label, open=False, elem_id=f"facepick_{name}_{word}"
         )
-        if any(f.ui.advanced for f in fields_of(spec.settings)):
-            with compat.build(
-                "Accordion",
-                label=messages.text("advanced", language),
-                open=False,
-                elem_id=f"facepick_{name}_advanced",
-            ) as advanced:
-                widgets += settings_widgets(
-                    spec.settings, prefix, language, into, advanced=True, skip=skip, lacks=lacks
-                )
-            into[f"{name}_advanced"] = advanced
+        return into[f"{name}_{word}"]
+
+    ranks = {f.ui.advanced for f in fields_of(spec.settings) if f.name not in skip}
+    with compat.build("Column", elem_id=f"facepick_{name}", visible=visible) as column:
+        widgets = []
+        folded = spec.needs_audio or spec.needs_source
+        if not folded:
+            widgets += build_settings(advanced=False)
+        with compat.build("Row", elem_id=f"facepick_{name}_folds"):
+            if folded and False in ranks:
+                with fold("settings"):
+                    widgets += build_settings(advanced=False)
+            if True in ranks:
+                with fold("advanced"):
+                    widgets += build_settings(advanced=True)
     into[name] = column
     return Panel(spec=spec, name=name, widgets=tuple(widgets))
 

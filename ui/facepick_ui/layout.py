@@ -91,9 +91,8 @@ class Layout:
                 if key == "render":
                     self._render_bar()
                 with self.add(f"{key}_card", "Column", variant="panel"):
-                    self.html(
-                        f"{key}_title", views.card_title(number, f"step_{key}", self.language)
-                    )
+                    title = views.card_title(number, f"step_{key}", self.language)
+                    self.html(f"{key}_title", title)
                     content()
             self._bridge()
 
@@ -151,6 +150,11 @@ class Layout:
                 scale=5,
             )
             self.add("open", "Button", words="open", scale=1, min_width=90)
+        with self.add("video_folds", "Row"):
+            self._scan_settings()
+            self._project()
+
+    def _scan_settings(self) -> None:
         with (
             self.add("video_advanced", "Accordion", words="fold_scan", open=False),
             self.add("scan_settings", "Column"),
@@ -159,6 +163,8 @@ class Layout:
                 ScanSettings, "scan_", self.language, self.page.components
             )
             self.page.groups["scan"] = self.page.scan_widgets
+
+    def _project(self) -> None:
         with self.add("project", "Accordion", words="project", open=False):
             self.hint("project_hint", "project_hint")
             with self.add("project_row", "Row"):
@@ -189,6 +195,7 @@ class Layout:
                         file_types=["image"],
                     )
                 self.html("picked")
+                self.html("timeline")
                 self.hint("unsure_hint", "unsure_people", visible=False)
                 self.gallery("unsure_people", "unsure_people", columns=6)
                 with self.add("crowd", "Accordion", words="crowd", open=False, visible=False):
@@ -196,7 +203,15 @@ class Layout:
             with self.add("looking", "Column", scale=3, min_width=300, visible=False):
                 self.html("frame")
                 self.add("time", "Slider", words="time", minimum=0, maximum=1, step=0.04, value=0)
-        self.html("timeline")
+        with self.add("people_folds", "Row"):
+            self._corrections()
+            with self.add("known", "Accordion", words="known", open=False, visible=False):
+                self.hint("known_hint", "known_hint")
+                self.html("known_note")
+                self.html("known_list")
+            self._explain()
+
+    def _corrections(self) -> None:
         with self.add("edit", "Accordion", words="edit", open=False, visible=False):
             self.html("edit_note")
             with self.add("name_row", "Row"):
@@ -213,11 +228,6 @@ class Layout:
             self.hint("tracks_hint", "tracks", visible=False)
             self.gallery("tracks", "tracks", columns=6)
             self.add("split", "Button", words="split", visible=False)
-        with self.add("known", "Accordion", words="known", open=False, visible=False):
-            self.hint("known_hint", "known_hint")
-            self.html("known_note")
-            self.html("known_list")
-        self._explain()
 
     def _explain(self) -> None:
         with self.add("explain", "Accordion", words="explain", open=False):
@@ -261,23 +271,28 @@ class Layout:
         first = flows[0] if flows else ""
         with self.add("what", "Column", visible=False):
             self.html("for_people")
-            self.add(
-                "flow",
-                "Radio",
-                choices=self.page.flow_choices(self.language),
-                value=first,
-                label=self.t("flow"),
-            )
             specs = self.page.app.registry.of_flow(first) if first else ()  # type: ignore[arg-type]
-            self.add(
-                "style",
-                "Radio",
-                choices=[(messages.engine_label(e.spec.label, self.language), e.spec.id)
-                         for e in specs],
-                value=specs[0].spec.id if specs else None,
-                words="style",
-                visible=bool(specs),
-            )  # fmt: skip
+            with self.add("way_row", "Row"):
+                self.add(
+                    "flow",
+                    "Radio",
+                    choices=self.page.flow_choices(self.language),
+                    value=first,
+                    label=self.t("flow"),
+                    scale=2,
+                    min_width=280,
+                )
+                self.add(
+                    "style",
+                    "Radio",
+                    choices=[(messages.engine_label(e.spec.label, self.language), e.spec.id)
+                             for e in specs],
+                    value=specs[0].spec.id if specs else None,
+                    words="style",
+                    visible=bool(specs),
+                    scale=3,
+                    min_width=280,
+                )  # fmt: skip
             self.add(
                 "everyone_but",
                 "Checkbox",
@@ -303,8 +318,9 @@ class Layout:
                 )
                 self.page.panels.append(panel)
                 self.page.groups[panel.name] = list(panel.widgets)
-                if f"{panel.name}_advanced" in self.page.components:
-                    self.page.labelled.append((f"{panel.name}_advanced", "label", "advanced"))
+                for fold in ("settings", "advanced"):
+                    if f"{panel.name}_{fold}" in self.page.components:
+                        self.page.labelled.append((f"{panel.name}_{fold}", "label", fold))
             with self.add("try_row", "Row"):
                 self.add("preview_frame", "Button", words="preview_frame", min_width=140)
                 self.add("live_frame", "Checkbox", words="live_frame", value=False, min_width=160)
@@ -315,14 +331,12 @@ class Layout:
 
     def _speech_inputs(self) -> None:
         with self.add("speech_inputs", "Column", visible=False):
-            self.hint("speech_hint", "speech_hint")
             with self.add("speech_row", "Row", equal_height=False):
                 with build("Column", scale=3, min_width=300):
                     self.add(
                         "speech", "Audio", words="speech", sources=["upload"],
                         type="filepath", interactive=True, **NO_BUTTONS,
                     )  # fmt: skip
-                    self.add("record", "Button", words="record", size="sm")
                     # A component of its own: gradio 3 knows one source for each.  Not yet
                     # interactive: the recorder of gradio 4 asks for the microphone as soon as it
                     # is on the page, seen or not.
@@ -333,34 +347,47 @@ class Layout:
                 with build("Column", scale=2, min_width=260):
                     self.add(
                         "speech_text", "Textbox", words="speech_text",
-                        help_words="speech_text_help", lines=3, max_lines=8,
+                        help_words="speech_text_help", lines=2, max_lines=8,
                     )  # fmt: skip
-            with self.add("timing", "Accordion", words="timing", open=False):
-                with self.add("timing_row", "Row"):
-                    for name in ("speech_start", "speech_offset", "speech_duration"):
-                        self.add(
-                            name, "Number", words=name, help_words=f"{name}_help", value=0,
-                            minimum=0, min_width=170,
-                        )  # fmt: skip
-                self.hint("phones_help", "phones_help")
-                self.add(
-                    "phones", "File", words="phones", file_count="single", height=130,
-                    interactive=True,
-                )  # fmt: skip
-                self.hint("lines_hint", "lines_hint")
-                self.add(
-                    "lines", "File", words="lines", file_count="multiple", height=130,
-                    interactive=True,
-                )  # fmt: skip
+                    self.add("record", "Button", words="record", size="sm")
+            with self.add("speech_folds", "Row"):
+                self._line_inputs()
+                self._timing_inputs()
+                self._sound_inputs()
             self.html("speech_note", visible=False)
             self.html("line_player", visible=False)
-            with self.add("sound_files", "Accordion", words="sound_files", open=False):
-                with self.add("sound_row", "Row"):
-                    self.page.output_widgets += self.output_widgets(only=SPEECH_OUTPUT)
-                self.hint("sound_hint", "sound_hint")
-                self.hint("sound_files_hint", "sound_files_hint")
-                with self.add("sound_files_row", "Row"):
-                    self.page.output_widgets += self.output_widgets(only=SOUND_FILES)
+
+    def _line_inputs(self) -> None:
+        with self.add("lines_fold", "Accordion", words="lines_fold", open=False):
+            self.hint("speech_hint", "speech_hint")
+            self.hint("lines_hint", "lines_hint")
+            self.add(
+                "lines", "File", words="lines", file_count="multiple", height=130,
+                interactive=True,
+            )  # fmt: skip
+
+    def _timing_inputs(self) -> None:
+        with self.add("timing", "Accordion", words="timing", open=False):
+            with self.add("timing_row", "Row"):
+                for name in ("speech_start", "speech_offset", "speech_duration"):
+                    self.add(
+                        name, "Number", words=name, help_words=f"{name}_help", value=0,
+                        minimum=0, min_width=170,
+                    )  # fmt: skip
+            self.hint("phones_help", "phones_help")
+            self.add(
+                "phones", "File", words="phones", file_count="single", height=130,
+                interactive=True,
+            )  # fmt: skip
+
+    def _sound_inputs(self) -> None:
+        with self.add("sound_files", "Accordion", words="sound_files", open=False):
+            with self.add("sound_row", "Row"):
+                self.page.output_widgets += self.output_widgets(only=SPEECH_OUTPUT)
+            self.hint("sound_hint", "sound_hint")
+            self.hint("sound_files_hint", "sound_files_hint")
+            with self.add("sound_files_row", "Row"):
+                self.page.output_widgets += self.output_widgets(only=SOUND_FILES)
 
     def _swap_inputs(self) -> None:
         with self.add("swap_inputs", "Column", visible=False):
@@ -384,11 +411,15 @@ class Layout:
                 self.add("source_save", "Button", words="source_save", scale=1, min_width=120)
                 self.add("source_clear", "Button", words="source_clear", scale=1, min_width=140)
             self.html("consent_problem", visible=False)
-            self.add("consent", "Checkbox", words="consent", help_words="consent_help", value=False)
-            self.add(
-                "consent_note", "Textbox", words="consent_note", help_words="consent_note_help",
-                max_lines=2,
-            )  # fmt: skip
+            with self.add("consent_row", "Row"):
+                self.add(
+                    "consent", "Checkbox", words="consent", help_words="consent_help", value=False,
+                    scale=1, min_width=260,
+                )  # fmt: skip
+                self.add(
+                    "consent_note", "Textbox", words="consent_note", help_words="consent_note_help",
+                    max_lines=2, scale=1, min_width=260,
+                )  # fmt: skip
 
     def _render_bar(self) -> None:
         """Build what is missing, the buttons and the running job: at the window's lower edge until
@@ -436,6 +467,10 @@ class Layout:
             )  # fmt: skip
         self.html("review", visible=False)
         self.html("debug_sheets", visible=False)
+        with self.add("render_folds", "Row"):
+            self._render_folds()
+
+    def _render_folds(self) -> None:
         with self.add("fold_preview", "Accordion", words="fold_preview", open=False):
             self.add(
                 "preview_seconds", "Slider", words="preview_seconds", minimum=1, maximum=15,

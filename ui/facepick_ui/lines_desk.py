@@ -14,7 +14,7 @@ from facepick_ui.session import SaidLine
 from facepick_ui.templating import render
 from facepick_ui.views import clock, clock_exact, color_of, seconds_of
 
-__all__ = ["MOST_LEVELS", "lines_desk"]
+__all__ = ["MOST_LEVELS", "line_strip", "lines_desk"]
 
 MOST_ROWS = 200
 """Lines in the table; each has a menu, of which a thousand make a browser slow."""
@@ -32,6 +32,7 @@ def lines_desk(
     *,
     choose: Sequence[str] = (),
     told: Mapping[str, str] | None = None,
+    faces: Mapping[str, str | None] | None = None,
     look: bool = False,
 ) -> str:
     """Draw who is on screen and who speaks when, and the lines one by one.
@@ -40,6 +41,7 @@ def lines_desk(
         lines: in order of time.
         choose: ids of those who may say a line; empty where that is not asked.
         told: what the user has said of single lines, by `line_key`.
+        faces: pictures of people as data URIs, by id.
         look: whether the page offers to find out who speaks.
     """
     times = seconds_of(scan)
@@ -56,7 +58,7 @@ def lines_desk(
         width=_WIDTH,
         length=length,
         ticks=[{"at": 100 * t / length, "clock": clock(t)} for t in _ticks(length)],
-        rows=[_row(scan, line, choose, told or {}) for line in lines[:MOST_ROWS]],
+        rows=[_row(scan, line, choose, told or {}, faces or {}) for line in lines[:MOST_ROWS]],
         more=len(lines) - MOST_ROWS,
         choose=[(key, scan.person(key).label) for key in choose],
         look=look,
@@ -112,6 +114,7 @@ def _person(
                 "state": state,
                 "title": hint if state == "sure" else f"{hint} – {text('line_' + state, language)}",
                 "start": f"{start:.3f}",
+                "key": line.key,
             }
         )
     return {
@@ -142,12 +145,20 @@ def _level(lines: Sequence[SaidLine], length: float) -> str:
 
 
 def _row(
-    scan: Scan, line: SaidLine, choose: Sequence[str], told: Mapping[str, str]
+    scan: Scan,
+    line: SaidLine,
+    choose: Sequence[str],
+    told: Mapping[str, str],
+    faces: Mapping[str, str | None],
 ) -> dict[str, Any]:
     start = line.line.start_seconds
     now = told.get(line.key) or (line.people[0] if line.people else "")
     return {
         "key": line.key,
+        "start": f"{start:.3f}",
+        "faces": [face for p in line.people if (face := faces.get(p))],
+        "recorded": line.recorded,
+        "trimmed": line.trimmed,
         "who": now if now in (*choose, "off_screen") else "",
         "people": [(scan.person(p).label, color_of(p)) for p in line.people],
         "when": f"{clock_exact(start)} – {clock_exact(start + line.seconds)}",
@@ -156,3 +167,52 @@ def _row(
         "drawn": line.line.drawn,
         "file": line.line.path.replace("\\", "/").rsplit("/", 1)[-1],
     }
+
+
+def line_strip(
+    said: SaidLine,
+    uri: str,
+    level: Sequence[float],
+    *,
+    begin: float,
+    heard: tuple[float, float],
+    who: str,
+    plays: bool,
+    records: bool,
+    language: str,
+) -> str:
+    """Draw one line to be played, trimmed and recorded; the page's script does it.
+
+    Args:
+        uri: its sound with a little more on both sides, as data URI.
+        level: of that by twentieths of a second, in [0, 1].
+        begin: where that begins in the line's file, in seconds.
+        heard: from where to where the file is heard, in seconds.
+        who: says it.
+        plays: whether it is played at once.
+        records: whether it can be recorded here.
+    """
+    from facepick.speech.heard import LEVEL_SECONDS
+
+    length = max(LEVEL_SECONDS, len(level) * LEVEL_SECONDS)
+    points = " ".join(
+        f"{_WIDTH * i / max(1, len(level) - 1):.1f},{20 - 20 * v:.1f}" for i, v in enumerate(level)
+    )
+    return render(
+        "line_strip",
+        language,
+        key=said.key,
+        who=who,
+        when=clock_exact(said.line.start_seconds),
+        words=said.line.text or "",
+        uri=uri,
+        width=_WIDTH,
+        points=f"0,20 {points} {_WIDTH},20",
+        begin=f"{begin:.3f}",
+        length=f"{length:.3f}",
+        start=f"{min(length, max(0.0, heard[0] - begin)):.3f}",
+        stop=f"{min(length, heard[1] - begin):.3f}",
+        plays=plays,
+        records=records,
+        changed=said.recorded or said.trimmed,
+    )

@@ -28,6 +28,9 @@ PLAN_INPUTS = (
 FILES = ("speech", "recording", "phones", "lines")
 """Inputs of a plan that are files; settings say so themselves."""
 
+KEPT = ("live_frame", "project_video", "source_name")
+"""What else is kept as it was left."""
+
 SPEECH_PARTS = (
     "speech", "recording", "lines", "speech_start", "speech_offset", "speech_duration",
 )  # fmt: skip
@@ -156,5 +159,5 @@ class Page:
         return {*FILES, *(w.name for w in self.widgets() if w.field.kind == "file")}
 
     def noted_names(self) -> list[str]:
-        """List the widgets whose values are kept: those of a plan, and the scan's settings."""
-        return [*self.plan_names(), *(w.name for w in self.scan_widgets)]
+        """List the widgets whose values are kept: of a plan, of the scan, and `KEPT`."""
+        return [*self.plan_names(), *(w.name for w in self.scan_widgets), *KEPT]

@@ -24,9 +24,9 @@ from facepick.errors import FacepickError
 from facepick.notices import Notice, as_notices
 from facepick.people.person import Scan
 from facepick.render.plan import Assignment
-from facepick.speech.line import SpeechLine, line_key
+from facepick.speech.line import SpeechLine
 
-__all__ = ["SaidLine", "Session", "SessionStore", "SourceChoice", "SourceFace"]
+__all__ = ["SaidLine", "Session", "SessionStore", "SourceChoice", "SourceFace", "Take"]
 
 if TYPE_CHECKING:
     from facepick_ui.background_tasks import BackgroundTask
@@ -35,25 +35,65 @@ _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Take:
+    """What the user has made of a line's sound.
+
+    Attributes:
+        path: of a recording in its place, or "" for the sound that the list gives it.
+        begin, end: seconds on the clock of the sound's file between which it is heard; None for
+            all of it.
+    """
+
+    path: str = ""
+    begin: float | None = None
+    end: float | None = None
+
+    def recorded(self, line: SpeechLine) -> SpeechLine:
+        """Give the line with the recording, if there is one, all of it."""
+        if not self.path:
+            return line
+        return replace(line, path=self.path, offset_seconds=0.0, duration_seconds=None, phones=None)
+
+    def applied(self, line: SpeechLine) -> SpeechLine:
+        """Give the line as it is heard: what is left of its sound stays where it was in time."""
+        own = self.recorded(line)
+        if self.begin is None or self.end is None:
+            return own
+        start = own.start_seconds + self.begin - own.offset_seconds
+        return replace(
+            own,
+            start_seconds=max(0.0, start),
+            offset_seconds=self.begin,
+            duration_seconds=self.end - self.begin,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SaidLine:
     """One line as the page shows it.
 
     Attributes:
+        key: its name in clicks and corrections.
         people: ids of who says it.
         line: its sound, time and words.
+        own: the same before the user has trimmed it.
         seconds: how long it is heard.
         level: of its sound by twentieths of a second, in [0, 1]; empty when not drawn.
+        recorded: whether the user has recorded it here.
     """
 
+    key: str
     people: tuple[str, ...]
     line: SpeechLine
+    own: SpeechLine
     seconds: float
     level: tuple[float, ...] = ()
+    recorded: bool = False
 
     @property
-    def key(self) -> str:
-        """Its name in clicks and corrections."""
-        return line_key(self.line.start_seconds)
+    def trimmed(self) -> bool:
+        """Whether the user has left out some of its sound, or let more of it be heard."""
+        return self.line != self.own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +260,10 @@ class Session:
         styles: the engine that was last chosen for each flow.
         problem: whether a complaint stands where progress is shown; not stored.
         line_who: by list of lines what the user has said whose its lines are.
+        line_takes: by list of lines what the user has made of single lines' sounds, by their key.
+        own_lines: the listed lines before they were trimmed, by the key of what they became; not
+            stored.
+        spoken: the language that was chosen in the page's menu, or "".
         by_sight: whether it is known who the video shows to speak.
         said: the lines that the page shows; not stored.
         said_of: which list they are of; not stored.
@@ -255,6 +299,9 @@ class Session:
     styles: dict[str, str] = field(default_factory=dict)
     problem: bool = False
     line_who: dict[str, dict[str, str]] = field(default_factory=dict)
+    line_takes: dict[str, dict[str, Take]] = field(default_factory=dict)
+    own_lines: dict[str, SpeechLine] = field(default_factory=dict)
+    spoken: str = ""
     by_sight: bool = False
     said: list[SaidLine] = field(default_factory=list)
     said_of: str = ""
@@ -275,6 +322,7 @@ class Session:
         self.picked, self.marked = [], []
         self.drop_all()
         self.line_who, self.by_sight, self.said, self.heard = {}, False, [], None
+        self.line_takes, self.own_lines = {}, {}
         self.at_seconds = 0.0
         self.corrections = None
         # A download goes on, but nothing is left to go on with.
@@ -318,6 +366,11 @@ class Session:
             "form": self.form.copy(),
             "styles": self.styles.copy(),
             "line_who": {mark: dict(who) for mark, who in self.line_who.items()},
+            "line_takes": {
+                mark: {key: asdict(take) for key, take in takes.items()}
+                for mark, takes in self.line_takes.items()
+            },
+            "spoken": self.spoken,
             "by_sight": self.by_sight,
             "at_seconds": self.at_seconds,
             "corrections": self.corrections,
@@ -344,6 +397,11 @@ class Session:
             str(mark): {str(k): str(v) for k, v in dict(who).items()}
             for mark, who in dict(data.get("line_who", {})).items()
         }
+        self.line_takes = {
+            str(mark): {str(key): Take(**take) for key, take in dict(takes).items()}
+            for mark, takes in dict(data.get("line_takes", {})).items()
+        }
+        self.spoken = str(data.get("spoken", ""))
         self.by_sight = data.get("by_sight") is True
         self.at_seconds = float(data.get("at_seconds", 0.0))
         corrections = data.get("corrections")

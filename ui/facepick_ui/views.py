@@ -43,7 +43,6 @@ __all__ = [
     "hint",
     "jobs_table",
     "known_list",
-    "line_player",
     "models_list",
     "models_note",
     "notice",
@@ -65,6 +64,7 @@ __all__ = [
     "stopped_view",
     "timeline",
     "unusable",
+    "video_title",
 ]
 
 PALETTE = (
@@ -107,6 +107,15 @@ def header(language: str) -> str:
 def card_title(number: int, key: str, language: str) -> str:
     """Draw number and name of a step."""
     return render("title", language, number=number, key=key)
+
+
+def video_title(summary: str, language: str) -> str:
+    """Draw number and name of the first step; once its people are found, its card folds into it.
+
+    Args:
+        summary: which video it is, or "" while the card stays open.
+    """
+    return render("video_title", language, summary=summary)
 
 
 def config(tick_ms: int, language: str, *, greeted: bool) -> str:
@@ -465,15 +474,6 @@ def speakers_offer(language: str) -> str:
     return _with_buttons(
         "facepick-speakers", paragraph(text("lines_look_help", language)), [button]
     )
-
-
-def line_player(uri: str, words: str) -> str:
-    """Draw a player of one line, which begins at once.
-
-    Args:
-        uri: a sound as data URI.
-    """
-    return render("line_player", "en", uri=uri, words=words)
 
 
 def source_list(groups: Iterable[tuple[str, Sequence[Row]]], language: str) -> str:

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
-from facepick_ui import views
+from facepick.errors import UserInputError
+from facepick.speech.line import SpeechLine
 from facepick_ui.background_tasks import BackgroundTask
-from facepick_ui.changes import Changes, shown
+from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, scan_of
 from facepick_ui.handlers.event import Act
+from facepick_ui.handlers.problems import Say
 from facepick_ui.handlers.speech import Speech
 from facepick_ui.handlers.standing import busy
-from facepick_ui.session import Session
+from facepick_ui.lines_desk import line_strip
+from facepick_ui.session import SaidLine, Session, Take
 
 __all__ = ["Lines"]
+
+AROUND_SECONDS = 1.0
+"""How much more of a line's file can be let in before and after it: a cue cuts a mixed track short
+by less."""
+
+SHORTEST_SECONDS = 0.05
+
+LARGEST_RECORDING = 12_000_000
+"""Bytes: the page records a minute of 16 bit at 48 kHz at most, which is 5.8 MB, or 96 kHz."""
+
+WAV_HEAD = "data:audio/wav;base64,"
 
 
 class Lines:
     """Clicks on the desk of the lines."""
 
     PLACE = "speech_note"
+
+    STRIP = "line_player"
 
     def __init__(self, context: Context, speech: Speech) -> None:
         self._context = context
@@ -28,11 +48,15 @@ class Lines:
 
     def acts(self) -> tuple[Act, ...]:
         """List what is answered of clicks on drawn places."""
-        place = self.PLACE
+        place, strip = self.PLACE, self.STRIP
+        trimmed = (place, strip, "speech_offset", "speech_duration")
         return (
-            Act(verb="who", handler=self.say_who, outputs=(place,), place=place),
-            Act(verb="hear", handler=self.hear_line, outputs=("line_player",), place=place),
-            Act(verb="speakers", handler=self.find_speakers, outputs=(place,), place=place),
+            Act(verb="who", handler=self.say_who, outputs=(place, strip), place=place),
+            Act(verb="hear", handler=self.hear_line, outputs=(strip,), place=strip),
+            Act(verb="trim", handler=self.trim, outputs=trimmed, place=strip),
+            Act(verb="take", handler=self.take, outputs=(place, strip), place=strip),
+            Act(verb="untake", handler=self.untake, outputs=trimmed, place=strip),
+            Act(verb="speakers", handler=self.find_speakers, outputs=(place, strip), place=place),
         )
 
     def say_who(self, session: Session, argument: str) -> Changes:
@@ -45,13 +69,53 @@ class Lines:
         return self._again(session)
 
     def hear_line(self, session: Session, key: str) -> Changes:
-        """Play a line."""
-        for said in session.said:
-            if said.key == key:
-                sound, _ = self._app.line_sound(said.line)
-                uri = f"data:audio/wav;base64,{base64.b64encode(sound).decode()}"
-                return {"line_player": shown(views.line_player(uri, said.line.text or ""))}
-        return {}
+        """Play a line, and show where it begins and ends."""
+        return self._strip(session, key, plays=True)
+
+    def trim(self, session: Session, argument: str) -> Changes:
+        """Keep which part of a line's file is heard: ``START=FROM:TO``, seconds of the file.
+
+        Raises:
+            Say: nothing would be left.
+        """
+        key, _, span = argument.partition("=")
+        said = _find(session, key)
+        begin, end = _span(span)
+        if said is None:
+            return {}
+        if not 0 <= begin <= end - SHORTEST_SECONDS:
+            raise Say("line_too_short")
+        if not session.said_of:
+            # The one speech of the panel has fields of its own for that.
+            return {
+                "speech_offset": {"value": round(begin, 3)},
+                "speech_duration": {"value": round(end - begin, 3)},
+                self.STRIP: shown(""),
+            }
+        takes = session.line_takes.setdefault(session.said_of, {})
+        takes[key] = replace(takes.get(key, Take()), begin=begin, end=end)
+        return self._changed(session, key)
+
+    def take(self, session: Session, argument: str) -> Changes:
+        """Put a recording in the place of a line's sound: ``START=`` and a WAV file as data URI.
+
+        Raises:
+            UserInputError: it is no sound.
+        """
+        key, _, uri = argument.partition("=")
+        if _find(session, key) is None or not session.said_of:
+            return {}
+        path = self._kept(session, key, _wav(uri))
+        session.line_takes.setdefault(session.said_of, {})[key] = Take(path=str(path))
+        return self._changed(session, key)
+
+    def untake(self, session: Session, key: str) -> Changes:
+        """Give a line back the sound it had."""
+        if not session.said_of:
+            none = {"value": 0}
+            return {"speech_offset": none, "speech_duration": none, self.STRIP: shown("")}
+        session.line_takes.get(session.said_of, {}).pop(key, None)
+        return self._changed(session, key)
 
     def find_speakers(self, session: Session, _: str) -> Changes:
         """Find out in the background who the video shows to speak; once a video."""
@@ -72,3 +136,72 @@ class Lines:
         if session.heard is None:
             return {}
         return self._speech.hear(session, *session.heard)
+
+    def _changed(self, session: Session, key: str) -> Changes:
+        self._context.save(session)
+        return merged(self._again(session), self._strip(session, key, plays=False))
+
+    def _kept(self, session: Session, key: str, sound: bytes) -> Path:
+        """Keep a recording in the user's own folder, if it can be read.
+
+        Raises:
+            VideoOpenError, NoAudioError: it cannot.
+        """
+        with tempfile.TemporaryDirectory(prefix="facepick-") as folder:
+            file = Path(folder) / f"recorded-{key}.wav"
+            file.write_bytes(sound)
+            self._app.line_seconds(SpeechLine(path=str(file)))
+            return self._context.keep_upload(session, file, "speech")
+
+    def _strip(self, session: Session, key: str, *, plays: bool) -> Changes:
+        """Show a line's sound with a little more on both sides, and what is heard of it."""
+        said = _find(session, key)
+        if said is None:
+            return {}
+        own, line = said.own, said.line
+        begin = max(0.0, own.offset_seconds - min(AROUND_SECONDS, own.start_seconds))
+        end = own.offset_seconds + self._app.line_seconds(own) + AROUND_SECONDS
+        whole = replace(own, offset_seconds=begin, duration_seconds=end - begin)
+        sound, level = self._app.line_sound(whole)
+        uri = f"data:audio/wav;base64,{base64.b64encode(sound).decode()}"
+        strip = line_strip(
+            said,
+            uri,
+            level,
+            begin=begin,
+            heard=(line.offset_seconds, line.offset_seconds + said.seconds),
+            who=", ".join(scan_of(session).person(p).label for p in said.people),
+            plays=plays,
+            records=bool(session.said_of),
+            language=session.language,
+        )
+        return {self.STRIP: shown(strip)}
+
+
+def _find(session: Session, key: str) -> SaidLine | None:
+    return next((said for said in session.said if said.key == key), None)
+
+
+def _span(text: str) -> tuple[float, float]:
+    """Read ``FROM:TO``.  Raises: Say, when it is not that."""
+    begin, _, end = text.partition(":")
+    try:
+        return float(begin), float(end)
+    except ValueError:
+        raise Say("line_too_short") from None
+
+
+def _wav(uri: str) -> bytes:
+    """Read a WAV file that is a data URI.
+
+    Raises:
+        UserInputError: it is none, or too large.
+    """
+    if not uri.startswith(WAV_HEAD) or len(uri) > LARGEST_RECORDING * 4 // 3 + len(WAV_HEAD):
+        raise UserInputError(
+            "This is no recording of a line.", hint="Record a minute at most, and try again."
+        )
+    try:
+        return base64.b64decode(uri.removeprefix(WAV_HEAD), validate=True)
+    except binascii.Error:
+        raise UserInputError("This is no recording of a line.", hint="Record it again.") from None

@@ -117,7 +117,9 @@ class Opening:
         token, _, browser = str(greeting or "").partition("|")
         session = self._context.sessions.by_token(token)
         chosen, _, wanted = browser.partition("|")
-        session.language = messages.language_of(wanted or chosen, self._app.host.language())
+        session.language = session.spoken or messages.language_of(
+            wanted or chosen, self._app.host.language()
+        )
         session.watcher += 1
         self._context.sessions.touch(session)
         changes = merged(
@@ -129,11 +131,12 @@ class Opening:
         return session.key, changes
 
     def choose_language(self, session: Session, name: Any, flow: Any, style: Any) -> Changes:
-        """Show everything in another language, for this visit."""
+        """Show everything in another language, also when the page is opened again."""
         codes = {label: code for code, label in messages.LANGUAGES.items()}
         session.language = codes.get(str(name), str(name))
         if session.language not in messages.LANGUAGES:
             session.language = "en"
+        session.spoken = session.language
         self._context.save(session)
         return merged(
             self._words(session, str(flow), str(style)), self.draw(session), self._config(session)
@@ -154,6 +157,7 @@ class Opening:
         titles: Changes = {
             f"{key}_title": {"value": views.card_title(number, f"step_{key}", language)}
             for number, key in enumerate(CARDS, 1)
+            if key != "video"
         }
         parts = merged(
             {"header": shown(views.header(language))},

@@ -15,15 +15,15 @@ from facepick.notices import Notice
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings
 from facepick.settings import from_mapping
-from facepick.speech.line import SpeechLine
-from facepick_ui import views
+from facepick.speech.line import SpeechLine, line_key
+from facepick_ui import pictures, views
 from facepick_ui.changes import Changes, shown
-from facepick_ui.handlers.context import Context, scan_of
+from facepick_ui.handlers.context import Context, is_file, scan_of
 from facepick_ui.handlers.event import Event
 from facepick_ui.handlers.problems import Say
 from facepick_ui.lines_desk import MOST_LEVELS, lines_desk
 from facepick_ui.page import SOUND_FILES, SPEECH_OUTPUT, SPEECH_PARTS
-from facepick_ui.session import SaidLine, Session
+from facepick_ui.session import SaidLine, Session, Take
 from facepick_ui.settings_form import changed_values
 from facepick_ui.uploads import path_of, paths_of, plain_name
 
@@ -41,8 +41,8 @@ class Speech:
     """What the lip-sync panel holds, as lines."""
 
     CLEARED = (
-        "speech_note", "speech", "recording", "speech_text", "phones", "lines", "speech_start",
-        "speech_offset", "speech_duration",
+        "speech_note", "line_player", "speech", "recording", "speech_text", "phones", "lines",
+        "speech_start", "speech_offset", "speech_duration",
     )  # fmt: skip
     """What `cleared` changes."""
 
@@ -65,7 +65,7 @@ class Speech:
                 trigger=trigger,
                 handler=self.hear,
                 inputs=plan,
-                outputs=("speech_note",),
+                outputs=("speech_note", "line_player"),
                 place="speech_note",
             )
             for name, trigger in heard
@@ -143,7 +143,25 @@ class Speech:
             told=session.line_who.get(folder.name),
             by_sight=session.by_sight,
         )
-        return [((who,), lines) for who, lines in given.speakers], given.notices
+        return self._taken(session, given.speakers), given.notices
+
+    def _taken(
+        self, session: Session, speakers: Sequence[tuple[str, tuple[SpeechLine, ...]]]
+    ) -> Spoken:
+        """Give the lines the sounds that the user has trimmed or recorded."""
+        takes = session.line_takes.get(session.said_of, {})
+        session.own_lines = {}
+        spoken: Spoken = []
+        for who, lines in speakers:
+            heard = []
+            for line in lines:
+                take = takes.get(line_key(line.start_seconds), Take())
+                if take.path and not is_file(take.path):
+                    take = Take()
+                heard.append(take.applied(line))
+                session.own_lines[line_key(heard[-1].start_seconds)] = line
+            spoken.append(((who,), tuple(heard)))
+        return spoken
 
     def _side_by_side(self, session: Session, uploads: Sequence[Path]) -> Path:
         """Put the uploads into one folder: a list names its sounds by their place beside it."""
@@ -166,12 +184,12 @@ class Speech:
         sounds = ("speech", "recording", "lines", "output_soundtrack")
         given = any(named[name] for name in sounds)
         if session.scan is None or session.video is None or not session.picked or not given:
-            return {"speech_note": shown("")}
+            return _noted("")
         panels = [
             p for p in self._page.panels if p.spec.flow == named["flow"] and p.spec.needs_audio
         ]
         if not panels:
-            return {"speech_note": shown("")}
+            return _noted("")
         panel = next((p for p in panels if p.spec.id == named["style"]), panels[0])
         session.heard, session.said_of, session.said = values, "", []
         try:
@@ -180,8 +198,8 @@ class Speech:
             if session.by_sight or self._names_everybody(session, named):
                 raise
             offer = views.speakers_offer(session.language)
-            return {"speech_note": shown(views.error_box(error, session.language) + offer)}
-        session.said = self._said(spoken)
+            return _noted(views.error_box(error, session.language) + offer)
+        session.said = self._said(session, spoken)
         settings = changed_values(panel.widgets, [named[w.name] for w in panel.widgets])
         chosen = self._page.output_widgets
         output = changed_values(chosen, [named[w.name] for w in chosen])
@@ -206,9 +224,14 @@ class Speech:
             session.language,
             choose=session.picked if session.said_of else (),
             told=session.line_who.get(session.said_of),
+            faces=self._faces(session) if len(session.said) <= MOST_LEVELS else {},
             look=bool(session.said_of) and not session.by_sight and len(session.picked) > 1,
         )
-        return {"speech_note": shown(note + views.notices_view(notices, session.language))}
+        return _noted(note + views.notices_view(notices, session.language))
+
+    def _faces(self, session: Session) -> dict[str, str | None]:
+        scan = scan_of(session)
+        return {key: pictures.face_uri(self._app, scan, scan.person(key)) for key in session.picked}
 
     def _names_everybody(self, session: Session, values: Mapping[str, Any]) -> bool:
         """Tell whether the panel's list says whose every line is; True without a list."""
@@ -220,13 +243,25 @@ class Speech:
         file = folder / plain_name((lists or uploads)[0].name, "lines")
         return self._app.names_everybody(file, scan_of(session))
 
-    def _said(self, spoken: Spoken) -> list[SaidLine]:
+    def _said(self, session: Session, spoken: Spoken) -> list[SaidLine]:
         """Read how long lines are heard, and how loud they are."""
-        said = [
-            SaidLine(people=who, line=line, seconds=self._app.line_seconds(line))
-            for who, lines in spoken
-            for line in lines
-        ]
+        takes = session.line_takes.get(session.said_of, {})
+        said = []
+        for who, lines in spoken:
+            for line in lines:
+                listed = session.own_lines.get(line_key(line.start_seconds), line)
+                key = line_key(listed.start_seconds)
+                take = takes.get(key, Take())
+                said.append(
+                    SaidLine(
+                        key=key,
+                        people=who,
+                        line=line,
+                        own=take.recorded(listed) if session.said_of else line,
+                        seconds=self._app.line_seconds(line),
+                        recorded=bool(take.path),
+                    )
+                )
         said.sort(key=lambda item: item.line.start_seconds)
         if len(said) <= MOST_LEVELS:
             said = [replace(s, level=tuple(self._app.line_sound(s.line)[1])) for s in said]
@@ -242,7 +277,7 @@ class Speech:
     def cleared(self) -> Changes:
         """Empty the panel for the next person's speech."""
         return {
-            "speech_note": shown(""),
+            **_noted(""),
             "speech": {"value": None},
             "recording": {"value": None},
             "speech_text": {"value": ""},
@@ -252,6 +287,11 @@ class Speech:
             "speech_offset": {"value": 0},
             "speech_duration": {"value": 0},
         }
+
+
+def _noted(note: str) -> Changes:
+    """Show a note, or none, and no strip of a single line: that may have gone."""
+    return {"speech_note": shown(note), "line_player": shown("")}
 
 
 def _seconds(value: Any) -> float:

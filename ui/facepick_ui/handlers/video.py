@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ class Video:
     """The first card of the page."""
 
     OUTPUTS = (
-        "facts", "scan", "demo", "scan_stop", "scan_progress", "scan_running", "video",
-        "video_player",
+        "video_title", "facts", "scan", "demo", "scan_stop", "scan_progress", "scan_running",
+        "video", "video_player",
     )  # fmt: skip
 
     OPEN = names(OUTPUTS, People.OUTPUTS, Results.OUTPUTS)
@@ -165,6 +166,8 @@ class Video:
                 "value": messages.text(word, language),
                 "variant": "primary" if session.scan is None else "secondary",
             }
+        summary = self._summary(session)
+        changes["video_title"] = {"value": views.video_title(summary, language)}
         changes["demo"] = {"visible": self._page.demo is not None and session.video is None}
         changes["scan_stop"] = {"visible": self._context.active(session, "scan") is not None}
         line = scan_line(self._context, session)
@@ -172,6 +175,16 @@ class Video:
         running = self._context.active(session, "scan") is not None
         changes["scan_running"] = shown(line if running else "")
         return changes
+
+    def _summary(self, session: Session) -> str:
+        """Say which video it is, once its people are found."""
+        if session.video is None or session.scan is None or not session.scan.people:
+            return ""
+        text = functools.partial(messages.text, language=session.language)
+        count = len(session.scan.people)
+        seconds = views.clock(views.seconds_of(session.scan)[-1])
+        people = text("video_one") if count == 1 else text("video_people", n=count)
+        return " · ".join((Path(session.video).name, seconds, people))
 
     def scan(self, session: Session, *values: Any) -> Changes:
         """Start the search for people in a child process."""

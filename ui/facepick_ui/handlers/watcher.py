@@ -75,7 +75,7 @@ class Watcher:
             Video.OPEN,
             Jobs.OUTPUTS,
             Sources.OUTPUTS,
-            ("source_name", "frame_sheet", "speech_note"),
+            ("source_name", "frame_sheet", "speech_note", "line_player"),
         )
 
     def poll(self, session: Session) -> tuple[Changes, bool]:
