@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from facepick.engines.swap.saved import SavedSources
     from facepick.jobs.batch import Episode, EpisodeResult, Template
     from facepick.jobs.batch_queue import BatchQueue
+    from facepick.jobs.estimate import Estimate
     from facepick.jobs.executors import Spread
     from facepick.jobs.library_filling import Filled
     from facepick.jobs.work_folder import WorkFolder
@@ -858,6 +859,82 @@ class App:
             resources=self.resources(),
             separator=self.separator,
         )
+
+    # --- estimates -------------------------------------------------------------------------
+
+    def stored_people(
+        self, path: str | Path, scan_settings: Mapping[str, Any] | None = None
+    ) -> Scan | None:
+        """Load the people of a video that was searched before; None when it was not.
+
+        Raises:
+            VideoOpenError.
+        """
+        from facepick.jobs.preparation import corrected
+        from facepick.people.finder import ScanSettings, stored_people
+        from facepick.settings import from_mapping
+
+        wanted = from_mapping(ScanSettings, scan_settings or {})
+        found = stored_people(path, wanted, self.cache)
+        return None if found is None else corrected(found, self.resources())
+
+    def estimate(self, plan: RenderPlan, scan: Scan | None = None) -> Estimate:
+        """Estimate minutes, disk and memory of a plan on this machine.
+
+        Args:
+            scan: its people, when they were found.
+
+        Raises:
+            VideoOpenError.
+        """
+        from facepick.jobs.estimate import estimate
+
+        info = scan.video if scan is not None else self.probe(plan.video)
+        return estimate(plan, info, scan, resources=self.resources(), folder=self.jobs_folder.root)
+
+    def estimate_episode(self, episode: Episode, template: Template) -> Estimate | None:
+        """Estimate what a template takes for one episode; None when there is nobody to change.
+
+        Raises:
+            VideoOpenError.
+            SelectionError: it cannot be said who is meant.
+        """
+        from dataclasses import replace
+
+        scan = self.stored_people(episode.video, template.plan.scan_settings)
+        plan: RenderPlan | None = replace(template.plan, video=str(episode.video))
+        if scan is not None:
+            people = template.people(scan, self.person_by_photo)
+            plan = template.for_episode(episode, scan, people)
+        return None if plan is None else self.estimate(plan, scan)
+
+    def calibrate(
+        self,
+        kinds: Sequence[str] = (),
+        *,
+        again: bool = False,
+        progress: ProgressSink = no_progress,
+        cancel: CancelToken = never,
+    ) -> None:
+        """Do seconds of real work, so that estimates are of this machine; once is enough.
+
+        Args:
+            kinds: what is about to be done, as ``hide/blur``.
+            again: forget what is known.
+
+        Raises:
+            MissingModelError, Cancelled.
+        """
+        from facepick.jobs.calibration import calibrate, is_calibrated
+        from facepick.jobs.paces import PACES, Paces
+        from facepick.paths import demo_clip, demo_speech
+
+        resources = self.resources()
+        if again:
+            Paces(resources.cache / PACES).forget()
+        elif is_calibrated(resources):
+            return
+        calibrate(resources, kinds, demo_clip(), demo_speech(), progress=progress, cancel=cancel)
 
     # --- a library -------------------------------------------------------------------------
 

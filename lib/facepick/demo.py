@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facepick.errors import NoFacesFound, RenderError
+from facepick.paths import demo_clip, demo_speech
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
 from facepick.publishing import write_output
 
@@ -17,27 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["contact_sheet", "demo_clip", "demo_speech", "run_demo"]
 
-_DATA = Path(__file__).resolve().parent / "data" / "demo"
-
 # Five shots side by side fit a screen of 1920 pixels.
 _CELL_WIDTH = 376
 _GAP = 8
-
-
-def demo_clip() -> Path:
-    """Return the path of the clip.
-
-    14.2 s, 1280x720, 25 fps: two people in a split screen, one by one, gone, entering.
-    """
-    return _DATA / "two_people.mp4"
-
-
-def demo_speech() -> Path:
-    """Return the path of the speech that somebody in the clip is to speak.
-
-    7.7 s of a woman reading English, 22.05 kHz mono WAV.
-    """
-    return _DATA / "speech.wav"
 
 
 def run_demo(

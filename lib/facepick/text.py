@@ -50,6 +50,33 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
+def duration(seconds: float) -> str:
+    """Word about how long something takes.
+
+    >>> duration(8.2), duration(59), duration(95), duration(7000)
+    ('8 s', '59 s', '1.6 min', '1.9 h')
+    """
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    for unit, size in (("min", 60), ("h", 3600)):
+        if seconds < 59.5 * size or unit == "h":
+            value = seconds / size
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    raise AssertionError(seconds)
+
+
+def byte_size(count: float) -> str:
+    """Word a number of bytes.
+
+    >>> byte_size(950), byte_size(2_340_000), byte_size(12e9)
+    ('1 kB', '2.3 MB', '12.0 GB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{max(0, count) / 1e3:.0f} kB"
+
+
 def say(line: str, *, file: TextIO | None = None) -> None:
     """Print one line; tabs part its columns.
 

@@ -39,10 +39,12 @@ def test_what_is_there_already_is_not_needed_again(
     models = ModelStore([shared_models], tmp_path / "models")
     scan = find_people(clip, models=models, cache=tmp_path / "home" / "cache")
     encode = EncodeSettings()
-    size = result_bytes(scan, scan.frames, encode)
+    size = result_bytes(scan.video, scan.frames, scan.frames, encode)
     assert size == clip.stat().st_size
-    assert result_bytes(scan, scan.frames // 2, encode) == size // 2
-    assert result_bytes(scan, scan.frames, EncodeSettings(quality=12)) == 2 * size
+    assert result_bytes(scan.video, scan.frames, scan.frames // 2, encode) == size // 2
+    assert (
+        result_bytes(scan.video, scan.frames, scan.frames, EncodeSettings(quality=12)) == 2 * size
+    )
     work = tmp_path / "work"
     work.mkdir()
     asked = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from facepick.cli.render import app_of, assignments_of, output_of
 from facepick.cli.segments import add_workers, spread_of
 from facepick.errors import Cancelled, FacepickError, UserInputError
 from facepick.files import as_json
-from facepick.text import say
+from facepick.text import byte_size, duration, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from facepick.app import App
     from facepick.jobs.batch import Episode, EpisodeResult, Template
 
-__all__ = ["build_batch"]
+__all__ = ["build_batch", "template_of"]
 
 
 def build_batch(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +49,7 @@ def build_batch(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=_batch)
 
 
-def _template(app: App, options: argparse.Namespace) -> Template:
+def template_of(app: App, options: argparse.Namespace) -> Template:
     """Read the template, or make one of render's options."""
     from facepick.jobs.batch import WHOEVER, Template
     from facepick.media.writer import EncodeSettings
@@ -86,7 +87,7 @@ def _batch(options: argparse.Namespace) -> int:
     app = app_of(options)
     spread = spread_of(options)
     folder = Path(options.out).absolute()
-    template = _template(app, options)
+    template = template_of(app, options)
     episodes = find_episodes(options.videos, folder)
     if options.json and options.json != "-":
         refuse_input(Path(options.json).absolute(), [episode.video for episode in episodes])
@@ -133,19 +134,31 @@ def _table(app: App, episodes: Sequence[Episode], template: Template) -> list[st
         for item in template.plan.assignments
     )
     lines = []
+    seconds_in_all, bytes_in_all = 0.0, 0
     for episode in episodes:
         try:
             info = app.probe(episode.video)
         except FacepickError as error:
-            lines.append(f"{episode.video.name}\t-\t{error.sentence()}")
+            lines.append(f"{episode.video.name}\t-\t-\t-\t{error.sentence()}")
             continue
+        takes, size = "-", "-"
+        # Who is meant may not be known, and is told when the episode's turn comes.
+        with suppress(FacepickError):
+            found = app.estimate_episode(episode, template)
+            if found is not None:
+                seconds_in_all += found.seconds
+                bytes_in_all += found.result_bytes
+                takes, size = f"about {duration(found.seconds)}", byte_size(found.result_bytes)
         seconds = info.duration_seconds
         length = "-" if seconds is None else f"{float(seconds):.1f} s"
         beside = ", ".join(f"{name} {path.name}" for name, path in episode.beside.items())
         if template.speaks and not episode.dub and not episode.soundtrack and not episode.lines:
             beside = "no speech beside it"
         used = f"\t{beside}" if template.speaks else ""
-        lines.append(f"{episode.video.name}\t{length}\t{what}{used}")
+        lines.append(f"{episode.video.name}\t{length}\t{takes}\t{size}\t{what}{used}")
+    if len(episodes) > 1:
+        took = f"about {duration(seconds_in_all)}" if seconds_in_all else "-"
+        lines.append(f"in all\t\t{took}\t{byte_size(bytes_in_all)}")
     return lines
 
 

@@ -23,6 +23,7 @@ from facepick.cli.batch import build_batch
 from facepick.cli.cache import build_cache
 from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.engines import build_engines
+from facepick.cli.estimate import build_estimate
 from facepick.cli.inspect import build_inspect
 from facepick.cli.jobs import build_jobs
 from facepick.cli.library import build_library
@@ -233,6 +234,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "speakers": ("who speaks when, and whose face it is", build_speakers),
     "render": ("change the picked person", build_render),
     "preview": ("a few seconds before and after, side by side", build_preview),
+    "estimate": ("minutes, disk and memory of a change, before it is begun", build_estimate),
     "batch": ("do the same to a season of videos", build_batch),
     "library": ("where a person appears in a thousand videos", build_library),
     "jobs": ("list, show, resume and cancel jobs", build_jobs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 
 from facepick.errors import FacepickError, NoFacesFound, SourceChanged, UserInputError
 from facepick.files import read_json, write_json
+from facepick.jobs.estimate import note_scan
 from facepick.jobs.resources import Resources
 from facepick.media.dub import OriginalSound
 from facepick.media.probe import probe
@@ -23,7 +25,7 @@ from facepick.people.edits import apply_edits, edits_problem, load_edits
 from facepick.people.finder import ScanSettings, content_hash, find_people
 from facepick.people.person import Scan
 from facepick.people.store import load_scan, save_scan
-from facepick.progress import CancelToken, ProgressSink
+from facepick.progress import CancelToken, Progress, ProgressSink
 from facepick.render.learned_store import LEARNED
 from facepick.render.plan import RenderPlan
 from facepick.render.preflight import check_photos
@@ -43,7 +45,7 @@ from facepick.settings import from_mapping
 from facepick.speech.speaker_embedding import SpeakerEmbedder
 from facepick.speech.video_speakers import speakers_of_video
 
-__all__ = ["REST", "Preparation", "named", "scan_video"]
+__all__ = ["REST", "Preparation", "corrected", "named", "scan_video"]
 
 log = logging.getLogger("facepick.jobs")
 
@@ -60,17 +62,33 @@ def scan_video(
     known: tuple[VideoInfo, str] | None = None,
 ) -> Scan:
     """Find the people of a video with the user's edits and the names of known people; cached."""
+    wanted = from_mapping(ScanSettings, settings)
+    searched = False
+
+    def sink(report: Progress) -> None:
+        nonlocal searched
+        searched = True
+        progress(report)
+
+    began = time.monotonic()
     found = find_people(
         video,
-        from_mapping(ScanSettings, settings),
+        wanted,
         models=resources.models,
         cache=resources.cache,
         known=known,
-        progress=progress,
+        progress=sink,
         cancel=cancel,
     )
-    corrected = apply_edits(found, load_edits(resources.cache, found.content_hash))
-    return named(corrected, resources.cast)
+    if searched and wanted == ScanSettings():
+        note_scan(resources, found, time.monotonic() - began)
+    return corrected(found, resources)
+
+
+def corrected(found: Scan, resources: Resources) -> Scan:
+    """Give a scan the user's corrections, and the names of known people."""
+    edited = apply_edits(found, load_edits(resources.cache, found.content_hash))
+    return named(edited, resources.cast)
 
 
 def named(found: Scan, file: Path | None) -> Scan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from facepick.errors import (
     VideoOpenError,
 )
 from facepick.files import read_json
+from facepick.jobs.estimate import note_render
 from facepick.jobs.executors import Spread, draw_all, open_executor
 from facepick.jobs.job import JobRecord
 from facepick.jobs.phases import phases_of_preview, phases_of_render
@@ -167,12 +169,16 @@ def render(
         refuse_existing(out, force=record.force)
     progress = Phases(progress, phases_of_render(plan, resources.registry))
     preparation = _preparation(workspace, plan, resources, progress, cancel)
+    fresh, whole, began = not (workspace.folder / "scan").exists(), False, 0.0
     if finished is None:
         with pinned((plan.video, *plan.input_files(resources.registry))):
             found = plan.scan_of_all(preparation.frozen_scan())
             spread = Spread.from_json(record.request.get("spread"))
             own = preparation if spread.is_one_process else preparation.sharing(found)
             earlier = Path(str(record.request.get("update") or ""))
+            # What is resumed, taken over or spread says nothing of how long the whole takes.
+            whole = fresh and spread.is_one_process and not earlier.is_file()
+            began = time.monotonic()
             renderer = own.renderer(
                 found,
                 notices=_notices(workspace),
@@ -183,6 +189,8 @@ def render(
             draw = None if spread.is_one_process else _crew(spread, plan)
             finished = renderer.finish(out.suffix, draw=draw)
     preparation.write_review(finished, out)
+    if whole:
+        note_render(resources, plan, preparation.frozen_scan(), time.monotonic() - began)
     with _kept(workspace, finished):
         finished.publish(out, force=record.force, cancel=cancel)
     return RenderResult.of(out, finished).to_json()

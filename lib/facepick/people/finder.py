@@ -155,6 +155,24 @@ def find_people(
         return _find_people(path, settings, models, cache, known, progress, cancel)
 
 
+def stored_people(path: Path | str, settings: ScanSettings, cache: Path) -> Scan | None:
+    """Load what an earlier search for the people of a video has found; None when there is none.
+
+    Raises:
+        VideoOpenError: the file is no video that can be decoded.
+    """
+    from facepick.media.probe import probe
+
+    info = probe(path)
+    digest = content_hash(info.path)
+    return load_scan(_folder_of(settings, digest, cache), info=info, content_hash=digest)
+
+
+def _folder_of(settings: ScanSettings, digest: str, cache: Path) -> Path:
+    plain = to_mapping(settings)
+    return scan_folder(cache, digest, {**plain, "detector": "yunet", "embedder": "sface"})
+
+
 def _find_people(
     path: Path | str,
     settings: ScanSettings,
@@ -171,7 +189,7 @@ def _find_people(
         known = info, content_hash(info.path, cancel=cancel)
     info, digest = known
     plain = to_mapping(settings)
-    folder = scan_folder(cache, digest, {**plain, "detector": "yunet", "embedder": "sface"})
+    folder = _folder_of(settings, digest, cache)
     stored = load_scan(folder, info=info, content_hash=digest)
     if stored is not None:
         return stored

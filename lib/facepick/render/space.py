@@ -9,7 +9,9 @@ from pathlib import Path
 
 from facepick.errors import DiskFull
 from facepick.media.encode import EncodeSettings
+from facepick.media.video import VideoInfo
 from facepick.people.person import Scan
+from facepick.text import byte_size
 
 __all__ = ["SpaceNeed", "check_space", "need_of", "result_bytes"]
 
@@ -27,14 +29,13 @@ SPARE_BYTES = 16 * 2**20
 """Notes, thumbnails and the report, in the job's folder."""
 
 
-def result_bytes(scan: Scan, frames: int, encode: EncodeSettings) -> int:
-    """Estimate how large a result of so many frames will be.
+def result_bytes(video: VideoInfo, total: int, frames: int, encode: EncodeSettings) -> int:
+    """Estimate how large a result of so many frames will be, of a video with so many in total.
 
     At CRF 18 results are about as large as their sources (0.3 to 1.1 times, seven clips), unless a
     source is hardly compressed; six steps of CRF halve or double x264's size.
     """
-    video = scan.video
-    of_source = video.size_bytes * frames / max(1, scan.frames)
+    of_source = video.size_bytes * frames / max(1, total)
     of_pixels = video.width * video.height * frames * MOST_BITS_PER_PIXEL / 8
     return int(min(of_source, of_pixels) * 2 ** ((18 - encode.quality) / 6))
 
@@ -76,8 +77,8 @@ def check_space(need: SpaceNeed, workspace: Path, folder: Path) -> None:
         free = shutil.disk_usage(place).free
         if free < bytes_needed:
             raise DiskFull(
-                f"The render needs about {_size(bytes_needed)} in {place}, where "
-                f"{_size(free)} are free.",
+                f"The render needs about {byte_size(bytes_needed)} in {place}, where "
+                f"{byte_size(free)} are free.",
                 hint=hint,
             )
 
@@ -99,7 +100,7 @@ def need_of(
         meshes: how many people get engines that keep a mesh for every frame.
         sound_seconds: length of the mix of new speech; 0 without.
     """
-    result = result_bytes(scan, frames, encode)
+    result = result_bytes(scan.video, scan.frames, frames, encode)
     # The segments, and the whole that is joined of them before they go.
     whole = 2 * result + meshes * scan.frames * MESH_BYTES
     whole += int(sound_seconds * SOUND_BYTES_PER_SECOND)
@@ -108,10 +109,3 @@ def need_of(
     return SpaceNeed(
         workspace=max(0, whole - there) + SPARE_BYTES, target=result if elsewhere else 0
     )
-
-
-def _size(count: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1e3:.0f} kB"
