@@ -38,6 +38,11 @@ FOUND_FORMAT = "facepick-found/1"
 JOINED_SECONDS = 1.0
 """Appearances with less than this between them are one: a cut to the other speaker and back."""
 
+STRANGERS = 19
+"""People of a library for each who is the one that is looked for.  A threshold is calibrated as if
+one and two people were equally likely; among 99 people of 20 videos that would name 4 strangers for
+each question, and so it names 1 for 15.  Photos of one person lose 1 of 70."""
+
 _AT_ONCE = 20_000
 """People that are read at once: 20 000 of eight exemplars of 128 numbers are 82 MB."""
 
@@ -379,12 +384,11 @@ class Library:
             )
         unit = np.asarray(queries, np.float32)
         unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
-        radius = 1.0 - threshold.threshold
-        scores = self._scores(unit, radius)
+        scores = self._scores(unit, 1.0 - threshold.threshold)
         found = [
             (sure, cosine, person)
             for person, cosine in scores.items()
-            if (sure := threshold.confidence(1.0 - cosine)) >= least_sure
+            if (sure := _sure(threshold.confidence(1.0 - cosine))) >= least_sure
         ]
         found.sort(key=lambda entry: (-entry[0], entry[2]))
         return [a for a in map(self._appearance, found) if a is not None]
@@ -492,6 +496,11 @@ class Library:
                 f"The library {self.path.name} was made with {there} and cannot take {key}.",
                 hint="Use that model, or make another library with --library FILE.",
             )
+
+
+def _sure(even: float) -> float:
+    """Tell how likely it is that a stranger was not met, from a chance that takes it as even."""
+    return even / (even + (1.0 - even) * STRANGERS)
 
 
 @dataclass(frozen=True)
