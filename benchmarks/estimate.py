@@ -55,9 +55,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         home = folder / "home"
-        print(
-            "clip  what  expected s (searching + changing)  got s  expected MB  got MB  expected result  got, kB"
-        )
+        print("clip, what, expected s (searching + changing), got; MB, got; result kB, got")
         for number, (clip, what) in enumerate(CASES * (2 if options.again else 1)):
             video = folder / f"{clip}.mp4"
             if not video.exists():

@@ -95,7 +95,7 @@ class FaceIndex:
         """Name people who have an exemplar within the radius of a face, as far as it finds them."""
         import faiss
 
-        index = faiss.read_index(os.fspath(self.path), faiss.IO_FLAG_MMAP)
+        index: Any = faiss.read_index(os.fspath(self.path), faiss.IO_FLAG_MMAP)
         index.nprobe = LOOKED_INTO
         _, _, found = index.range_search(np.ascontiguousarray(unit, np.float32), float(radius))
         return {int(person) for person in found}
