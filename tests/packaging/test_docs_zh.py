@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from facepick.cli.main import parser_for
+from facepick.errors import UserInputError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
@@ -42,7 +43,7 @@ def parses(command: str) -> bool:
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             parser_for(words).parse_args(words)
-        except SystemExit:
+        except (SystemExit, UserInputError):
             return False
     return True
 
