@@ -129,6 +129,11 @@
         copy(node);
         return;
       }
+      if (node.dataset && node.dataset.facepickGoto) {
+        const place = find(node.dataset.facepickGoto);
+        if (place) place.scrollIntoView({ block: "start", behavior: "smooth" });
+        return;
+      }
       if (node.dataset && node.dataset.facepickAct) {
         event.preventDefault();
         act(node.dataset.facepickAct);

@@ -265,6 +265,8 @@ class Session:
             stored.
         spoken: the language that was chosen in the page's menu, or "".
         by_sight: whether it is known who the video shows to speak.
+        nameless: whether the panel's list does not say who speaks, and nobody has looked yet; not
+            stored.
         said: the lines that the page shows; not stored.
         said_of: which list they are of; not stored.
         heard: what the widgets held when they were read; not stored.
@@ -303,6 +305,7 @@ class Session:
     own_lines: dict[str, SpeechLine] = field(default_factory=dict)
     spoken: str = ""
     by_sight: bool = False
+    nameless: bool = False
     said: list[SaidLine] = field(default_factory=list)
     said_of: str = ""
     heard: tuple[Any, ...] | None = None

@@ -33,6 +33,7 @@ __all__ = [
     "config",
     "debug_view",
     "empty",
+    "ended_view",
     "error_box",
     "facts",
     "failure_box",
@@ -591,7 +592,9 @@ def _details(progress: Progress, language: str) -> list[str]:
     if left is not None:
         details.append(text("eta", language, time=clock(math.ceil(left))))
     if progress.message:
-        details.append(progress.message)
+        step = f"step_in_{progress.stage}"
+        what = progress.message
+        details.insert(0, text(step, language, what=what) if has(step) else what)
     return details
 
 
@@ -665,6 +668,16 @@ def stopped_view(words: str, help_words: str, act: str, language: str) -> str:
     """Say that a job was stopped, with the button that goes on."""
     said = notice(words, help_words, kind="calm")
     return card_room(said, [(act, text("job_resume", language))])
+
+
+def ended_view(words: str, name: str, place: str, language: str) -> str:
+    """Say that a job is done, with the button that leads to what it made.
+
+    Args:
+        name: of its file.
+        place: id of the widget that shows it.
+    """
+    return render("ended", language, words=words, name=name, place=place)
 
 
 def frame_sheet(picture: str, language: str) -> str:

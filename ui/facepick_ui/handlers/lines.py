@@ -13,7 +13,7 @@ from facepick.speech.line import SpeechLine
 from facepick_ui.background_tasks import BackgroundTask
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, scan_of
-from facepick_ui.handlers.event import Act
+from facepick_ui.handlers.event import Act, names
 from facepick_ui.handlers.problems import Say
 from facepick_ui.handlers.speech import Speech
 from facepick_ui.handlers.standing import busy
@@ -49,14 +49,16 @@ class Lines:
     def acts(self) -> tuple[Act, ...]:
         """List what is answered of clicks on drawn places."""
         place, strip = self.PLACE, self.STRIP
-        trimmed = (place, strip, "speech_offset", "speech_duration")
+        heard = Speech.HEARD
+        trimmed = names(heard, ("speech_offset", "speech_duration"))
         return (
-            Act(verb="who", handler=self.say_who, outputs=(place, strip), place=place),
+            Act(verb="who", handler=self.say_who, outputs=heard, place=place),
             Act(verb="hear", handler=self.hear_line, outputs=(strip,), place=strip),
             Act(verb="trim", handler=self.trim, outputs=trimmed, place=strip),
-            Act(verb="take", handler=self.take, outputs=(place, strip), place=strip),
+            Act(verb="take", handler=self.take, outputs=heard, place=strip),
             Act(verb="untake", handler=self.untake, outputs=trimmed, place=strip),
-            Act(verb="speakers", handler=self.find_speakers, outputs=(place, strip), place=place),
+            Act(verb="speakers", handler=self.find_speakers, outputs=heard, place=place),
+            Act(verb="unstrip", handler=self.close, outputs=(strip,), place=strip),
         )
 
     def say_who(self, session: Session, argument: str) -> Changes:
@@ -71,6 +73,10 @@ class Lines:
     def hear_line(self, session: Session, key: str) -> Changes:
         """Play a line, and show where it begins and ends."""
         return self._strip(session, key, plays=True)
+
+    def close(self, session: Session, _: str) -> Changes:
+        """Put the strip away."""
+        return {self.STRIP: shown("")}
 
     def trim(self, session: Session, argument: str) -> Changes:
         """Keep which part of a line's file is heard: ``START=FROM:TO``, seconds of the file.

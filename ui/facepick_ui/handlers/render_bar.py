@@ -62,6 +62,8 @@ class RenderBar:
         sounds = ("speech", "recording", "lines", "output_soundtrack")
         if any(s.needs_audio for s in engines) and not any(form.get(name) for name in sounds):
             lacking.append(text("missing_speech", who=who))
+        if session.nameless and any(s.needs_audio for s in engines) and form.get("lines"):
+            lacking.append(text("missing_speakers"))
         if any(s.needs_source for s in engines):
             if session.source is None or not session.source.chosen_keys():
                 lacking.append(text("missing_face", who=who))

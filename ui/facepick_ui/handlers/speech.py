@@ -17,10 +17,11 @@ from facepick.render.plan import Assignment, OutputSettings
 from facepick.settings import from_mapping
 from facepick.speech.line import SpeechLine, line_key
 from facepick_ui import pictures, views
-from facepick_ui.changes import Changes, shown
+from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, is_file, scan_of
-from facepick_ui.handlers.event import Event
+from facepick_ui.handlers.event import Event, names
 from facepick_ui.handlers.problems import Say
+from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.lines_desk import MOST_LEVELS, lines_desk
 from facepick_ui.page import SOUND_FILES, SPEECH_OUTPUT, SPEECH_PARTS
 from facepick_ui.session import SaidLine, Session, Take
@@ -46,8 +47,12 @@ class Speech:
     )  # fmt: skip
     """What `cleared` changes."""
 
-    def __init__(self, context: Context) -> None:
+    HEARD = names(("speech_note", "line_player"), RenderBar.OUTPUTS)
+    """What `hear` changes."""
+
+    def __init__(self, context: Context, bar: RenderBar) -> None:
         self._context = context
+        self._bar = bar
         self._app = context.app
         self._page = context.page
 
@@ -65,7 +70,7 @@ class Speech:
                 trigger=trigger,
                 handler=self.hear,
                 inputs=plan,
-                outputs=("speech_note", "line_player"),
+                outputs=self.HEARD,
                 place="speech_note",
             )
             for name, trigger in heard
@@ -180,6 +185,11 @@ class Speech:
 
     def hear(self, session: Session, *values: Any) -> Changes:
         """Show who is heard when, as the panel stands, and what people should know of it."""
+        session.nameless = False
+        note = self._note(session, values)
+        return merged(note, self._bar.draw(session))
+
+    def _note(self, session: Session, values: tuple[Any, ...]) -> Changes:
         named = self._page.plan_values(values)
         sounds = ("speech", "recording", "lines", "output_soundtrack")
         given = any(named[name] for name in sounds)
@@ -194,11 +204,11 @@ class Speech:
         session.heard, session.said_of, session.said = values, "", []
         try:
             spoken, told = self.lines(session, named, tuple(session.picked))
-        except UserInputError as error:
+        except UserInputError:
             if session.by_sight or self._names_everybody(session, named):
                 raise
-            offer = views.speakers_offer(session.language)
-            return _noted(views.error_box(error, session.language) + offer)
+            session.nameless = True
+            return _noted(views.speakers_offer(session.language))
         session.said = self._said(session, spoken)
         settings = changed_values(panel.widgets, [named[w.name] for w in panel.widgets])
         chosen = self._page.output_widgets

@@ -45,8 +45,13 @@ def end_note(app: App, record: JobRecord, language: str) -> str:
     if record.state == "failed" and record.missing and app.missing_models(record.missing):
         return lacking_note(language)
     if record.state == "done":
-        key = "render_done" if record.kind == "render" else "preview_done"
-        return views.notice(text(key), Path(record.out or "").name)
+        rendered = record.kind == "render"
+        return views.ended_view(
+            text("render_done" if rendered else "preview_done"),
+            Path(record.out or "").name,
+            "result_row" if rendered else "preview_video",
+            language,
+        )
     if record.state in ("stopped", "interrupted"):
         if record.kind == "scan":
             return views.notice(text(record.state), text("scan_stopped_help"), kind="calm")

@@ -22,6 +22,7 @@ from facepick_ui.handlers.players import Players
 from facepick_ui.handlers.renders import Renders
 from facepick_ui.handlers.results import Results
 from facepick_ui.handlers.sources import Sources
+from facepick_ui.handlers.speech import Speech
 from facepick_ui.handlers.standing import busy, end_note, progress_bar
 from facepick_ui.handlers.video import Video
 from facepick_ui.session import Offer, Session
@@ -75,7 +76,8 @@ class Watcher:
             Video.OPEN,
             Jobs.OUTPUTS,
             Sources.OUTPUTS,
-            ("source_name", "frame_sheet", "speech_note", "line_player"),
+            ("source_name", "frame_sheet"),
+            Speech.HEARD,
         )
 
     def poll(self, session: Session) -> tuple[Changes, bool]:
