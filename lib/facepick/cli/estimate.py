@@ -48,6 +48,8 @@ def _estimate(options: argparse.Namespace) -> int:
     from facepick.jobs.estimate import kinds_of
 
     app = app_of(options)
+    # What is said does not count, only that lips will move.
+    options.audio, options.lines, options.save_plan = [], None, None
     template = template_of(app, options)
     if options.json and options.json != "-":
         refuse_output(Path(options.json).absolute(), force=options.force)

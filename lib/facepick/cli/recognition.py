@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from facepick.app import App
     from facepick.people.person import Scan
     from facepick.recognition.cast import Cast
+    from facepick.recognition.classifiers import Identification
+    from facepick.recognition.evaluate import Dataset, Evaluation
     from facepick.recognition.naming import SeriesTable
     from facepick.recognition.pipeline import Recognizer
     from facepick.recognition.verify import Verdict
@@ -210,8 +212,13 @@ def build_evaluate_parser(parser: argparse.ArgumentParser, tools: Tools) -> None
         "--list", action="store_true", help="list the detectors and models that can be chosen"
     )
     _add_choice(parser, metric=False)
+    _add_classifier(parser, "also tell how often photos get the right name by it, beside voting")
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="the figures as JSON")
-    parser.add_argument("--pictures", metavar="DIR", help="write ROC curve and histogram there")
+    parser.add_argument(
+        "--pictures",
+        metavar="DIR",
+        help="write ROC curve, histogram, and the distances of all photos there",
+    )
     parser.add_argument(
         "--force", action="store_true", help="overwrite files that facepick did not write"
     )
@@ -224,6 +231,16 @@ def build_evaluate_parser(parser: argparse.ArgumentParser, tools: Tools) -> None
     )
     _add_progress(parser)
     parser.set_defaults(handler=lambda options: _evaluate(options, tools))
+
+
+def _add_classifier(parser: argparse.ArgumentParser, text: str) -> None:
+    from facepick.recognition.classifiers import CLASSIFIERS
+
+    parser.add_argument(
+        "--classifier",
+        choices=CLASSIFIERS,
+        help=f"{text}; svm and centroid: facepick[classifier]",
+    )
 
 
 def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
@@ -244,17 +261,22 @@ def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
     recognizer = _recognizer(tools.app(), options)
     with tools.watch(options.progress) as (sink, cancel):
         result = evaluate(recognizer, data, progress=sink, cancel=cancel)
+    told = _identified(options, recognizer, result, data) if options.classifier else []
+    figures = result.to_json()
+    if told:
+        figures["identification"] = [item.to_json() for item in told]
     if options.pictures:
-        _write_pictures(result, Path(options.pictures), force=options.force)
+        folder = Path(options.pictures)
+        _write_pictures(result, data, figures, folder, force=options.force)
     if options.save_thresholds is not None:
         table = Path(options.save_thresholds) if options.save_thresholds else user_table()
         save_thresholds(result, table)
         say(f"Thresholds kept in {table}", file=sys.stderr)
     if options.json == "-":
-        _say_json(result.to_json())
+        _say_json(figures)
         return 0
     if options.json:
-        text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
+        text = json.dumps(figures, indent=1, ensure_ascii=False)
         write_output(Path(options.json), text + "\n", force=options.force)
     _say(
         f"{result.dataset}: {result.detector} / {result.alignment} / {result.model}; faces in "
@@ -269,9 +291,34 @@ def _evaluate(options: argparse.Namespace, tools: Tools) -> int:
             f"{report.fold_accuracy:.4f}+-{report.fold_deviation:.4f}\t{report.auc:.4f}\t"
             f"{report.eer:.4f}\t" + "\t".join(rates)
         )
+    if told:
+        _say("classifier\tright\trefused\twrong\tstrangers named")
+    for item in told:
+        refused = item.asked - item.right - item.wrong
+        _say(
+            f"{item.classifier}\t{item.right} of {item.asked}\t{refused}\t{item.wrong}\t"
+            f"{item.named} of {item.strangers}"
+        )
     for name in result.missed:
         say(f"no face found: {name}", file=sys.stderr)
     return 0
+
+
+def _identified(
+    options: argparse.Namespace, recognizer: Recognizer, result: Evaluation, data: Dataset
+) -> list[Identification]:
+    """Measure the classifier that was asked for, and voting beside it."""
+    import numpy as np
+
+    from facepick.recognition.classifiers import identify
+    from facepick.recognition.verify import threshold_of
+
+    places = sorted(result.embeddings)
+    rows = np.stack([result.embeddings[place] for place in places])
+    names = [data.person[place] for place in places]
+    threshold = threshold_of(recognizer, "cosine")
+    kinds = dict.fromkeys(("vote", options.classifier))
+    return [identify(kind, rows, names, threshold) for kind in kinds]
 
 
 def _list_choices(options: argparse.Namespace) -> int:
@@ -291,8 +338,15 @@ def _list_choices(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_pictures(result: Any, folder: Path, *, force: bool) -> None:
-    from facepick.recognition.plots import draw_histogram, draw_roc, write_picture
+def _write_pictures(
+    result: Evaluation, data: Dataset, figures: dict[str, Any], folder: Path, *, force: bool
+) -> None:
+    from facepick.recognition.plots import (
+        draw_distances,
+        draw_histogram,
+        draw_roc,
+        write_picture,
+    )
 
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{result.detector}_{result.alignment}_{result.model}"
@@ -305,7 +359,8 @@ def _write_pictures(result: Any, folder: Path, *, force: bool) -> None:
             draw_histogram(result, report),
             force=force,
         )
-    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
+    write_picture(folder / f"{stem}_distances.png", draw_distances(result, data), force=force)
+    text = json.dumps(figures, indent=1, ensure_ascii=False)
     write_output(folder / f"{stem}.json", text + "\n", force=force)
 
 
@@ -335,6 +390,12 @@ def build_cast_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
     )
     _add_choice(add, metric=False)
     _add_progress(add)
+    folder = action(
+        "add-folder", "add everybody of a folder with a folder of photos for each", _cast_add_folder
+    )
+    folder.add_argument("folder", metavar="DIR")
+    _add_choice(folder, metric=False)
+    _add_progress(folder)
     listing = action("list", "everybody who is known", _cast_list)
     listing.add_argument("--json", action="store_true", help="as JSON")
     remove = action("remove", "forget a person", _cast_remove)
@@ -348,6 +409,7 @@ def build_cast_parser(parser: argparse.ArgumentParser, tools: Tools) -> None:
     found.add_argument(
         "--force", action="store_true", help="overwrite a file that facepick did not write"
     )
+    _add_classifier(found, "how people are named (default: vote)")
     found.add_argument(
         "--parallel", type=int, default=1, metavar="N", help="scan N videos at a time"
     )
@@ -386,6 +448,34 @@ def _cast_add(options: argparse.Namespace, tools: Tools) -> int:
             scan = app.find_people(video, progress=sink, cancel=cancel)
         added += add_from_scan(cast, options.name, scan, person)
     _say(f"{options.name}\t{added} faces added")
+    return 0
+
+
+def _cast_add_folder(options: argparse.Namespace, tools: Tools) -> int:
+    from facepick.errors import NoFacesFound
+    from facepick.progress import ProgressMeter
+    from facepick.recognition.evaluate import photos_of_people
+    from facepick.recognition.naming import add_photos
+
+    cast, people = _cast(options), photos_of_people(Path(options.folder))
+    recognizer = _recognizer(tools.app(), options)
+    missed: list[str] = []
+    with tools.watch(options.progress) as (sink, cancel):
+        meter = ProgressMeter(sink, "evaluate", sum(map(len, people.values())))
+        done = 0
+        for name, photos in people.items():
+            added = 0
+            for photo in photos:
+                cancel.raise_if_cancelled()
+                try:
+                    added += add_photos(cast, name, [photo], recognizer)
+                except NoFacesFound:
+                    missed.append(f"{name}/{photo.name}")
+                done += 1
+                meter.update(done)
+            _say(f"{name}\t{added} faces added")
+    for photo_name in missed:
+        say(f"no face found: {photo_name}", file=sys.stderr)
     return 0
 
 
@@ -454,14 +544,18 @@ def _cast_match(options: argparse.Namespace, tools: Tools) -> int:
         _scan_in_children(videos, options.parallel, app)
     with tools.watch(options.progress) as (sink, cancel):
         scans = [app.find_people(video, progress=sink, cancel=cancel) for video in videos]
+    kind = options.classifier or "vote"
     if len(scans) == 1 and not options.json:
-        _say_matches(scans[0], match(scans[0], cast))
+        _say_matches(scans[0], match(scans[0], cast, kind))
         return 0
-    table = series_table(scans, cast)
+    table = series_table(scans, cast, kind)
     if options.json:
         data = table.to_json()
         data["matches"] = [
-            {i: {"name": n, "confidence": round(c, 4)} for i, (n, c) in match(s, cast).items()}
+            {
+                i: {"name": n, "confidence": round(c, 4)}
+                for i, (n, c) in match(s, cast, kind).items()
+            }
             for s in scans
         ]
         if options.json == "-":

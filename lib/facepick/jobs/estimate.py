@@ -201,7 +201,7 @@ def render_seconds(plan: RenderPlan, work: Work) -> float:
         seconds += seen * SIGHTING.get(kind, SIGHTING.get(flow, SIGHTING["lipsync"]))
     if plan.output.review != "off" and plan.output.provenance:
         seconds += REVIEW_PIXELS * pixels
-        if plan.has_speech:
+        if any(item.flow == "lipsync" for item in plan.assignments):
             seconds += MEASURE_SIGHTING * sum(work.sightings.values())
     return seconds
 

@@ -17,7 +17,7 @@ import sqlite3
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +119,14 @@ class Ballot:
     name: str | None
     confidence: float
     votes: tuple[tuple[str, float], ...]
+
+    @classmethod
+    def of(cls, shares: Mapping[str, float], accept: float) -> Ballot:
+        """Decide by the share of each name; the best of them needs `accept`."""
+        ranked = tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
+        if not ranked or ranked[0][1] < accept:
+            return cls(None, 1.0 - (ranked[0][1] if ranked else 0.0), ranked)
+        return cls(ranked[0][0], ranked[0][1], ranked)
 
 
 def default_cast() -> Path:
@@ -649,11 +657,4 @@ def vote(
         total = max(sum(votes.values()), 1e-12)
         for name, value in votes.items():
             shares[name] = shares.get(name, 0.0) + best * value / total
-    ranked = sorted(
-        ((name, value / len(queries)) for name, value in shares.items()),
-        key=lambda item: (-item[1], item[0]),
-    )
-    name, share = ranked[0]
-    if share < accept:
-        return Ballot(None, 1.0 - share, tuple(ranked))
-    return Ballot(name, share, tuple(ranked))
+    return Ballot.of({name: value / len(queries) for name, value in shares.items()}, accept)

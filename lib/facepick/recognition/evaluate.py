@@ -31,6 +31,7 @@ __all__ = [
     "Pair",
     "evaluate",
     "measure",
+    "photos_of_people",
     "read_dataset",
     "read_pairs",
     "read_people",
@@ -111,6 +112,34 @@ def read_dataset(path: Path | str, *, images: Path | None = None) -> Dataset:
     )
 
 
+def photos_of_people(folder: Path) -> dict[str, list[Path]]:
+    """List the photos of everybody in a folder that holds one folder of photos per person.
+
+    Folders whose names begin with ``_`` or ``.`` are left out.
+
+    Raises:
+        UserInputError: there is no such folder, or nobody in it.
+    """
+    if not folder.is_dir():
+        raise UserInputError(f"There is no folder {folder}.", hint="Check the path.")
+    found = {
+        person.name: [
+            photo
+            for photo in sorted(person.iterdir())
+            if photo.suffix.lower() in _PICTURES and photo.is_file()
+        ]
+        for person in sorted(folder.iterdir())
+        if person.is_dir() and person.name[0] not in "_."
+    }
+    found = {name: photos for name, photos in found.items() if photos}
+    if not found:
+        raise UserInputError(
+            f"{folder.name} holds no folders of photos.",
+            hint="Make one folder of photos for each person.",
+        )
+    return found
+
+
 def read_people(folder: Path) -> Dataset:
     """Pair all photos of a folder that holds one folder of photos per person.
 
@@ -120,15 +149,9 @@ def read_people(folder: Path) -> Dataset:
     Raises:
         UserInputError: fewer than two people, or nobody with two photos.
     """
-    photos: list[Path] = []
-    people: list[str] = []
-    for person in sorted(p for p in folder.iterdir() if p.is_dir()):
-        if person.name[0] in "_.":
-            continue
-        for photo in sorted(person.iterdir()):
-            if photo.suffix.lower() in _PICTURES and photo.is_file():
-                photos.append(photo)
-                people.append(person.name)
+    each = photos_of_people(folder)
+    photos = [photo for found in each.values() for photo in found]
+    people = [name for name, found in each.items() for _ in found]
     count = len(photos) * (len(photos) - 1) // 2
     if count > _MAX_PAIRS:
         raise UserInputError(

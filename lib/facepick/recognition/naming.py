@@ -14,6 +14,7 @@ import numpy as np
 from facepick.errors import UserInputError
 from facepick.people.person import Person, Scan
 from facepick.recognition.cast import Ballot, Cast, CastKey, vote
+from facepick.recognition.classifiers import classifier
 from facepick.recognition.pipeline import Recognizer
 from facepick.recognition.registry import embedder_info
 
@@ -113,36 +114,28 @@ def add_from_scan(cast: Cast, name: str, scan: Scan, person: str) -> int:
     )
 
 
-def match(scan: Scan, cast: Cast) -> dict[str, tuple[str, float]]:
+def match(scan: Scan, cast: Cast, kind: str = "vote") -> dict[str, tuple[str, float]]:
     """Match the people of a video with the cast.
 
     People marked as unsure are left nameless.  Two people who are on screen at the same time
     never get one name: the surer one keeps it.
+
+    Args:
+        kind: of the classifier, see `facepick.recognition.classifiers`.
 
     Returns:
         Name and confidence by person id, of those who were recognised.
 
     Raises:
         UserInputError: the cast is of another model than the scan.
+        PackageMissing: the classifier needs scikit-learn.
     """
     people = [p for p in scan.people if len(p.exemplars) and not p.unsure]
     if not people or not cast.members():
         return {}
     checked = Cast(cast.path, key=key_of_scan(scan))
-    matrix, names, weights = checked.vectors()
-    threshold = checked.threshold()
-    ballots = {
-        person.id: vote(
-            person.exemplars,
-            matrix,
-            names,
-            weights,
-            threshold,
-            neighbours=Cast.NEIGHBOURS,
-            accept=Cast.ACCEPT,
-        )
-        for person in people
-    }
+    tell = classifier(kind, *checked.vectors(), checked.threshold())
+    ballots = {person.id: tell(person.exemplars) for person in people}
     return _one_at_a_time(scan, people, ballots)
 
 
@@ -245,10 +238,13 @@ class SeriesTable:
         }
 
 
-def series_table(scans: Sequence[Scan], cast: Cast) -> SeriesTable:
+def series_table(scans: Sequence[Scan], cast: Cast, kind: str = "vote") -> SeriesTable:
     """List everybody over a series.
 
-    The cast's people by name, and strangers linked from one episode to the next by the same vote.
+    The cast's people by name, and strangers linked from one episode to the next by voting.
+
+    Args:
+        kind: of the classifier that names the cast's people.
 
     Raises:
         UserInputError: the cast is of another model than a scan.
@@ -264,7 +260,7 @@ def series_table(scans: Sequence[Scan], cast: Cast) -> SeriesTable:
         ids.setdefault(name, [[] for _ in range(count)])[episode].append(person.id)
 
     for episode, scan in enumerate(scans):
-        known = match(scan, cast)
+        known = match(scan, cast, kind)
         usable = [p for p in scan.people if len(p.exemplars) and not p.unsure]
         threshold = (
             Cast(cast.path, key=key_of_scan(scan)).threshold()

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.publishing import write_output
-from facepick.recognition.evaluate import Evaluation, MetricReport
+from facepick.recognition.evaluate import Dataset, Evaluation, MetricReport
+from facepick.recognition.metrics import paired_distances
 
-__all__ = ["draw_histogram", "draw_roc", "put_text", "write_picture"]
+__all__ = ["draw_distances", "draw_histogram", "draw_roc", "put_text", "write_picture"]
 
 Canvas = npt.NDArray[np.uint8]
 
@@ -146,4 +147,61 @@ def draw_histogram(evaluation: Evaluation, report: MetricReport) -> Canvas:
     put_text(canvas, f"threshold {report.threshold:.3f}", (min(at + 6, x1 - 130), y0 + 16))
     put_text(canvas, "one person", (x0 + 10, y0 + 18), color=_SAME, bold=True)
     put_text(canvas, "two people", (x0 + 10, y0 + 38), color=_OTHER, bold=True)
+    return canvas
+
+
+MAX_SIDE = 1400
+"""Of the square of distances, in pixels: with more photos each has one pixel."""
+
+
+def draw_distances(evaluation: Evaluation, dataset: Dataset) -> Canvas:
+    """Draw the cosine distance of every photo to every other as a square, person by person.
+
+    Dark is near.  Where all is right, dark squares stand along the diagonal and nowhere else; what
+    is on the wrong side of the threshold is red: two people who are near, or one who is far.
+
+    Returns:
+        (h, w, 3) uint8 BGR.
+    """
+    import cv2
+
+    places = sorted(evaluation.embeddings, key=lambda p: (dataset.person[p], p))
+    rows = np.stack([evaluation.embeddings[p] for p in places])
+    names = np.array([dataset.person[p] for p in places])
+    count = len(rows)
+    a, b = np.divmod(np.arange(count * count), count)
+    distance = paired_distances(rows[a], rows[b], "cosine").reshape(count, count)
+    same = names[:, None] == names[None]
+    limit = evaluation.report("cosine").threshold
+    grey = np.clip(distance, 0.0, 1.0) * 200 + 40
+    picture = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
+    wrong = (distance <= limit) != same
+    picture[wrong] = (60, 60, 220)
+    cell = max(1, min(16, MAX_SIDE // count))
+    square = np.repeat(np.repeat(picture, cell, axis=0), cell, axis=1)
+    label = 12 + 8 * max(len(str(name)) for name in names)
+    top, side = 56, square.shape[0]
+    canvas = np.full((top + side + 20, label + side + 20, 3), 255, np.uint8)
+    canvas[top : top + side, label : label + side] = square
+    starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
+    for start, stop in zip(starts, [*starts[1:], count], strict=True):
+        y, x = top + start * cell, label + start * cell
+        cv2.line(canvas, (label, y), (label + side, y), _GRID, 1)
+        cv2.line(canvas, (x, top), (x, top + side), _GRID, 1)
+        if (stop - start) * cell >= 9:
+            middle = top + (start + stop) * cell // 2 + 4
+            put_text(canvas, str(names[start]), (6, middle), size=0.4)
+    pairs = (wrong.sum() - np.trace(wrong)) // 2
+    put_text(
+        canvas,
+        f"{evaluation.detector} / {evaluation.alignment} / {evaluation.model}, cosine distance: "
+        f"dark near, light far",
+        (6, 20),
+    )
+    put_text(
+        canvas,
+        f"red: {pairs} of {count * (count - 1) // 2} pairs on the wrong side of {limit:.3f}",
+        (6, 40),
+        color=_OTHER,
+    )
     return canvas
