@@ -59,7 +59,7 @@ def test_a_cast_of_one_person_names_that_one_alone(tmp_path: Path) -> None:
 def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
     cast = Cast(tmp_path / "cast.sqlite", key=KEY)
     cast.add("Anna", faces(0, 2))
-    with pytest.raises(UserInputError, match="no classifier .forest"):
+    with pytest.raises(UserInputError, match="no classifier"):
         classifier("forest", *cast.vectors(), cast.threshold())
 
 
