@@ -1,11 +1,13 @@
 """Who speaks when: how often the right face is named, and what it costs.
 
-    python benchmarks/speakers.py MEDIA [--clips NAME ...] [--each] [--half even|odd]
+    python benchmarks/speakers.py MEDIA [--clips NAME ...] [--each] [--half even|odd] [--cepstra]
+    python benchmarks/speakers.py MEDIA --clips CONVERSATION.mp4 ...
     python benchmarks/speakers.py MEDIA --narrated VIDEO SPEECH [SPEECH ...]
 
 MEDIA holds ``video/`` and ``gt/``.  The truth of the built clips is exact: every shot says whose
 sound is heard (`audio_from`).  That of real talk was found by voice, and by eye whose voice it is;
-it lies in ``speakers_truth``.  A moment counts where one person is heard and shown and several
+it lies in ``speakers_truth``; that of a conversation (`benchmarks/conversation.py`) beside it.  A
+moment counts where one person is heard and shown and several
 faces are visible.  Columns:
 
     all        of these moments, how many name the right face (sure or not)
@@ -39,6 +41,7 @@ import numpy as np
 from facepick.app import App
 from facepick.faces.detection import Box
 from facepick.media.audio import read_mono
+from facepick.models.store import ModelStore
 from facepick.people.person import Scan
 from facepick.speech.face_watch import RATE, Watched, sound_of, watch_faces
 from facepick.speech.rttm import read_rttm
@@ -64,16 +67,21 @@ VISIBLE = 0.5
 class Clip:
     """One clip, what was observed, and the truth."""
 
-    def __init__(self, app: App, media: Path, name: str, folder: Path) -> None:
+    def __init__(
+        self, app: App, media: Path, name: str, folder: Path, models: ModelStore | None = None
+    ) -> None:
         self.name = name
+        video, truth = media / "video" / f"{name}.mp4", media / "gt" / f"{name}.json"
+        if name.endswith(".mp4"):
+            video, truth = Path(name), Path(name).with_suffix(".json")
         begun = time.process_time()
-        self.scan: Scan = app.find_people(media / "video" / f"{name}.mp4")
+        self.scan: Scan = app.find_people(video)
         scanned = time.process_time()
         samples = sound_of(self.scan)
         self.watched: Watched = watch_faces(self.scan, samples, models=app.models, folder=folder)
-        self.voices = voice_labels(samples, self.watched, app.models)
+        self.voices = voice_labels(samples, self.watched, models or app.models)
         self.cost = (time.process_time() - scanned) / max(scanned - begun, 1e-9)
-        self.truth = json.loads((media / "gt" / f"{name}.json").read_text(encoding="utf-8"))
+        self.truth = json.loads(truth.read_text(encoding="utf-8"))
         self.names = self._names()
         self.turns = true_turns(name, self.truth)
         self.heard: list[set[str]] = [set() for _ in range(self.watched.moments)]
@@ -204,6 +212,7 @@ def main() -> None:
     parser.add_argument("--clips", nargs="+", default=list(CLIPS))
     parser.add_argument("--each", action="store_true", help="each measure alone, too")
     parser.add_argument("--half", choices=("even", "odd"))
+    parser.add_argument("--cepstra", action="store_true", help="voices as without CAM++")
     parser.add_argument("--narrated", nargs="+", type=Path, metavar="FILE")
     options = parser.parse_args()
     app = App()
@@ -215,8 +224,10 @@ def main() -> None:
             print(f"{label}: " + ", ".join(f"{k} {_shown(v)}" for k, v in row.items()))
         return
     with tempfile.TemporaryDirectory() as folder:
+        # What ships with facepick, and nothing that was fetched.
+        bare = ModelStore([], Path(folder)) if options.cepstra else None
         for name in options.clips:
-            clip = Clip(app, options.media, name, Path(folder))
+            clip = Clip(app, options.media, name, Path(folder), bare)
             print(f"{name}: cost {clip.cost:.2f} of the scan (a scan that was stored counts as 0)")
             for label in MEASURES if options.each else ["all"]:
                 row = measured(clip, MEASURES[label], options.half)

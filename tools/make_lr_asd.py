@@ -18,6 +18,8 @@ from facepick.models.onnx_file import OnnxGraph
 from facepick.models.torch_file import read_tensors
 
 EPS = 1e-3
+REACH = 3
+"""Pictures before and after one that a block looks at: convolutions of 5 and of 3."""
 DATA = Path(__file__).resolve().parents[1] / "lib" / "facepick" / "models" / "data"
 
 
@@ -38,12 +40,20 @@ class Weights:
 
 
 def face_model(weights: Weights) -> bytes:
-    """faces (T, 112, 112) uint8 -> visual (T, 128)."""
+    """faces (T, 112, 112) uint8 -> visual (T', 128), in successive calls.
+
+    Each block looks at every picture alone, and then at the three before and after it.  ``c1`` to
+    ``c3`` are what the blocks saw last, (0, ...) at first; the outputs ``n1`` to ``n3`` are given
+    to the next call.  ``end`` is -3 while pictures follow, and beyond every length in the last
+    call: what comes out lags nine pictures until then.
+    """
     g = OnnxGraph("lr_asd_face")
     x = g.node("Cast", ["faces"], to=1)
     x = g.node("Mul", [x, g.weight(np.float32(1 / 255 / 0.1688))])
     x = g.node("Sub", [x, g.weight(np.float32(0.4161 / 0.1688))])
     x = g.node("Unsqueeze", [x, g.weight(np.array([1]))])
+    inputs = {"faces": ("uint8", ("T", 112, 112)), "end": ("int64", (1,))}
+    outputs = {}
     for number, side in ((1, 56), (2, 28), (3, 14)):
         key = f"model.visualEncoder.block{number}"
         for i, step in ((1, 2 if number == 1 else 1), (2, 1)):
@@ -55,17 +65,29 @@ def face_model(weights: Weights) -> bytes:
         channels = w.shape[0]
         x = g.node("Transpose", [x], perm=(1, 0, 2, 3))
         x = g.node("Reshape", [x, g.weight(np.array([1, channels, -1, side * side]))])
+        carried, kept = f"c{number}", f"n{number}"
+        inputs[carried] = ("float32", (1, channels, f"N{number}", side * side))
+        outputs[kept] = (1, channels, f"K{number}", side * side)
+        x = g.node("Concat", [carried, x], axis=2)
+        axis, far = g.weight(np.array([2])), g.weight(np.array([2**40]))
+        g.node("Slice", [x, g.weight(np.array([-2 * REACH])), far, axis], kept)
         for i in (1, 2):
             w, b = weights.folded(f"{key}.t_{i}.weight", f"{key}.t_norm_{i}")
             w = w[:, :, :, 0]
             pad = w.shape[2] // 2
             x = g.node("Relu", [g.conv(x, w, b, pads=(pad, 0, pad, 0))])
+        # What an earlier call gave, and what the next one will give better, is left out.
+        shape = g.node("Shape", [carried])
+        count = g.node("Gather", [shape, g.weight(np.array([2]))], axis=0)
+        start = g.node("Sub", [count, g.weight(np.array([REACH]))])
+        start = g.node("Max", [start, g.weight(np.array([0]))])
+        x = g.node("Slice", [x, start, "end", axis])
         x = g.node("Reshape", [x, g.weight(np.array([channels, -1, side, side]))])
         x = g.node("Transpose", [x], perm=(1, 0, 2, 3))
         if number < 3:
             x = g.node("MaxPool", [x], kernel_shape=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1))
     x = g.node("ReduceMax", [x], "visual", axes=(2, 3), keepdims=0)
-    return g.model({"faces": ("uint8", ("T", 112, 112))}, {x: ("T", 128)})
+    return g.model(inputs, {x: ("V", 128), **outputs})
 
 
 def speech_model(weights: Weights) -> bytes:

@@ -352,3 +352,19 @@ def test_a_display_matrix_is_a_flip_and_a_turn(
     data = struct.pack("=9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     frame: Any = SimpleNamespace(side_data={"DISPLAYMATRIX": data})
     assert orientation_of(frame) == wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_small_crop_is_the_crop_scaled_down(odd: Odd, name: str) -> None:
+    import cv2
+
+    picture = _first(odd(name))
+    whole = picture.crop(20, 30, 180, 170)
+    small = picture.small_crop(20, 30, 180, 170, 0.4)
+    assert small.shape == (56, 64, 3)
+    wanted = cv2.resize(whole, (64, 56), interpolation=cv2.INTER_AREA)
+    # Averages of codes and of colours differ by what is clipped and rounded.
+    assert np.abs(small.astype(int) - wanted).mean() < 1.5
+    if name == "base_640x360.mp4":
+        with pytest.raises(ValueError, match="sample of colour"):
+            picture.small_crop(21, 30, 180, 170, 0.4)

@@ -42,12 +42,19 @@ def test_the_network_gives_what_the_public_one_gives(
     assert np.abs(score - (wanted[:, 1] - wanted[:, 0])).max() < 1e-3
 
 
-def test_pictures_in_parts_give_the_same_numbers(network: ActiveSpeaker) -> None:
-    faces = np.random.default_rng(1).integers(0, 256, (130, 112, 112), dtype=np.uint8)
+@pytest.mark.parametrize("count", [1, 8, 50, 51, 130])
+def test_pictures_in_parts_give_the_same_numbers(network: ActiveSpeaker, count: int) -> None:
+    faces = np.random.default_rng(1).integers(0, 256, (count, 112, 112), dtype=np.uint8)
     whole = network.look(faces)
-    assert whole.shape == (130, 128)
-    later = network.look(faces[60:])
-    assert np.abs(whole[60 + 9 :] - later[9:]).max() < 1e-3
+    assert whole.shape == (count, 128)
+    stream = network.stream()
+    for at in range(0, count, 7):
+        stream.add(faces[at : at + 7])
+    assert np.abs(whole - stream.end()).max() < 1e-4
+    # From nine pictures on, what came before does not matter.
+    if count > 100:
+        later = network.look(faces[60:])
+        assert np.abs(whole[60 + 9 :] - later[9:]).max() < 1e-3
 
 
 def test_cepstra_are_those_that_the_weights_were_trained_with() -> None:

@@ -383,23 +383,63 @@ class Picture:
         """
         import cv2
 
-        if not (0 <= x0 < x1 <= self.width and 0 <= y0 < y1 <= self.height):
-            raise ValueError(
-                f"the rectangle ({x0}, {y0}, {x1}, {y1}) is empty or not inside "
-                f"{self.width}x{self.height}"
-            )
         across, down, bits = FORMATS[self.format]
-        luma, *chroma = _views(self._frame)
-        parts = [luma[y0:y1, x0:x1]]
-        for plane in chroma:
-            part = plane[y0 // down : -(-y1 // down), x0 // across : -(-x1 // across)]
+        luma, *chroma = self._parts(x0, y0, x1, y1)
+        parts = [luma]
+        for part in chroma:
             if across > 1 or down > 1:
                 size = (part.shape[1] * across, part.shape[0] * down)
                 part = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
             top, left = y0 % down, x0 % across
             parts.append(part[top : top + y1 - y0, left : left + x1 - x0])
+        return self._as_bgr(cv2.merge(parts), bits)
+
+    def small_crop(self, x0: int, y0: int, x1: int, y1: int, scale: float) -> ByteImage:
+        """Cut out a rectangle as `crop` does and scale it down, by area, before it is converted.
+
+        Args:
+            scale: pixels of what is given per display pixel, below 1.
+
+        Returns:
+            (h, w, 3) uint8 BGR with ``h = round(scale * (y1 - y0))``, and w likewise.
+
+        Raises:
+            ValueError: as `crop`, or its corner lies inside a sample of colour.
+        """
+        import cv2
+
+        across, down, bits = FORMATS[self.format]
+        if x0 % across or y0 % down:
+            raise ValueError(f"({x0}, {y0}) is not the corner of a sample of colour")
+        size = (max(1, round(scale * (x1 - x0))), max(1, round(scale * (y1 - y0))))
+        parts = [
+            cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+            for part in self._parts(x0, y0, x1, y1)
+        ]
+        return self._as_bgr(cv2.merge(parts), bits)
+
+    def _parts(self, x0: int, y0: int, x1: int, y1: int) -> list[Plane]:
+        """Cut out of every plane the samples that a rectangle touches."""
+        if not (0 <= x0 < x1 <= self.width and 0 <= y0 < y1 <= self.height):
+            raise ValueError(
+                f"the rectangle ({x0}, {y0}, {x1}, {y1}) is empty or not inside "
+                f"{self.width}x{self.height}"
+            )
+        across, down, _ = FORMATS[self.format]
+        luma, *chroma = _views(self._frame)
+        return [
+            luma[y0:y1, x0:x1],
+            *(
+                plane[y0 // down : -(-y1 // down), x0 // across : -(-x1 // across)]
+                for plane in chroma
+            ),
+        ]
+
+    def _as_bgr(self, codes: Plane, bits: int) -> ByteImage:
+        """Convert (h, w, 3) codes of Y', Cb, Cr."""
+        import cv2
+
         decode, _ = _matrices(self.matrix, self.full_range, bits)
-        codes = cv2.merge(parts)
         if bits > 8:
             exact = np.asarray(cv2.transform(codes.astype(np.float32), decode))
             return exact.round().clip(0, 255).astype(np.uint8)

