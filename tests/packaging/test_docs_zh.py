@@ -72,6 +72,14 @@ def test_its_commands_are_the_originals_or_parse(english: Path, chinese: Path) -
 
 
 @pairs
+def test_its_code_is_the_originals(english: Path, chinese: Path) -> None:
+    code = r"^```(?:toml|python|bash)\n.*?^```"
+    known = re.findall(code, text_of(english), flags=re.M | re.S)
+    found = re.findall(code, text_of(chinese), flags=re.M | re.S)
+    assert [block for block in found if block not in known] == []
+
+
+@pairs
 def test_its_options_files_and_hashes_exist(english: Path, chinese: Path) -> None:
     known = text_of(english) + text_of(DOCS / "cli.md")
     quoted = r"--[a-z][a-z-]+|[0-9a-f]{64}|[\w.-]+\.(?:onnx|pth|pt|tflite|model|dat|xml)\b"
