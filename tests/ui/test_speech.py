@@ -239,6 +239,13 @@ def test_a_line_is_given_to_somebody_else_and_played(
     assert note.count("facepick-desk-lane") == 1
     ask(tab, "act", scanned, "who:2.000=off_screen")
     assert [said.line.drawn for said in session.said] == [True, False]
+    # A page that is opened again hands the same files over from another place.
+    elsewhere = [tmp_path / "cache" / Path(name).name for name in (script, sound)]
+    elsewhere[0].parent.mkdir()
+    for copy, file in zip(elsewhere, (script, sound), strict=True):
+        copy.write_bytes(Path(file).read_bytes())
+    heard(tab, scanned, lines=[str(copy) for copy in elsewhere])
+    assert [said.line.drawn for said in session.said] == [True, False]
     # What the page says is what is rendered, also after a reload.
     values = plan_values(tab, flow="lipsync", style="rewrite", lines=[str(script), sound])
     fresh = type(session)(key=session.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -16,6 +17,7 @@ from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings
 from facepick.settings import from_mapping
 from facepick.speech.line import SpeechLine, line_key
+from facepick.unchanged import sha256_of
 from facepick_ui import pictures, views
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, is_file, scan_of
@@ -169,9 +171,14 @@ class Speech:
         return spoken
 
     def _side_by_side(self, session: Session, uploads: Sequence[Path]) -> Path:
-        """Put the uploads into one folder: a list names its sounds by their place beside it."""
+        """Put the uploads into one folder: a list names its sounds by their place beside it.
+
+        The folder is named by what they hold: what was said of the lines goes with it, and a page
+        that is opened again hands the same files over under other paths.
+        """
         kept = [self._context.keep_upload(session, path, "speech") for path in uploads]
-        mark = hashlib.sha256("|".join(map(str, kept)).encode()).hexdigest()[:12]
+        marks = sorted(f"{path.name}|{_digest(path)}" for path in kept)
+        mark = hashlib.sha256("|".join(marks).encode()).hexdigest()[:12]
         folder = self._context.sessions.folder_of(session) / "uploads" / f"lines-{mark}"
         folder.mkdir(parents=True, exist_ok=True)
         for path in kept:
@@ -297,6 +304,17 @@ class Speech:
             "speech_offset": {"value": 0},
             "speech_duration": {"value": 0},
         }
+
+
+def _digest(path: Path) -> str:
+    """Give the sha256 of a kept file, which is read once while it stays the same."""
+    facts = path.stat()
+    return _digest_of(path, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    return sha256_of(path)
 
 
 def _noted(note: str) -> Changes:
