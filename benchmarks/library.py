@@ -57,19 +57,20 @@ class Crowd:
 
     def __init__(self, faces: np.ndarray, owners: list[str]) -> None:
         self.random = np.random.default_rng(1)
-        middles = {name: faces[[o == name for o in owners]].mean(axis=0) for name in set(owners)}
         self.mean = faces.mean(axis=0)
         _, size, axes = np.linalg.svd(faces - self.mean, full_matrices=False)
         self.axes = (size / np.sqrt(len(faces)))[:, None] * axes
-        within = faces - np.array([middles[o] for o in owners])
-        self.spread = float(np.sqrt((within**2).sum(axis=1).mean()))
+        same = np.equal.outer(np.array(owners), np.array(owners)) & ~np.eye(len(owners), dtype=bool)
+        # Two pictures around one direction with this spread have the cosine 1 / (1 + spread^2).
+        self.spread = float(np.sqrt(1.0 / (faces @ faces.T)[same].mean() - 1.0))
 
     def person(self, around: np.ndarray | None = None, count: int = EXEMPLARS) -> np.ndarray:
         """Exemplars (count, d) of somebody around a face, or of somebody new."""
         if around is None:
             around = self.mean + self.random.normal(size=len(self.axes)) @ self.axes
-            # What real faces do not span, strangers have, too: else all would be alike.
-            around = around + self.random.normal(size=len(around)) * 0.6 / np.sqrt(len(around))
+            # What so few real faces do not span, strangers have, too: with as much as this, one
+            # pair of a thousand has a cosine of 0.38, as real ones have.
+            around = around + self.random.normal(size=len(around)) / np.sqrt(len(around))
             around = around / np.linalg.norm(around)
         noise = self.random.normal(size=(count, len(around))) / np.sqrt(len(around))
         rows = around + noise * self.spread
@@ -119,7 +120,7 @@ def measure(size: int, faces: np.ndarray, owners: list[str], folder: Path) -> di
     """Fill a library of so many exemplars, and ask it."""
     from facepick.recognition import face_index
     from facepick.recognition.face_index import FaceIndex, near_exactly
-    from facepick.recognition.library import Library
+    from facepick.recognition.library import Library, radius_of
 
     crowd = Crowd(faces, owners)
     library = Library(folder / f"{size}.sqlite")
@@ -142,7 +143,7 @@ def measure(size: int, faces: np.ndarray, owners: list[str], folder: Path) -> di
         "add_ms_a_video": round(1000 * spent / videos, 2),
         "file_mb": round(library.path.stat().st_size / 1e6, 1),
     }
-    radius = 1.0 - library.threshold().threshold
+    radius = radius_of(library.threshold(), 0.5)
     questions = faces[crowd.random.permutation(len(faces))[:QUERIES]]
     questions = np.concatenate(
         [questions, *(crowd.person(count=1) for _ in range(max(0, QUERIES - len(questions))))]
@@ -163,7 +164,7 @@ def measure(size: int, faces: np.ndarray, owners: list[str], folder: Path) -> di
     row["build_cpu_s"] = round(time.process_time() - began, 1)
     row["index_mb"] = round(index.path.stat().st_size / 1e6, 1)
     row["ivf"] = []
-    for looked in (4, 8, 16, 32, 64):
+    for looked in (8, 16, 32, 64, 128):
         face_index.LOOKED_INTO = looked
         began = time.process_time()
         found = [index.near(q[None], radius) for q in questions]

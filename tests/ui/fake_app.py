@@ -30,6 +30,7 @@ from facepick.errors import (
 )
 from facepick.host.standalone import StandaloneHost
 from facepick.jobs.job import JobRecord
+from facepick.jobs.workspace import Workspaces
 from facepick.models.store import sha256_of
 from facepick.notices import Notice
 from facepick.people.edits import add_edit, apply_edits, edits_problem, load_edits
@@ -99,6 +100,7 @@ class FakeApp:
         truth: a ``media-gt/1`` file for every video that can be scanned, by file size.
         seconds_per_job: how long a job counts.
         starts: how many jobs were started, by kind.
+        at_once: how many jobs count at the same time; the others wait.
         lacking: ids of model files that are missing until they are fetched; ``sface`` is needed
             by scans, others by what names them.
     """
@@ -114,6 +116,7 @@ class FakeApp:
     lacking: set[str] = field(default_factory=set)
     card_memory: Any = None
     need: int = 0
+    at_once: int = 100
 
     def __post_init__(self) -> None:
         self.host = FolderHost(folder=self.folder, roots=self.roots)
@@ -122,6 +125,16 @@ class FakeApp:
         self._cancelled: set[str] = set()
         self._tokens: dict[str, CancelToken] = {}
         self._lock = threading.Lock()
+        self._line: list[str] = []
+
+    # --- estimates and batches: the core's own ---
+    estimate = App.estimate
+    resources = App.resources
+    batches = App.batches
+
+    @property
+    def jobs_folder(self) -> Workspaces:
+        return Workspaces(self.folder / "jobs")
 
     # --- model files ---
     def missing_models(self, ids: Any = None) -> list[Any]:
@@ -340,6 +353,27 @@ class FakeApp:
         if self._jobs[job_id].kind == "proxy":
             self._make_proxy(job_id)
             return
+        self._line.append(job_id)
+        try:
+            self._count(job_id)
+        finally:
+            self._line.remove(job_id)
+
+    def move_job(self, job_id: str, place: int) -> JobRecord:
+        waiting = self._line[self.at_once :]
+        waiting.remove(job_id)
+        waiting.insert(place - 1, job_id)
+        self._line[self.at_once :] = waiting
+        return self.job(job_id)
+
+    def _placed(self, record: JobRecord) -> JobRecord:
+        waiting = self._line[self.at_once :]
+        place = waiting.index(record.id) + 1 if record.id in waiting else None
+        return replace(record, place=place)
+
+    def _count(self, job_id: str) -> None:
+        while self._line.index(job_id) >= self.at_once and job_id not in self._cancelled:
+            time.sleep(0.02)
         steps = 20
         for step in range(steps + 1):
             record = self._jobs[job_id]
@@ -372,11 +406,11 @@ class FakeApp:
 
     def jobs(self, *, owner: str | None = None) -> list[JobRecord]:
         found = [r for r in self._jobs.values() if owner is None or r.owner == owner]
-        return found[::-1]
+        return [self._placed(record) for record in found[::-1]]
 
     def job(self, job_id: str) -> JobRecord:
         try:
-            return self._jobs[job_id]
+            return self._placed(self._jobs[job_id])
         except KeyError:
             raise JobNotFound(f"There is no job {job_id!r}.") from None
 

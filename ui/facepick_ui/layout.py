@@ -426,6 +426,7 @@ class Layout:
         their place is reached, so that they are in sight however long the cards above are."""
         with self.add("render_bar", "Column"):
             self.html("render_note", visible=False)
+            self.html("estimate", visible=False)
             with self.add("render_row", "Row"):
                 for name in ("preview", "preview_hard"):
                     self.add(name, "Button", words=name, interactive=False, min_width=130)
@@ -437,11 +438,14 @@ class Layout:
                     "stop", "Button", words="stop", variant="stop", interactive=False,
                     min_width=90,
                 )  # fmt: skip
+                self.add("enqueue", "Button", words="enqueue", visible=False, min_width=130)
             self.html("card_note", visible=False)
             self.html("scan_running", visible=False)
             self.html("progress", visible=False)
 
     def _render(self) -> None:
+        self.html("queue", visible=False)
+        self.html("queue_note", visible=False)
         self.html("told", visible=False)
         self.add(
             "preview_video", "Video", words="preview_video", interactive=False, visible=False,

@@ -614,6 +614,23 @@ def jobs_table(rows: Sequence[Row], language: str) -> str:
     return render("jobs", language, rows=drawn)
 
 
+def queue_view(rows: Sequence[Row], language: str) -> str:
+    """Draw what works and what waits, in its order; "" when nothing does.
+
+    Args:
+        rows: with ``state``, ``kind``, ``name``, ``what``, ``note``, ``percent``, ``left`` (a
+            clock) and ``acts`` (pairs of action and word key).
+    """
+    if not rows:
+        return ""
+    drawn = []
+    for row in rows:
+        left = text("queue_left", language, time=row["left"]) if row["left"] else ""
+        details = " · ".join(filter(None, (row["what"], row["note"], left)))
+        drawn.append({**row, "details": details})
+    return render("queue", language, rows=drawn)
+
+
 def report_view(people: Iterable[Mapping[str, Any]], marked: bool, language: str) -> str:
     """Say what was changed and what was left alone, and why.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -30,7 +31,14 @@ from facepick.recognition.naming import key_of_model
 from facepick.recognition.thresholds import Threshold, find_threshold
 from facepick.unchanged import sha256_of
 
-__all__ = ["Appearance", "Library", "StoredVideo", "appearances_json", "spans_of"]
+__all__ = [
+    "Appearance",
+    "Library",
+    "StoredVideo",
+    "appearances_json",
+    "radius_of",
+    "spans_of",
+]
 
 FORMAT = "facepick-library/1"
 FOUND_FORMAT = "facepick-found/1"
@@ -384,7 +392,7 @@ class Library:
             )
         unit = np.asarray(queries, np.float32)
         unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
-        scores = self._scores(unit, 1.0 - threshold.threshold)
+        scores = self._scores(unit, radius_of(threshold, least_sure))
         found = [
             (sure, cosine, person)
             for person, cosine in scores.items()
@@ -496,6 +504,13 @@ class Library:
                 f"The library {self.path.name} was made with {there} and cannot take {key}.",
                 hint="Use that model, or make another library with --library FILE.",
             )
+
+
+def radius_of(threshold: Threshold, least_sure: float) -> float:
+    """Tell the cosine from which a pair is so sure; never less than the threshold's own."""
+    odds = STRANGERS * least_sure / max(1.0 - least_sure, 1e-9)
+    nearer = math.log(max(odds, 1e-9)) / threshold.slope
+    return 1.0 - threshold.threshold + max(0.0, nearer)
 
 
 def _sure(even: float) -> float:

@@ -30,6 +30,7 @@ from facepick_ui.handlers.people import People
 from facepick_ui.handlers.plans import Plans
 from facepick_ui.handlers.players import Players
 from facepick_ui.handlers.projects import Projects
+from facepick_ui.handlers.queue import Queue
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.renders import Renders
 from facepick_ui.handlers.results import Results
@@ -83,6 +84,7 @@ class Handlers:
         known = KnownPeople(context, corrections)
         keeping = Keeping(context, plans, people, speech, form)
         renders = Renders(context, plans, card, offers, bar, jobs)
+        queue = Queue(context, renders, jobs, bar)
         models = Models(context, offers, engines, renders)
         video = Video(context, players, people, results)
         watcher = Watcher(
@@ -95,6 +97,7 @@ class Handlers:
             people=people,
             results=results,
             jobs=jobs,
+            queue=queue,
         )
         opening = Opening(
             context,
@@ -107,13 +110,26 @@ class Handlers:
             results=results,
             card=card,
             jobs=jobs,
+            queue=queue,
             watcher=watcher,
         )
         lines = Lines(context, speech)
-        acting = (lines, players, results, jobs, sources, people, known, keeping, renders, models)
+        acting = (
+            queue,
+            lines,
+            players,
+            results,
+            jobs,
+            sources,
+            people,
+            known,
+            keeping,
+            renders,
+            models,
+        )
         answering = (
             opening, video, people, corrections, known, Comparison(context), form, speech, sources,
-            keeping, renders, models, Projects(context, video, people, form),
+            keeping, renders, queue, models, Projects(context, video, people, form),
         )  # fmt: skip
         self._context = context
         self._explainer = Explainer(offers)

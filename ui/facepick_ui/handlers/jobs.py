@@ -12,7 +12,7 @@ from facepick_ui.handlers.context import Context, is_file
 from facepick_ui.handlers.event import Act
 from facepick_ui.session import Session
 
-__all__ = ["Jobs"]
+__all__ = ["Jobs", "what_of"]
 
 JOBS_SHOWN = 50
 
@@ -58,7 +58,7 @@ class Jobs:
                     "state": record.state,
                     "kind": record.kind,
                     "name": Path(record.subject).name,
-                    "what": _what(record, session),
+                    "what": what_of(record, session),
                     "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created)),
                     "note": record.error or _notes(len(record.notices), session.language),
                     "percent": None
@@ -85,7 +85,7 @@ class Jobs:
         return self.draw(session)
 
 
-def _what(record: JobRecord, session: Session) -> str:
+def what_of(record: JobRecord, session: Session) -> str:
     """Say what a job does to whom; people of the open video by their names."""
     plan = record.request.get("plan") or {}
     scan = session.scan if record.video == session.video else None

@@ -17,6 +17,7 @@ from facepick_ui.handlers.graphics_card import GraphicsCard
 from facepick_ui.handlers.jobs import Jobs
 from facepick_ui.handlers.offers import Offers
 from facepick_ui.handlers.people import People
+from facepick_ui.handlers.queue import Queue
 from facepick_ui.handlers.results import Results
 from facepick_ui.handlers.video import Video
 from facepick_ui.handlers.watcher import Watcher
@@ -50,6 +51,7 @@ class Opening:
         results: Results,
         card: GraphicsCard,
         jobs: Jobs,
+        queue: Queue,
         watcher: Watcher,
     ) -> None:
         self._context = context
@@ -64,6 +66,7 @@ class Opening:
         self._results = results
         self._card = card
         self._jobs = jobs
+        self._queue = queue
         self._watcher = watcher
         self.outputs = names(
             ("header", *(f"{key}_title" for key in CARDS)),
@@ -73,6 +76,7 @@ class Opening:
             Offers.OUTPUTS,
             GraphicsCard.OUTPUTS,
             Jobs.OUTPUTS,
+            Queue.OUTPUTS,
             watcher.outputs,
         )
         self.words_outputs = names(
@@ -176,6 +180,7 @@ class Opening:
             self._results.draw(session),
             self._card.draw(session),
             self._jobs.draw(session),
+            self._queue.draw(session),
         )
 
     def _config(self, session: Session) -> Changes:

@@ -7,6 +7,7 @@ import functools
 from facepick_ui import messages, views
 from facepick_ui.changes import Changes, shown
 from facepick_ui.handlers.context import Context
+from facepick_ui.handlers.estimates import NO_ESTIMATE, draw_estimate
 from facepick_ui.session import Session
 
 __all__ = ["RenderBar"]
@@ -15,7 +16,7 @@ __all__ = ["RenderBar"]
 class RenderBar:
     """The bar at the window's lower edge."""
 
-    OUTPUTS = ("render", "preview", "preview_hard", "stop", "render_note")
+    OUTPUTS = ("render", "preview", "preview_hard", "stop", "render_note", "estimate")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -37,7 +38,8 @@ class RenderBar:
             idle = ready and not any(session.watched.get(k) for k in ("render", "preview"))
             note = views.empty("render_empty", session.language) if idle else ""
             changes["render_note"] = shown(views.notice(missing, kind="calm") if missing else note)
-        return changes
+        told = ready and not rendering and not previewing
+        return {**changes, **(draw_estimate(self._context, session) if told else NO_ESTIMATE)}
 
     def forget_problem(self, session: Session) -> Changes:
         """Take an old complaint away: something has changed since."""

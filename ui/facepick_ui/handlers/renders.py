@@ -108,6 +108,14 @@ class Renders:
                 self._context.save(session)
         return self._started(session)
 
+    def enqueue(self, session: Session, *values: Any) -> Changes:
+        """Start a further render: it waits for its turn, and the page goes on watching this one."""
+        with starting(session) as mine:
+            if mine:
+                plan, told = self._plans.plan(session, values)
+                self._start(session, "render", plan, {"notices": [n.to_json() for n in told]})
+        return merged(self._offers.draw(session), self._card.draw(session))
+
     def _start(
         self, session: Session, kind: str, plan: RenderPlan, how: Mapping[str, Any]
     ) -> JobRecord:

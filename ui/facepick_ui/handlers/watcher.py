@@ -19,6 +19,7 @@ from facepick_ui.handlers.models import Models
 from facepick_ui.handlers.offers import Offers
 from facepick_ui.handlers.people import People
 from facepick_ui.handlers.players import Players
+from facepick_ui.handlers.queue import Queue
 from facepick_ui.handlers.renders import Renders
 from facepick_ui.handlers.results import Results
 from facepick_ui.handlers.sources import Sources
@@ -59,6 +60,7 @@ class Watcher:
         people: People,
         results: Results,
         jobs: Jobs,
+        queue: Queue,
     ) -> None:
         self._context = context
         self._app = context.app
@@ -69,12 +71,14 @@ class Watcher:
         self._people = people
         self._results = results
         self._jobs = jobs
+        self._queue = queue
         self.outputs = names(
             Offers.OUTPUTS,
             engines.outputs,
             Renders.GO_ON,
             Video.OPEN,
             Jobs.OUTPUTS,
+            Queue.OUTPUTS,
             Sources.OUTPUTS,
             ("source_name", "frame_sheet"),
             Speech.HEARD,
@@ -86,8 +90,7 @@ class Watcher:
         Returns:
             What changed on the page, and whether something still runs.
         """
-        changes: Changes = {}
-        active = False
+        changes, active = self._queue.poll(session)
         for kind in KINDS:
             record = self._context.record(session, kind)
             if record is None:
