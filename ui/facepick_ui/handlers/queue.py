@@ -87,12 +87,12 @@ class Queue:
         active = self.active(session)
         watched = self._context.record(session, "render")
         following = None
-        # The result of the one that has ended is shown before.
-        if watched is None or (not watched.is_active and watched.id in session.finished):
+        if watched is None or not watched.is_active:
             following = self._following(session, active, watched)
-            if following is not None:
-                session.watched["render"] = following.id
-                self._context.save(session)
+        # The result of the one that has ended is shown before.
+        if following is not None and (watched is None or watched.id in session.finished):
+            session.watched["render"] = following.id
+            self._context.save(session)
         goes_on = bool(active) or following is not None
         return self.draw(session), goes_on or any(b.is_active for b in self._batches())
 
