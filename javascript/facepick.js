@@ -176,12 +176,57 @@
   const sides = (box) => Array.from(box.querySelectorAll("video"));
   const split = (box) => {
     const share = Number(box.querySelector("input[type=range]").value);
-    const changed = box.querySelector("input[type=checkbox]").checked;
+    const changed = box.querySelector("[data-facepick-changed]").checked;
     const [, over] = sides(box);
     over.style.clipPath = changed ? "none" : `inset(0 0 0 ${share}%)`;
     over.style.mixBlendMode = changed ? "difference" : "normal";
     box.querySelector(".facepick-stage").classList.toggle("facepick-changed", changed);
     box.querySelector(".facepick-stage i").style.left = `${share}%`;
+    const canvas = box.querySelector("canvas");
+    canvas.hidden = !box.querySelector("[data-facepick-mark]").checked;
+    if (!canvas.hidden && !canvas.dataset.facepickRuns) mark(box, canvas);
+  };
+  /* Where the two differ more than another encoding explains: 8 levels a channel of the reduced
+   * pictures, in which its noise is averaged, and at least 4 of the 9 pixels around. */
+  const MARK_WIDTH = 320;
+  const MARK_LEVELS = 24;
+  const mark = (box, canvas) => {
+    const pair = sides(box);
+    const [width, height] = [MARK_WIDTH, Math.round((MARK_WIDTH * pair[0].videoHeight) / pair[0].videoWidth) || 180];
+    canvas.width = width;
+    canvas.height = height;
+    const shown = canvas.getContext("2d");
+    const looks = pair.map(() => Object.assign(document.createElement("canvas"), { width, height }).getContext("2d", { willReadFrequently: true }));
+    let last = "";
+    canvas.dataset.facepickRuns = "1";
+    const look = () => {
+      if (canvas.hidden || !canvas.isConnected) {
+        delete canvas.dataset.facepickRuns;
+        return;
+      }
+      requestAnimationFrame(look);
+      const now = pair.map((video) => `${video.currentTime}:${video.readyState}:${video.seeking}`).join();
+      if (now === last || pair.some((video) => video.seeking || video.readyState < 2)) return;
+      last = now;
+      const [a, b] = looks.map((picture, i) => {
+        picture.drawImage(pair[i], 0, 0, width, height);
+        return picture.getImageData(0, 0, width, height).data;
+      });
+      const differs = new Uint8Array(width * height);
+      for (let i = 0, at = 0; i < differs.length; i += 1, at += 4) {
+        differs[i] = Math.abs(a[at] - b[at]) + Math.abs(a[at + 1] - b[at + 1]) + Math.abs(a[at + 2] - b[at + 2]) > MARK_LEVELS ? 1 : 0;
+      }
+      const marks = shown.createImageData(width, height);
+      for (let y = 1; y < height - 1; y += 1) {
+        for (let x = 1; x < width - 1; x += 1) {
+          let around = 0;
+          for (const row of [-width, 0, width]) for (const column of [-1, 0, 1]) around += differs[y * width + x + row + column];
+          if (around >= 4) marks.data.set([228, 30, 120, 130], 4 * (y * width + x));
+        }
+      }
+      shown.putImageData(marks, 0, 0);
+    };
+    look();
   };
   const told = (box) => {
     const rate = Number(box.dataset.facepickRate);

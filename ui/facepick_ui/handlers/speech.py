@@ -242,7 +242,9 @@ class Speech:
             choose=session.picked if session.said_of else (),
             told=session.line_who.get(session.said_of),
             faces=self._faces(session) if len(session.said) <= MOST_LEVELS else {},
-            look=bool(session.said_of) and not session.by_sight and len(session.picked) > 1,
+            look=len(session.picked) > 1
+            and not session.by_sight
+            and not self._names_everybody(session, named),
         )
         return _noted(note + views.notices_view(notices, session.language))
 
