@@ -36,6 +36,9 @@ def opened(
             if create:
                 base.executescript(schema)
             with base:
+                if create:
+                    # What is read first must still hold when it is written to.
+                    base.execute("BEGIN IMMEDIATE")
                 yield base
     except sqlite3.DatabaseError as error:
         raise UserInputError(

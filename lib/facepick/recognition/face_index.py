@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,11 @@ __all__ = ["EXACT_UP_TO", "FaceIndex", "near_exactly"]
 EXACT_UP_TO = 100_000
 """Exemplars up to which all are compared: a few tenths of a second, most of it reading."""
 
-LISTS_PER_ROOT = 4
-"""Lists of the index for each unit of the square root of its size, as FAISS advises."""
+LINKS = 32
+"""Neighbours of each exemplar in the graph, FAISS's own choice for vectors of this size."""
 
-LOOKED_INTO = 32
-"""Lists that a question looks into: see `benchmarks/library.py` for what it misses."""
-
-_TRAINED_ON = 64
-"""Rows a list from which its place is learnt; FAISS asks for 39 and more."""
+ASKED_FIRST = 256
+"""Nearest exemplars that are asked for at first: more, as long as all of them are near."""
 
 Rows = Iterable[tuple[npt.NDArray[np.int64], FloatArray]]
 
@@ -60,7 +57,11 @@ def near_exactly(unit: FloatArray, rows: Rows, radius: float) -> dict[int, float
 
 
 class FaceIndex:
-    """An inverted file of exemplars beside a library, made anew when it has become too old.
+    """A graph of exemplars beside a library (HNSW: Malkov and Yashunin, 2016).
+
+    What was added to the library since is compared one by one, until it is so much that the graph
+    takes it up.  What was forgotten stays in it and is not found in the library any more; when it
+    is a third of all, the graph is made anew.
 
     Args:
         path: of the index; a note of what it covers lies beside it.
@@ -75,30 +76,48 @@ class FaceIndex:
         """True when FAISS is installed."""
         return importlib.util.find_spec("faiss") is not None
 
-    def refreshed(self, rows: Callable[[], Rows], total: int) -> int:
-        """Make the index, if what it lacks is more than is compared one by one.
+    def refreshed(self, rows: Callable[[int], Rows], total: int) -> int:
+        """Let the index take up what it lacks, if that is more than is compared one by one.
 
         Args:
-            rows: reads all exemplars.
-            total: how many there are.
+            rows: reads the exemplars of people with a higher id than is given.
+            total: how many there are in all.
 
         Returns:
             The highest id that it covers.
         """
         last, covered = self._covers()
-        # Those that were forgotten since count as well: the index still looks at them.
-        if not covered or abs(total - covered) > EXACT_UP_TO:
-            last, covered = self._build(rows, total)
-        return last
+        fresh = sum(len(owners) for owners, _ in rows(last)) if covered else total
+        if covered and fresh <= EXACT_UP_TO:
+            return last
+        forgotten = covered + fresh - total
+        if covered and forgotten > covered // 3:
+            last = covered = 0
+        return self._take_up(rows(last), last, covered)
 
     def near(self, unit: FloatArray, radius: float) -> set[int]:
         """Name people who have an exemplar within the radius of a face, as far as it finds them."""
+        index = self._read()
+        queries = np.ascontiguousarray(unit, np.float32)
+        asked = min(ASKED_FIRST, index.ntotal)
+        while True:
+            self._graph(index).efSearch = asked
+            cosine, found = index.search(queries, asked)
+            if asked == index.ntotal or float(cosine[:, -1].max()) < radius:
+                return {int(person) for person in found[cosine >= radius] if person >= 0}
+            asked = min(4 * asked, index.ntotal)
+
+    def _read(self) -> Any:
         import faiss
 
-        index: Any = faiss.read_index(os.fspath(self.path), faiss.IO_FLAG_MMAP)
-        index.nprobe = LOOKED_INTO
-        _, _, found = index.range_search(np.ascontiguousarray(unit, np.float32), float(radius))
-        return {int(person) for person in found}
+        return faiss.read_index(os.fspath(self.path))
+
+    @staticmethod
+    def _graph(index: Any) -> Any:
+        import faiss
+
+        graph: Any = faiss.downcast_index(index.index)
+        return graph.hnsw
 
     def _covers(self) -> tuple[int, int]:
         try:
@@ -107,36 +126,21 @@ class FaceIndex:
         except (OSError, ValueError, KeyError, TypeError):
             return 0, 0
 
-    def _build(self, rows: Callable[[], Rows], total: int) -> tuple[int, int]:
+    def _take_up(self, rows: Rows, last: int, covered: int) -> int:
         import faiss
 
-        lists = max(1, int(LISTS_PER_ROOT * total**0.5))
-        index: Any = None
-        last = covered = 0
-        for owners, exemplars in rows():
+        index: Any = self._read() if covered else None
+        for owners, exemplars in rows:
             if index is None:
                 dimension = exemplars.shape[1]
-                flat = faiss.IndexFlatIP(dimension)
-                index = faiss.IndexIVFFlat(flat, dimension, lists, faiss.METRIC_INNER_PRODUCT)
-                index.cp.max_points_per_centroid = _TRAINED_ON
-                index.cp.min_points_per_centroid = 1
-                index.train(_sample(rows(), total, lists * _TRAINED_ON))
+                graph = faiss.IndexHNSWFlat(dimension, LINKS, faiss.METRIC_INNER_PRODUCT)
+                index = faiss.IndexIDMap(graph)
             index.add_with_ids(np.ascontiguousarray(exemplars), owners)
             last, covered = int(owners[-1]), covered + len(owners)
         part = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         faiss.write_index(index, os.fspath(part))
+        # In this order a crash leaves an index that is made anew.
         self._note.unlink(missing_ok=True)
         replace(part, self.path)
         write_json(self._note, {"last": last, "rows": covered})
-        return last, covered
-
-
-def _sample(rows: Rows, total: int, wanted: int) -> FloatArray:
-    """Take every so many-th exemplar."""
-    step = max(1, total // max(1, wanted))
-
-    def some() -> Iterator[FloatArray]:
-        for _, exemplars in rows:
-            yield exemplars[::step]
-
-    return np.ascontiguousarray(np.concatenate(list(some())), np.float32)
+        return last

@@ -408,7 +408,7 @@ class Library:
         index = FaceIndex(self.path.with_name(f"{self.path.name}.faiss"))
         if not index.usable:
             return near_exactly(unit, self.rows(), radius)
-        last = index.refreshed(self.rows, self.exemplars())
+        last = index.refreshed(lambda after: self.rows(after=after), self.exemplars())
         likely = index.near(unit, radius)
         scores = near_exactly(unit, self._rows_of(likely), radius)
         return {**scores, **near_exactly(unit, self.rows(after=last), radius)}
