@@ -44,6 +44,7 @@ from facepick.http_batches import BatchWish, event_stream
 from facepick.http_callbacks import Callbacks
 from facepick.http_examples import EXAMPLES, Example
 from facepick.http_guard import guarded_route
+from facepick.http_library import estimated, found_in_library
 from facepick.http_speakers import Wish, asked_speakers, correct_speakers, speakers_json
 from facepick.models.catalog import all_specs, spec_by_id
 from facepick.settings import fields_of, from_mapping, json_schema, to_mapping
@@ -313,6 +314,12 @@ class _Api:
         record = self.app.batches.add(videos, out, plan.to_json(), jobs=wish.jobs)
         return record.to_json()
 
+    def estimate(self, payload: _Payload) -> Any:
+        return estimated(self.app, self._plan_of(payload, find=False))
+
+    def find_in_library(self, payload: _Payload) -> Any:
+        return found_in_library(self.app, payload, self._allowed)
+
     def batches(self) -> Any:
         return [record.to_json() for record in self.app.batches.all()]
 
@@ -510,6 +517,8 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("POST", "/speakers/set", _Api.correct_speakers),
     ("POST", "/renders", _Api.start_render),
     ("POST", "/previews", _Api.start_preview),
+    ("POST", "/estimates", _Api.estimate),
+    ("POST", "/library/find", _Api.find_in_library),
     ("GET", "/sources", _Api.sources),
     ("POST", "/sources", _Api.save_source),
     ("POST", "/sources/remove", _Api.forget_source),

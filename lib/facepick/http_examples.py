@@ -108,6 +108,14 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "GET /jobs/{job_id}/events": Example(summary="Progress of a job, as server-sent events"),
         "POST /jobs/{job_id}/cancel": Example(summary="Stop a job; what is done is kept"),
         "POST /jobs/{job_id}/resume": Example(summary="Go on with a job that was stopped"),
+        "POST /estimates": Example(
+            summary="Minutes, disk and memory that a plan takes on this machine",
+            bodies={"plan": {"plan": _PLAN}},
+        ),
+        "POST /library/find": Example(
+            summary="Where a person appears in the videos of the library",
+            bodies={"photo": {"who": ["anna.jpg"], "sure": 0.5}},
+        ),
         "GET /batches": Example(summary="Batches, newest first"),
         "POST /batches": Example(
             summary="Do the same to many videos, whose people are named by the cast or a photo",
