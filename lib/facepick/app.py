@@ -1122,15 +1122,18 @@ class App:
 
     # --- what a page shows and asks ---------------------------------------------------------
 
-    def allowed_path(self, name: str) -> Path:
+    def allowed_path(self, name: str, *, folders: bool = False) -> Path:
         """Find a video that users of this host may open by its path.
+
+        Args:
+            folders: it may be a folder, too.
 
         Raises:
             UserInputError: there is none; the sentence does not say why.
         """
         from facepick.host.host import allowed_path
 
-        return allowed_path(self.host, name)
+        return allowed_path(self.host, name, folders=folders)
 
     def can_play(self, video: Path) -> bool:
         """Tell whether browsers play a file as it is."""

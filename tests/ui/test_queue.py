@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +100,39 @@ def seconds(words: str) -> float:
     found = re.search(r"about ([\d.]+) (s|min)", words)
     assert found is not None
     return float(found[1]) * (60 if found[2] == "min" else 1)
+
+
+# --- a whole folder -----------------------------------------------------------------------------
+
+
+def test_a_folder_becomes_a_batch_for_whoever_sits_at_the_machine(
+    tab: Any, scanned: str, fake_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(
+        "facepick.jobs.batch_queue.BatchQueue.add", lambda _, *words: added.append(words)
+    )
+    (root,) = fake_app.roots
+    season = root / "season"
+    season.mkdir()
+    for name in ("ep01.mp4", "ep02.mp4"):
+        (season / name).write_bytes(b"video")
+    pick(tab, scanned, 0)
+    wanted = [str(season), *plan_values(tab, style="blur")]
+    told = ask(tab, "season", scanned, *wanted)
+    assert "on the machine itself" in told["season_note"]["value"]
+    assert added == []
+    monkeypatch.setattr(tab.page, "at_machine", True)
+    told = ask(tab, "season", scanned, *wanted)
+    assert "2 videos are in the queue" in told["season_note"]["value"]
+    ((videos, out, template),) = added
+    assert [Path(video).name for video in videos] == ["ep01.mp4", "ep02.mp4"]
+    assert season not in out.parents
+    (item,) = template["assignments"]
+    # Ids differ from video to video: the person is found by a picture that stays.
+    (who,) = item["people"]
+    assert who.startswith("photo:")
+    assert Path(who.removeprefix("photo:")).is_file()
+    assert (item["flow"], item["engine"]) == ("hide", "blur")
+    told = ask(tab, "season", scanned, "/etc", *wanted[1:])
+    assert "may be opened here" in told["season_note"]["value"]

@@ -494,6 +494,17 @@ class Layout:
             self.page.output_widgets += self.output_widgets(skip=(*SPEECH_OUTPUT, *SOUND_FILES))
         self.page.groups["output"] = self.page.output_widgets
         self.page.groups["encode"] = self.page.encode_widgets
+        with self.add(
+            "season", "Accordion", words="season", open=False, visible=self.page.at_machine
+        ):
+            self.hint("season_hint", "season_hint")
+            with self.add("season_row", "Row"):
+                self.add(
+                    "season_path", "Textbox", words="season_path",
+                    info=self.page.path_help(self.language), scale=5, max_lines=1,
+                )  # fmt: skip
+                self.add("season_run", "Button", words="season_run", scale=1, min_width=160)
+            self.html("season_note", visible=False)
         with self.add("earlier", "Accordion", words="jobs", open=False):
             self.html("jobs_note", visible=False)
             self.html("jobs", views.jobs_table((), self.language))

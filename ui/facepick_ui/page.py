@@ -56,6 +56,7 @@ class Page:
         labelled: component, property and word key, for all words that are not settings.
         hints: quiet lines, component and word key.
         local: whether whoever sees the page sits at this machine, so that folders can be opened.
+        at_machine: whether only users of this machine can reach the page: they see its batches.
         tick_ms: after how long without a change the page asks for progress by itself.
     """
 
@@ -71,6 +72,7 @@ class Page:
     labelled: list[tuple[str, str, str]] = field(default_factory=list)
     hints: dict[str, str] = field(default_factory=dict)
     local: bool = False
+    at_machine: bool = False
     tick_ms: int = 4000
 
     def specs(self, flow: str) -> list[EngineSpec]:

@@ -56,6 +56,7 @@ def build_tab(
         language=app.host.language() or "en",
         demo=_demo_clip(),
         local=local and app.can_show_folder(),
+        at_machine=local,
         tick_ms=TICK_MS if queue else TICK_WITHOUT_QUEUE_MS,
     )
     with compat.blocks(title="facepick", **look) as blocks:

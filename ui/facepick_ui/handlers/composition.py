@@ -34,6 +34,7 @@ from facepick_ui.handlers.queue import Queue
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.renders import Renders
 from facepick_ui.handlers.results import Results
+from facepick_ui.handlers.season import Season
 from facepick_ui.handlers.sources import Sources
 from facepick_ui.handlers.speech import Speech
 from facepick_ui.handlers.video import Video
@@ -85,6 +86,7 @@ class Handlers:
         keeping = Keeping(context, plans, people, speech, form)
         renders = Renders(context, plans, card, offers, bar, jobs)
         queue = Queue(context, renders, jobs, bar)
+        season = Season(context, plans, queue)
         models = Models(context, offers, engines, renders)
         video = Video(context, players, people, results)
         watcher = Watcher(
@@ -129,7 +131,7 @@ class Handlers:
         )
         answering = (
             opening, video, people, corrections, known, Comparison(context), form, speech, sources,
-            keeping, renders, queue, models, Projects(context, video, people, form),
+            keeping, renders, queue, season, models, Projects(context, video, people, form),
         )  # fmt: skip
         self._context = context
         self._explainer = Explainer(offers)

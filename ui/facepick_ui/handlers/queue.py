@@ -160,7 +160,7 @@ class Queue:
 
     def _batches(self) -> list[BatchRecord]:
         """List batches of this machine, for whoever sits at it."""
-        if not self._page.local:
+        if not self._page.at_machine:
             return []
         return [b for b in self._app.batches.all() if b.is_active or b.state != "done"][:20]
 
@@ -271,7 +271,7 @@ class Queue:
 
     def _local(self) -> None:
         """Refuse strangers the batches of the machine, as if there were none."""
-        if not self._page.local:
+        if not self._page.at_machine:
             raise JobNotFound("There is no such batch.")
 
     def _drawn(self, session: Session) -> Changes:
