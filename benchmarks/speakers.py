@@ -1,6 +1,6 @@
 """Who speaks when: how often the right face is named, and what it costs.
 
-    python benchmarks/speakers.py MEDIA [--clips NAME ...] [--each] [--half even|odd] [--cepstra]
+    python benchmarks/speakers.py MEDIA [--clips NAME ...] [--each] [--half even|odd]
     python benchmarks/speakers.py MEDIA --clips CONVERSATION.mp4 ...
     python benchmarks/speakers.py MEDIA --narrated VIDEO SPEECH [SPEECH ...]
 
@@ -19,8 +19,8 @@ faces are visible.  Columns:
     cost       CPU seconds of listening and watching over those of the scan
 
 With `--each` every measure stands alone beside all together: looks (LR-ASD), following (the mouth
-against the sounds), voices.  `--half` counts every second moment of 4 s only: what is tuned on one
-half is reported on the other.
+against the sounds), voices; and all together with the voices that are told without CAM++.
+`--half` counts every second moment of 4 s only: what is tuned on one half is reported on the other.
 
 `--narrated` lays each SPEECH, then the video's own sound, over VIDEO, which shows one face, and
 says which share of the time that somebody is heard is called what.  Only the own sound may be sure.
@@ -47,7 +47,7 @@ from facepick.speech.face_watch import RATE, Watched, sound_of, watch_faces
 from facepick.speech.rttm import read_rttm
 from facepick.speech.script import PersonSpan
 from facepick.speech.speakers import Turn, who_speaks
-from facepick.speech.voices import voice_labels
+from facepick.speech.voices import tell_voices
 
 CLIPS = ("dev_gt2", "dev_gt4", "vv_interview", "avo_demo")
 TURNS = Path(__file__).with_name("speakers_truth")
@@ -67,9 +67,7 @@ VISIBLE = 0.5
 class Clip:
     """One clip, what was observed, and the truth."""
 
-    def __init__(
-        self, app: App, media: Path, name: str, folder: Path, models: ModelStore | None = None
-    ) -> None:
+    def __init__(self, app: App, media: Path, name: str, folder: Path) -> None:
         self.name = name
         video, truth = media / "video" / f"{name}.mp4", media / "gt" / f"{name}.json"
         if name.endswith(".mp4"):
@@ -79,8 +77,10 @@ class Clip:
         scanned = time.process_time()
         samples = sound_of(self.scan)
         self.watched: Watched = watch_faces(self.scan, samples, models=app.models, folder=folder)
-        self.voices = voice_labels(samples, self.watched, models or app.models)
+        self.voices = tell_voices(samples, self.watched, app.models).labels
         self.cost = (time.process_time() - scanned) / max(scanned - begun, 1e-9)
+        # What ships with facepick, and nothing that was fetched.
+        self.bare_voices = tell_voices(samples, self.watched, ModelStore([], folder)).labels
         self.truth = json.loads(truth.read_text(encoding="utf-8"))
         self.names = self._names()
         self.turns = true_turns(name, self.truth)
@@ -134,8 +134,11 @@ def true_turns(name: str, truth: dict[str, Any]) -> list[tuple[float, float, str
     return [(at, at + length, str(who)) for at, length, who in read_rttm(name, text)]
 
 
-def measured(clip: Clip, use: tuple[bool, bool, bool], half: str | None) -> dict[str, Any]:
-    found = who_speaks(clip.scan, clip.watched, clip.voices, use=use)
+def measured(
+    clip: Clip, use: tuple[bool, bool, bool], half: str | None, *, bare: bool = False
+) -> dict[str, Any]:
+    voices = clip.bare_voices if bare else clip.voices
+    found = who_speaks(clip.scan, clip.watched, voices, use=use)
     told: list[Turn | None] = [None] * clip.watched.moments
     for turn in found.turns:
         for moment in range(round(turn.start * RATE), round(turn.end * RATE)):
@@ -166,7 +169,7 @@ def measured(clip: Clip, use: tuple[bool, bool, bool], half: str | None) -> dict
             off.append(turn.state == "off_screen")
     lines = clip.lines()
     spans = [line for line, _ in lines]
-    by_line = who_speaks(clip.scan, clip.watched, clip.voices, lines=spans, use=use).turns
+    by_line = who_speaks(clip.scan, clip.watched, voices, lines=spans, use=use).turns
     whose = {f"L{i}": who for i, (_, who) in enumerate(lines, 1)}
     seen = [(t, whose[t.id.split(".")[0]]) for t in by_line]
     drawn = [clip.names.get(t.person or "") == who for t, who in seen if t.state == "sure"]
@@ -191,7 +194,7 @@ def narrated(app: App, video: Path, speech: Path | None) -> dict[str, float]:
     own = sound_of(scan)
     samples = own if speech is None else np.resize(read_mono(speech, rate=16_000), len(own))
     watched = watch_faces(scan, samples, models=app.models)
-    turns = who_speaks(scan, watched, voice_labels(samples, watched, app.models)).turns
+    turns = who_speaks(scan, watched, tell_voices(samples, watched, app.models).labels).turns
     seconds = {"sure": 0.0, "unsure": 0.0, "off_screen": 0.0}
     for turn in turns:
         seconds[turn.state] += turn.end - turn.start
@@ -212,7 +215,6 @@ def main() -> None:
     parser.add_argument("--clips", nargs="+", default=list(CLIPS))
     parser.add_argument("--each", action="store_true", help="each measure alone, too")
     parser.add_argument("--half", choices=("even", "odd"))
-    parser.add_argument("--cepstra", action="store_true", help="voices as without CAM++")
     parser.add_argument("--narrated", nargs="+", type=Path, metavar="FILE")
     options = parser.parse_args()
     app = App()
@@ -224,14 +226,26 @@ def main() -> None:
             print(f"{label}: " + ", ".join(f"{k} {_shown(v)}" for k, v in row.items()))
         return
     with tempfile.TemporaryDirectory() as folder:
-        # What ships with facepick, and nothing that was fetched.
-        bare = ModelStore([], Path(folder)) if options.cepstra else None
         for name in options.clips:
-            clip = Clip(app, options.media, name, Path(folder), bare)
-            print(f"{name}: cost {clip.cost:.2f} of the scan (a scan that was stored counts as 0)")
-            for label in MEASURES if options.each else ["all"]:
-                row = measured(clip, MEASURES[label], options.half)
-                print(f"  {label}: " + ", ".join(f"{k} {_shown(v)}" for k, v in row.items()))
+            clip = Clip(app, options.media, name, Path(folder))
+            print(f"\n{name}: cost {clip.cost:.2f} of the scan (a stored scan counts as 0)\n")
+            head = True
+            for label, use in [*MEASURES.items(), ("all, without CAM++", MEASURES["all"])]:
+                if options.each or label == "all":
+                    bare = label.endswith("CAM++")
+                    row = measured(clip, use, options.half, bare=bare)
+                    if head:
+                        print(
+                            "| measures | "
+                            + " | ".join(row)
+                            + " |\n"
+                            + "|---" * (len(row) + 1)
+                            + "|"
+                        )
+                    print(
+                        f"| {label} | " + " | ".join(map(_shown, row.values())) + " |", flush=True
+                    )
+                    head = False
 
 
 if __name__ == "__main__":

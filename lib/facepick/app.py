@@ -300,7 +300,8 @@ class App:
     ) -> Speakers:
         """Find out who speaks when from the video's own sound, with the user's corrections.
 
-        What is seen and heard is kept by content: the second time takes no time.
+        What is seen and heard is kept by content: the second time takes no time.  Voices of people
+        of the cast are known from other videos, and those of this one are added to the cast.
 
         Args:
             lines: whose speakers are asked for; None for one turn a stretch of speech.
@@ -309,17 +310,23 @@ class App:
         Raises:
             VideoOpenError, MissingModelError, Cancelled.
         """
+        from facepick.recognition.cast_voices import CastVoices
+        from facepick.speech.known_voices import MODEL
         from facepick.speech.video_speakers import speakers_of_video
 
-        return speakers_of_video(
+        kept = CastVoices(self.cast_file, MODEL)
+        found, owned = speakers_of_video(
             scan,
             lines,
             models=self.models,
             cache=self.cache,
             num_speakers=num_speakers,
+            known=kept.known(but=scan.content_hash),
             progress=progress,
             cancel=cancel,
         )
+        kept.keep(owned, source=scan.content_hash)
+        return found
 
     def set_speakers(self, scan: Scan, edits: Sequence[SpeakerEdit]) -> Path | None:
         """Keep what the user says of who speaks; gives where unreadable older ones went."""

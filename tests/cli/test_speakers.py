@@ -66,7 +66,7 @@ def test_who_speaks_is_found_kept_and_corrected_for_good(
     # What was seen, and the voices.
     folder = desk / "home" / "cache" / "speakers"
     before = {kept.name: kept.read_bytes() for kept in folder.iterdir()}
-    assert sorted(Path(name).suffix for name in before) == [".npy", ".npz"]
+    assert sorted(Path(name).suffix for name in before) == [".npz", ".npz"]
 
     lines = found(capsys, "--lines", "lines.srt")
     assert [(t["id"], t["start"], t["end"], t["text"]) for t in lines["turns"]] == [

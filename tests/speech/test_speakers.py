@@ -183,3 +183,41 @@ def test_names_of_voices_are_known(name: str) -> None:
 @pytest.mark.parametrize("name", ["Anna", "P1", "speaker", "S1"])
 def test_names_of_people_are_no_voices(name: str) -> None:
     assert not is_voice_name(name)
+
+
+def looking(scan: Scan, amount: float) -> Watched:
+    """Whoever speaks looks so by so much, above or below 0; mouths tell nothing."""
+    watched = observed(scan, SPEAKER)
+    faces = tuple(
+        replace(f, score=np.sign(f.score) * np.float32(amount), opening=np.zeros_like(f.opening))
+        for f in watched.faces
+    )
+    return replace(watched, faces=faces)
+
+
+def test_a_voice_that_is_known_from_another_video_belongs_to_its_face() -> None:
+    scan = scene((0, SECONDS), (0, SECONDS))
+    voices = SPEAKER.astype(np.int64)
+    blank = looking(scan, 0.0)
+    unknown = who_speaks(scan, blank, voices)
+    assert "sure" not in {t.state for t in unknown.turns}
+    likeness = {0: {"P1": 3.0, "P2": -3.0}, 1: {"P1": -3.0, "P2": 3.0}}
+    found = who_speaks(scan, blank, voices, likeness=likeness, names={0: "Anna"})
+    assert [(t.person, t.state) for t in found.turns] == [
+        ("P1", "sure"), ("P2", "sure"), ("P1", "sure"), ("P2", "sure"),
+    ]  # fmt: skip
+    assert [(v.person, v.name) for v in found.voices] == [("P1", "Anna"), ("P2", None)]
+    away = who_speaks(scan, blank, voices, likeness={0: {"P1": -3.0, "P2": -3.0, "": 3.0}})
+    assert {t.state for t in away.turns if t.voice == "V1"} <= {"off_screen", "unsure"}
+
+
+def test_two_people_whose_voices_cannot_be_told_apart_are_told_by_their_faces() -> None:
+    scan = scene((0, SECONDS), (0, SECONDS))
+    found = who_speaks(scan, observed(scan, SPEAKER), np.zeros(len(SPEAKER), np.int64))
+    for second, who in ((3, "P1"), (9, "P2"), (15, "P1"), (21, "P2")):
+        assert {t.person for t in found.turns if t.start < second < t.end} == {who}
+    # Faces that differ little are not enough then, though they differ all the time.
+    found = who_speaks(scan, looking(scan, 0.7), np.zeros(len(SPEAKER), np.int64))
+    assert {t.state for t in found.turns} == {"unsure"}
+    for second, who in ((3, "P1"), (9, "P2"), (15, "P1"), (21, "P2")):
+        assert {t.person for t in found.turns if t.start < second < t.end} == {who}

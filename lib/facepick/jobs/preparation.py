@@ -26,6 +26,7 @@ from facepick.people.finder import ScanSettings, content_hash, find_people
 from facepick.people.person import Scan
 from facepick.people.store import load_scan, save_scan
 from facepick.progress import CancelToken, Progress, ProgressSink
+from facepick.recognition.cast_voices import CastVoices
 from facepick.render.learned_store import LEARNED
 from facepick.render.plan import RenderPlan
 from facepick.render.preflight import check_photos
@@ -42,6 +43,7 @@ from facepick.render.voice_disguise import (
 )
 from facepick.review.page import review_page
 from facepick.settings import from_mapping
+from facepick.speech.known_voices import MODEL
 from facepick.speech.speaker_embedding import SpeakerEmbedder
 from facepick.speech.video_speakers import speakers_of_video
 
@@ -262,8 +264,11 @@ class Preparation:
         file = self.folder / "voices.json"
         with contextlib.suppress(OSError, ValueError, TypeError):
             return tuple(VoiceSpan(**row) for row in read_json(file))
-        speakers = speakers_of_video(
+        cast = self.resources.cast
+        known = {} if cast is None else CastVoices(cast, MODEL).known(but=found.content_hash)
+        speakers, _ = speakers_of_video(
             found,
+            known=known,
             models=self.resources.models,
             cache=self.resources.cache,
             progress=self.progress,

@@ -16,7 +16,7 @@ there to be compared with.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -66,6 +66,12 @@ UNPROVEN = 0.6
 COMPARED = 4.0
 """Log likelihood by which a person must be ahead of the other faces of the moment, over all that a
 voice says: two seconds of a clear difference."""
+FAMILIAR = 1.5
+"""Log likelihood from which what other videos say of a voice is proof."""
+MIXED = 0.25
+"""Share of the first person's evidence that a second one must have for a voice to be of both."""
+ALONE = 3.0
+"""Log likelihood by which a person must be ahead in one piece of such a voice to be sure."""
 SURE = 0.85
 UNCLEAR_SECONDS = 0.5
 PART = 0.3
@@ -144,11 +150,15 @@ class Voice:
         id: ``V1``, ``V2``, ... by how long they are heard.
         person: whose it is, or None.
         seconds: how long it is heard.
+        name: whose of the cast, where that is known by the voice.
+        number: of the labels.
     """
 
     id: str
     person: str | None
     seconds: float
+    name: str | None = None
+    number: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,13 +175,17 @@ class Speakers:
     voices: tuple[Voice, ...]
     turns: tuple[Turn, ...]
 
+    def number_of(self, voice: str) -> int:
+        """Give the number that the labels have for a voice."""
+        return next(v.number for v in self.voices if v.id == voice)
+
     def to_json(self, video: Mapping[str, Any]) -> dict[str, Any]:
         """Write down as `facepick-speech/1`."""
         return {
             "format": self.FORMAT,
             "video": dict(video),
             "voices": [
-                {"id": v.id, "person": v.person, "seconds": round(v.seconds, 2)}
+                {"id": v.id, "person": v.person, "name": v.name, "seconds": round(v.seconds, 2)}
                 for v in self.voices
             ],
             "turns": [turn.to_json() for turn in self.turns],
@@ -284,6 +298,8 @@ def who_speaks(
     *,
     lines: Sequence[PersonSpan] | None = None,
     use: tuple[bool, bool, bool] = (True, True, True),
+    likeness: Mapping[int, Mapping[str, float]] | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> Speakers:
     """Decide who speaks when.
 
@@ -292,27 +308,38 @@ def who_speaks(
         voices: (moments,) int, the voice heard at each moment, -1 where that is unknown.
         lines: whose speakers are asked for; None for one turn a stretch of speech.
         use: whether looks, the following of sounds, and voices count; for measurements.
+        likeness: what is known of each voice from other videos: log likelihood by person, and
+            under "" of those who are not seen here.
+        names: whose of the cast a voice is, by its number.
     """
     measures = measures_of(scan, watched)
     cuts = _cuts(scan, watched.moments)
     pieces = _pieces(watched, voices if use[2] else np.zeros_like(voices), cuts)
     likely = _evidence(measures, pieces, look=use[0], follow=use[1])
     proofs = _proofs(measures, watched.heard, pieces, follow=use[1])
-    owners = _owners(likely, pieces, proofs)
+    mixed = _mixed(likely, pieces)
+    familiar = _familiar(likeness or {}, pieces, measures.people)
+    owners = _owners(likely, pieces, proofs, mixed, familiar)
     posterior = _posterior(likely, pieces, owners)
-    path, posterior = _smoothed(posterior, pieces)
+    path, posterior = _smoothed(posterior, pieces, mixed)
     moments = np.zeros((watched.moments, likely.shape[1]))
     for k in range(len(pieces.start)):
         moments[pieces.start[k] : pieces.stop[k]] = posterior[k]
     proven = _proven(measures, pieces, likely, proofs)
+    for v in proven:
+        proven[v] |= familiar[v][:-1] > FAMILIAR
     by_piece = np.array([proven[int(v)] for v in pieces.voice], bool)
-    by_piece = by_piece.reshape(-1, len(measures.people)) & ~_unclear(pieces, cuts)[:, None]
+    by_piece = by_piece.reshape(-1, len(measures.people))
+    for v in mixed:
+        rows = pieces.voice == v
+        by_piece[rows] = _far_ahead(likely[rows])
+    by_piece &= ~_unclear(pieces, cuts)[:, None]
     if not use[1]:
         by_piece[:] = True
     trusted = np.zeros((watched.moments, len(measures.people)), bool)
     for k in range(len(path)):
         trusted[pieces.start[k] : pieces.stop[k]] = by_piece[k]
-    names, table = _named_voices(pieces, owners, proven, measures.people)
+    ids, table = _named_voices(pieces, owners, proven, measures.people, names or {})
     spans: list[tuple[str, int, int, str | None]]
     if lines is None:
         runs = _runs(pieces, path, by_piece, measures)
@@ -324,7 +351,7 @@ def who_speaks(
         heard = moments[start:stop].sum(axis=1) > 0.5
         shares = moments[start:stop][heard].mean(axis=0) if heard.any() else None
         voice = _main_voice(pieces, start, stop)
-        turn = _turn(key, start, stop, text, shares, names.get(voice), measures)
+        turn = _turn(key, start, stop, text, shares, ids.get(voice), measures)
         turns.append(_doubted(turn, trusted[start:stop][heard], measures.people))
     if lines is not None:
         # As they stand in the list; moments are 40 ms.
@@ -410,20 +437,63 @@ def _evidence(measures: Measures, pieces: _Pieces, *, look: bool, follow: bool) 
     return out
 
 
-def _owners(likely: Array64, pieces: _Pieces, proofs: Mapping[int, Array64]) -> dict[int, Array64]:
-    """Whose each voice is, as shares of (people + 1)."""
+def _mixed(likely: Array64, pieces: _Pieces) -> set[int]:
+    """Find voices that are those of several people, told by their faces: they sound too alike.
+
+    In each piece one face is ahead of the next, and of somebody who is not seen.  Where a second
+    person is ahead by enough in all, and by a good share of what the first one is, the label says
+    nothing of who speaks.
+    """
+    found = set()
+    order = np.sort(likely, axis=1)
+    ahead = order[:, -1] - order[:, -2] if likely.shape[1] > 1 else np.zeros(len(likely))
+    best = likely.argmax(axis=1)
+    for v in (int(v) for v in np.unique(pieces.voice)):
+        own = pieces.voice == v
+        totals = np.sort([ahead[own & (best == p)].sum() for p in range(likely.shape[1] - 1)])
+        if len(totals) > 1 and totals[-2] > max(COMPARED, MIXED * totals[-1]):
+            found.add(v)
+    return found
+
+
+def _familiar(
+    likeness: Mapping[int, Mapping[str, float]], pieces: _Pieces, people: Sequence[str]
+) -> dict[int, Array64]:
+    """Gather what other videos say of each voice, (people + 1,); last of who is not seen."""
+    return {
+        int(v): np.array([likeness.get(int(v), {}).get(key, 0.0) for key in (*people, "")])
+        for v in np.unique(pieces.voice)
+    }
+
+
+def _far_ahead(likely: Array64) -> npt.NDArray[np.bool_]:
+    """Tell of each piece for whom it is proof enough by itself, (n, people)."""
+    order = np.sort(likely, axis=1)
+    clear = order[:, -1:] - order[:, -2:-1] > ALONE
+    return np.asarray(clear & (likely == order[:, -1:]))[:, :-1]
+
+
+def _owners(
+    likely: Array64,
+    pieces: _Pieces,
+    proofs: Mapping[int, Array64],
+    mixed: Collection[int],
+    familiar: Mapping[int, Array64],
+) -> dict[int, Array64]:
+    """Whose each voice is, as shares of (people + 1); of what is mixed, anybody's."""
     states = likely.shape[1]
     start = np.full(states, (1 - NOBODY) / max(1, states - 1))
     start[-1] = NOBODY if states > 1 else 1.0
     owners = {int(v): start.copy() for v in np.unique(pieces.voice)}
     for _ in range(ROUNDS):
         found = _posterior(likely, pieces, owners)
-        for v in owners:
+        for v in owners.keys() - set(mixed):
             rows = pieces.voice == v
             weights = pieces.seconds[rows]
             # Two seconds of doubt, so that a voice of one word is nobody's yet.
             total = (found[rows] * weights[:, None]).sum(axis=0) + 2.0 * start
             total *= np.exp(PROOF_WEIGHT * np.append(np.clip(proofs[v], *PROOF_LIMITS), CHANCE))
+            total *= np.exp(familiar[v])
             owners[v] = np.maximum(total / total.sum(), FLOOR)
             owners[v] /= owners[v].sum()
     return owners
@@ -490,8 +560,12 @@ def _posterior(likely: Array64, pieces: _Pieces, owners: Mapping[int, Array64]) 
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
-def _smoothed(posterior: Array64, pieces: _Pieces) -> tuple[Numbers, Array64]:
+def _smoothed(
+    posterior: Array64, pieces: _Pieces, mixed: Collection[int]
+) -> tuple[Numbers, Array64]:
     """Forward-backward over joined pieces, in which a change of speaker costs.
+
+    In a voice that is of several people it does not: nobody knows where they take turns.
 
     Returns:
         (n,) the likeliest state of each piece, and (n, states) how likely each is.
@@ -505,7 +579,7 @@ def _smoothed(posterior: Array64, pieces: _Pieces) -> tuple[Numbers, Array64]:
     def moved(row: Array64, k: int) -> Array64:
         """Through the border before piece k."""
         same = pieces.voice[k] == pieces.voice[k - 1]
-        if not pieces.joined[k] or not same:
+        if not pieces.joined[k] or not same or int(pieces.voice[k]) in mixed:
             return np.full(states, row.sum() / states)
         return np.asarray(row * (1 - stay) + stay * row.sum() / states)
 
@@ -595,6 +669,7 @@ def _named_voices(
     owners: Mapping[int, Array64],
     proven: Mapping[int, npt.NDArray[np.bool_]],
     people: Sequence[str],
+    known: Mapping[int, str],
 ) -> tuple[dict[int, str], tuple[Voice, ...]]:
     """Ids of voices, longest first, and whose each is."""
     seconds = {v: float(pieces.seconds[pieces.voice == v].sum()) for v in owners if v >= 0}
@@ -604,7 +679,15 @@ def _named_voices(
     for v in order:
         best = int(owners[v].argmax())
         sure = owners[v][best] > 0.5 and best < len(people) and proven[v][best]
-        found.append(Voice(id=names[v], person=people[best] if sure else None, seconds=seconds[v]))
+        found.append(
+            Voice(
+                id=names[v],
+                person=people[best] if sure else None,
+                seconds=seconds[v],
+                name=known.get(v),
+                number=v,
+            )
+        )
     return names, tuple(found)
 
 

@@ -9,6 +9,7 @@ second; the cepstra place it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from facepick.speech.face_watch import Watched
 from facepick.speech.speaker_embedding import WINDOW_SECONDS, SpeakerEmbedder
 from facepick.speech.speakers import moments_of
 
-__all__ = ["clustered", "voice_labels"]
+__all__ = ["HeardVoices", "clustered", "tell_voices"]
 
 Array = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -39,28 +40,44 @@ _AT_ONCE = 300
 """Windows that are clustered directly; of more, parts are, and then what they gave."""
 
 
-def voice_labels(
+@dataclass(frozen=True, eq=False)
+class HeardVoices:
+    """The voices of a video.
+
+    Attributes:
+        labels: (moments,) int64, whose voice is heard, numbered from 0; -1 where none is known.
+        prints: (voices, 192) float32 of length 1, how each sounds; (0, 192) without CAM++.
+    """
+
+    labels: Numbers
+    prints: Array
+
+    @classmethod
+    def unprinted(cls, labels: Numbers) -> HeardVoices:
+        """Make voices of which only is known who is one."""
+        return cls(labels, np.zeros((0, 192), np.float32))
+
+
+def tell_voices(
     samples: Array,
     watched: Watched,
     models: ModelStore,
     *,
     count: int | None = None,
     cancel: CancelToken = never,
-) -> Numbers:
+) -> HeardVoices:
     """Tell apart the voices that are heard.
 
     Args:
         samples: (n,) float32 mono at 16 kHz.
         count: how many voices there are, if that is known; needs CAM++.
-
-    Returns:
-        (moments,) int64, numbered from 0; -1 where none is known.
     """
+    nobody = HeardVoices.unprinted(np.full(watched.moments, -1))
     if not len(samples):
-        return np.full(watched.moments, -1)
+        return nobody
     path = models.find(CAM_PLUS_PLUS)
     if path is None:
-        return moments_of(voices_by_cepstra(samples), watched.moments)
+        return HeardVoices.unprinted(moments_of(voices_by_cepstra(samples), watched.moments))
     embedder = SpeakerEmbedder(path)
     starts = list(_windows(watched))
     length = round(WINDOW_SECONDS * _SAMPLES_PER_SECOND)
@@ -70,12 +87,13 @@ def voice_labels(
         pieces = [_piece(samples, s, length) for s, _ in starts[at : at + 64]]
         parts.append(embedder.embed(np.stack(pieces)))
     if not parts:
-        return np.full(watched.moments, -1)
+        return nobody
     embedded = np.concatenate(parts)
     labels = clustered(embedded, count=count)
     rough = _spread(embedded, labels, starts, watched.moments)
     step = 100 // RATE
-    return moments_of(refined(samples, np.repeat(rough, step)), watched.moments)
+    fine = moments_of(refined(samples, np.repeat(rough, step)), watched.moments)
+    return HeardVoices(fine, _centres(embedded, labels))
 
 
 def _windows(watched: Watched) -> Iterator[tuple[float, float]]:
@@ -151,13 +169,19 @@ def _linked(embedded: Array, groups: Sequence[Numbers], count: int | None) -> li
     return members
 
 
+def _centres(embedded: Array, labels: Numbers) -> Array:
+    """Give the mean of each voice's windows, (voices, 192) of length 1."""
+    kinds = int(labels.max()) + 1
+    centres = np.stack([embedded[labels == k].mean(axis=0) for k in range(kinds)])
+    return np.asarray(centres / np.linalg.norm(centres, axis=1, keepdims=True), np.float32)
+
+
 def _spread(
     embedded: Array, labels: Numbers, starts: Sequence[tuple[float, float]], moments: int
 ) -> Numbers:
     """Give each moment the voice that the windows over it, most of all their middles, are like."""
-    kinds = int(labels.max()) + 1
-    centres = np.stack([embedded[labels == k].mean(axis=0) for k in range(kinds)])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    centres = _centres(embedded, labels)
+    kinds = len(centres)
     likeness = embedded @ centres.T
     score = np.zeros((moments, kinds))
     weight = np.zeros(moments)
