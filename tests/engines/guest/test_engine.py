@@ -26,6 +26,8 @@ from facepick.engines.guest.engine import GuestEngine
 from facepick.engines.guest.pieces import plan_pieces
 from facepick.errors import Cancelled, ToolError
 from facepick.faces.detection import Box
+from facepick.media.picture import Picture
+from facepick.media.reader import VideoReader
 from facepick.progress import CancelToken
 from facepick.shots.shot import Shot
 
@@ -288,6 +290,63 @@ def test_a_guest_swaps_the_picked_face_alone(
     assert changed > 15
     # What encoding takes.
     assert kept < 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flow", ["lipsync", "swap"])
+def test_nobody_else_changes_by_a_level(
+    flow: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    odd: Callable[[str], Path],
+    photos: Callable[[str], Path],
+    shared_media: Path,
+    people_known: Callable[[Path], None],
+) -> None:
+    """In a whole render without loss, every sample that is not the picked person's is as filmed."""
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    people_known(tmp_path / "home")
+    words = {
+        "lipsync": [str(SCRIPT), "draw", "{video}", "{audio}", "{out}", "{fps}"],
+        "swap": [str(SWAPS), "{video}", "{source}", "{out}", "{fps}"],
+    }
+    asked = {
+        "lipsync": ["--audio", str(shared_media / "speech" / "en_katie_f_18s_16k.wav")],
+        "swap": ["--source", str(photos("carl/1.jpg")), "--i-have-the-right", "Models."],
+    }
+    file, out = tmp_path / "guest.toml", tmp_path / "out.mp4"
+    command = [sys.executable, *words[flow]]
+    file.write_text(
+        f'label = "Mine"\nlicence = "MIT"\nflow = "{flow}"\ncommand = {command!r}\n',
+        encoding="utf-8",
+    )
+    assert main(["engines", "add", "mine", str(file)]) == 0
+    clip = odd("base_640x360.mp4")
+    argv = [sys.executable, "-m", "facepick", "render", str(clip), "-o", str(out)]
+    argv += ["--person", "P1", "--flow", flow, "--engine", "mine", "--quality", "0", *asked[flow]]
+    subprocess.run(argv, check=True, timeout=600)
+    changed = []
+    with VideoReader(clip) as before, VideoReader(out) as after:
+        for a, b in zip(before.frames(), after.frames(), strict=True):
+            own, other = (box.grown(0.6) for box, _ in faces_in(a.picture.bgr()))
+            assert own.iou(other) == 0
+            inside, outside = _luma_moves(a.picture, b.picture, own)
+            assert outside == 0, f"frame {a.index}"
+            changed.append(inside)
+    assert max(changed) > 20
+
+
+def _luma_moves(before: Picture, after: Picture, own: Box) -> tuple[int, int]:
+    """Largest change of a sample inside a box and outside it, luma and chroma."""
+    inside, outside = 0, 0
+    for a, b in zip(before.planes(), after.planes(), strict=True):
+        away = np.abs(a.astype(int) - b)
+        scale = before.width // a.shape[1]
+        x0, y0, x1, y1 = (max(0, int(v) // scale) for v in own)
+        inside = max(inside, int(away[y0:y1, x0:x1].max()))
+        away[y0 : y1 + 1, x0 : x1 + 1] = 0
+        outside = max(outside, int(away.max()))
+    return inside, outside
 
 
 def _middle(box: Box) -> tuple[slice, slice]:
