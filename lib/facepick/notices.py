@@ -121,6 +121,16 @@ SENTENCES: dict[str, str] = {
         "{who}: this preview has learnt from {used} of {whole} frames, those near it and well seen "
         "ones; the whole render learns from all and may choose other mouths or light."
     ),
+    "swap_close_up": (
+        "{who}: the face is {percent} % as high as the picture. So near, the built-in swap is seen "
+        "for what it is: eyes, teeth and the shape of the head stay those on screen. Close-ups "
+        "need a network's model files, see docs/face-swap.md."
+    ),
+    "swap_beard": (
+        "{who}: one of the two faces has a beard and the other has none. The built-in swap paints "
+        "over a filmed one and thins out a new one, which is seen from near; a network's model "
+        "files do it better, see docs/face-swap.md."
+    ),
     "words_unread": (
         "{who}: words are not used (lines: {lines}), for reading {language} needs espeak-ng, which "
         "is not here. Get it with " + ESPEAK_HOW + "."

@@ -19,10 +19,19 @@ from facepick.engines.swap import color_grain, skin
 from facepick.engines.swap.gating import swap_decisions
 from facepick.engines.swap.light import basis, fit_light, gain
 from facepick.engines.swap.settings import MeshSettings
+from facepick.engines.swap.shape import FeatureShift, over
 from facepick.engines.swap.stabilization import MeshSteadier
 from facepick.faces.detection import Box
 from facepick.faces.head_pose import pose_of_mesh
-from facepick.faces.landmarks468 import LEFT_EYE, LIPS_INNER, RIGHT_EYE
+from facepick.faces.landmarks468 import (
+    FACE_OVAL,
+    LEFT_BROW,
+    LEFT_EYE,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_BROW,
+    RIGHT_EYE,
+)
 from facepick.faces.mesh_surface import Surface, Texture, spread, texture_from
 from facepick.faces.mesh_topology import (
     VERTICES,
@@ -323,14 +332,74 @@ def test_a_dark_rim_under_the_new_jaw_is_painted_and_a_dark_shirt_is_not() -> No
     old[chin + 3 : chin + 11, 120:280] = 40
     old[chin + 90 :] = 40
     new = np.full((460, 400, 3), (140, 165, 205), np.float32)
-    rim = skin.beard_rim(area, mesh, new, old, face, height)
-    assert rim[chin + 6, 190:210].min() > 0.9
-    assert rim[chin + 100 :].max() == 0
-    assert rim[: int(mesh[2, 1])].max() == 0
-    made, alpha = skin.painted(new, old, face, rim, height)
+    holes = np.zeros_like(face)
+    holes[:, 300:] = 1
+    made, alpha = skin.shaved(area, mesh, new, old, face, holes, height)
     shown = old + (made - old) * alpha[:, :, None]
-    assert shown[chin + 6, 200].min() > 100
+    assert shown[chin + 6, 190:210].min() > 100
     np.testing.assert_array_equal(alpha[chin + 100 :], 0)
+    np.testing.assert_array_equal(alpha[: int(mesh[2, 1])], face[: int(mesh[2, 1])])
+    np.testing.assert_array_equal(alpha[:, 310:], face[:, 310:])
+
+
+def test_new_skin_settles_into_the_filmed_tone_at_its_outline() -> None:
+    mesh = head()
+    area = Area(0, 0, 400, 400)
+    height = float(np.linalg.norm(mesh[10, :2] - mesh[152, :2]))
+    alpha = masks.outline(area, mesh)
+    # Light from the right, hair on the left.
+    old = np.full((400, 400, 3), 110, np.uint8)
+    old[:, 200:] = 170
+    likely = np.ones((400, 400), np.float32)
+    old[:, :150], likely[:, :150] = 20, 0
+    new = np.full((400, 400, 3), 140, np.float32)
+    made = skin.settled(new, old, alpha, likely, height)
+    row = int(mesh[4, 1])
+    edge = int(np.flatnonzero(alpha[row] > 0.9)[-1])
+    assert made[row, edge, 0] > 158
+    assert abs(made[row, 200, 0] - 140) < 3
+    # What is no skin darkens nothing.
+    assert made[row, : int(np.flatnonzero(alpha[row] > 0.9)[0]) + 2].min() > 125
+
+
+def test_features_move_towards_the_new_faces_and_the_outline_stays() -> None:
+    filmed, new = head(), head()
+    brows = list(LEFT_BROW + RIGHT_BROW)
+    new[brows, 1] -= 6
+    new[list(LIPS_OUTER), 1] += 4
+    shift = FeatureShift.between(new, [turned(filmed, yaw=10), filmed])
+    moved = shift.moved(turned(filmed, roll=90))
+    away = moved - turned(filmed, roll=90)
+    # Up is to the right in a head that lies on its side.
+    assert away[brows, 0].mean() > 2
+    assert away[list(LIPS_OUTER), 0].mean() < -1
+    assert np.abs(away[list(FACE_OVAL)]).max() < 0.5
+    # All parts of the lips alike: the photo's are shut.
+    assert np.ptp(away[list(LIPS_OUTER), 0]) < 1
+
+
+def test_the_filmed_picture_goes_with_the_features() -> None:
+    mesh = head()
+    new = mesh.copy()
+    new[list(LEFT_EYE), 1] -= 8
+    shift = FeatureShift.between(new, [mesh])
+    area, moved = Area(50, 30, 300, 320), shift.moved(mesh)
+    eye = mesh[list(LEFT_EYE), :2].mean(axis=0) - (50, 30)
+    there = moved[list(LEFT_EYE), :2].mean(axis=0) - (50, 30)
+    assert 2 < eye[1] - there[1] < 8
+    old = np.full((320, 300, 3), 200, np.uint8)
+    cv2.circle(old, tuple(int(v) for v in eye), 5, (0, 0, 0), -1)
+    drawn, changed = shift.warped(old, area, mesh, moved)
+    rows, columns = np.nonzero(drawn[:, :, 0] < 100)
+    assert abs(rows.mean() - there[1]) < 1.5
+    assert abs(columns.mean() - there[0]) < 1.5
+    assert changed[rows, columns].min() == 1
+    # Around the face nothing moves, and what is not changed is as it was.
+    assert changed[0].max() == 0
+    np.testing.assert_array_equal(drawn[changed == 0], old[changed == 0])
+    mixed, alpha = over(drawn.astype(np.float32), np.zeros((320, 300), np.float32), drawn, changed)
+    np.testing.assert_allclose(mixed[changed == 1], drawn[changed == 1], atol=0.01)
+    np.testing.assert_array_equal(alpha, changed)
 
 
 def test_a_new_beard_thins_out_towards_the_jaw_alone() -> None:

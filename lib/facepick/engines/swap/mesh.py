@@ -38,6 +38,7 @@ from facepick.engines.swap.light import fit_light, gain
 from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.portrait import Portrait
 from facepick.engines.swap.settings import MeshSettings
+from facepick.engines.swap.shape import FeatureShift, over
 from facepick.engines.swap.source import load_sources
 from facepick.errors import EngineError
 from facepick.faces.detection import FloatArray
@@ -45,13 +46,15 @@ from facepick.faces.mesh_surface import Surface
 from facepick.faces.mesh_topology import extended, vertex_normals
 from facepick.faces.warp import smoothstep, to_uint8
 from facepick.models.store import ModelStore
+from facepick.notices import Notice
 
 __all__ = ["MeshSession", "MeshSwapEngine"]
 
-# Soft edges around eyes and inner mouth, as shares of the face's height.  Lids and lashes move
-# within 2 % of the eyes' outline: with less, eye opening follows at r 0.80, with this at 0.89 (a
-# bearded man's face on a woman).  Lips of another colour would show as a rim sooner.
-_EYE_EDGE, _MOUTH_EDGE = 0.024, 0.008
+# Soft edges around eyes and inner mouth, as shares of the face's height.  Twice as much around the
+# eyes costs 0.01 of likeness; the lids' movement is `face_mask.lids`.
+_EYE_EDGE, _MOUTH_EDGE = 0.012, 0.008
+# Faces higher than this share of the picture are looked at closely.
+_CLOSE_UP = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +63,14 @@ class _Scene:
 
     Attributes:
         area: in display pixels, which the patch covers.
-        old: (h, w, 3) uint8 BGR, the picture there.
-        mesh: (468, 3) in display pixels.
+        old: (h, w, 3) uint8 BGR, the picture there, moved along with the features.
+        mesh: (468, 3) in display pixels, with the features where the new face has them.
         vertices, normals: (`VERTICES`, 3), in pixels of `old`.
         light: see `fit_light`.
         surface: the mesh in pixels of `old`.
         height: of the face in pixels.
         skin: (h, w), see `skin_likelihood`.
+        moved: (h, w), see `FeatureShift.warped`; None where nothing is.
     """
 
     area: Area
@@ -78,6 +82,7 @@ class _Scene:
     surface: Surface
     height: float
     skin: FloatArray
+    moved: FloatArray | None
 
 
 class MeshSwapEngine(Engine):
@@ -87,8 +92,8 @@ class MeshSwapEngine(Engine):
         id="mesh",
         flow="swap",
         label="Mesh (built in)",
-        help="Draws the face of a photo on the filmed face; needs no model files and works best "
-        "up to 30 degrees of turn.",
+        help="Draws the face of a photo on the filmed face; needs no model files. Good for small "
+        "or distant faces and people alike, up to 25 degrees of turn; close-ups need a network.",
         settings=MeshSettings,
         needs_mesh=True,
         needs_source=True,
@@ -153,6 +158,9 @@ class MeshSession:
         self._decisions = decisions
         self._learned = learned
         self._meter = meter
+        self._notices = _limits(context, face, learned)
+        usual = learned.some_meshes()
+        self._shift = FeatureShift.between(face.mesh, usual) if len(usual) else None
 
     def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
         """See `EngineSession`."""
@@ -168,7 +176,8 @@ class MeshSession:
 
     def report(self) -> dict[str, Any]:
         """Report what was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
-        return self._meter.report()
+        told = [notice.to_json() for notice in self._notices]
+        return {**self._meter.report(), "notices": told}
 
     def take_counts(self) -> dict[str, Any]:
         """See `CountingSession`."""
@@ -211,18 +220,21 @@ class MeshSession:
                                 width=_MOUTH_EDGE * height)  # fmt: skip
         holes = np.maximum(eyes, mouth)
         alpha = self._outline(scene, face, holes)
+        if settings.color != "off":
+            new = skin.settled(new, old, alpha, scene.skin, height)
         bare = not self._learned.bearded and not face.bearded
         (plain,) = scene.surface.interpolate(skin.pore_zone(chin=bare)[:, None])
         new = skin.pores(new, old, np.clip(plain, 0, 1) * scene.skin * (1 - holes), height)
         shut = self._learned.shut(scene.mesh)
-        lids = face_mask.lids(scene.area, scene.mesh, height)
+        lids = face_mask.lids(scene.area, scene.mesh, height, shut=shut)
         new = color_grain.lids(new, old, alpha * (1 - holes), np.maximum(eyes * shut, lids), height)
         alpha = alpha * (1 - np.maximum(eyes * (1 - shut), mouth))
         if self._shaves(face):
-            rim = skin.beard_rim(scene.area, scene.mesh, new, old, alpha, height) * (1 - holes)
-            new, alpha = skin.painted(new, old, alpha, rim, height)
+            new, alpha = skin.shaved(scene.area, scene.mesh, new, old, alpha, holes, height)
         elif face.bearded and not self._learned.bearded:
             alpha = skin.thinned(scene.area, scene.mesh, alpha, height)
+        if scene.moved is not None:
+            new, alpha = over(new, alpha, old, scene.moved)
         alpha = face_mask.spare_people_in_front(request, scene.area, alpha)
         if settings.color == "lab":
             new = color_grain.match_lab(new, old, alpha)
@@ -257,6 +269,13 @@ class MeshSession:
         vertices[:, :2] -= np.asarray(area.origin, np.float32)
         y, x = area.y0 - crop.y0, area.x0 - crop.x0
         old = request.crop[y : y + area.height, x : x + area.width]
+        moved = None
+        if self._shift is not None:
+            filmed = mesh
+            mesh = self._shift.moved(mesh)
+            old, moved = self._shift.warped(old, area, filmed, mesh)
+            vertices = extended(mesh, **face.reach)
+            vertices[:, :2] -= np.asarray(area.origin, np.float32)
         normals = vertex_normals(vertices, face.topology.triangles)
         if light is None:
             light = fit_light(old, vertices, normals)
@@ -266,7 +285,7 @@ class MeshSession:
         likely = face_mask.skin_likelihood(
             old, face_mask.predicted_skin(surface, light, normals), height
         )
-        return _Scene(area, old, mesh, vertices, normals, light, surface, height, likely)
+        return _Scene(area, old, mesh, vertices, normals, light, surface, height, likely, moved)
 
     def _shaves(self, face: Portrait) -> bool:
         """Tell whether a clean face is drawn over a bearded one."""
@@ -292,3 +311,18 @@ class MeshSession:
         alpha = smoothstep(inside * covered)
         alpha = masks.feather_in(covered, self._settings.blur * scene.height) * alpha
         return alpha * (1 - np.clip(hair, 0, 1) * (1 - scene.skin))
+
+
+def _limits(context: EngineContext, face: Portrait, learned: Learned) -> list[Notice]:
+    """Tell where this engine will be seen for what it is: close-ups, a beard on one of the two."""
+    who, found = context.person.label, []
+    if learned.sights:
+        height = float(np.median([sight.height for sight in learned.sights]))
+        share = height / context.scan.video.height
+        if share > _CLOSE_UP:
+            found.append(
+                Notice(code="swap_close_up", person=who, facts={"percent": round(100 * share)})
+            )
+    if learned.bearded != face.bearded:
+        found.append(Notice(code="swap_beard", person=who))
+    return found

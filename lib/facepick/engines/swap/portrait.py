@@ -38,6 +38,9 @@ _HAIR_WIDTH, _HAIR_REACH = 0.022, 0.03
 _BROW_EDGE, _LID_EDGE = 0.02, 0.035
 # What is left of hair's soft edge fades into what is made up over 3 % of the face.
 _FADE = 0.03
+# What the face differs by from its even skin is drawn by so much stronger: filmed eyes and teeth,
+# and tones that settle into the filmed ones, take as much of the likeness.
+_CONTRAST = 1.12
 # One brow may lie this share of the face higher than the other.
 _MIRROR_SLACK = 0.025
 # What is darker than its mirror image by a factor of exp(0.3) to exp(0.6) lies over one half only.
@@ -67,6 +70,7 @@ class Portrait:
                 f"Too little skin is seen in {first.name}.", hint="Use a photo from the front."
             )
         self.light = light
+        self.mesh = first.mesh
         self.bearded = False
         colors, weights = self._layer(first)
         for source in sources[1:]:
@@ -134,6 +138,7 @@ class Portrait:
         whole = rest * share + made * (1 - share)
         # Beside the surface lies what smaller levels of the texture mix into its edges.
         drawn = (surface.index > 0).astype(np.float32)
+        whole *= _CONTRAST
         whole += wanted
         whole = np.where(surface.index[:, :, None] > 0, whole, spread(whole, drawn))
         return np.exp(whole) - 4, weight * known * (1 - one_sided)

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from facepick.engines.lipsync.rewrite.inventory import Inventory
-from facepick.engines.lipsync.rewrite.rest import BREATH_MOST, breath, smile
+from facepick.engines.lipsync.rewrite.rest import (
+    BEND_MOST,
+    BREATH_MOST,
+    bends,
+    bent,
+    breath,
+    smile,
+)
 from facepick.faces.mesh_topology import topology
 
 
@@ -72,3 +79,24 @@ def test_whoever_never_listens_lends_no_breath() -> None:
     times = np.arange(200) / 25
     person = inventory(0.1 + 0.08 * np.sin(2 * np.pi * 4 * times), np.full(200, 0.5))
     assert not breath(person, 100, 25.0).any()
+
+
+def test_a_shut_mouth_without_a_smile_is_bent_into_the_filmed_one() -> None:
+    found = smile(talks_then_listens(), np.arange(200))
+    closing = np.arange(200) >= 100
+    # The serious mouth of frame 120 is shown throughout.
+    mouth = np.full(200, 120, np.int32)
+    bend = bends(found, mouth, closing, np.zeros(200, np.int32), np.arange(200) / 25)
+    assert np.abs(bend[125]).max() < 0.01
+    assert bend[175].min() > 0.02
+    assert bend.max() <= BEND_MOST
+    # Words, where nothing is closed, keep their own; it comes and goes without a jump.
+    assert not bend[:80].any()
+    assert np.abs(np.diff(bend, axis=0)).max() < 0.01
+    face = lifted(np.zeros(1))[0]
+    smiling = bent(face, bend[175])
+    away = smiling - face
+    assert away[61, 0] < -0.02 < 0.02 < away[291, 0]
+    assert away[[61, 291], 1].max() < -0.02
+    # The middle of the lips hardly moves.
+    assert np.abs(away[[13, 14]]).max() < 0.006

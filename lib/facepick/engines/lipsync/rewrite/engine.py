@@ -53,7 +53,7 @@ PLAN = "plan.npz"
 # Having been left alone, a face must be this much better than the limit to be re-made again.
 _YAW_SLACK_DEGREES = 4.0
 _SIZE_SLACK = 1.1
-VERSION = 11
+VERSION = 12
 """Raised when plans made by an earlier version must not be used any more."""
 
 

@@ -17,7 +17,7 @@ from facepick.engines.lipsync.rewrite.adaptation import MIN_R, OwnVoice, listen
 from facepick.engines.lipsync.rewrite.features import in_head_frame
 from facepick.engines.lipsync.rewrite.inventory import Inventory
 from facepick.engines.lipsync.rewrite.reading import MouthReader
-from facepick.engines.lipsync.rewrite.rest import Smile, breath, smile
+from facepick.engines.lipsync.rewrite.rest import Smile, bends, bent, breath, smile
 from facepick.engines.lipsync.rewrite.selection import Candidates, Wanted, choose
 from facepick.engines.lipsync.rewrite.selfcheck import SEEN, corrections
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
@@ -56,6 +56,7 @@ class Plan:
         fading: (n,) int32, mouth that is faded out in this frame, or -1.
         opening: (n,) float32, opening that is drawn, in eye distances: the wanted one and what is
             needed on top for it to be seen.
+        bend: (n, 2) float32, how far the corners of the mouth are bent; see `bends`.
     """
 
     action: npt.NDArray[np.uint8]
@@ -64,6 +65,7 @@ class Plan:
     stretch: npt.NDArray[np.int32]
     fading: npt.NDArray[np.int32]
     opening: Array
+    bend: Array
 
     def face(self, inventory: Inventory, frame: int) -> Array:
         """Average the chosen mouth's face in the head frame over its neighbours in time."""
@@ -75,7 +77,7 @@ class Plan:
                     inventory.mesh[int(self.mouth[i])], inventory.reference
                 )
                 weight += share
-        return total / np.float32(weight)
+        return bent(total / np.float32(weight), self.bend[frame])
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,13 +285,18 @@ def _mouths(context: EngineContext, inventory: Inventory, timing: Timing, wish: 
         fading[stretch[jumps]] = path[jumps - 1]
     number = np.zeros(n, np.int32)
     number[breaks] = 1
+    parts = np.cumsum(number, dtype=np.int32)
+    bend = np.zeros((n, 2), np.float32)
+    if wish.resting is not None:
+        bend = bends(wish.resting, mouth, timing.action == CLOSE, parts, timing.times)
     return Plan(
         action=timing.action,
         weight=timing.weight,
         mouth=mouth,
-        stretch=np.cumsum(number, dtype=np.int32),
+        stretch=parts,
         fading=fading,
         opening=wish.opening,
+        bend=bend,
     )
 
 
