@@ -8,6 +8,7 @@ them.  The outline stays, and with it everything around the face.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -46,12 +47,12 @@ class FeatureShift:
     by: npt.NDArray[np.float64]
 
     @classmethod
-    def between(cls, source: FloatArray, filmed: FloatArray) -> FeatureShift:
+    def between(cls, source: FloatArray, filmed: Sequence[FloatArray]) -> FeatureShift:
         """Compare two faces.
 
         Args:
             source: (468, 3) mesh of the new face at rest.
-            filmed: (n, 468, 3) meshes of the person on screen.
+            filmed: meshes (468, 3) of the person on screen, at least one.
         """
         usual = np.mean([_upright(mesh) for mesh in filmed], axis=0)
         away = _upright(source) - usual

@@ -100,7 +100,7 @@ def shaved(
     small, sides = _reduced(area, face_height)
     ratio = small.width / area.width
     points = mesh * np.float32(ratio)
-    points[:, :2] -= np.float32((area.x0 * ratio, area.y0 * ratio))
+    points[:, :2] -= np.array([area.x0 * ratio, area.y0 * ratio], np.float32)
     height = face_height * ratio
     face, filmed, share, spared = (
         np.asarray(cv2.resize(x, sides, interpolation=cv2.INTER_AREA), np.float32)
