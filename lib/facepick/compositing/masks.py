@@ -138,7 +138,11 @@ def feather_out(mask: FloatArray, width: float) -> FloatArray:
     """Add a soft edge of `width` pixels outside the mask; what was covered stays covered."""
     if width <= 0:
         return mask
-    return np.maximum(mask, smoothstep(1 - _distance_outside(mask) / np.float32(width + 1)))
+    # Half a pixel of error in a soft edge is not seen, and costs a quarter.
+    away = _distance_outside(mask, exact=False)
+    away /= np.float32(-(width + 1))
+    away += 1
+    return np.maximum(mask, smoothstep(away))
 
 
 def feather_in(mask: FloatArray, width: float) -> FloatArray:
@@ -170,14 +174,16 @@ def roll_degrees(landmarks5: FloatArray) -> float:
     return math.degrees(math.atan2(dy, dx)) if dx or dy else 0.0
 
 
-def _distance_outside(mask: FloatArray) -> FloatArray:
+def _distance_outside(mask: FloatArray, *, exact: bool = True) -> FloatArray:
+    """Measure each pixel's way to the mask, (h, w) float32; 2 % off unless `exact`."""
     import cv2
 
-    if not np.any(mask >= 0.5):
+    outside = mask < 0.5
+    if outside.all():
         return np.asarray(np.full(mask.shape, np.inf), np.float32)
+    size = cv2.DIST_MASK_PRECISE if exact else cv2.DIST_MASK_5
     return np.asarray(
-        cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE),
-        np.float32,
+        cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, size), np.float32
     )
 
 

@@ -527,11 +527,18 @@ class _ChromaGrid:
 
 def _mix(samples: Plane, weighted: FloatImage, weight: FloatImage) -> None:
     """Mix in place, rounded: samples = (1 - weight) * samples + weighted."""
+    import cv2
+
     # With weight 0 the sum is the sample itself, exactly: integers below 2**24 are exact in
     # float32.  The result lies between two codes of the format, so it needs no clipping but at
     # the ends, where rounding errors of 1e-5 may pass them.
-    mixed = samples * (1.0 - weight) + weighted
-    samples[:] = _rounded(mixed, samples.dtype)
+    mixed = samples.astype(np.float32)
+    mixed *= np.float32(1.0) - weight
+    mixed += weighted
+    if samples.dtype == np.uint8:
+        samples[:] = cv2.convertScaleAbs(mixed)
+    else:
+        samples[:] = _rounded(mixed, samples.dtype)
 
 
 def _rounded(codes: FloatImage, kind: np.dtype[Any]) -> Plane:
