@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bars import Bars
 
 from facepick.app import App
 from facepick.media.reader import VideoReader
@@ -58,7 +59,9 @@ def clipped(box: Any, width: int, height: int) -> tuple[int, int, int, int]:
     return max(0, int(x0)), max(0, int(y0)), min(width, int(x1)), min(height, int(y1))
 
 
-def measure(app: App, clip: Path, truth: dict[str, Any], style: str, folder: Path) -> list[str]:
+def measure(
+    app: App, clip: Path, truth: dict[str, Any], style: str, folder: Path, bars: Bars
+) -> list[str]:
     scan = app.find_people(clip)
     lines = []
     for person in [p for p in scan.people if not p.unsure][:2]:
@@ -123,6 +126,8 @@ def measure(app: App, clip: Path, truth: dict[str, Any], style: str, folder: Pat
                 touched += hit
         psnr = "inf" if squared == 0 else f"{10 * np.log10(255**2 * samples / squared):.1f}"
         guessed = report["people"][0]["frames_guessed"]
+        bars.judge(f"{clip.stem} {person.id}", {"hidden": hidden / max(1, visible),
+                   "others touched": touched, "strays": outside})  # fmt: skip
         lines.append(
             f"{clip.stem:<14} {person.id} = {name:<4} {style:<9} visible {visible:>4}  "
             f"hidden {hidden / max(1, visible):.4f}  covered {covered} ({guessed} bridged)  "
@@ -131,7 +136,7 @@ def measure(app: App, clip: Path, truth: dict[str, Any], style: str, folder: Pat
     return lines
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="*", default=CLIPS)
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
@@ -139,13 +144,14 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         os.environ.setdefault("FACEPICK_HOME", name)
-        app = App()
+        app, bars = App(), Bars("hide")
         for clip in options.clips:
             truth = json.loads((options.media / "gt" / f"{clip}.json").read_text())
             path = options.media / "video" / f"{clip}.mp4"
-            for line in measure(app, path, truth, options.style, Path(name)):
+            for line in measure(app, path, truth, options.style, Path(name), bars):
                 print(line, flush=True)
+    return bars.outcome()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bars import Bars
 from people_entries import Entries, draw_mistakes, matches, overlap, ranges, score_entries
 
 from facepick.models.store import default_store
@@ -183,6 +184,7 @@ def main(argv: list[str] | None = None) -> int:
         f"{'shots':>6}{'cpu/decode':>11}{'x real':>7}"
     )
     lines = [head]
+    bars = Bars("people")
     entries: dict[str, Entries] = {}
     with tempfile.TemporaryDirectory() as temporary:
         keep = args.keep or Path(temporary)
@@ -208,6 +210,8 @@ def main(argv: list[str] | None = None) -> int:
                 score = score_frames(result, truth)
                 cells.append(f"{score.precision:>8.4f}{score.recall:>8.4f}")
                 entries[clip] = score_entries(result, truth)
+                bars.judge(clip, {"precision": score.precision, "recall": score.recall,
+                                  "not faces": entries[clip].nothing})  # fmt: skip
                 if args.pictures and clip not in PRIVATE:
                     sheet = args.pictures / f"{clip}.jpg"
                     draw_mistakes(path, entries[clip].mistakes, sheet)
@@ -242,7 +246,7 @@ def main(argv: list[str] | None = None) -> int:
         if total.people:
             lines.append(f"{name:24}{total.row()}")
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+    return bars.outcome()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from bars import Bars
 
 
 def mean_mesh(options: argparse.Namespace) -> None:
@@ -94,7 +95,7 @@ DETECTORS = ("yunet", "centerface", "haar", "dlib_hog", "deepface_yunet", "deepf
 MODELS = ("sface", "dlib", "facenet_cv", "deepface_sface", "deepface_dlib")
 
 
-def table(options: argparse.Namespace) -> None:
+def table(options: argparse.Namespace) -> int:
     """Every detector x alignment x model that runs here."""
     from facepick.errors import FacepickError
     from facepick.models.store import default_store
@@ -118,7 +119,7 @@ def table(options: argparse.Namespace) -> None:
             models[name] = (open_embedder(name, store), model_version(name, store))
         except FacepickError as error:
             print(f"{name}: {error.sentence()}", file=sys.stderr)
-    rows = []
+    rows, bars = [], Bars("recognition")
     print("detector  alignment  model  found  accuracy  folds  AUC  EER  TPR@1e-2  TPR@1e-3  ms")
     for name in options.detectors.split(","):
         try:
@@ -139,6 +140,8 @@ def table(options: argparse.Namespace) -> None:
                 row["detector_ms"] = round(1000 * detector.seconds / max(1, detector.calls), 1)
                 row["groups"] = by_group(result, data, best.threshold)
                 rows.append(row)
+                bars.judge(f"{name} {alignment} {model}",
+                           {"accuracy": best.accuracy, "AUC": best.auc})  # fmt: skip
                 tpr = ["-" if t is None else f"{t:.3f}" for t in best.tpr_at.values()]
                 print(
                     f"{name}  {alignment}  {model}  {result.found}/{result.photos}  "
@@ -148,6 +151,7 @@ def table(options: argparse.Namespace) -> None:
                     flush=True,
                 )
                 Path(options.out).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return bars.outcome()
 
 
 def by_group(result, data, threshold):
@@ -293,9 +297,9 @@ def main() -> int:
     actions.add_parser("search").set_defaults(run=search)
     options = parser.parse_args()
     started = time.process_time()
-    options.run(options)
+    status = options.run(options)
     print(f"{time.process_time() - started:.1f} s of CPU", file=sys.stderr)
-    return 0
+    return status or 0
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from bars import Bars
 
 from facepick.compositing.compositor import composite
 from facepick.compositing.patch import FacePatch
@@ -549,7 +550,7 @@ def _tile(before: np.ndarray, after: np.ndarray, box: Any, text: str) -> np.ndar
     return tile
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
     parser.add_argument("--only", nargs="*", default=["dev_gt2:P1", "dev_gt2:P2",
@@ -567,7 +568,7 @@ def main() -> None:
         import rewrite_own
 
         rewrite_own.table(options.media, options.only)
-        return
+        return 0
     columns: tuple[str, ...] = (
         "asked", "r", "lag", "d_closed", "closed", "chance", "jitter", "moved", "still", "sharp",
         "written", "ms", "outside",
@@ -613,9 +614,12 @@ def main() -> None:
             print(f"{name:22}{speech:10}{mode:7}" + _cells(row, columns), flush=True)
             if "report" in row and (speech, mode) == (options.speech[-1], options.modes[-1]):
                 print(f"{name}: {row['report']}")
+    bars = Bars("rewrite")
     for mode, made_rows in table.items():
         mean = {c: float(np.mean([r[c] for r in made_rows])) for c in columns}
         print(f"{'mean':22}{'':10}{mode:7}" + _cells(mean, columns))
+        bars.judge(mode, mean)
+    return bars.outcome()
 
 
 def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> str:
@@ -624,4 +628,4 @@ def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bars import Bars
 
 from facepick.app import App
 from facepick.faces.detection import Box
@@ -209,7 +210,7 @@ def _shown(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("media", type=Path)
     parser.add_argument("--clips", nargs="+", default=list(CLIPS))
@@ -224,7 +225,8 @@ def main() -> None:
             row = narrated(app, video, speech)
             label = "own sound" if speech is None else speech.name
             print(f"{label}: " + ", ".join(f"{k} {_shown(v)}" for k, v in row.items()))
-        return
+        return 0
+    bars = Bars("speakers")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.clips:
             clip = Clip(app, options.media, name, Path(folder))
@@ -246,7 +248,10 @@ def main() -> None:
                         f"| {label} | " + " | ".join(map(_shown, row.values())) + " |", flush=True
                     )
                     head = False
+                    if label == "all" and not options.half:
+                        bars.judge(name, row)
+    return bars.outcome()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

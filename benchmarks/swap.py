@@ -28,6 +28,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from bars import Bars
 
 from facepick.compositing.patch import FacePatch, FaceRequest, PatchKind
 from facepick.engines.engine import Engine, EngineContext
@@ -247,7 +248,7 @@ def sheet(path: Path, photo: np.ndarray, pairs: list[tuple[FaceRequest, np.ndarr
     cv2.imwrite(str(path), np.hstack(columns))
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("media", type=Path)
     parser.add_argument("out", type=Path)
@@ -296,7 +297,12 @@ def main() -> None:
         sys.stdout.flush()
     mean = float(np.mean([r.source_mean for r in rows]))
     write(f"mean over pairs {mean:.3f}, worst pair {min(r.source_mean for r in rows):.3f}\n")
+    bars = Bars("swap")
+    for row in rows:
+        bars.judge(row.pair, {"to the source": row.source_mean, "landmark error %": row.landmarks,
+                              "nearer": row.nearer})  # fmt: skip
+    return bars.outcome()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
