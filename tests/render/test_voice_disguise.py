@@ -143,3 +143,34 @@ def test_what_was_done_is_told() -> None:
     told = disguise_notices(SPANS, 2)
     assert [n.code for n in told] == ["voice_disguised", "voice_unsure", "voice_other_tracks"]
     assert told[0].facts == {"seconds": 2.5, "stretches": 2}
+
+
+def test_strangers_lend_their_sounds_to_the_same_phones(jfk: np.ndarray) -> None:
+    from facepick.speech.disguise import taken_apart
+    from facepick.speech.strangers import Strangers, sounds_of
+
+    pytest.importorskip("pyworld", reason="facepick[voice] is not installed")
+    known = Strangers.load()
+    speech = jfk[: 3 * RATE]
+    numbers = taken_apart(speech, RATE).numbers
+    sounds, mean, loud = sounds_of(numbers, speech)
+    said = known.say(sounds, np.eye(len(known))[0])
+    assert said.shape == numbers.shape
+    assert not said[:, 0].any()
+    # The first formant opens and closes as it did: the second number is its slope.
+    own = (numbers - mean)[loud, 1]
+    assert np.corrcoef(said[loud, 1], own)[0, 1] > 0.5
+    # Whoever lends says it: other numbers than those of the voice itself.
+    assert np.abs(said[loud, 1] - own).mean() > 0.05 * np.abs(own).mean()
+    half = known.say(sounds, np.full(len(known), 1 / len(known)))
+    assert np.abs(half - said).max() > 0
+
+
+def test_masks_mix_two_strangers() -> None:
+    from facepick.speech.disguise import LEAST_SHARE, random_mask
+
+    for seed in range(5):
+        shares = random_mask(np.random.default_rng(seed)).shares
+        assert np.isclose(shares.sum(), 1)
+        assert (shares > 0).sum() == 2
+        assert shares[shares > 0].min() >= LEAST_SHARE - 1e-9

@@ -2,10 +2,10 @@
 
 The WORLD vocoder (Morise, Yokomori and Ozawa, "WORLD: A Vocoder-Based High-Quality Speech
 Synthesis System for Real-Time Applications", IEICE Trans. Inf. & Syst., 2016) takes speech apart
-into pitch, spectral envelope and breath.  Pitch, formants and timing are moved by random amounts,
-once for a voice and again from moment to moment; what of the envelope is finer than the formants
-is dropped, and nothing of it is stored.  So there is no inverse: who tries all amounts finds many
-voices, and the fine structure that told them apart is gone.
+into pitch, spectral envelope and breath.  Envelopes are replaced by those of a mix of strangers
+who say the same (`strangers`); pitch, formants and timing are moved by random amounts, once for a
+voice and again from moment to moment.  Nothing of it is stored, and many moments become one: there
+is no inverse.
 """
 
 from __future__ import annotations
@@ -18,8 +18,24 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.errors import PackageMissing
+from facepick.speech.strangers import (
+    FRAME_SECONDS,
+    TOP_HZ,
+    envelope_basis,
+    sounds_of,
+    strangers,
+)
 
-__all__ = ["Likeness", "VoiceMask", "check_vocoder", "disguised", "mask_for", "random_mask"]
+__all__ = [
+    "Apart",
+    "Likeness",
+    "VoiceMask",
+    "check_vocoder",
+    "disguised",
+    "mask_for",
+    "random_mask",
+    "taken_apart",
+]
 
 FloatSamples = npt.NDArray[np.float32]
 Likeness = Callable[[FloatSamples, FloatSamples, int], float]
@@ -30,21 +46,19 @@ LOWEST_PITCH, HIGHEST_PITCH = 85.0, 255.0
 """Hz: medians of ordinary grown-up voices, men's and women's."""
 LEAST_PITCH_STEP = 0.4
 """Octaves, 5 semitones: how far the new median is from the old one at least."""
-LEAST_FORMANT_STEP, MOST_FORMANT_STEP = 0.15, 0.25
+LEAST_FORMANT_STEP, MOST_FORMANT_STEP = 0.05, 0.15
 """Vocal tracts of grown-ups are 13 to 18 cm long, 16 % to either side of their mean."""
 DRIFT_OCTAVES, DRIFT_FORMANTS = 0.06, 0.03
 """Standard deviation of what moves from moment to moment."""
 MOVED_SECONDS = 0.06
 """How far a moment is moved in time at most: a quarter of a syllable."""
 KNOT_SECONDS = 0.45
-CEPSTRA = 24
-"""Numbers kept of an envelope: formants are told by about 13, a voice by many more."""
 TILT_DECIBELS = 3.0
-SHAPE_SPREAD = 0.3
-"""Natural logarithm by which each number of an envelope moves more, or less, than it did."""
+LEAST_SHARE = 0.3
+"""Of the second stranger in a mix: more of one alone would be that stranger's voice."""
 DRAWS, TRIAL_SECONDS = 8, 5.0
 """Masks that are tried on so much of a voice where voices can be compared."""
-FRAME_SECONDS = 0.005
+LOW_BINS = 257
 SILENT = 1e-4
 
 
@@ -57,25 +71,48 @@ class VoiceMask:
         spread: what the pitch's movement is multiplied by.
         formants: sizes of the step by which formants move, below and above 1.5 kHz.
         tilt: (4,) decibels of four slow cosines over frequency.
-        shape: (CEPSTRA,) what the numbers of an envelope's movement are multiplied by.
+        shares: of each stranger in the mix, sum 1.
     """
 
     place: float
     spread: float
     formants: tuple[float, float]
     tilt: Array
-    shape: Array
+    shares: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """Speech as the vocoder takes it apart, one row each `FRAME_SECONDS`.
+
+    Attributes:
+        times: (t,) seconds.
+        pitch: (t,) Hz, 0 where there is none.
+        envelope: (t, b) natural logarithms of power, from 0 to half the rate.
+        breath: (t, b) share of noise, in [0, 1].
+        numbers: (t, CEPSTRA) of the envelope up to `TOP_HZ`.
+    """
+
+    times: Array
+    pitch: Array
+    envelope: Array
+    breath: Array
+    numbers: Array
 
 
 def random_mask(random: np.random.Generator) -> VoiceMask:
     """Draw a mask."""
     step = (LEAST_FORMANT_STEP, MOST_FORMANT_STEP)
+    shares = np.zeros(len(strangers()))
+    first, second = random.choice(len(shares), 2, replace=False)
+    shares[second] = random.uniform(LEAST_SHARE, 1 - LEAST_SHARE)
+    shares[first] = 1 - shares[second]
     return VoiceMask(
         place=float(random.random()),
         spread=float(random.uniform(0.6, 0.9)),
         formants=(float(random.uniform(*step)), float(random.uniform(*step))),
         tilt=random.normal(0.0, TILT_DECIBELS, 4),
-        shape=_shape(random),
+        shares=shares,
     )
 
 
@@ -88,19 +125,13 @@ def mask_for(
         samples: (n,) float32 mono of the voice.
         likeness: compares voices; None takes the first mask.
     """
-    if likeness is None:
-        return random_mask(random)
     own = samples[: round(TRIAL_SECONDS * rate)]
+    if likeness is None or _is_silent(own, rate):
+        return random_mask(random)
     masks = [random_mask(random) for _ in range(DRAWS)]
-    alike = [likeness(own, disguised(own, rate, m, random=random), rate) for m in masks]
+    parts = taken_apart(own, rate)
+    alike = [likeness(own, _made(own, rate, parts, m, random=random), rate) for m in masks]
     return masks[int(np.argmin(alike))]
-
-
-def _shape(random: np.random.Generator) -> Array:
-    """Draw how much each number of an envelope moves, loudness aside."""
-    shape = np.exp(random.normal(0.0, SHAPE_SPREAD, CEPSTRA))
-    shape[0] = 1.0
-    return shape
 
 
 def check_vocoder() -> None:
@@ -129,30 +160,65 @@ def disguised(
     Raises:
         PackageMissing: the vocoder is not installed.
     """
-    world = _world()
-    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
-    if level < SILENT or len(samples) < rate // 10:
+    _world()
+    if _is_silent(samples, rate):
         return np.zeros_like(samples)
+    return _made(samples, rate, taken_apart(samples, rate), mask, random=random)
+
+
+def taken_apart(samples: FloatSamples, rate: int) -> Apart:
+    """Take speech apart.
+
+    Raises:
+        PackageMissing: the vocoder is not installed.
+    """
+    world = _world()
     voice = np.ascontiguousarray(samples, np.float64)
-    pitch, times = world.harvest(voice, rate, f0_floor=60.0, f0_ceil=500.0, frame_period=5.0)
-    envelope = world.cheaptrick(voice, pitch, times, rate)
-    breath = world.d4c(voice, pitch, times, rate)
-    at = _moved(times, random)
-    new_pitch, rising = _pitch(pitch, mask, random)
-    change = _formants(mask, rising, len(times), random)
-    envelope = _envelope(envelope, rate, change, mask)
-    made = world.synthesize(
-        np.ascontiguousarray(_nearest(new_pitch, at)),
+    period = 1000 * FRAME_SECONDS
+    pitch, times = world.harvest(voice, rate, f0_floor=60.0, f0_ceil=500.0, frame_period=period)
+    envelope = np.log(np.maximum(world.cheaptrick(voice, pitch, times, rate), 1e-16))
+    low = _rebinned(envelope, rate / 2, np.linspace(0, TOP_HZ, LOW_BINS))
+    return Apart(
+        times=times,
+        pitch=pitch,
+        envelope=envelope,
+        breath=world.d4c(voice, pitch, times, rate),
+        numbers=low @ envelope_basis(LOW_BINS),
+    )
+
+
+def _made(
+    samples: FloatSamples,
+    rate: int,
+    parts: Apart,
+    mask: VoiceMask,
+    *,
+    random: np.random.Generator,
+) -> FloatSamples:
+    """Put speech together in another voice, as loud as it was."""
+    at = _moved(parts.times, random)
+    pitch, rising = _pitch(parts.pitch, mask, random)
+    change = _formants(mask, rising, len(parts.times), random)
+    envelope = _envelope(parts, _at_16k(samples, rate), rate, change, mask)
+    made = _world().synthesize(
+        np.ascontiguousarray(_nearest(pitch, at)),
         np.ascontiguousarray(_between(envelope, at)),
-        np.ascontiguousarray(_between(breath, at)),
+        np.ascontiguousarray(_between(parts.breath, at)),
         rate,
-        5.0,
+        1000 * FRAME_SECONDS,
     )[: len(samples)]
     made = np.pad(made, (0, len(samples) - len(made)))
+    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     own, peak = float(np.sqrt(np.mean(made**2))), float(np.abs(made).max())
     # A made voice has sharper peaks than a recorded one.
     gain = min(level / max(own, SILENT), 1.0 / max(peak, SILENT))
     return np.asarray(made * gain, np.float32)
+
+
+def _is_silent(samples: FloatSamples, rate: int) -> bool:
+    if len(samples) < rate // 10:
+        return True
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) < SILENT
 
 
 def _world() -> Any:
@@ -163,6 +229,26 @@ def _world() -> Any:
             "pyworld-prebuilt", needed_for="disguising a voice", extra="voice"
         ) from error
     return pyworld
+
+
+def _at_16k(samples: FloatSamples, rate: int) -> FloatSamples:
+    """Sample speech anew, good enough to tell its phones."""
+    if rate == 16_000:
+        return samples
+    # A windowed sinc that ends at 7.2 kHz, of 4 ms.
+    count = round(0.004 * rate) | 1
+    taps = np.sinc((np.arange(count) - count // 2) * 14_400 / rate) * np.hamming(count)
+    low = np.convolve(samples, taps / taps.sum(), "same")
+    at = np.arange(round(len(samples) * 16_000 / rate)) * (rate / 16_000)
+    return np.asarray(np.interp(at, np.arange(len(low)), low), np.float32)
+
+
+def _rebinned(rows: Array, top: float, hz: Array) -> Array:
+    """Read rows of values from 0 to `top` Hz at other frequencies, (t, len(hz))."""
+    at = np.clip(hz / top, 0, 1) * (rows.shape[1] - 1)
+    first = np.minimum(at.astype(np.int64), rows.shape[1] - 2)
+    share = at - first
+    return np.asarray(rows[:, first] * (1 - share) + rows[:, first + 1] * share)
 
 
 def _drift(count: int, random: np.random.Generator, size: float) -> Array:
@@ -210,18 +296,35 @@ def _formants(mask: VoiceMask, rising: bool, count: int, random: np.random.Gener
     return np.asarray(np.exp(np.sign(steps) * np.log1p(np.abs(steps)) + drift))
 
 
-def _envelope(envelope: Array, rate: int, change: Array, mask: VoiceMask) -> Array:
-    """Move the formants, drop what is finer than they are, and tilt the whole."""
-    bins = envelope.shape[1]
+def _envelope(
+    parts: Apart, speech: FloatSamples, rate: int, change: Array, mask: VoiceMask
+) -> Array:
+    """Let strangers say it, move the formants, and tilt the whole; power, (t, b)."""
+    known = strangers()
+    sounds, _, _ = sounds_of(parts.numbers, speech)
+    numbers = known.say(sounds, mask.shares) + mask.shares @ known.means
+    numbers[:, 0] = parts.numbers[:, 0]
+    low = numbers @ envelope_basis(LOW_BINS).T
+    bins = parts.envelope.shape[1]
     hz = np.linspace(0, rate / 2, bins)
+    made = _rebinned(low, TOP_HZ, hz)
+    # Above, strangers are not known: each moment goes on as the voice does on average.
+    above = hz > TOP_HZ
+    if above.any():
+        usual = parts.envelope.mean(axis=0)
+        made[:, above] += usual[above] - np.interp(TOP_HZ, hz, usual)
+    return np.asarray(np.exp(_warped(made, hz, change) + _tilted(hz, mask.tilt)))
+
+
+def _warped(rows: Array, hz: Array, change: Array) -> Array:
+    """Multiply the frequencies of each row, by one factor below 1.5 kHz and another above."""
     turn = 1500.0
-    slow = _tilted(hz, mask.tilt)
-    made = np.empty_like(envelope)
+    made = np.empty_like(rows)
     for row, (low, high) in enumerate(change):
         knee = turn * low
         source = np.where(hz < knee, hz / low, turn + (hz - knee) / high)
-        made[row] = np.interp(source, hz, np.log(np.maximum(envelope[row], 1e-16)))
-    return np.asarray(np.exp(_reshaped(made, rate, mask.shape) + slow))
+        made[row] = np.interp(source, hz, rows[row])
+    return made
 
 
 def _tilted(hz: Array, tilt: Array) -> Array:
@@ -229,22 +332,6 @@ def _tilted(hz: Array, tilt: Array) -> Array:
     octaves = np.log2(np.maximum(hz, 100.0) / 100.0)
     waves = np.cos(np.pi * np.arange(1, len(tilt) + 1)[:, None] * octaves / octaves[-1])
     return np.asarray(tilt @ waves * (np.log(10.0) / 10.0))
-
-
-def _reshaped(logs: Array, rate: int, shape: Array) -> Array:
-    """Keep the slowest cosines over the mel scale, each moving more or less than it did."""
-    bins = logs.shape[1]
-    basis = _mel_basis(bins, rate)
-    numbers = logs @ basis
-    mean = numbers.mean(axis=0)
-    return np.asarray((mean + (numbers - mean) * shape) @ basis.T)
-
-
-def _mel_basis(bins: int, rate: int) -> Array:
-    """Build an orthonormal basis of slow cosines over mel-warped bins, (bins, CEPSTRA)."""
-    warped = np.log1p(np.linspace(0, rate / 2, bins) / 700.0)
-    waves = np.cos(np.pi * np.arange(CEPSTRA)[None] * (warped / warped[-1])[:, None])
-    return np.asarray(np.linalg.qr(waves)[0])
 
 
 def _between(rows: Array, at: Array) -> Array:
