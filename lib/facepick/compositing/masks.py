@@ -182,9 +182,7 @@ def _distance_outside(mask: FloatArray, *, exact: bool = True) -> FloatArray:
     if outside.all():
         return np.asarray(np.full(mask.shape, np.inf), np.float32)
     size = cv2.DIST_MASK_PRECISE if exact else cv2.DIST_MASK_5
-    return np.asarray(
-        cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, size), np.float32
-    )
+    return np.asarray(cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, size), np.float32)
 
 
 def _distance_inside(mask: FloatArray) -> FloatArray:

@@ -90,9 +90,11 @@ class Strangers:
                 made += share * _nearest(sounds, self.sounds[own], self.numbers[own])
         edge = len(STEADY) // 2
         padded = np.pad(made, ((edge, edge), (0, 0)), mode="edge")
-        made = sum(w * padded[i : i + len(sounds)] for i, w in enumerate(STEADY))
-        made[:, 0] = 0.0
-        return np.asarray(made)
+        steady = np.zeros_like(made)
+        for i, weight in enumerate(STEADY):
+            steady += weight * padded[i : i + len(sounds)]
+        steady[:, 0] = 0.0
+        return steady
 
 
 @cache
@@ -125,7 +127,9 @@ def envelope_basis(bins: int) -> Array:
     return np.asarray(np.linalg.qr(waves)[0])
 
 
-def sounds_of(numbers: Array, speech: npt.NDArray[np.float32]) -> tuple[Array, Array, Array]:
+def sounds_of(
+    numbers: Array, speech: npt.NDArray[np.float32]
+) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     """Describe moments by what is heard in them, whoever says it.
 
     Args:
