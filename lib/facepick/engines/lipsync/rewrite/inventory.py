@@ -278,7 +278,6 @@ def _cut(
 ) -> _Kept | None:
     """Cut out the picture around the lips; None when it reaches out of the crop by more than a
     little."""
-    import cv2
 
     lips = mesh[list(OUTER_LIP), :2]
     reach = REACH * scale
