@@ -30,9 +30,9 @@ SHUT = 25
 the ninetieth of theirs."""
 BREATH_SECONDS = 0.12
 """Sigma that leaves breath and takes out the mesh network's scatter, 0.002 to 0.004."""
-BEND_SHARE, BEND_MOST = 0.8, 0.05
-"""How much of a missing smile the corners are bent by, and at most, in eye distances.  Filmed
-smiles move them by 0.03 to 0.08; beyond 0.05 lips of a pout look stretched."""
+BEND_MOST = 0.06
+"""How far the corners of a mouth without the filmed smile are bent at most, in eye distances.
+Filmed smiles move them by 0.03 to 0.06; with more, lips of a pout look stretched."""
 BEND_SECONDS = 0.2
 """Sigma over which it comes and goes, also from one stored mouth to the next."""
 CORNER = 0.2
@@ -121,7 +121,7 @@ def bends(
     bend = np.zeros((len(mouth), 2), np.float32)
     shown = closing & (mouth >= 0)
     missing = found.wanted_corners[shown] - found.own_corners[mouth[shown]]
-    bend[shown] = np.clip(np.float32(BEND_SHARE) * missing, -BEND_MOST, BEND_MOST)
+    bend[shown] = np.clip(missing, -BEND_MOST, BEND_MOST)
     for number in np.unique(stretch[shown]):
         rows = np.flatnonzero(stretch == number)
         # It fades where words begin.
