@@ -19,7 +19,7 @@ _COST = {
     "render": 20.0,
     "publish": 1.0,
     "review": 8.0,
-    "measure": 30.0,
+    "measure": 15.0,
 }
 """Milliseconds of CPU a frame at 720p, about; how they compare is all that counts.  What an engine
 does itself is told by its own pace once it has begun."""
@@ -30,10 +30,11 @@ _USUAL_RATE = 25
 
 def phases_of_render(plan: RenderPlan, registry: EngineRegistry) -> tuple[Phase, ...]:
     """List the phases of a whole render; each has as many frames as the video."""
-    stages = _stages(plan, registry)
+    phases = [Phase(stage, _COST[stage]) for stage in _stages(plan, registry)]
     if plan.output.review != "off" and plan.output.provenance:
-        stages += ["review", "measure"] if plan.has_speech else ["review"]
-    return tuple(Phase(stage, _COST[stage]) for stage in stages)
+        cost = _COST["review"] + (_COST["measure"] if plan.has_speech else 0.0)
+        phases.append(Phase("review", cost))
+    return tuple(phases)
 
 
 def phases_of_preview(

@@ -27,7 +27,7 @@ from facepick.render.plan import RenderPlan
 from facepick.render.sound import Sound, prepare_sound
 from facepick.speech.line import Speech
 
-__all__ = ["measure_sync"]
+__all__ = ["LipMeter", "measure_sync"]
 
 log = logging.getLogger("facepick.measure.lip_sync")
 
@@ -70,40 +70,87 @@ def measure_sync(
         UserInputError: the report holds no plan.
         Cancelled: the user stopped it.
     """
-    plan = RenderPlan.from_json(report["plan"])
-    part = (plan.start, scan.frames if plan.stop is None else min(plan.stop, scan.frames))
-    sound = prepare_sound(plan, scan, part, cancel=cancel)
-    reasons = reasons_of(report, "lipsync")
-    meters = _meters(plan, scan, sound)
-    if not meters:
+    part = rendered_part(report, scan)
+    lips = LipMeter(report, scan, models=models, only_lines=only_lines, cancel=cancel)
+    if not lips.anybody:
         return []
-    mesh, mouths = FaceMesh(models), MouthReader(models)
-    judges = _judges(models, [speech for _, _, _, speech in meters])
     meter = ProgressMeter(progress, "measure", part[1] - part[0])
     for i, (new, old) in enumerate(picture_pairs(result, scan, part, cancel)):
         meter.update(i)
-        for k, (person, paths, sync, _) in enumerate(meters):
-            reason = reasons.get((i, person.id), "absent")
-            if only_lines and not (reason is None and sync.spoken_at(float(sound.time_of(i)))):
+        lips.add(i, new, old)
+    return lips.entries(plots=plots, force=force)
+
+
+def rendered_part(report: Mapping[str, Any], scan: Scan) -> tuple[int, int]:
+    """Tell which frames of the source a result shows, half-open."""
+    plan = RenderPlan.from_json(report["plan"])
+    return plan.start, scan.frames if plan.stop is None else min(plan.stop, scan.frames)
+
+
+class LipMeter:
+    """Lips of a finished result against its sound, measured pair by pair of frames.
+
+    Args:
+        report, scan, models, only_lines: see `measure_sync`.
+
+    Raises:
+        VideoOpenError, NoAudioError: the speech cannot be read.
+        UserInputError: the report holds no plan.
+        Cancelled: the user stopped it.
+    """
+
+    def __init__(
+        self,
+        report: Mapping[str, Any],
+        scan: Scan,
+        *,
+        models: ModelStore,
+        only_lines: bool = False,
+        cancel: CancelToken = never,
+    ) -> None:
+        plan, part = RenderPlan.from_json(report["plan"]), rendered_part(report, scan)
+        self._first, self._only_lines = part[0], only_lines
+        self._sound = prepare_sound(plan, scan, part, cancel=cancel)
+        self._reasons = reasons_of(report, "lipsync")
+        self._meters = _meters(plan, scan, self._sound)
+        if self._meters:
+            self._mesh, self._mouths = FaceMesh(models), MouthReader(models)
+            self._judges = _judges(models, [speech for _, _, _, speech in self._meters])
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is somebody to be measured."""
+        return bool(self._meters)
+
+    def add(self, i: int, new: Picture, old: Picture) -> None:
+        """Look at frame `i` of the result, and at what it was made of."""
+        time = self._sound.time_of(i) if self._meters else None
+        for k, (person, paths, sync, _) in enumerate(self._meters):
+            assert time is not None
+            reason = self._reasons.get((i, person.id), "absent")
+            if self._only_lines and not (reason is None and sync.spoken_at(float(time))):
                 continue
             for path in paths:
-                request = request_at(path, part[0] + i, i, sound.time_of(i), old, mesh)
+                request = request_at(path, self._first + i, i, time, old, self._mesh)
                 if request is None:
                     continue
-                shown = _shown(request, new, mesh, mouths)
+                shown = _shown(request, new, self._mesh, self._mouths)
                 sync.add(shown, original=request, reason=reason)
-                if judges and reason is None:
-                    judges[k].add(shown)
-    entries = []
-    for k, (person, _, sync, _) in enumerate(meters):
-        entry = {"person": person.id, **sync.report()}
-        if judges:
-            entry["syncnet"] = judges[k].report()
-        entries.append(entry)
-        if plots is not None:
-            plots.mkdir(parents=True, exist_ok=True)
-            sync.plot(plots / f"{person.id}.sync.png", title=person.id, force=force)
-    return entries
+                if self._judges and reason is None:
+                    self._judges[k].add(shown)
+
+    def entries(self, *, plots: Path | None = None, force: bool = False) -> list[dict[str, Any]]:
+        """Give what `measure_sync` gives."""
+        entries = []
+        for k, (person, _, sync, _) in enumerate(self._meters):
+            entry = {"person": person.id, **sync.report()}
+            if self._judges:
+                entry["syncnet"] = self._judges[k].report()
+            entries.append(entry)
+            if plots is not None:
+                plots.mkdir(parents=True, exist_ok=True)
+                sync.plot(plots / f"{person.id}.sync.png", title=person.id, force=force)
+        return entries
 
 
 def _meters(

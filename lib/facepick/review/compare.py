@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from facepick.measure.result_reader import frame_pairs
 from facepick.media.picture import FORMATS, Picture
+from facepick.media.reader import Frame
 from facepick.people.person import Scan
-from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.review.outcomes import Outcome, Outcomes
 
-__all__ = ["Comparison", "Drift", "compare"]
+__all__ = ["Comparer", "Comparison", "Drift"]
 
 Plane = npt.NDArray[Any]
 
@@ -85,50 +83,42 @@ class Comparison:
     restless: dict[tuple[str, str], npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def compare(
-    result: Path,
-    scan: Scan,
-    outcomes: Outcomes,
-    *,
-    part: tuple[int, int],
-    picked: Sequence[str],
-    labelled_seconds: float = 0.0,
-    progress: ProgressSink = no_progress,
-    cancel: CancelToken = never,
-) -> Comparison:
-    """Decode result and source once, side by side, and compare their luma.
-
-    Where the result is longer than the source, the part after the source's end is left out: it
-    shows the same pictures again.
+class Comparer:
+    """Comparison of the luma of a result and its source, pair by pair of frames.
 
     Args:
         part: frames of the source that were rendered, half-open.
         picked: ids of those who were to be changed.
         labelled_seconds: how long a label is drawn into the picture; left out.
-
-    Raises:
-        VideoOpenError: one of them cannot be read.
-        Cancelled.
     """
-    found = Comparison()
-    others = _Faces(scan, [p.id for p in scan.people if p.id not in picked])
-    cuts = {shot.start for shot in scan.shots}
-    motions = {key: _Motion(outcome) for key, outcome in outcomes.by.items()}
-    meter = ProgressMeter(progress, "review", part[1] - part[0])
-    for new, old in frame_pairs(result, scan, part, cancel):
-        i = new.index
-        if i >= len(outcomes):
-            break
-        meter.update(i)
-        found.pts.append(new.time.pts)
-        fresh = part[0] + i in cuts
-        for motion in motions.values():
+
+    def __init__(
+        self,
+        scan: Scan,
+        outcomes: Outcomes,
+        *,
+        part: tuple[int, int],
+        picked: Sequence[str],
+        labelled_seconds: float = 0.0,
+    ) -> None:
+        self.found = Comparison()
+        self._outcomes, self._first, self._labelled = outcomes, part[0], labelled_seconds
+        self._others = _Faces(scan, [p.id for p in scan.people if p.id not in picked])
+        self._cuts = {shot.start for shot in scan.shots}
+        self._motions = {key: _Motion(outcome) for key, outcome in outcomes.by.items()}
+        self.found.restless = {key: motion.excess for key, motion in self._motions.items()}
+
+    def add(self, new: Frame, old: Frame) -> None:
+        """Compare a frame of the result with what it was made of."""
+        i, outcomes = new.index, self._outcomes
+        self.found.pts.append(new.time.pts)
+        fresh = self._first + i in self._cuts
+        for motion in self._motions.values():
             motion.add(i, new.picture, old.picture, fresh=fresh)
-        if outcomes.times[i] >= labelled_seconds:
+        if outcomes.times[i] >= self._labelled:
             written = [b for o in outcomes.by.values() if (b := o.boxes[i])[2] > b[0]]
-            _add(found, i, new.picture, old.picture, written, others.at(part[0] + i))
-    found.restless = {key: motion.excess for key, motion in motions.items()}
-    return found
+            others = self._others.at(self._first + i)
+            _add(self.found, i, new.picture, old.picture, written, others)
 
 
 def _add(

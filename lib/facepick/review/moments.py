@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, never
 from facepick.review.outcomes import LEFT, Outcome, Outcomes, Run
 
-__all__ = ["Moment", "Strip", "left_alone", "strips_of", "worst_moments"]
+__all__ = ["Moment", "Strip", "StripKeeper", "left_alone", "worst_moments"]
 
 MOMENTS = 5
 """Moments of one person and flow."""
@@ -27,6 +28,10 @@ _FRAMES = 5
 
 _APART_SECONDS = 0.6
 """Two moments nearer than this are one to the eye."""
+
+_KEPT = 8
+"""Restless moments that are kept of one person and flow while the videos are read: of the five that
+are shown at most, one is rarely not among them."""
 
 _TILE_PIXELS = 144
 _QUALITY = 80
@@ -101,22 +106,25 @@ def worst_moments(
         chosen.append(moment)
         return True
 
-    def seconds(run: Run) -> float:
-        return _seconds(times, run.start, run.stop)
-
-    for run in sorted(left_alone(outcome), key=len, reverse=True)[:_LONGEST_LEFT]:
-        take(Moment(frame=run.start, why="left", state=run.state, seconds=seconds(run)))
-    for run in sorted(_true_runs(outcome.guessed & outcome.changed), key=len, reverse=True)[
-        :_LONGEST_GUESSED
-    ]:
-        middle = (run.start + run.stop) // 2
-        take(Moment(frame=middle, why="guessed", seconds=seconds(run)))
+    for moment in _known_moments(outcome, times):
+        take(moment)
     # Far more candidates than moments, for most lie next to each other.
     for frame in np.argsort(-restless, kind="stable")[: 50 * MOMENTS]:
         if len(chosen) >= MOMENTS or restless[frame] <= 0:
             break
         take(Moment(frame=int(frame), why="restless", amount=float(restless[frame])))
     return sorted(chosen, key=lambda m: m.frame)
+
+
+def _known_moments(outcome: Outcome, times: npt.NDArray[np.float64]) -> Iterator[Moment]:
+    """List moments that are known before anything is looked at, the worst first."""
+    for run in sorted(left_alone(outcome), key=len, reverse=True)[:_LONGEST_LEFT]:
+        seconds = _seconds(times, run.start, run.stop)
+        yield Moment(frame=run.start, why="left", state=run.state, seconds=seconds)
+    guessed = _true_runs(outcome.guessed & outcome.changed)
+    for run in sorted(guessed, key=len, reverse=True)[:_LONGEST_GUESSED]:
+        seconds = _seconds(times, run.start, run.stop)
+        yield Moment(frame=(run.start + run.stop) // 2, why="guessed", seconds=seconds)
 
 
 def _seconds(times: npt.NDArray[np.float64], start: int, stop: int) -> float:
@@ -133,76 +141,154 @@ def _true_runs(flags: npt.NDArray[np.bool_]) -> list[Run]:
 # --- pictures ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Wanted:
-    """A cut-out of some frames."""
+class StripKeeper:
+    """Strips cut out while a result and its source are read side by side.
 
-    frames: tuple[int, ...]
-    area: tuple[int, int, int, int]
-    before: bool
-
-
-def strips_of(
-    result: Path,
-    scan: Scan,
-    outcomes: Outcomes,
-    pts: Sequence[int],
-    frames: Mapping[tuple[str, str], Sequence[int]],
-    *,
-    first: int,
-    show_hidden: bool = False,
-    count: int = _FRAMES,
-    cancel: CancelToken = never,
-) -> dict[Key, Strip]:
-    """Cut strips out of result and source, decoding no more than is near them.
+    Which moments are the worst is known only at the end; some more than are shown are cut out as
+    they come, the most restless so far.  What is asked for and was not kept is read again.
 
     A hidden face is not shown again: in the source's pictures it is as in the result, and a
     hidden person's own strip has no "before".
 
     Args:
-        pts: times of the result's frames, see `Comparison`.
-        frames: by person and flow, the frames in the middle of a strip.
         first: frame of the source that the result's first frame shows.
+        frames: how many frames will come.
         show_hidden: show what was hidden as it was.
-        count: pictures of a strip.
-
-    Returns:
-        By person, flow and frame.
-
-    Raises:
-        VideoOpenError: one of them cannot be read.
-        Cancelled.
     """
-    wanted: dict[Key, _Wanted] = {}
-    for flow, middles in frames.items():
-        for middle in middles:
-            start = max(0, min(middle - count // 2, len(pts) - count))
-            around = tuple(range(start, min(start + count, len(pts))))
-            area = _area(scan, scan.person(flow[0]), outcomes.by[flow], around, first)
-            if area is not None:
-                before = show_hidden or flow[1] != "hide"
-                wanted[(*flow, middle)] = _Wanted(frames=around, area=area, before=before)
-    hidden = [] if show_hidden else [o for (_, flow), o in outcomes.by.items() if flow == "hide"]
-    tiles: dict[tuple[Key, int], tuple[BgrImage, BgrImage]] = {}
-    for some in _near(sorted({f for item in wanted.values() for f in item.frames})):
-        shown = _pictures(result, some, pts, cancel)
-        filmed = _pictures(scan.video.path, [f + first for f in some], scan.pts.tolist(), cancel)
-        for frame, new, old in zip(some, shown, filmed, strict=False):
-            for key, item in wanted.items():
-                if frame in item.frames:
-                    after, before_it = new.crop(*item.area), old.crop(*item.area)
-                    for outcome in hidden:
-                        _as_shown(before_it, after, item.area, outcome.boxes[frame])
-                    tiles[key, frame] = _tile(before_it), _tile(after)
-    strips = {}
-    for key, item in wanted.items():
-        mine = [tiles[key, f] for f in item.frames if (key, f) in tiles]
-        strips[key] = Strip(
-            before=_joined([old for old, _ in mine]) if item.before else b"",
-            after=_joined([new for _, new in mine]),
-            frames=item.frames,
-        )
-    return strips
+
+    def __init__(
+        self, scan: Scan, outcomes: Outcomes, *, first: int, frames: int, show_hidden: bool = False
+    ) -> None:
+        self._scan, self._outcomes = scan, outcomes
+        self._first, self._frames, self._show_hidden = first, frames, show_hidden
+        hidden = [o for (_, flow), o in outcomes.by.items() if flow == "hide"]
+        self._hidden = [] if show_hidden else hidden
+        self._latest: deque[tuple[int, Picture, Picture]] = deque(maxlen=_FRAMES)
+        self._known = {
+            key: {m.frame for m in _known_moments(o, outcomes.times)}
+            for key, o in outcomes.by.items()
+        }
+        # By person and flow: how restless the frame in the middle is.
+        self._amounts: dict[tuple[str, str], dict[int, float]] = {key: {} for key in outcomes.by}
+        self._kept: dict[Key, Strip] = {}
+        self._middle = 0
+
+    def add(
+        self,
+        frame: int,
+        new: Picture,
+        old: Picture,
+        restless: Mapping[tuple[str, str], npt.NDArray[np.float32]],
+    ) -> None:
+        """Take a frame; `restless` is known up to it."""
+        self._latest.append((frame, new, old))
+        while self._middle <= frame and self._around(self._middle)[-1] <= frame:
+            for key in self._outcomes.by:
+                if self._wanted(key, self._middle, float(restless[key][self._middle])):
+                    self._cut((*key, self._middle))
+            self._middle += 1
+
+    def _around(self, middle: int) -> tuple[int, ...]:
+        start = max(0, min(middle - _FRAMES // 2, self._frames - _FRAMES))
+        return tuple(range(start, min(start + _FRAMES, self._frames)))
+
+    def _wanted(self, key: tuple[str, str], middle: int, amount: float) -> bool:
+        if middle in self._known[key]:
+            return True
+        if amount <= 0:
+            return False
+        amounts, times = self._amounts[key], self._outcomes.times
+        near = [m for m in amounts if abs(times[m] - times[middle]) < _APART_SECONDS]
+        if any(amounts[m] >= amount for m in near):
+            return False
+        for m in near:
+            self._drop(key, m)
+        if len(amounts) >= _KEPT:
+            least = min(amounts, key=lambda m: amounts[m])
+            if amounts[least] >= amount:
+                return False
+            self._drop(key, least)
+        amounts[middle] = amount
+        return True
+
+    def _drop(self, key: tuple[str, str], middle: int) -> None:
+        del self._amounts[key][middle]
+        if middle not in self._known[key]:
+            self._kept.pop((*key, middle), None)
+
+    def _cut(self, key: Key) -> None:
+        frames = self._around(key[2])
+        pictures = {frame: (new, old) for frame, new, old in self._latest}
+        if all(frame in pictures for frame in frames):
+            strip = self._strip(key, frames, [pictures[f] for f in frames])
+            if strip is not None:
+                self._kept[key] = strip
+
+    def _strip(
+        self, key: Key, frames: tuple[int, ...], pictures: Sequence[tuple[Picture, Picture]]
+    ) -> Strip | None:
+        person, flow, _ = key
+        outcome = self._outcomes.by[person, flow]
+        area = _area(self._scan, self._scan.person(person), outcome, frames, self._first)
+        if area is None:
+            return None
+        before, after = [], []
+        for frame, (new, old) in zip(frames, pictures, strict=True):
+            shown, filmed = new.crop(*area), old.crop(*area)
+            for hidden in self._hidden:
+                _as_shown(filmed, shown, area, hidden.boxes[frame])
+            before.append(_tile(filmed))
+            after.append(_tile(shown))
+        told = self._show_hidden or flow != "hide"
+        return Strip(before=_joined(before) if told else b"", after=_joined(after), frames=frames)
+
+    def strips(
+        self,
+        result: Path,
+        pts: Sequence[int],
+        frames: Mapping[tuple[str, str], Sequence[int]],
+        *,
+        cancel: CancelToken = never,
+    ) -> dict[Key, Strip]:
+        """Give the strips of some moments, reading again near those that were not kept.
+
+        Args:
+            pts: times of the result's frames, see `Comparison`.
+            frames: by person and flow, the frames in the middle of a strip.
+
+        Returns:
+            By person, flow and frame.
+
+        Raises:
+            VideoOpenError: one of the videos cannot be read.
+            Cancelled.
+        """
+        found, missing = {}, {}
+        # The result may have been shorter than was said.
+        self._frames = len(pts)
+        for flow, middles in frames.items():
+            for middle in middles:
+                key = (*flow, middle)
+                kept, around = self._kept.get(key), self._around(middle)
+                if kept is not None and kept.frames == around:
+                    found[key] = kept
+                else:
+                    missing[key] = around
+        for some in _near(sorted({f for around in missing.values() for f in around})):
+            shown = _pictures(result, some, pts, cancel)
+            source, times = self._scan.video.path, self._scan.pts.tolist()
+            filmed = _pictures(source, [f + self._first for f in some], times, cancel)
+            pictures: dict[int, tuple[Picture, Picture]] = {}
+            for frame, pair in zip(some, zip(shown, filmed, strict=False), strict=False):
+                pictures[frame] = pair
+                for key, around in missing.items():
+                    if around[-1] == frame and all(f in pictures for f in around):
+                        strip = self._strip(key, around, [pictures[f] for f in around])
+                        if strip is not None:
+                            found[key] = strip
+                for old in [f for f in pictures if f <= frame - _FRAMES]:
+                    del pictures[old]
+        return found
 
 
 def _near(frames: Sequence[int]) -> list[list[int]]:

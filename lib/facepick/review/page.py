@@ -15,18 +15,19 @@ import numpy as np
 
 from facepick.engines.registry import EngineRegistry
 from facepick.errors import FacepickError, SettingsError
-from facepick.measure.lip_sync import measure_sync
+from facepick.measure.lip_sync import LipMeter
+from facepick.measure.result_reader import frame_pairs
 from facepick.models.store import ModelStore
 from facepick.notices import Notice
 from facepick.people.person import Scan
-from facepick.progress import CancelToken, ProgressSink, never, no_progress
+from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.label import LABEL_SECONDS
 from facepick.render.notices import notices_of_report
 from facepick.render.plan import RenderPlan
 from facepick.render.report import REVIEW_MARK
-from facepick.review.compare import Comparison, compare
+from facepick.review.compare import Comparer, Comparison
 from facepick.review.lines import LineRow, line_rows
-from facepick.review.moments import Moment, Strip, left_alone, strips_of, worst_moments
+from facepick.review.moments import Moment, Strip, StripKeeper, left_alone, worst_moments
 from facepick.review.outcomes import LEFT, Outcome, Outcomes
 from facepick.review.words import clock, number, say_in
 from facepick.settings import fields_of
@@ -118,7 +119,7 @@ def review_page(
 ) -> str:
     """Make the review of a result as one HTML file that needs nothing else.
 
-    Result and source are decoded side by side, once, and once more near what is shown.
+    Result and source are decoded side by side, once; everything is measured on the way.
 
     Args:
         result: where the video lies now.
@@ -139,31 +140,40 @@ def review_page(
     scan = plan.scan_of_all(scan)
     outcomes = Outcomes.read(rows, int(report["result"].get("frames") or scan.frames))
     part = (plan.start, scan.frames if plan.stop is None else min(plan.stop, scan.frames))
-    comparison = compare(
-        result,
+    comparer = Comparer(
         scan,
         outcomes,
         part=part,
         picked=[str(p["id"]) for p in report["people"]],
         labelled_seconds=0.0 if plan.output.label_card == "off" else float(LABEL_SECONDS),
-        progress=progress,
-        cancel=cancel,
     )
-    sync, missing = _sync(result, report, outcomes, scan, models, progress, cancel)
+    comparison = comparer.found
+    keeper = StripKeeper(
+        scan,
+        outcomes,
+        first=part[0],
+        frames=min(len(outcomes), part[1] - part[0]),
+        show_hidden=show_hidden,
+    )
+    lips, missing = _lips(report, outcomes, scan, models, cancel)
+    meter = ProgressMeter(progress, "review", part[1] - part[0])
+    # Where the result is longer than the source, the part after the source's end is left out: it
+    # shows the same pictures again.
+    for new, old in frame_pairs(result, scan, part, cancel):
+        if new.index >= len(outcomes):
+            break
+        meter.update(new.index)
+        comparer.add(new, old)
+        keeper.add(new.index, new.picture, old.picture, comparison.restless)
+        if lips is not None:
+            lips.add(new.index, new.picture, old.picture)
+    sync = {} if lips is None else {str(e["person"]): e for e in lips.entries()}
     parts = [
         _part(entry, outcomes, comparison, plan, scan, sync.get(str(entry["id"])))
         for entry in report["people"]
     ]
-    strips = strips_of(
-        result,
-        scan,
-        outcomes,
-        comparison.pts,
-        {p.key: [m.frame for m in p.moments] for p in parts},
-        first=part[0],
-        show_hidden=show_hidden,
-        cancel=cancel,
-    )
+    moments = {p.key: [m.frame for m in p.moments] for p in parts if p.moments}
+    strips = keeper.strips(result, comparison.pts, moments, cancel=cancel)
     made = _Made(
         report=report,
         plan=plan,
@@ -178,25 +188,20 @@ def review_page(
     return _Page(made, name, language, unchanged).html(show_hidden=show_hidden)
 
 
-def _sync(
-    result: Path,
+def _lips(
     report: Mapping[str, Any],
     outcomes: Outcomes,
     scan: Scan,
     models: ModelStore,
-    progress: ProgressSink,
     cancel: CancelToken,
-) -> tuple[dict[str, Mapping[str, Any]], str]:
-    """Measure lips and sound by person, and say why that cannot be done."""
+) -> tuple[LipMeter | None, str]:
+    """Prepare to measure lips and sound, or say why that cannot be done."""
     light = {**report, "frames": outcomes.rows("lipsync")}
     try:
-        found = measure_sync(
-            result, light, scan, models=models, only_lines=True, progress=progress, cancel=cancel
-        )
+        return LipMeter(light, scan, models=models, only_lines=True, cancel=cancel), ""
     except FacepickError as error:
         # The speech may be gone by now; everything else can still be told.
-        return {}, error.sentence()
-    return {str(entry["person"]): entry for entry in found}, ""
+        return None, error.sentence()
 
 
 def _part(
