@@ -33,6 +33,7 @@ import itertools
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,20 @@ def measured(
     }
 
 
+def rows(clip: Clip, each: bool, half: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Figures of a clip by what they are of."""
+    if not each:
+        yield "all", measured(clip, MEASURES["all"], half)
+        return
+    for label, use in MEASURES.items():
+        yield label, measured(clip, use, half)
+    yield "all, without CAM++", measured(clip, MEASURES["all"], half, bare=True)
+    if half is None:
+        for label, bare in (("all", False), ("all, without CAM++", True)):
+            for part in ("even", "odd"):
+                yield f"{label}, {part} half", measured(clip, MEASURES["all"], part, bare=bare)
+
+
 def narrated(app: App, video: Path, speech: Path | None) -> dict[str, float]:
     """Shares of states of what is heard over a video, by time."""
     scan = app.find_people(video)
@@ -231,25 +246,12 @@ def main() -> int:
         for name in options.clips:
             clip = Clip(app, options.media, name, Path(folder))
             print(f"\n{name}: cost {clip.cost:.2f} of the scan (a stored scan counts as 0)\n")
-            head = True
-            for label, use in [*MEASURES.items(), ("all, without CAM++", MEASURES["all"])]:
-                if options.each or label == "all":
-                    bare = label.endswith("CAM++")
-                    row = measured(clip, use, options.half, bare=bare)
-                    if head:
-                        print(
-                            "| measures | "
-                            + " | ".join(row)
-                            + " |\n"
-                            + "|---" * (len(row) + 1)
-                            + "|"
-                        )
-                    print(
-                        f"| {label} | " + " | ".join(map(_shown, row.values())) + " |", flush=True
-                    )
-                    head = False
-                    if label == "all" and not options.half:
-                        bars.judge(name, row)
+            for number, (label, row) in enumerate(rows(clip, options.each, options.half)):
+                if not number:
+                    print(f"| measures | {' | '.join(row)} |\n" + "|---" * (len(row) + 1) + "|")
+                print(f"| {label} | {' | '.join(map(_shown, row.values()))} |", flush=True)
+                if label == "all" and not options.half:
+                    bars.judge(name, row)
     return bars.outcome()
 
 

@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.films import scan_of_film, written_film
 
 from facepick.app import App
 from facepick.cli import main
 from facepick.errors import UserInputError
 from facepick.files import json_rows, write_json_rows
+from facepick.measure.result_reader import frame_pairs
 from facepick.people.selection import Selection
+from facepick.progress import never
 from facepick.render.plan import Assignment
 from facepick.review import words
-from facepick.review.moments import left_alone, worst_moments
+from facepick.review.moments import StripKeeper, left_alone, worst_moments
 from facepick.review.outcomes import Outcomes
 
 
@@ -223,3 +226,27 @@ def test_lines_and_lips_are_told_and_a_lossy_encoder_is_named(
     assert 0 < float(drift[1]) < 3
     assert "x264, 18" in seen.text
     assert len(page) < 5_000_000
+
+
+def test_strips_kept_on_the_way_are_those_that_would_be_read_again(tmp_path: Path) -> None:
+    film = written_film(tmp_path / "a.mp4", None, frames=60)
+    scan = scan_of_film(film)
+    rows = [row(i, hide(box=[10, 12, 30, 40])) for i in range(60)]
+    found = Outcomes.read(rows, 60)
+    key = ("P1", "hide")
+    restless = {key: np.linspace(1, 2, 60, dtype=np.float32)}
+    keepers = [StripKeeper(scan, found, first=0, frames=60, show_hidden=True) for _ in range(2)]
+    pts = []
+    for new, old in frame_pairs(film, scan, (0, 60), never):
+        pts.append(new.time.pts)
+        keepers[0].add(new.index, new.picture, old.picture, restless)
+    chosen = {key: [m.frame for m in worst_moments(found.by[key], restless[key], found.times)]}
+    assert len(chosen[key]) > 1
+    assert 59 in chosen[key]
+    kept = keepers[0].strips(tmp_path / "gone.mp4", pts[:60], {key: [59]})
+    again = keepers[1].strips(film, pts, chosen)
+    assert kept[(*key, 59)] == again[(*key, 59)]
+    assert again[(*key, 59)].frames == (55, 56, 57, 58, 59)
+    assert {k[2] for k in again} == set(chosen[key])
+    # All of them, some kept and some read again.
+    assert keepers[0].strips(film, pts, chosen) == again

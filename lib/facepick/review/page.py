@@ -29,7 +29,7 @@ from facepick.review.compare import Comparer, Comparison
 from facepick.review.lines import LineRow, line_rows
 from facepick.review.moments import Moment, Strip, StripKeeper, left_alone, worst_moments
 from facepick.review.outcomes import LEFT, Outcome, Outcomes
-from facepick.review.words import clock, number, say_in
+from facepick.review.words import clock, has_words, number, say_in
 from facepick.settings import fields_of
 from facepick.text import printable
 
@@ -368,6 +368,8 @@ class _Page:
 
     def _engine(self, part: _Part) -> str:
         flow, engine = str(part.entry["flow"]), str(part.entry["engine"])
+        if has_words(f"engine_{engine}"):
+            return self.say(f"engine_{engine}")
         try:
             return self.made.registry.get(flow, engine).spec.label
         except SettingsError:

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "clock", "number", "say_in"]
+__all__ = ["LANGUAGES", "clock", "has_words", "number", "say_in"]
 
 LANGUAGES = ("en", "zh")
 
@@ -21,6 +21,11 @@ def say_in(language: str, key: str, **facts: object) -> str:
     '3 of 4'
     """
     return _words()[key][language].format(**facts)
+
+
+def has_words(key: str) -> bool:
+    """Tell whether there is something to say under a key."""
+    return key in _words()
 
 
 @cache
