@@ -506,6 +506,8 @@
     }
     look();
     translate();
+    const bar = find("render_bar");
+    if (bar) find("root").style.setProperty("--facepick-bar", `${bar.offsetHeight}px`);
   };
   setInterval(greet, 500);
 })();
