@@ -65,7 +65,14 @@ BASE_BYTES = 280 * 10**6
 """Of a process with the search for people in it."""
 
 PIXEL_BYTES = 110
-"""A pixel: some 40 frames of 1.5 bytes wait to be encoded, and x264 holds as many."""
+"""A pixel at the usual preset: frames of 1.5 bytes that wait, and those that x264 holds."""
+
+PRESET_MEMORY: Mapping[str, float] = {
+    "ultrafast": 0.8, "superfast": 0.9, "veryfast": 1.0, "faster": 1.5, "fast": 2.0,
+    "medium": 2.7, "slow": 3.3, "slower": 4.0,
+}  # fmt: skip
+"""Slower presets look further ahead and at more frames: medium was measured, the rest follows the
+frames that x264 looks ahead."""
 
 WEIGHTS_TIMES = 2
 """A network's weights, and about as much for its layers' results."""
@@ -272,7 +279,8 @@ def _memory(plan: RenderPlan, work: Work, registry: EngineRegistry, models: Mode
         for model in registry.get(item.flow, item.engine).spec.models:
             file = models.find(model)
             weights += file.stat().st_size if file is not None else model.size or 0
-    return int(BASE_BYTES + PIXEL_BYTES * work.megapixels * 1e6 + WEIGHTS_TIMES * weights)
+    pixel = PIXEL_BYTES * PRESET_MEMORY.get(plan.encode.preset, 1.0)
+    return int(BASE_BYTES + pixel * work.megapixels * 1e6 + WEIGHTS_TIMES * weights)
 
 
 def _free(folder: Path) -> int:
