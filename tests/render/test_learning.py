@@ -13,12 +13,13 @@ from tests.films import StillEngine, scan_of_film, written_film
 
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.engine import Engine, EngineContext
+from facepick.errors import Cancelled
 from facepick.models.store import default_store
 from facepick.people.person import Scan
 from facepick.people.selection import Selection
 from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, no_progress
-from facepick.render.footage import PersonFootage, near_and_well_seen
+from facepick.render.footage import PersonFootage, Pupil, learn, near_and_well_seen
 from facepick.render.learned_store import LearnedStore
 from facepick.render.learning import PREVIEW_FRAMES, Classroom, Lesson
 from facepick.render.plan import Assignment
@@ -85,6 +86,9 @@ class Diary:
 
     def done(self) -> None:
         (self._folder / "diary.txt").write_text(" ".join(map(str, self.frames)))
+
+    def drop(self) -> None:
+        """Nothing is open."""
 
 
 class Diarist(StillEngine):
@@ -161,3 +165,35 @@ def test_another_version_of_an_observer_learns_anew(attend: Callable[..., list[i
     newer = Diarist("diary 2")
     attend(newer, part=(0, FRAMES))
     assert len(newer.learnt_from) == FRAMES
+
+
+def test_what_was_begun_is_dropped_when_learning_stops(scan: Scan, tmp_path: Path) -> None:
+    token = CancelToken()
+
+    class Begun:
+        key, files = "begun 1", ("whole.bin",)
+
+        def __init__(self) -> None:
+            self.stream: Any = None
+
+        def see(self, request: FaceRequest) -> None:
+            self.stream = self.stream or (tmp_path / "part.bin").open("wb")
+            token.cancel()
+
+        def done(self) -> None:
+            raise AssertionError("not all was seen")
+
+        def drop(self) -> None:
+            self.stream.close()
+            (tmp_path / "part.bin").unlink()
+
+    observer = Begun()
+    person = scan.people[0]
+    footage = PersonFootage(scan, person, StillEngine().spec, tmp_path)
+    with pytest.raises(Cancelled):
+        learn(
+            scan, [Pupil(footage, None, [observer])], np.arange(200, 300),
+            progress=no_progress, cancel=token,
+        )  # fmt: skip
+    assert observer.stream.closed
+    assert not (tmp_path / "part.bin").exists()

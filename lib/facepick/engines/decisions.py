@@ -127,6 +127,9 @@ class SightObserver:
         np.save(part, table)
         part.replace(self._workspace / self.FILE)
 
+    def drop(self) -> None:
+        """See `Observer`; nothing is begun before `done`."""
+
 
 def sights_of(context: EngineContext) -> list[Sight]:
     """Read the sightings of the session's person, in time order: what `SightObserver` has kept,

@@ -7,7 +7,8 @@ must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -112,14 +113,30 @@ class Observer(Protocol):
         """Write `files`; what observers before this one have learnt lies there already."""
         ...
 
+    def drop(self) -> None:
+        """Give up before `done`: close and remove what was begun."""
+        ...
+
 
 def show(requests: Iterable[FaceRequest], observers: Sequence[Observer]) -> None:
     """Show footage to observers that nobody else has shown it to."""
-    for request in requests:
+    with dropped_on_failure(observers):
+        for request in requests:
+            for observer in observers:
+                observer.see(request)
         for observer in observers:
-            observer.see(request)
-    for observer in observers:
-        observer.done()
+            observer.done()
+
+
+@contextmanager
+def dropped_on_failure(observers: Sequence[Observer]) -> Iterator[None]:
+    """Drop what observers have begun when they are not shown all, or one fails."""
+    try:
+        yield
+    except BaseException:
+        for observer in observers:
+            observer.drop()
+        raise
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

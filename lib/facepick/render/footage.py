@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from facepick.compositing.patch import FaceRequest
 from facepick.engines.decisions import GAP_SECONDS
-from facepick.engines.engine import EngineSpec, Observer
+from facepick.engines.engine import EngineSpec, Observer, dropped_on_failure
 from facepick.faces.detection import Box, FloatArray
 from facepick.media.reader import VideoReader
 from facepick.people.person import Person, Scan
@@ -369,26 +369,38 @@ def learn(
         there |= pupil.footage.shows(frames)
     frames = frames[there]
     meter = ProgressMeter(progress, "prepare", len(frames))
-    held: tuple[int, Picture] | None = None
-    try:
-        for count, (frame, picture) in enumerate(decoded(scan, frames, cancel)):
-            meter.update(count, message=message)
+    observers = [observer for pupil in pupils for observer in pupil.observers]
+    with dropped_on_failure(observers):
+        try:
+            _show_all(scan, pupils, frames, meter, cancel, message)
+        finally:
             for pupil in pupils:
-                if pupil.locate is not None:
-                    pupil.footage.find_meshes(frame, picture, pupil.locate)
-            # A frame's mesh is smoothed with those beside it: it is shown when the next is known.
-            if held is not None:
-                _show(pupils, *held)
-            held = frame, picture
+                pupil.footage.store_meshes()
+        for observer in observers:
+            observer.done()
+
+
+def _show_all(
+    scan: Scan,
+    pupils: Sequence[Pupil],
+    frames: npt.NDArray[np.int64],
+    meter: ProgressMeter,
+    cancel: CancelToken,
+    message: str,
+) -> None:
+    held: tuple[int, Picture] | None = None
+    for count, (frame, picture) in enumerate(decoded(scan, frames, cancel)):
+        meter.update(count, message=message)
+        for pupil in pupils:
+            if pupil.locate is not None:
+                pupil.footage.find_meshes(frame, picture, pupil.locate)
+        # A frame's mesh is smoothed with those beside it: it is shown when the next is known.
         if held is not None:
             _show(pupils, *held)
-        meter.update(len(frames), message=message)
-    finally:
-        for pupil in pupils:
-            pupil.footage.store_meshes()
-    for pupil in pupils:
-        for observer in pupil.observers:
-            observer.done()
+        held = frame, picture
+    if held is not None:
+        _show(pupils, *held)
+    meter.update(len(frames), message=message)
 
 
 def _show(pupils: Sequence[Pupil], frame: int, picture: Picture) -> None:

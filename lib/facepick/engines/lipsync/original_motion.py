@@ -163,6 +163,9 @@ class MotionObserver:
         np.savez(part, frames=frames, opening=opening, shot=shot)
         part.replace(self._workspace / self.FILE)
 
+    def drop(self) -> None:
+        """See `Observer`; nothing is begun before `done`."""
+
 
 def in_output_order(
     context: EngineContext,

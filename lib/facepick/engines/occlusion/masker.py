@@ -390,6 +390,12 @@ class OcclusionObserver:
         table = _Table(path, row, frame, shot, seconds, bits, np.asarray(by_hand.any(axis=1)))
         _save(self._context.workspace / self.FILE, self._name, table)
 
+    def drop(self) -> None:
+        """See `Observer`."""
+        if self._stream is not None:
+            self._stream.close()
+            self._texels_file.unlink(missing_ok=True)
+
     def _find_occluded(self, by_hand: Bools, follows: Bools) -> None:
         """Compare every frame with what is usual of this face."""
         shape = (len(by_hand), len(self._points), 3)

@@ -216,6 +216,13 @@ class StatsObserver:
         part.write_text(json.dumps(learned), encoding="utf-8")
         part.replace(facts)
 
+    def drop(self) -> None:
+        """See `Observer`."""
+        for stream in (self._meshes, self._samples):
+            if stream is not None:
+                stream.close()
+        self._samples_file.unlink(missing_ok=True)
+
     def _lights(self) -> npt.NDArray[np.float64]:
         """Fit the light of every sighting to what is not covered, (n, 4, 3)."""
         covered = None if self._covered is None else self._covered()

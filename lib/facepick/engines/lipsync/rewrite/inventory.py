@@ -241,6 +241,9 @@ class InventoryObserver:
         np.savez(part, **table)
         part.replace(self._folder / TABLE)
 
+    def drop(self) -> None:
+        """See `Observer`; nothing is begun before `done`."""
+
 
 def learn(
     footage: Iterable[FaceRequest],
