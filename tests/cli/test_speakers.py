@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from tests.sounds import silent_wav
 
+from facepick.app import App
 from facepick.cli import main
 from facepick.media.audio import read_audio
 from facepick.media.probe import probe
-from facepick.render.plan import RenderPlan
 
 pytestmark = pytest.mark.slow
 
@@ -117,17 +117,19 @@ def test_wrong_requests_are_one_sentence(
 def test_lines_without_names_are_given_to_whom_the_video_shows(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    who = found(capsys, "--lines", "lines.srt")["turns"][1]["person"]
-    assert main(["speakers", "clip.mp4", "--lines", "lines.srt", "--set", "L1=off_screen"]) == 0
+    who = found(capsys, "--lines", "lines.srt", "--set", "L1=off_screen")["turns"][1]["person"]
     silent_wav(desk / "dub.wav", 6.0)
-    job = ["render", "clip.mp4", "-o", "o.mp4", "--flow", "lipsync", "--lines", "lines.srt"]
-    assert main([*job, "--audio", "dub.wav", "--save-plan", "plan.json"]) == 0
-    told = capsys.readouterr().err
-    assert "was found out from the video" in told
-    assert "at 0.3 s" in told
-    (only,) = RenderPlan.load(desk / "plan.json").assignments
-    assert only.selection.people == (who,)
-    assert [(line.text, line.drawn) for line in only.speech] == [("one", False), ("two", True)]
+    app = App()
+    scan = app.find_people(desk / "clip.mp4")
+    lines = desk / "lines.srt"
+    # What `facepick render --lines` asks; whether it is drawn then is for other tests.
+    given = app.spoken_lines(lines, scan, [], audio=desk / "dub.wav", length="cut", by_sight=True)
+    assert {n.code for n in given.notices} == {"lines_by_sight", "lines_unsure"}
+    (unsure,) = (n for n in given.notices if n.code == "lines_unsure")
+    assert (unsure.start, unsure.facts["times"], unsure.facts["lines"]) == (0.3, "0.3", 1)
+    ((person, speech),) = given.speakers
+    assert person == who
+    assert [(line.text, line.drawn) for line in speech] == [("one", False), ("two", True)]
 
 
 def test_who_is_hidden_is_heard_in_another_voice(
