@@ -437,7 +437,7 @@
     showEdges(strip);
     markRow(strip.dataset.facepickStrip);
     if (strip.dataset.facepickPlays === "1") playPart(strip);
-    const button = strip.querySelector("button");
+    const button = strip.querySelector("[data-facepick-strip-do]");
     if (button && root().activeElement !== button) button.focus({ preventScroll: true });
     strip.scrollIntoView({ block: "nearest" });
   };
