@@ -202,6 +202,12 @@ def test_a_folder_is_added_once_and_a_photo_finds_the_one_in_it(
     assert main(["library", "find", f"{season / 'ep01.mp4'}:{entry['person']}", "--json", "-"]) == 0
     same = json.loads(capsys.readouterr().out)["found"]
     assert [item["person"] for item in same] == [entry["person"]]
+    assert main(["cast", "add", "Anna", anna, "--progress", "none"]) == 0
+    capsys.readouterr()
+    assert main(["library", "find", "cast:anna", "--videos", "--progress", "none"]) == 0
+    assert capsys.readouterr().out.splitlines() == [entry["video"]]
+    assert main(["library", "find", "cast:nobody", "--progress", "none"]) == 2
+    assert "In it: Anna" in capsys.readouterr().err
     flow = ["--person", f"photo:{anna}", "--flow", "hide"]
     out = str(season.parent / "out")
     assert main(["batch", str(found), "-o", out, *flow, "--dry-run"]) == 0
