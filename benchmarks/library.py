@@ -165,6 +165,9 @@ def measure(size: int, faces: np.ndarray, owners: list[str], folder: Path) -> di
     del pieces
     row["near"] = sum(map(len, truth))
 
+    row["ivf"] = ivf(library, total, questions, radius, truth)
+    # What is known so far, should the graph take too long.
+    print(json.dumps(row), flush=True)
     index = FaceIndex(library.path.with_name(f"{library.path.name}.faiss"))
     began = time.process_time()
     index.refreshed(lambda after: library.rows(after=after), total)
@@ -174,7 +177,6 @@ def measure(size: int, faces: np.ndarray, owners: list[str], folder: Path) -> di
     found = [index.near(q[None], radius) for q in questions[:ASKED_ALONE]]
     ms = 1000 * (time.process_time() - began) / len(found)
     row["index"] = {**recall(truth[:ASKED_ALONE], found), "cpu_ms": round(ms, 1)}
-    row["ivf"] = ivf(library, total, questions, radius, truth)
     row["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     return row
 
