@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.browser.support import ROOT, TabPage, browser, free_port, serving
+from tests.sounds import silent_wav
 
 pytestmark = pytest.mark.browser
 
@@ -52,8 +53,37 @@ def checked(tab: TabPage, name: str) -> str:
     return "" if place is None else str(place.inner_text()).strip()
 
 
+def trim_a_line_by_keyboard(tab: TabPage, folder: Path) -> None:
+    """Give lines to the one who is picked, make the second one shorter, and reload."""
+    sound = silent_wav(folder / "mix.wav", 5.0)
+    script = folder / "lines.srt"
+    script.write_text(
+        "1\n00:00:00,500 --> 00:00:01,500\nGood morning\n\n"
+        "2\n00:00:02,000 --> 00:00:03,000\nGood night\n"
+    )
+    tab.page.click("#facepick_lines_fold >> text=Several lines")
+    tab.page.set_input_files("#facepick_lines input[type=file]", [str(script), str(sound)])
+    tab.page.wait_for_selector(".facepick-said >> nth=1")
+    tab.page.focus(".facepick-said >> nth=0")
+    tab.page.keyboard.press("ArrowRight")
+    tab.page.keyboard.press("Space")
+    edges = tab.page.wait_for_selector(".facepick-strip input[type=range] >> nth=1")
+    edges.focus()
+    for _ in range(25):
+        tab.page.keyboard.press("ArrowLeft")
+    tab.page.click("[data-facepick-strip-do='trim']")
+    second = "[data-facepick-row='2.000']"
+    tab.page.wait_for_selector(f"{second} .facepick-tag:has-text('trimmed')")
+    tab.shot("trimmed")
+    tab.page.reload()
+    tab.greeted()
+    row = tab.page.wait_for_selector(f"{second} .facepick-tag:has-text('trimmed')")
+    assert "0:02.00 – 0:02.75" in row.evaluate("tag => tag.closest('tr').innerText")
+    assert tab.faults == []
+
+
 def test_two_tabs_do_not_touch_each_others_work_and_a_reload_brings_it_back(
-    anna: Any, address: str
+    anna: Any, address: str, tmp_path: Path
 ) -> None:
     first = TabPage(anna, address, "first")
     first.press("demo")
@@ -91,6 +121,8 @@ def test_two_tabs_do_not_touch_each_others_work_and_a_reload_brings_it_back(
     second.greeted()
     assert "No video yet" in second.text("facts")
     assert first.faults == second.faults == []
+
+    trim_a_line_by_keyboard(first, tmp_path)
 
     # A tab that is opened after all were closed goes on with the first one's work.
     first.page.close()
