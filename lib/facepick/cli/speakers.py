@@ -127,9 +127,11 @@ def _write(outs: dict[str, Path], scan: Scan, found: Speakers, options: argparse
     from facepick.speech.subtitles import srt_text
 
     labels = {p.id: p.label for p in scan.people}
+    # Somebody of the cast who is heard and not in the picture.
+    known = {v.id: v.name for v in found.voices if v.name}
 
     def who(turn: Turn) -> str | None:
-        return labels.get(turn.person or "") or turn.voice
+        return labels.get(turn.person or "") or known.get(turn.voice or "") or turn.voice
 
     if "rttm" in outs:
         heard = [(t.start, t.end, who(t)) for t in found.turns if t.state != "silent"]
@@ -154,7 +156,7 @@ def _write(outs: dict[str, Path], scan: Scan, found: Speakers, options: argparse
         fields = (
             turn.id,
             f"{turn.start:.2f}-{turn.end:.2f}",
-            labels.get(turn.person or "", "-"),
+            labels.get(turn.person or "") or known.get(turn.voice or "", "-"),
             turn.voice or "-",
             turn.state + (" (set)" if turn.corrected else ""),
             f"{turn.score:.2f}",
