@@ -10,6 +10,10 @@ from facepick.faces.detection import FloatArray
 __all__ = ["add_grain", "lids", "match_lab", "match_low_frequencies", "noise_of"]
 
 
+# Height of a face at which the tone around the lids is averaged.
+_SMALL_PX = 100.0
+
+
 def match_lab(new: FloatArray, old: BgrImage, weight: FloatArray) -> FloatArray:
     """Give the new face the old one's mean and spread in Lab.
 
@@ -61,16 +65,22 @@ def lids(
     """
     import cv2
 
-    def local(image: FloatArray) -> FloatArray:
+    height, width = around.shape
+    scale = min(1.0, _SMALL_PX / face_height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    where = cv2.resize(around, size, interpolation=cv2.INTER_AREA)[:, :, None]
+
+    def local(image: FloatArray | BgrImage) -> FloatArray:
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         # 8 % of the face reaches cheek and forehead: nearer, dark brows would darken the lids.
-        mean = cv2.GaussianBlur(image * around[:, :, None], (0, 0), 0.08 * face_height)
+        mean = cv2.GaussianBlur(small * where, (0, 0), 0.08 * face_height * scale)
         return np.asarray(mean, np.float32) + np.float32(1e-3)
 
-    filmed = old.astype(np.float32)
     # Skin differs from skin by less than a factor of two over such an area.
-    ratio = np.clip(local(new) / local(filmed), 0.5, 2.0)
+    ratio = np.clip(local(new) / local(old), 0.5, 2.0)
+    ratio = cv2.resize(ratio, (width, height), interpolation=cv2.INTER_LINEAR)
     share = eyes[:, :, None]
-    return np.asarray(new + share * (filmed * ratio - new), np.float32)
+    return np.asarray(new + share * (old * ratio - new), np.float32)
 
 
 def noise_of(image: FloatArray | BgrImage, weight: FloatArray) -> float:
