@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.contracts.engine_cases import _speech, context_for
-from tests.contracts.face_footage import face_requests, faces_in, frames_of
+from tests.contracts.face_footage import face_requests
 
 from facepick.cli.main import main
 from facepick.compositing.patch import FacePatch, FaceRequest, Reason
@@ -25,8 +25,6 @@ from facepick.engines.guest.description import GuestDescription
 from facepick.engines.guest.engine import GuestEngine
 from facepick.engines.guest.pieces import plan_pieces
 from facepick.errors import Cancelled, ToolError
-from facepick.faces.detection import Box
-from facepick.media.picture import Picture
 from facepick.media.reader import VideoReader
 from facepick.progress import CancelToken
 from facepick.shots.shot import Shot
@@ -256,45 +254,8 @@ def test_the_command_adds_tries_and_removes(
     assert main(["engines", "remove", "draws"]) == 0
 
 
-def test_a_guest_swaps_the_picked_face_alone(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    odd: Callable[[str], Path],
-    photos: Callable[[str], Path],
-    people_known: Callable[[Path], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    people_known(tmp_path / "home")
-    words = [sys.executable, str(SWAPS), "{video}", "{source}", "{out}", "{fps}"]
-    file, out = tmp_path / "guest.toml", tmp_path / "out.mp4"
-    file.write_text(
-        f'label = "Paints"\nlicence = "MIT"\nflow = "swap"\ncommand = {words!r}\n',
-        encoding="utf-8",
-    )
-    assert main(["engines", "add", "paints", str(file)]) == 0
-    assert main(["engines", "test", "paints"]) == 0
-    assert "Paints works: 50 frames of 256x256" in capsys.readouterr().out
-    clip = odd("base_640x360.mp4")
-    asked = ["--person", "P1", "--flow", "swap", "--engine", "paints", "--color", "off"]
-    asked += ["--source", str(photos("carl/1.jpg")), "--i-have-the-right", "Contracted models."]
-    # What was added is an engine from the next start on.
-    asked += ["--at", "0", "--seconds", "0.6"]
-    argv = [sys.executable, "-m", "facepick", "preview", str(clip), "-o", str(out), *asked]
-    subprocess.run(argv, check=True, timeout=300)
-    (before,), (both,) = frames_of(clip, (8,)), frames_of(out, (8,))
-    # A preview shows the original on the left, the result on the right.
-    before, after = before.astype(int), both[:, -before.shape[1] :].astype(int)
-    left, right = faces_in(before.astype(np.uint8))
-    changed, kept = (float(np.abs(after - before)[_middle(box)].mean()) for box, _ in (left, right))
-    assert changed > 15
-    # What encoding takes.
-    assert kept < 3
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("flow", ["lipsync", "swap"])
-def test_nobody_else_changes_by_a_level(
+def test_a_guest_changes_the_picked_face_and_nobody_else_by_a_level(
     flow: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -302,8 +263,8 @@ def test_nobody_else_changes_by_a_level(
     photos: Callable[[str], Path],
     shared_media: Path,
     people_known: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """In a whole render without loss, every sample that is not the picked person's is as filmed."""
     monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
     people_known(tmp_path / "home")
     words = {
@@ -312,8 +273,9 @@ def test_nobody_else_changes_by_a_level(
     }
     asked = {
         "lipsync": ["--audio", str(shared_media / "speech" / "en_katie_f_18s_16k.wav")],
-        "swap": ["--source", str(photos("carl/1.jpg")), "--i-have-the-right", "Models."],
-    }
+        "swap": ["--color", "off", "--source", str(photos("carl/1.jpg")),
+                 "--i-have-the-right", "Contracted models."],
+    }  # fmt: skip
     file, out = tmp_path / "guest.toml", tmp_path / "out.mp4"
     command = [sys.executable, *words[flow]]
     file.write_text(
@@ -321,36 +283,23 @@ def test_nobody_else_changes_by_a_level(
         encoding="utf-8",
     )
     assert main(["engines", "add", "mine", str(file)]) == 0
+    assert main(["engines", "test", "mine"]) == 0
+    assert "Mine works: 50 frames of 256x256" in capsys.readouterr().out
     clip = odd("base_640x360.mp4")
-    argv = [sys.executable, "-m", "facepick", "render", str(clip), "-o", str(out)]
-    argv += ["--person", "P1", "--flow", flow, "--engine", "mine", "--quality", "0", *asked[flow]]
-    subprocess.run(argv, check=True, timeout=600)
+    # What was added is an engine from the next start on.
+    argv = [sys.executable, "-m", "facepick", "preview", str(clip), "-o", str(out)]
+    argv += ["--person", "P1", "--flow", flow, "--engine", "mine", *asked[flow]]
+    # Without loss, so that what is measured is the engine and not the encoder.
+    argv += ["--at", "0.4", "--seconds", "0.6", "--quality", "0"]
+    subprocess.run(argv, check=True, timeout=300)
     changed = []
-    with VideoReader(clip) as before, VideoReader(out) as after:
-        for a, b in zip(before.frames(), after.frames(), strict=True):
-            own, other = (box.grown(0.6) for box, _ in faces_in(a.picture.bgr()))
-            assert own.iou(other) == 0
-            inside, outside = _luma_moves(a.picture, b.picture, own)
-            assert outside == 0, f"frame {a.index}"
-            changed.append(inside)
-    assert max(changed) > 20
-
-
-def _luma_moves(before: Picture, after: Picture, own: Box) -> tuple[int, int]:
-    """Largest change of a sample inside a box and outside it, luma and chroma."""
-    inside, outside = 0, 0
-    for a, b in zip(before.planes(), after.planes(), strict=True):
-        away = np.abs(a.astype(int) - b)
-        scale = before.width // a.shape[1]
-        x0, y0, x1, y1 = (max(0, int(v) // scale) for v in own)
-        inside = max(inside, int(away[y0:y1, x0:x1].max()))
-        away[y0 : y1 + 1, x0 : x1 + 1] = 0
-        outside = max(outside, int(away.max()))
-    return inside, outside
-
-
-def _middle(box: Box) -> tuple[slice, slice]:
-    """Rows and columns of the middle half of a face."""
-    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-    rows = slice(int(y - box.height / 4), int(y + box.height / 4))
-    return rows, slice(int(x - box.width / 4), int(x + box.width / 4))
+    with VideoReader(out) as both:
+        for frame in both.frames():
+            for plane, share in zip(frame.picture.planes(), (1, 2, 2), strict=True):
+                # A preview shows the original on the left, the result on the right.
+                width = 640 // share
+                away = np.abs(plane[:, :width].astype(int) - plane[:, -width:])
+                # The picked person is in the left half of the picture, the other in the right one.
+                assert away[:, width // 2 :].max() == 0
+                changed.append(int(away[:, : width // 2].max()))
+    assert max(changed) > 30
