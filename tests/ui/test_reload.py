@@ -53,8 +53,12 @@ def test_the_language_that_was_chosen_and_what_is_ticked_survive(
     ask(tab, "choose_language", scanned, "zh", "hide", "pixelate")
     note(tab, scanned, "live_frame", True)
     note(tab, scanned, "source_name", "Zoe")
+    note(tab, scanned, "hide_pixelate_shape", "rectangle")
     page = reloaded(tab, fake_app)
     assert page["language"]["value"] == "zh"
+    # Gradio 3 shows a choice by its label: without its value it would stay in English.
+    assert page["hide_pixelate_shape"]["value"] == "rectangle"
+    assert page["hide_blur_shape"]["value"] == "ellipse"
     assert page["scan"]["value"] == "重新扫描"
     assert page["live_frame"]["value"] is True
     assert page["source_name"]["value"] == "Zoe"

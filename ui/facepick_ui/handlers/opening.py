@@ -191,6 +191,12 @@ class Opening:
         changes = merged(
             self._page.words(session.language), self._engines.draw_panel(session, flow, style)
         )
+        for widget in self._page.widgets():
+            if widget.field.kind == "choice" and "value" not in changes[widget.name]:
+                # Gradio 3 shows a choice by its label, which is another one in another language.
+                value = session.form.get(widget.name, widget.field.default)
+                known = value in widget.field.ui.choices
+                changes[widget.name]["value"] = value if known else widget.field.default
         if "language" in self._page.components:
             changes["language"] = {"value": session.language}
         choices = self._page.style_choices(flow, session.language)
