@@ -152,3 +152,19 @@ def test_a_wrong_request_is_told_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "a.avi").touch()
     with pytest.raises(UserInputError, match="Two episodes"):
         find_episodes([tmp_path], out)
+
+
+def test_the_page_of_a_batch_says_what_failed_and_nothing_of_folders(tmp_path: Path) -> None:
+    from facepick.jobs.batch import Episode, EpisodeResult, index_page
+
+    video, out = tmp_path / "<i>ep 1.mp4", tmp_path / "out.mp4"
+    done = EpisodeResult(
+        episode=Episode(video=video, out=out), status="failed",
+        people={f"photo:{tmp_path}/boy.jpg": None}, error="ep 1.mp4: <b>no</b> media file.",
+    )  # fmt: skip
+    page = index_page([done])
+    assert "&lt;i&gt;ep 1.mp4" in page
+    assert "&lt;b&gt;no&lt;/b&gt;" in page
+    assert "photo:boy.jpg: -" in page
+    assert str(tmp_path) not in page
+    assert "1 failed" in page

@@ -8,7 +8,6 @@ so that a batch that was killed goes on with the same job.
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from facepick.people.person import Person, Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import RenderPlan
 from facepick.render.report import is_report, review_of, sidecar_of
+from facepick.text import printable
 from facepick.unchanged import sha256_of
 
 __all__ = [
@@ -355,30 +355,39 @@ def batch_json(results: Sequence[EpisodeResult]) -> dict[str, Any]:
 
 
 def index_page(results: Sequence[EpisodeResult]) -> str:
-    """Write the page that links every result and its report."""
+    """Write the page that links every result, its review and its report."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    def link(path: Path | None, text: str) -> str:
-        if path is None or not path.is_file():
-            return ""
-        from urllib.parse import quote
-
-        return f'<a href="{quote(path.name)}">{html.escape(text)}</a>'
-
-    rows = []
-    for item in results:
-        review = None if item.result is None else review_of(item.result)
-        report = None if item.result is None else sidecar_of(item.result)
-        people = ", ".join(f"{name}: {who or '-'}" for name, who in item.people.items())
-        links = (link(item.result, "video"), link(review, "review"), link(report, "report"))
-        cells = (html.escape(item.episode.video.name), item.status, html.escape(people))
-        told = html.escape(item.error or "")
-        rows.append(
-            "<tr>" + "".join(f"<td>{c}</td>" for c in (*cells, " ".join(links), told)) + "</tr>"
-        )
-    return (
-        '<!doctype html><meta charset="utf-8"><title>facepick batch</title>'
-        "<style>body{font:15px system-ui;margin:2em}td{padding:.3em 1em .3em 0}</style>"
-        "<table><tr><th>episode<th>status<th>people<th>result<th></tr>"
-        + "\n".join(rows)
-        + "</table>\n"
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "data"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
+    counts = Counter(item.status for item in results)
+    page = environment.get_template("batch.html").render(
+        summary=", ".join(f"{number} {status}" for status, number in counts.items()),
+        rows=[_row_of(item) for item in results],
+    )
+    return page + "\n"
+
+
+def _row_of(item: EpisodeResult) -> dict[str, Any]:
+    """Describe one episode for the page; a photo by its name, not by the folder it lies in."""
+    from urllib.parse import quote
+
+    files: list[tuple[Path | None, str]] = [(item.result, "video")]
+    if item.result is not None:
+        files += [(review_of(item.result), "review"), (sidecar_of(item.result), "report")]
+    people = [
+        (f"photo:{Path(name[6:]).name}" if name.startswith("photo:") else name, who or "-")
+        for name, who in item.people.items()
+    ]
+    return {
+        "name": item.episode.video.name,
+        "status": item.status,
+        "people": [printable(f"{name}: {who}") for name, who in people],
+        "links": [(quote(f.name), text) for f, text in files if f is not None and f.is_file()],
+        "error": printable(item.error or ""),
+    }
