@@ -54,7 +54,28 @@
       return 0;
     }
   };
-  const takeSeat = async () => {
+  const MOST_SEATS = 200;
+  const rest = (ms) => new Promise((done) => setTimeout(done, ms));
+  /** Hold a seat as long as the page lives, if nobody holds it. */
+  const hold = (number) =>
+    new Promise((done) => {
+      const held = (lock) => {
+        done(Boolean(lock));
+        return lock ? new Promise(() => {}) : undefined;
+      };
+      navigator.locks.request(`${SEAT}-${number}`, { ifAvailable: true }, held).catch(() => done(false));
+    });
+  const lockSeat = async () => {
+    seat = remembered();
+    /* After a reload the page before it lets go within a moment; a duplicated tab never does. */
+    for (let tries = 0; seat && tries < 5; tries += 1) {
+      if (await hold(seat)) return;
+      await rest(200);
+    }
+    for (seat = 1; seat < MOST_SEATS && !(await hold(seat)); ) seat += 1;
+  };
+  /** Ask the other tabs, where the browser has no locks: outside of localhost and https. */
+  const askForSeat = async () => {
     const tried = new Set();
     seat = remembered() || 1;
     while (seats) {
@@ -62,11 +83,14 @@
       tried.add(seat);
       seats.postMessage({ ask: seat, from: me });
       /* A tab in the background of a busy machine answers in a tenth of a second, seldom more. */
-      await new Promise((done) => setTimeout(done, 500));
+      await rest(500);
       if (!refused) break;
       seat = 1;
       while (tried.has(seat)) seat += 1;
     }
+  };
+  const takeSeat = async () => {
+    await (navigator.locks ? lockSeat() : askForSeat());
     seated = true;
     remembered(seat);
   };

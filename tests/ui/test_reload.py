@@ -59,7 +59,7 @@ def test_the_language_that_was_chosen_and_what_is_ticked_survive(
     # Gradio 3 shows a choice by its label: without its value it would stay in English.
     assert page["hide_pixelate_shape"]["value"] == "rectangle"
     assert page["hide_blur_shape"]["value"] == "ellipse"
-    assert page["scan"]["value"] == "重新扫描"
+    assert page["scan"]["value"] == "重新查找"
     assert page["live_frame"]["value"] is True
     assert page["source_name"]["value"] == "Zoe"
 
