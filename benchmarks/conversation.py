@@ -93,12 +93,14 @@ def panel_of(app: App, part: Part, name: str, folder: Path) -> Panel:
         part.video, rate=SOUND, align_to=Fraction(int(scan.pts[0])) * scan.video.time_base
     )[round(part.start * SOUND) :][: len(filmed) * SOUND // RATE]
     if not shut.exists():
-        write_film(clip, filmed, np.zeros_like(sound))
+        # With its sound, which tells where the mouth talked and is to be shut.
+        write_film(clip, filmed, sound)
         silence = write_sound(folder / "silence.wav", np.zeros(SOUND, np.float32))
         command = [
             *(sys.executable, "-m", "facepick", "render", str(clip), "-o", str(shut), "--force"),
             *("--person", "P1", "--flow", "lipsync", "--audio", str(silence)),
-            *("--when-silent", "close", "--quality", "12", "--review", "off"),
+            *("--when-silent", "close", "--original", "mute"),
+            *("--quality", "12", "--review", "off"),
         ]
         subprocess.run(command, check=True)
     shut_scan = app.find_people(clip)
