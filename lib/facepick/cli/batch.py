@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from facepick.app import App
     from facepick.jobs.batch import Episode, EpisodeResult, Template
+    from facepick.people.selection import Selection
 
 __all__ = ["build_batch", "template_of"]
 
@@ -127,11 +128,9 @@ def _batch(options: argparse.Namespace) -> int:
 
 def _table(app: App, episodes: Sequence[Episode], template: Template) -> list[str]:
     """Describe what will be done to every episode, a line each."""
-    from facepick.jobs.batch import WHOEVER
 
     what = "; ".join(
-        f"{item.flow} {item.engine}: {item.selection.label.replace(WHOEVER, 'whoever speaks')}"
-        for item in template.plan.assignments
+        f"{item.flow} {item.engine}: {_whom(item.selection)}" for item in template.plan.assignments
     )
     lines = []
     seconds_in_all, bytes_in_all = 0.0, 0
@@ -162,8 +161,20 @@ def _table(app: App, episodes: Sequence[Episode], template: Template) -> list[st
     return lines
 
 
+def _whom(selection: Selection) -> str:
+    from facepick.jobs.batch import WHOEVER, short_name
+
+    named = selection.people or selection.everyone_but
+    whom = ", ".join("whoever speaks" if n == WHOEVER else short_name(n) for n in named)
+    return f"everyone but {whom}" if selection.everyone_but else whom
+
+
 def _line(item: EpisodeResult) -> str:
-    people = ", ".join(f"{name}: {who or 'not in it'}" for name, who in item.people.items())
+    from facepick.jobs.batch import short_name
+
+    people = ", ".join(
+        f"{short_name(name)}: {who or 'not in it'}" for name, who in item.people.items()
+    )
     told = item.error or people
     return f"{item.episode.video.name}\t{item.status}\t{item.seconds:.1f} s\t{told}"
 

@@ -40,6 +40,7 @@ __all__ = [
     "load_state",
     "made_of",
     "save_state",
+    "short_name",
 ]
 
 FORMAT = "facepick-batch/1"
@@ -354,6 +355,15 @@ def batch_json(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     return {"format": FORMAT, "episodes": [item.to_json() for item in results]}
 
 
+def short_name(name: str) -> str:
+    """Shorten a name for people: of a photo, the folder is left out.
+
+    >>> short_name("photo:/cast/anna.jpg"), short_name("Anna")
+    ('photo:anna.jpg', 'Anna')
+    """
+    return f"photo:{Path(name).name}" if name.startswith("photo:") else name
+
+
 def index_page(results: Sequence[EpisodeResult]) -> str:
     """Write the page that links every result, its review and its report."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -380,10 +390,7 @@ def _row_of(item: EpisodeResult) -> dict[str, Any]:
     files: list[tuple[Path | None, str]] = [(item.result, "video")]
     if item.result is not None:
         files += [(review_of(item.result), "review"), (sidecar_of(item.result), "report")]
-    people = [
-        (f"photo:{Path(name[6:]).name}" if name.startswith("photo:") else name, who or "-")
-        for name, who in item.people.items()
-    ]
+    people = [(short_name(name), who or "-") for name, who in item.people.items()]
     return {
         "name": item.episode.video.name,
         "status": item.status,

@@ -23,6 +23,7 @@ from typing import Any
 
 from facepick.errors import JobConflict, JobNotFound
 from facepick.files import parsed_json, read_json, write_json
+from facepick.jobs.batch import short_name
 from facepick.jobs.workspace import is_alive, started_mark
 from facepick.locks import locked
 
@@ -305,13 +306,8 @@ class BatchQueue:
 
 
 def _whom(item: Mapping[str, Any]) -> list[str]:
-    named = [_short(name) for name in item.get("people") or []]
-    return named + [f"-{_short(name)}" for name in item.get("everyone_but") or []]
-
-
-def _short(name: str) -> str:
-    """Leave the folder of a photo out."""
-    return f"photo:{Path(name).name}" if name.startswith("photo:") else name
+    named = [short_name(name) for name in item.get("people") or []]
+    return named + [f"-{short_name(name)}" for name in item.get("everyone_but") or []]
 
 
 def _events(path: Path) -> list[dict[str, Any]]:

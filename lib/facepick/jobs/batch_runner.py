@@ -18,6 +18,7 @@ from facepick.jobs.batch import (
     load_state,
     made_of,
     save_state,
+    short_name,
 )
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
 from facepick.unchanged import sha256_of
@@ -179,7 +180,7 @@ class _Worker:
         self.people = self.template.people(scan, self.app.person_by_photo)
         plan = self.template.for_episode(self.episode, scan, self.people)
         if plan is None:
-            names = ", ".join(self.template.names)
+            names = ", ".join(map(short_name, self.template.names))
             return self._ended("skipped", f"Nobody to change: {names} is not in it.")
         if self.template.speaks:
             plan = self.app.with_speech(plan, self.episode, scan, cancel=self.cancel)
