@@ -77,6 +77,18 @@ def byte_size(count: float) -> str:
     return f"{max(0, count) / 1e3:.0f} kB"
 
 
+def about_size(count: float) -> str:
+    """Word a number of bytes that is only estimated.
+
+    >>> about_size(3_940_000), about_size(381_400_000), about_size(1.23e9)
+    ('4 MB', '380 MB', '1.2 GB')
+    """
+    if count < 1e6 or count >= 1e9:
+        return byte_size(count)
+    megabytes = count / 1e6
+    return f"{round(megabytes, -1 if megabytes >= 100 else None):.0f} MB"
+
+
 def say(line: str, *, file: TextIO | None = None) -> None:
     """Print one line; tabs part its columns.
 

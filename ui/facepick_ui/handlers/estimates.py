@@ -9,7 +9,7 @@ from facepick.errors import FacepickError
 from facepick.media.writer import EncodeSettings
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
-from facepick.text import byte_size, duration
+from facepick.text import about_size, byte_size, duration
 from facepick_ui import messages, views
 from facepick_ui.changes import Changes, shown
 from facepick_ui.handlers.context import Context
@@ -34,8 +34,8 @@ def draw_estimate(context: Context, session: Session) -> Changes:
     words = text(
         "estimate" if found.measured else "estimate_guess",
         time=duration(found.seconds),
-        size=byte_size(found.result_bytes),
-        memory=byte_size(found.memory_bytes),
+        size=about_size(found.result_bytes),
+        memory=about_size(found.memory_bytes),
     )
     if need > found.free_bytes:
         full = text("estimate_full", need=byte_size(need), free=byte_size(found.free_bytes))
