@@ -138,8 +138,7 @@ class Portrait:
         whole = rest * share + made * (1 - share)
         # Beside the surface lies what smaller levels of the texture mix into its edges.
         drawn = (surface.index > 0).astype(np.float32)
-        whole *= _CONTRAST
-        whole += wanted
+        whole = _CONTRAST * whole + wanted
         whole = np.where(surface.index[:, :, None] > 0, whole, spread(whole, drawn))
         return np.exp(whole) - 4, weight * known * (1 - one_sided)
 
