@@ -9,10 +9,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from tests.footage import lay_out, write_photos
+
+if TYPE_CHECKING:
+    from facepick.app import App
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _USERS_MODELS = "FACEPICK_TESTS_MODELS"
@@ -154,6 +158,22 @@ def people_known(_found_people: Path) -> Callable[[Path], None]:
         shutil.copytree(_found_people, home / "cache")
 
     return put
+
+
+@pytest.fixture
+def app(
+    tmp_path: Path,
+    shared_models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    people_known: Callable[[Path], None],
+) -> App:
+    """An application with a home of its own that knows the people of ``base_640x360.mp4``."""
+    from facepick.app import App
+
+    people_known(tmp_path / "home")
+    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+    return App()
 
 
 @pytest.fixture(autouse=True)

@@ -17,19 +17,6 @@ from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, RenderPlan
 
 
-@pytest.fixture
-def app(
-    tmp_path: Path,
-    shared_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
-) -> App:
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
-    return App()
-
-
 def plan_of(video: Path, engine: str = "blur", flow: str = "hide", **more: object) -> RenderPlan:
     return RenderPlan(
         video=str(video),

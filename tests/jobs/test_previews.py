@@ -21,19 +21,6 @@ AT = 1.0
 WIDTH, HEIGHT = 640, 360
 
 
-@pytest.fixture
-def app(
-    tmp_path: Path,
-    shared_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
-) -> App:
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
-    return App()
-
-
 def hidden(app: App, video: Path, **settings: object) -> RenderPlan:
     item = Assignment(
         selection=Selection(("P1",)), flow="hide", engine="pixelate", settings=settings

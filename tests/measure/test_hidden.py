@@ -17,19 +17,6 @@ from facepick.render.plan import Assignment
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def app(
-    tmp_path: Path,
-    shared_models: Path,
-    people_known: Callable[[Path], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> App:
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
-    people_known(tmp_path / "home")
-    return App()
-
-
 def rendered(app: App, video: Path, folder: Path, **settings: object) -> Path:
     out = folder / "out.mp4"
     hide = Assignment(

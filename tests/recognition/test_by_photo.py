@@ -18,19 +18,6 @@ from facepick.people.person import Scan
 
 
 @pytest.fixture
-def app(
-    tmp_path: Path,
-    shared_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
-) -> App:
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
-    return App()
-
-
-@pytest.fixture
 def clip(odd: Callable[[str], Path]) -> Path:
     return odd("base_640x360.mp4")
 

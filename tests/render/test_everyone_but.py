@@ -21,19 +21,6 @@ from facepick.render.renderer import Renderer
 
 
 @pytest.fixture
-def app(
-    tmp_path: Path,
-    shared_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
-) -> App:
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
-    return App()
-
-
-@pytest.fixture
 def scan(app: App, odd: Callable[[str], Path]) -> Scan:
     return app.find_people(odd("base_640x360.mp4"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,19 +21,11 @@ from facepick.render.target import check_target
 
 
 @pytest.fixture
-def app(
-    tmp_path: Path,
-    shared_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
-) -> App:
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
+def app(app: App, monkeypatch: pytest.MonkeyPatch) -> App:
     # 150 frames in three segments.
     monkeypatch.setattr(module, "SEGMENT_FRAMES", 50)
     monkeypatch.setattr(module, "CUT_REACH_FRAMES", 5)
-    return App()
+    return app
 
 
 @pytest.fixture

@@ -108,19 +108,6 @@ def test_rows_are_read_one_by_one_over_the_ends_of_pieces(
 # --- whole pages -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def app(
-    tmp_path: Path,
-    shared_models: Path,
-    people_known: Callable[[Path], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> App:
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
-    people_known(tmp_path / "home")
-    return App()
-
-
 class _Seen(HTMLParser):
     """Everything that a page would load, and its text."""
 

@@ -19,6 +19,7 @@ from facepick import __version__
 from facepick.errors import NotInVideo, SelectionError, SettingsError, UserInputError
 from facepick.files import read_json, write_json
 from facepick.media.encode import container_of
+from facepick.pages import filled
 from facepick.people.person import Person, Scan
 from facepick.people.selection import Selection
 from facepick.render.plan import RenderPlan
@@ -366,17 +367,9 @@ def short_name(name: str) -> str:
 
 def index_page(results: Sequence[EpisodeResult]) -> str:
     """Write the page that links every result, its review and its report."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "data"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
     counts = Counter(item.status for item in results)
-    page = environment.get_template("batch.html").render(
+    page = filled(
+        Path(__file__).parent / "data" / "batch.html",
         summary=", ".join(f"{number} {status}" for status, number in counts.items()),
         rows=[_row_of(item) for item in results],
     )

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from facepick.pages import filled
 from facepick.publishing import write_outputs
 from facepick.recognition.library import Appearance
-from facepick.text import clock, printable
+from facepick.text import clock
 
 __all__ = ["LANGUAGES", "page_files", "write_page"]
 
@@ -72,24 +73,14 @@ def page_files(
         who: what was looked for, as it was given.
         language: one of `LANGUAGES`.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     words = _WORDS[language]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "data"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        # Names of people and files may hold letters that turn words round.
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
     files: dict[str, bytes] = {}
     cards = [_card(item, number, files) for number, item in enumerate(found, 1)]
     videos = len({item.video for item in found})
     many = words["videos"] if videos != 1 else words["video"]
     entries = words["entries"] if len(found) != 1 else words["entry"]
-    page = environment.get_template("found.html").render(
+    page = filled(
+        Path(__file__).parent / "data" / "found.html",
         language="zh-CN" if language == "zh" else "en",
         words=words,
         title=words["title"].format(who=", ".join(Path(name).name for name in who)),

@@ -19,6 +19,7 @@ from facepick.measure.lip_sync import LipMeter
 from facepick.measure.result_reader import frame_pairs
 from facepick.models.store import ModelStore
 from facepick.notices import Notice
+from facepick.pages import filled
 from facepick.people.person import Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.label import LABEL_SECONDS
@@ -31,7 +32,6 @@ from facepick.review.moments import Moment, Strip, StripKeeper, left_alone, wors
 from facepick.review.outcomes import LEFT, Outcome, Outcomes
 from facepick.review.words import clock, has_words, number, say_in
 from facepick.settings import fields_of
-from facepick.text import printable
 
 __all__ = ["review_page"]
 
@@ -238,20 +238,10 @@ class _Page:
         self.album = _Album(strips=made.strips)
 
     def html(self, *, show_hidden: bool) -> str:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "data"),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=StrictUndefined,
-            # Names of people and files may hold letters that turn words round.
-            finalize=lambda value: printable(value) if type(value) is str else value,
-        )
         made, report = self.made, self.made.report
         people = [self._person(part) for part in made.parts]
-        body = environment.get_template("review.html").render(
+        body = filled(
+            Path(__file__).parent / "data" / "review.html",
             say=self.say,
             language="zh-CN" if self.language == "zh" else "en",
             name=self.name,
