@@ -295,6 +295,11 @@
   document.addEventListener("toggle", ({ target }) => {
     if (target instanceof HTMLElement && target.classList.contains("facepick-compare") && target.open) openCompare(target);
   }, true);
+  /* A player was given another video, maybe only after the fold was opened. */
+  document.addEventListener("loadeddata", ({ target }) => {
+    if (!(target instanceof Element) || !target.closest("#facepick_original, #facepick_result")) return;
+    for (const box of root().querySelectorAll(".facepick-compare")) if (box.open) openCompare(box);
+  }, true);
   document.addEventListener("input", ({ target }) => {
     if (!(target instanceof HTMLElement)) return;
     const box = stageOf(target);

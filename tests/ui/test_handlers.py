@@ -112,6 +112,20 @@ def test_render_goes_to_its_end_and_shows_result_and_report(tab: Any, scanned: s
     assert page["render"]["interactive"] is True
 
 
+def test_compare_is_drawn_anew_for_every_result_and_no_other_time(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    drawn = []
+    for _ in range(2):
+        page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
+        drawn.append(page["compare"]["value"])
+    newer, older = tab.page.app.jobs()[:2]
+    assert f'data-facepick-job="{older.id}"' in drawn[0]
+    assert f'data-facepick-job="{newer.id}"' in drawn[1]
+    assert ask(tab, "act", scanned, f"show:{older.id}")["compare"]["value"] == drawn[0]
+    page = run(tab, scanned, ask(tab, "preview_here", scanned, *plan_values(tab)))
+    assert page["compare"]["value"] == drawn[1]
+
+
 def test_the_plan_is_what_the_page_shows(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 1)
     values = (

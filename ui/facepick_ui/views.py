@@ -662,14 +662,15 @@ def _reason(reason: str, language: str) -> str:
     return text(key, language) if has(key) else reason.replace("_", " ")
 
 
-def compare_view(size: tuple[int, int], rate: float, language: str) -> str:
+def compare_view(job_id: str, size: tuple[int, int], rate: float, language: str) -> str:
     """Draw the place in which original and result lie on each other; the page's script plays it.
 
     Args:
+        job_id: whose result it is: with another one the page draws it anew, and folded.
         size: width and height in display pixels.
         rate: frames per second.
     """
-    return render("compare", language, width=size[0], height=size[1], rate=rate)
+    return render("compare", language, job=job_id, width=size[0], height=size[1], rate=rate)
 
 
 def saved_view(path: str, act: str, language: str) -> str:

@@ -183,7 +183,7 @@ class Results:
         info = self._app.facts(record.video)
         # A clip that does not say its rate is stepped through as most are.
         rate = float(info.average_rate or 25)
-        return views.compare_view((info.width, info.height), rate, session.language)
+        return views.compare_view(record.id, (info.width, info.height), rate, session.language)
 
     def _debug_sheets(self, record: JobRecord, language: str) -> str:
         """Show the steps of an engine, where its setting 'Active debug' is on."""
