@@ -122,27 +122,11 @@ def _outs(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def _write(outs: dict[str, Path], scan: Scan, found: Speakers, options: argparse.Namespace) -> None:
+    """Write the files that were asked for, and tell the rest."""
     from facepick.people.export import people_json
-    from facepick.speech.rttm import rttm_text
-    from facepick.speech.subtitles import srt_text
 
-    labels = {p.id: p.label for p in scan.people}
-    # Somebody of the cast who is heard and not in the picture.
-    known = {v.id: v.name for v in found.voices if v.name}
-
-    def who(turn: Turn) -> str | None:
-        return labels.get(turn.person or "") or known.get(turn.voice or "") or turn.voice
-
-    if "rttm" in outs:
-        heard = [(t.start, t.end, who(t)) for t in found.turns if t.state != "silent"]
-        write_output(outs["rttm"], rttm_text(scan.video.path.stem, heard), force=options.force)
-    if "srt" in outs:
-        cues = []
-        for turn in found.turns:
-            # A guess is none of the user's names yet: it stands as a question.
-            name = who(turn) if turn.state in ("sure", "off_screen") else None
-            cues.append((turn.start, turn.end, name, turn.text or "..."))
-        write_output(outs["srt"], srt_text(cues), force=options.force)
+    names = _Names(scan, found)
+    _write_files(outs, scan, found, names, force=options.force)
     if options.json:
         plain = found.to_json(people_json(scan)["video"])
         if options.json == "-":
@@ -152,22 +136,58 @@ def _write(outs: dict[str, Path], scan: Scan, found: Speakers, options: argparse
     if options.progress == "jsonl":
         print_json({"event": "done", "turns": len(found.turns), "voices": len(found.voices)})
         return
+    _tell(scan, found, names)
+
+
+class _Names:
+    """Names of who is heard: people of the video, then somebody of the cast who is not in it."""
+
+    def __init__(self, scan: Scan, found: Speakers) -> None:
+        self._people = {p.id: p.label for p in scan.people}
+        self._voices = {v.id: v.name for v in found.voices if v.name}
+
+    def of(self, turn: Turn) -> str | None:
+        """Name who is heard; None for a voice without a name."""
+        return self._people.get(turn.person or "") or self._voices.get(turn.voice or "")
+
+
+def _write_files(
+    outs: dict[str, Path], scan: Scan, found: Speakers, names: _Names, *, force: bool
+) -> None:
+    from facepick.speech.rttm import rttm_text
+    from facepick.speech.subtitles import srt_text
+
+    if "rttm" in outs:
+        heard = [
+            (t.start, t.end, names.of(t) or t.voice) for t in found.turns if t.state != "silent"
+        ]
+        write_output(outs["rttm"], rttm_text(scan.video.path.stem, heard), force=force)
+    if "srt" in outs:
+        cues = []
+        for turn in found.turns:
+            # A guess is none of the user's names yet: it stands as a question.
+            sure = turn.state in ("sure", "off_screen")
+            name = names.of(turn) or turn.voice if sure else None
+            cues.append((turn.start, turn.end, name, turn.text or "..."))
+        write_output(outs["srt"], srt_text(cues), force=force)
+
+
+def _tell(scan: Scan, found: Speakers, names: _Names) -> None:
     for turn in found.turns:
         fields = (
             turn.id,
             f"{turn.start:.2f}-{turn.end:.2f}",
-            labels.get(turn.person or "") or known.get(turn.voice or "", "-"),
+            names.of(turn) or "-",
             turn.voice or "-",
             turn.state + (" (set)" if turn.corrected else ""),
             f"{turn.score:.2f}",
             turn.text or "",
         )
         say("\t".join(fields).rstrip())
-    doubtful = sum(1 for t in found.turns if t.state == "unsure")
-    if doubtful:
-        first = next(t.id for t in found.turns if t.state == "unsure")
+    unsure = [turn.id for turn in found.turns if turn.state == "unsure"]
+    if unsure:
         say(
-            f"{doubtful} of {len(found.turns)} are unsure. Say who it is: --set {first}=P1",
+            f"{len(unsure)} of {len(found.turns)} are unsure. Say who it is: --set {unsure[0]}=P1",
             file=sys.stderr,
         )
     if not found.turns:
