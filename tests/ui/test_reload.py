@@ -50,7 +50,7 @@ def test_flow_engine_speech_words_and_options_survive(
 def test_the_language_that_was_chosen_and_what_is_ticked_survive(
     tab: Any, scanned: str, fake_app: Any
 ) -> None:
-    ask(tab, "choose_language", scanned, "zh", "hide", "pixelate")
+    ask(tab, "choose_language", scanned, "zh")
     note(tab, scanned, "live_frame", True)
     note(tab, scanned, "source_name", "Zoe")
     note(tab, scanned, "hide_pixelate_shape", "rectangle")
@@ -97,6 +97,22 @@ def test_a_flow_comes_back_with_the_engine_it_had(tab: Any, scanned: str) -> Non
     ask(tab, "choose_style", scanned, "hide", "blur")
     ask(tab, "choose_flow", scanned, "lipsync")
     assert ask(tab, "choose_flow", scanned, "hide")["style"]["value"] == "blur"
+
+
+def test_a_style_of_the_flow_before_is_no_error(tab: Any, scanned: str) -> None:
+    """While a page is filled, the browser may send what the widgets held before."""
+    ask(tab, "choose_flow", scanned, "lipsync")
+    style = tab.page.components["style"]
+    lipsync = tab.page.style_choices("lipsync", "en")
+    # As gradio makes anew what has got other choices.
+    again = type(style)(choices=lipsync, value=lipsync[0][1])
+    assert again.preprocess("pixelate") == "pixelate"
+    assert again.get_block_name() == "radio"
+    page = ask(tab, "choose_style", scanned, "lipsync", "pixelate")
+    assert page[f"panel_lipsync_{lipsync[0][1]}"]["visible"] is True
+    page = ask(tab, "choose_language", scanned, "zh")
+    assert {value for _, value in page["style"]["choices"]} == {value for _, value in lipsync}
+    assert page[f"panel_lipsync_{lipsync[0][1]}"]["visible"] is True
 
 
 def test_what_is_missing_is_said_until_it_is_there(tab: Any, scanned: str, tmp_path: Path) -> None:

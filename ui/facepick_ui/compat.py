@@ -6,6 +6,7 @@ Nothing here compares version numbers, because forks patch gradio: what a signat
 from __future__ import annotations
 
 import inspect
+from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -48,6 +49,8 @@ def build(kind: str, **wanted: Any) -> Any:
     override later defaults and choices.
     """
     cls = getattr(gr, kind)
+    if kind == "Radio" and isinstance(cls, ABCMeta):
+        cls = _unchecked(cls)
     known = _parameters(cls.__init__)
     if "sources" in wanted and "sources" not in known:
         wanted["source"] = wanted.pop("sources")[0]
@@ -59,6 +62,22 @@ def build(kind: str, **wanted: Any) -> Any:
     if labels:
         component.facepick_labels = labels
     return component
+
+
+@cache
+def _unchecked(cls: Any) -> Any:
+    """Derive a component that hands on a choice that is not among the choices.
+
+    While a page is opened again, a browser may send a choice of the flow before: gradio's own
+    check would show a raw error before any handler is asked.  The handlers check what they take.
+    """
+
+    def preprocess(_: Any, payload: Any) -> Any:
+        return payload
+
+    # Not by a `class` statement: for that gradio writes a .pyi file beside this one.
+    members = {"preprocess": preprocess, "__module__": cls.__module__}
+    return ABCMeta.__new__(type(cls), cls.__name__, (cls,), members)
 
 
 @cache

@@ -106,7 +106,9 @@ class Form:
         if str(style) in {spec.id for spec in self._page.specs(str(flow))}:
             session.styles[str(flow)] = str(style)
             self._keep(session, "style", str(style))
-        return self._engines.draw_panel(session, str(flow), str(style))
+            return self._engines.draw_panel(session, str(flow), str(style))
+        # A page that is being filled may still tell of the flow before.
+        return self._engines.draw_panel(session, *self.chosen(session))
 
     def note(self, session: Session, value: Any, *, name: str) -> Changes:
         """Keep the value of a widget that has changed, and say what is still missing."""

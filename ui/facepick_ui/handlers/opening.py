@@ -103,7 +103,7 @@ class Opening:
             component="language",
             trigger="change",
             handler=self.choose_language,
-            inputs=("language", "flow", "style"),
+            inputs=("language",),
             outputs=self.words_outputs,
             place="facts",
         )
@@ -134,7 +134,7 @@ class Opening:
         )
         return session.key, changes
 
-    def choose_language(self, session: Session, name: Any, flow: Any, style: Any) -> Changes:
+    def choose_language(self, session: Session, name: Any) -> Changes:
         """Show everything in another language, also when the page is opened again."""
         codes = {label: code for code, label in messages.LANGUAGES.items()}
         session.language = codes.get(str(name), str(name))
@@ -143,7 +143,9 @@ class Opening:
         session.spoken = session.language
         self._context.save(session)
         return merged(
-            self._words(session, str(flow), str(style)), self.draw(session), self._config(session)
+            self._words(session, *self._form.chosen(session)),
+            self.draw(session),
+            self._config(session),
         )
 
     def tick(self, session: Session) -> Changes:
