@@ -360,3 +360,51 @@ def test_lines_without_names_are_offered_to_be_looked_for(
 
 def test_who_watches_may_show_who_was_found_to_speak(tab: Any) -> None:
     assert "speech_note" in tab.handlers.watched
+
+
+def test_speech_is_not_the_next_persons(tab: Any, scanned: str, tmp_path: Path) -> None:
+    ask(tab, "choose_flow", scanned, "lipsync")
+    pick(tab, scanned, 0)
+    form = tab.handlers.session(scanned).form
+    noted(tab, scanned, "speech", str(silent_wav(tmp_path / "one.wav", 1.0)))
+    noted(tab, scanned, "speech_text", "Good morning")
+    noted(tab, scanned, "lines", [str(silent_wav(tmp_path / "all.wav", 1.0))])
+    # Another person beside the first says the same; the first one let go and picked again keeps it.
+    assert "speech" not in pick(tab, scanned, 1)
+    pick(tab, scanned, 1)
+    pick(tab, scanned, 0)
+    assert "speech" not in pick(tab, scanned, 0)
+    # The first one is in the program's memory after a restart, too.
+    fresh = type(tab.handlers.session(scanned))(key=scanned)
+    fresh.restore(json.loads(json.dumps(tab.handlers.session(scanned).to_json())))
+    assert fresh.speech_for == ["P1"]
+    pick(tab, scanned, 1)
+    page = pick(tab, scanned, 0)
+    assert (page["speech"]["value"], page["speech_text"]["value"]) == (None, "")
+    assert "lines" not in page
+    noted(tab, scanned, "speech", None)
+    assert not form.get("speech")
+    assert not form.get("speech_text")
+    # A list says itself who speaks.
+    assert form["lines"]
+    noted(tab, scanned, "lines", None)
+    assert "speech for P2" in render_note(tab, scanned)
+
+
+def test_speech_is_not_the_next_videos(tab: Any, scanned: str, tmp_path: Path) -> None:
+    pick(tab, scanned, 0)
+    session = tab.handlers.session(scanned)
+    noted(tab, scanned, "speech", str(silent_wav(tmp_path / "one.wav", 1.0)))
+    noted(tab, scanned, "lines", [str(silent_wav(tmp_path / "all.wav", 1.0))])
+    again = tmp_path / "again.mp4"
+    again.write_bytes(Path(session.video).read_bytes())
+    # The same video under another name.
+    assert "speech" not in ask(tab, "upload", scanned, str(again))
+    assert session.form["speech"]
+    other = tmp_path / "other.mp4"
+    other.write_bytes(again.read_bytes() + b"free")
+    page = ask(tab, "upload", scanned, str(other))
+    for name in ("speech", "lines", "source", "output_soundtrack"):
+        assert page[name]["value"] is None
+        assert not session.form.get(name)
+    assert page["speech_text"]["value"] == ""

@@ -26,10 +26,28 @@ from facepick.people.person import Scan
 from facepick.render.plan import Assignment
 from facepick.speech.line import SpeechLine
 
-__all__ = ["SaidLine", "Session", "SessionStore", "SourceChoice", "SourceFace", "Take"]
+__all__ = [
+    "GIVEN_FOR_ONE",
+    "GIVEN_FOR_VIDEO",
+    "SaidLine",
+    "Session",
+    "SessionStore",
+    "SourceChoice",
+    "SourceFace",
+    "Take",
+]
 
 if TYPE_CHECKING:
     from facepick_ui.background_tasks import BackgroundTask
+
+GIVEN_FOR_ONE = (
+    "speech", "recording", "speech_text", "phones", "speech_start", "speech_offset",
+    "speech_duration",
+)  # fmt: skip
+"""Widgets of the speech of those who are picked."""
+
+GIVEN_FOR_VIDEO = (*GIVEN_FOR_ONE, "lines", "output_soundtrack", "output_background")
+"""Widgets of what is heard in one video, and in no other."""
 
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
@@ -257,6 +275,7 @@ class Session:
         shown: the flow and engine that the page shows; not stored.
         task: work of some seconds that runs now, or None; not stored.
         form: what the widgets of the page hold, by name; files by the path of the kept copy.
+        speech_for: who was picked when the speech was given.
         styles: the engine that was last chosen for each flow.
         problem: whether a complaint stands where progress is shown; not stored.
         line_who: by list of lines what the user has said whose its lines are.
@@ -298,6 +317,7 @@ class Session:
     shown: tuple[str, str] | None = None
     task: BackgroundTask | None = None
     form: dict[str, Any] = field(default_factory=dict)
+    speech_for: list[str] = field(default_factory=list)
     styles: dict[str, str] = field(default_factory=dict)
     problem: bool = False
     line_who: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -318,9 +338,16 @@ class Session:
     watcher: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self, video: str | None) -> None:
-        """Start anew with another video, or none; finished work stays in the list of jobs."""
+    def open(self, video: str | None, *, same: bool = False) -> None:
+        """Start anew with another video, or none; finished work stays in the list of jobs.
+
+        Args:
+            same: whether it holds what the open one does: speech and source face are kept.
+        """
         self.video = video
+        if not same:
+            self.forget_given(GIVEN_FOR_VIDEO)
+            self.source = None
         self.scan = None
         self.picked, self.marked = [], []
         self.drop_all()
@@ -331,6 +358,18 @@ class Session:
         # A download goes on, but nothing is left to go on with.
         self.watched = {k: v for k, v in self.watched.items() if k == "fetch"}
         self.offer = None if self.offer is None else Offer(models=self.offer.models)
+
+    def forget_given(self, widgets: Sequence[str]) -> None:
+        """Forget what some widgets hold."""
+        for name in widgets:
+            self.form.pop(name, None)
+        self.speech_for = []
+
+    def speech_is_of_others(self) -> bool:
+        """Tell whether the speech was given for people of whom nobody is picked any more."""
+        return bool(self.speech_for and self.picked) and set(self.speech_for).isdisjoint(
+            self.picked
+        )
 
     def keep(
         self, items: Sequence[Assignment], told: tuple[Notice, ...], form: Mapping[str, Any]
@@ -354,6 +393,7 @@ class Session:
         self.picked, self.source = other.picked, other.source
         self.kept, self.kept_notices = other.kept, other.kept_notices
         self.kept_forms, self.form, self.styles = other.kept_forms, other.form, other.styles
+        self.speech_for = other.speech_for
 
     def to_json(self) -> dict[str, Any]:
         """Give what is stored."""
@@ -367,6 +407,7 @@ class Session:
             "kept_forms": self.kept_forms,
             "source": None if self.source is None else self.source.to_json(),
             "form": self.form.copy(),
+            "speech_for": self.speech_for,
             "styles": self.styles.copy(),
             "line_who": {mark: dict(who) for mark, who in self.line_who.items()},
             "line_takes": {
@@ -395,6 +436,7 @@ class Session:
         source = data.get("source")
         self.source = None if source is None else SourceChoice.from_json(source)
         self.form = {str(k): v for k, v in dict(data.get("form", {})).items()}
+        self.speech_for = [str(v) for v in data.get("speech_for", self.picked)]
         self.styles = {str(k): str(v) for k, v in dict(data.get("styles", {})).items()}
         self.line_who = {
             str(mark): {str(k): str(v) for k, v in dict(who).items()}

@@ -15,7 +15,7 @@ from facepick_ui.handlers.event import Event, names
 from facepick_ui.handlers.players import PLAYERS
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.results import Results
-from facepick_ui.session import Session, SourceChoice
+from facepick_ui.session import GIVEN_FOR_ONE, Session, SourceChoice
 from facepick_ui.settings_form import Widget, is_shown, plain_value
 from facepick_ui.uploads import paths_of, plain_name
 
@@ -189,6 +189,7 @@ class Form:
         session.form.update(values)
         session.styles[str(values["flow"])] = str(values["style"])
         session.picked = [str(key) for key in snapshot["picked"]]
+        session.speech_for = list(session.picked)
         source = snapshot["source"]
         session.source = None if source is None else SourceChoice.from_json(source)
 
@@ -198,6 +199,8 @@ class Form:
         if session.form.get(name) == value:
             return
         session.form[name] = value
+        if name in GIVEN_FOR_ONE and value and session.picked:
+            session.speech_for = list(session.picked)
         self._context.save(session)
 
     def _kept_files(self, session: Session, before: Any, value: Any) -> list[str]:

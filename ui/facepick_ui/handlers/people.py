@@ -16,7 +16,8 @@ from facepick_ui.handlers.context import Context, scan_of
 from facepick_ui.handlers.event import Act, Event, names
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.sources import Sources
-from facepick_ui.session import Session
+from facepick_ui.handlers.speech import emptied
+from facepick_ui.session import GIVEN_FOR_ONE, Session
 from facepick_ui.uploads import paths_of
 
 __all__ = ["People"]
@@ -48,6 +49,7 @@ class People:
 
     PICK = names(
         ("people", "unsure_people", "bystanders", "time", "tracks", "tracks_hint", "split"),
+        GIVEN_FOR_ONE,
         AFTER_PICK,
     )
     """What a pick changes."""
@@ -328,8 +330,12 @@ class People:
 
     def draw_picked(self, session: Session) -> Changes:
         """Store who is picked, and show it."""
+        taken_away: Changes = {}
+        if session.speech_is_of_others():
+            session.forget_given(GIVEN_FOR_ONE)
+            taken_away = emptied(GIVEN_FOR_ONE)
         self._context.save(session)
-        changes = {**self.draw_galleries(session), **self.draw_after_pick(session)}
+        changes = {**taken_away, **self.draw_galleries(session), **self.draw_after_pick(session)}
         changes["time"] = {"value": round(session.at_seconds, 3)}
         changes["tracks"] = {"visible": False, "value": None}
         changes["split"] = {"visible": False}

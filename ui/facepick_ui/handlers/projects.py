@@ -55,7 +55,7 @@ class Projects:
                 trigger="upload",
                 handler=self.open_project,
                 inputs=("project_open",),
-                outputs=names(self.OUTPUTS, Video.OPEN, self._form.outputs, SCAN_STARTED),
+                outputs=names(self.OUTPUTS, Video.OTHER, self._form.outputs, SCAN_STARTED),
                 place=place,
                 watch=True,
             ),

@@ -26,11 +26,11 @@ from facepick_ui.handlers.problems import Say
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.lines_desk import MOST_LEVELS, lines_desk
 from facepick_ui.page import SOUND_FILES, SPEECH_OUTPUT, SPEECH_PARTS
-from facepick_ui.session import SaidLine, Session, Take
+from facepick_ui.session import GIVEN_FOR_ONE, SaidLine, Session, Take
 from facepick_ui.settings_form import changed_values
 from facepick_ui.uploads import path_of, paths_of, plain_name
 
-__all__ = ["Speech"]
+__all__ = ["Speech", "emptied"]
 
 Spoken = list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]]
 """Ids of people and what they say."""
@@ -295,17 +295,15 @@ class Speech:
 
     def cleared(self) -> Changes:
         """Empty the panel for the next person's speech."""
-        return {
-            **_noted(""),
-            "speech": {"value": None},
-            "recording": {"value": None},
-            "speech_text": {"value": ""},
-            "phones": {"value": None},
-            "lines": {"value": None},
-            "speech_start": {"value": 0},
-            "speech_offset": {"value": 0},
-            "speech_duration": {"value": 0},
-        }
+        return {**_noted(""), **emptied((*GIVEN_FOR_ONE, "lines"))}
+
+
+def emptied(widgets: Sequence[str]) -> Changes:
+    """Empty widgets of the panel."""
+    empty: dict[str, Any] = {
+        "speech_text": "", "speech_start": 0, "speech_offset": 0, "speech_duration": 0
+    }  # fmt: skip
+    return {name: {"value": empty.get(name)} for name in widgets}
 
 
 def _digest(path: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from facepick.unchanged import sha256_of
 from facepick_ui import messages, views
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, starting
@@ -16,7 +17,8 @@ from facepick_ui.handlers.players import Players
 from facepick_ui.handlers.problems import Say
 from facepick_ui.handlers.results import Results
 from facepick_ui.handlers.scan_line import SCAN_STARTED, scan_line, scan_started
-from facepick_ui.session import Session
+from facepick_ui.handlers.speech import emptied
+from facepick_ui.session import GIVEN_FOR_VIDEO, Session
 from facepick_ui.settings_form import changed_values
 from facepick_ui.uploads import path_of
 
@@ -32,7 +34,10 @@ class Video:
     )  # fmt: skip
 
     OPEN = names(OUTPUTS, People.OUTPUTS, Results.OUTPUTS)
-    """What another video changes."""
+    """What an opened video changes."""
+
+    OTHER = names(OPEN, GIVEN_FOR_VIDEO, ("source",))
+    """What another video changes: nothing that was given for the one before may be done to it."""
 
     def __init__(
         self, context: Context, players: Players, people: People, results: Results
@@ -60,7 +65,7 @@ class Video:
                 trigger=trigger,
                 handler=handler,
                 inputs=inputs,
-                outputs=self.OPEN,
+                outputs=self.OTHER,
                 place="facts",
                 watch=trigger != "clear",
             )
@@ -97,6 +102,7 @@ class Video:
                 self.draw(session),
                 self._people.draw(session),
                 self._results.draw(session),
+                _nothing_given(),
                 {"video_player": shown("")},
             )
         kept = self._context.keep_upload(session, Path(path), "video")
@@ -133,12 +139,14 @@ class Video:
     def _open(self, session: Session, path: Path, *, with_player: bool = False) -> Changes:
         self._app.facts(path)
         self._players.stop_all(session)
-        session.open(str(path))
+        same = session.video is not None and _same_content(Path(session.video), path)
+        session.open(str(path), same=same)
         self._context.save(session)
         return merged(
             self.draw(session, with_player=with_player),
             self._people.draw(session),
             self._results.draw(session),
+            {} if same else _nothing_given(),
         )
 
     def draw(self, session: Session, *, with_player: bool = False) -> Changes:
@@ -205,3 +213,18 @@ class Video:
         if job is not None:
             self._app.cancel_job(job.id)
         return {"scan_stop": {"visible": False}}
+
+
+def _nothing_given() -> Changes:
+    return {**emptied(GIVEN_FOR_VIDEO), "source": {"value": None}}
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    """Tell whether two files hold the same bytes; these are read only when the sizes are equal."""
+    if one == other:
+        return True
+    try:
+        alike = one.stat().st_size == other.stat().st_size
+        return alike and sha256_of(one) == sha256_of(other)
+    except OSError:
+        return False
