@@ -408,3 +408,27 @@ def test_speech_is_not_the_next_videos(tab: Any, scanned: str, tmp_path: Path) -
         assert page[name]["value"] is None
         assert not session.form.get(name)
     assert page["speech_text"]["value"] == ""
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "The sound cannot be read"), ("zh", "无法读取这段声音")]
+)
+def test_a_broken_sound_is_missing_speech(
+    tab: Any, scanned: str, tmp_path: Path, language: str, said: str
+) -> None:
+    ask(tab, "choose_language", scanned, language)
+    ask(tab, "choose_flow", scanned, "lipsync")
+    pick(tab, scanned, 0)
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF no sound at all" * 50)
+    noted(tab, scanned, "speech", str(broken))
+    note = heard(tab, scanned, speech=str(broken))
+    assert said in note
+    assert "broken.wav" in note
+    assert views.text("error_VideoOpenError", language) not in note
+    missing = views.text("missing_speech", language, who="P1")
+    assert missing in render_note(tab, scanned)
+    whole = str(silent_wav(tmp_path / "whole.wav", 1.0))
+    noted(tab, scanned, "speech", whole)
+    assert said not in heard(tab, scanned, speech=whole)
+    assert missing not in render_note(tab, scanned)

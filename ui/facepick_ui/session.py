@@ -286,6 +286,7 @@ class Session:
         by_sight: whether it is known who the video shows to speak.
         nameless: whether the panel's list does not say who speaks, and nobody has looked yet; not
             stored.
+        unreadable: whether a sound of the speech cannot be read; not stored.
         said: the lines that the page shows; not stored.
         said_of: which list they are of; not stored.
         heard: what the widgets held when they were read; not stored.
@@ -326,6 +327,7 @@ class Session:
     spoken: str = ""
     by_sight: bool = False
     nameless: bool = False
+    unreadable: bool = False
     said: list[SaidLine] = field(default_factory=list)
     said_of: str = ""
     heard: tuple[Any, ...] | None = None
@@ -363,7 +365,7 @@ class Session:
         """Forget what some widgets hold."""
         for name in widgets:
             self.form.pop(name, None)
-        self.speech_for = []
+        self.speech_for, self.unreadable = [], False
 
     def speech_is_of_others(self) -> bool:
         """Tell whether the speech was given for people of whom nobody is picked any more."""

@@ -176,6 +176,12 @@ def failure_box(error: str, exit_code: int | None, language: str, *, fetch: bool
     return _problem(*messages.failure_words(error, exit_code, language, fetch=fetch))
 
 
+def unreadable_sound(file: str, language: str) -> str:
+    """Say that the sound of new speech cannot be read."""
+    help_words = text("sound_unreadable_help", language, file=file)
+    return _problem(text("sound_unreadable", language), (help_words,), ())
+
+
 def _problem(headline: str, sentences: Iterable[str], detail: Iterable[str]) -> str:
     return render(
         "problem",

@@ -62,7 +62,8 @@ class RenderBar:
         form = session.form
         lacking = []
         sounds = ("speech", "recording", "lines", "output_soundtrack")
-        if any(s.needs_audio for s in engines) and not any(form.get(name) for name in sounds):
+        given = any(form.get(name) for name in sounds) and not session.unreadable
+        if any(s.needs_audio for s in engines) and not given:
             lacking.append(text("missing_speech", who=who))
         if session.nameless and any(s.needs_audio for s in engines) and form.get("lines"):
             lacking.append(text("missing_speakers"))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facepick.errors import UserInputError
+from facepick.errors import NoAudioError, UserInputError, VideoOpenError
 from facepick.notices import Notice
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings
@@ -192,8 +192,14 @@ class Speech:
 
     def hear(self, session: Session, *values: Any) -> Changes:
         """Show who is heard when, as the panel stands, and what people should know of it."""
-        session.nameless = False
-        note = self._note(session, values)
+        session.nameless = session.unreadable = False
+        try:
+            note = self._note(session, values)
+        except (VideoOpenError, NoAudioError) as error:
+            session.unreadable = True
+            # The core's sentence begins with the name of the file.
+            file = error.message.partition(": ")[0]
+            note = _noted(views.unreadable_sound(file, session.language))
         return merged(note, self._bar.draw(session))
 
     def _note(self, session: Session, values: tuple[Any, ...]) -> Changes:
