@@ -198,6 +198,17 @@
   /* Original and result on each other: a slider between them, frame by frame, what was changed. */
   const stageOf = (node) => node.closest(".facepick-compare");
   const sides = (box) => Array.from(box.querySelectorAll("video"));
+  const apart = ([under, over]) => under.currentTime - over.currentTime;
+  /* Both at the middle of one frame: an edge would show the one or the other. */
+  const showFrame = (box, by) => {
+    const pair = sides(box);
+    const rate = Number(box.dataset.facepickRate);
+    const frame = Math.max(0, Math.floor(pair[0].currentTime * rate + 1e-4) + by);
+    for (const video of pair) {
+      video.pause();
+      video.currentTime = (frame + 0.5) / rate;
+    }
+  };
   const split = (box) => {
     const share = Number(box.querySelector("input[type=range]").value);
     const changed = box.querySelector("[data-facepick-changed]").checked;
@@ -208,7 +219,10 @@
     box.querySelector(".facepick-stage i").style.left = `${share}%`;
     const canvas = box.querySelector("canvas");
     canvas.hidden = !box.querySelector("[data-facepick-mark]").checked;
-    if (!canvas.hidden && !canvas.dataset.facepickRuns) mark(box, canvas);
+    if (!canvas.hidden && !canvas.dataset.facepickRuns) {
+      if (sides(box)[0].paused) showFrame(box, 0);
+      mark(box, canvas);
+    }
   };
   /* Where the two differ more than another encoding explains: 8 levels a channel of the reduced
    * pictures, in which its noise is averaged, and at least 4 of the 9 pixels around. */
@@ -232,6 +246,10 @@
       const now = pair.map((video) => `${video.currentTime}:${video.readyState}:${video.seeking}`).join();
       if (now === last || pair.some((video) => video.seeking || video.readyState < 2)) return;
       last = now;
+      if (Math.abs(apart(pair)) * Number(box.dataset.facepickRate) >= 0.5) {
+        shown.clearRect(0, 0, width, height);
+        return;
+      }
       const [a, b] = looks.map((picture, i) => {
         picture.drawImage(pair[i], 0, 0, width, height);
         return picture.getImageData(0, 0, width, height).data;
@@ -254,7 +272,9 @@
   };
   const told = (box) => {
     const rate = Number(box.dataset.facepickRate);
-    const [under] = sides(box);
+    const [under, over] = sides(box);
+    /* What plays behind catches up within half a second: a seek would stall it again. */
+    over.playbackRate = Math.min(1.5, Math.max(0.5, 1 + 2 * apart([under, over])));
     box.querySelector("output").textContent = `${under.currentTime.toFixed(2)} s · ${Math.floor(under.currentTime * rate + 1e-4)}`;
   };
   const openCompare = (box) => {
@@ -278,19 +298,10 @@
         over.currentTime = under.currentTime;
         under.play().catch(() => {});
         over.play().catch(() => {});
-      } else {
-        under.pause();
-        over.pause();
-        over.currentTime = under.currentTime;
+        return;
       }
-      return;
     }
-    under.pause();
-    over.pause();
-    /* The middle of a frame: an edge would show the one or the other. */
-    const rate = Number(box.dataset.facepickRate);
-    const frame = Math.max(0, Math.floor(under.currentTime * rate + 1e-4) + by);
-    under.currentTime = over.currentTime = (frame + 0.5) / rate;
+    showFrame(box, by);
   };
   document.addEventListener("toggle", ({ target }) => {
     if (target instanceof HTMLElement && target.classList.contains("facepick-compare") && target.open) openCompare(target);
