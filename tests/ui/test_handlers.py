@@ -124,6 +124,11 @@ def test_compare_is_drawn_anew_for_every_result_and_no_other_time(tab: Any, scan
     assert ask(tab, "act", scanned, f"show:{older.id}")["compare"]["value"] == drawn[0]
     page = run(tab, scanned, ask(tab, "preview_here", scanned, *plan_values(tab)))
     assert page["compare"]["value"] == drawn[1]
+    # The preview above is of another job.
+    assert f"Earlier result: {Path(newer.out).name}" in page["result_note"]["value"]
+    none = pick(tab, scanned, 0)
+    assert "Pick somebody first" in none["render_note"]["value"]
+    assert none["progress"]["visible"] is False
 
 
 def test_the_plan_is_what_the_page_shows(tab: Any, scanned: str) -> None:

@@ -453,6 +453,7 @@ class Layout:
         )  # fmt: skip
         self.html("preview_player")
         with self.add("result_row", "Column", visible=False):
+            self.html("result_note", visible=False)
             with self.add("result_videos", "Row"):
                 self.add(
                     "original", "Video", words="original", interactive=False,

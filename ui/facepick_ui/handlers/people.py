@@ -225,6 +225,8 @@ class People:
         changes["what_problem"] = shown("")
         changes["frame_sheet"] = shown("")
         changes.update(self._bar.forget_problem(session))
+        if not picked and not session.kept and not changes["stop"]["interactive"]:
+            changes["progress"] = shown("")  # how something ended that is over
         return changes
 
     def _for_people(self, session: Session) -> str:

@@ -37,6 +37,8 @@ class RenderBar:
             missing = self._missing(session) if ready else ""
             idle = ready and not any(session.watched.get(k) for k in ("render", "preview"))
             note = views.empty("render_empty", session.language) if idle else ""
+            if session.scan is not None and not ready:
+                missing = messages.text("what_empty", session.language)
             changes["render_note"] = shown(views.notice(missing, kind="calm") if missing else note)
         told = ready and not rendering and not previewing
         return {**changes, **(draw_estimate(self._context, session) if told else NO_ESTIMATE)}

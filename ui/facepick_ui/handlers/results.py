@@ -29,6 +29,7 @@ class Results:
             "progress",
             "told",
             "result_row",
+            "result_note",
             "compare",
             "saved",
             "report",
@@ -65,6 +66,7 @@ class Results:
             "preview_video": {"visible": False, "value": None},
             "preview_player": shown(""),
             "result_row": {"visible": False},
+            "result_note": shown(""),
             "result": {"value": None},
             "result_player": shown(""),
             "original": {"value": None},
@@ -90,6 +92,9 @@ class Results:
             changes["debug_sheets"] = shown(self._debug_sheets(preview, language))
         if render is not None and render.state == "done" and is_file(render.out):
             changes = merged(changes, self._show_result(session, render))
+            if changes["preview_video"]["visible"]:
+                older = messages.text("result_earlier", language, file=Path(render.out or "").name)
+                changes["result_note"] = shown(views.paragraph(older))
         return merged(changes, self._bar.draw(session))
 
     def show_job(self, session: Session, job_id: str) -> Changes:
@@ -147,7 +152,7 @@ class Results:
             original = {"original": {"value": None, "visible": False}}
         files = [str(path) for path in self._app.result_files(record)]
         return merged(
-            {"result_row": {"visible": True}},
+            {"result_row": {"visible": True}, "result_note": shown("")},
             self._players.play(session, "result", record.out or ""),
             original,
             {
