@@ -36,7 +36,11 @@ def head(shared_media: Path, models: ModelStore, tmp_path_factory: pytest.TempPa
         check=True,
         stdin=subprocess.DEVNULL,
     )
-    return find_people(clip, ScanSettings(), models=models, cache=folder)
+    scan = find_people(clip, ScanSettings(), models=models, cache=folder)
+    if scan.frames < 12 * 25:
+        pytest.skip("the cut in the repository is too short to know a voice by; "
+                    "set FACEPICK_SHARED_MEDIA")  # fmt: skip
+    return scan
 
 
 def heard_over(scan: Scan, samples: np.ndarray, models: ModelStore) -> Speakers:
