@@ -21,13 +21,8 @@ from facepick.jobs.batch import find_episodes, load_state
 def season(
     tmp_path: Path,
     odd: Callable[[str], Path],
-    shared_models: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
+    app: App,
 ) -> Path:
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
     folder = tmp_path / "season"
     folder.mkdir()
     shutil.copyfile(odd("base_640x360.mp4"), folder / "ep01.mp4")

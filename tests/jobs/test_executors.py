@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facepick.app import App
 from facepick.cli.main import main
 from facepick.errors import Cancelled, MissingModelError, RenderError, SettingsError
 from facepick.jobs.executors import Crew, Spread, draw_all
@@ -32,14 +33,10 @@ from facepick.render.segments import SegmentStore, segments_to
 def place(
     tmp_path: Path,
     odd: Callable[[str], Path],
-    shared_models: Path,
+    app: App,
     monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
 ) -> Path:
     """A folder with a clip of 150 frames in five segments."""
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setattr(module, "SEGMENT_FRAMES", 30)
     monkeypatch.setattr(module, "CUT_REACH_FRAMES", 3)
