@@ -50,7 +50,7 @@ def test_three_jobs_in_two_tabs(tmp_path: Path, shared_models: Path) -> None:
             tab.scan()
         first.pick(0)
         second.pick(1)
-        first.wait_text("estimate", "Takes about")
+        first.wait_text("estimate", "Takes perhaps")
         first.shot("estimate")
         first.choose("flow", "Lip sync")
         first.page.set_input_files(

@@ -55,9 +55,9 @@ def test_only_the_voice_is_changed_and_never_twice_alike(jfk: np.ndarray, size: 
     for one, other in ((heard, sound), (heard, again)):
         likeness = np.corrcoef(one[inside, 0], other[inside, 0])[0, 1]
         assert abs(likeness) < 0.5
-    # As loud as full scale allows, and each channel by its share.
+    # As loud as before, and each channel by its share.
     levels = [np.sqrt(np.mean(s[inside] ** 2, axis=0)) for s in (heard, sound)]
-    assert np.all(levels[0] > 0.5 * levels[1])
+    assert np.all(levels[0] > 0.9 * levels[1])
     assert np.all(levels[0] < 1.1 * levels[1])
     assert np.abs(heard).max() <= 1
 

@@ -59,6 +59,8 @@ LEAST_SHARE = 0.3
 DRAWS, TRIAL_SECONDS = 8, 5.0
 """Masks that are tried on so much of a voice where voices can be compared."""
 LOW_BINS = 257
+BENT_FROM = 0.7
+"""Of full scale, 3 dB below it: peaks above are bent."""
 SILENT = 1e-4
 
 
@@ -155,7 +157,7 @@ def disguised(
         random: what moves from moment to moment is drawn from it.
 
     Returns:
-        (n,) float32 in [-1, 1], as loud as before as far as that allows.
+        (n,) float32 in [-1, 1], as loud as before.
 
     Raises:
         PackageMissing: the vocoder is not installed.
@@ -208,17 +210,37 @@ def _made(
         1000 * FRAME_SECONDS,
     )[: len(samples)]
     made = np.pad(made, (0, len(samples) - len(made)))
-    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    own, peak = float(np.sqrt(np.mean(made**2))), float(np.abs(made).max())
-    # A made voice has sharper peaks than a recorded one.
-    gain = min(level / max(own, SILENT), 1.0 / max(peak, SILENT))
-    return np.asarray(made * gain, np.float32)
+    return _as_loud(made, _level(samples))
+
+
+def _as_loud(made: Array, level: float) -> FloatSamples:
+    """Bring a voice to a level; peaks are bent, for a made voice has sharper ones than a recorded.
+
+    Halved until they fit, every third voice would be 4 dB too soft.
+    """
+    loud = made * (level / max(_level(made), SILENT))
+    for _ in range(3):
+        loud *= level / max(_level(_bent(loud)), SILENT)
+    return np.asarray(_bent(loud), np.float32)
+
+
+def _bent(samples: Array) -> Array:
+    """Leave samples up to `BENT_FROM` as they are, and bring all above it below 1."""
+    rest = 1 - BENT_FROM
+    over = np.maximum(np.abs(samples) - BENT_FROM, 0.0)
+    held = np.minimum(np.abs(samples), BENT_FROM)
+    return np.asarray(np.copysign(held + rest * np.tanh(over / rest), samples))
+
+
+def _level(samples: npt.NDArray[Any]) -> float:
+    """Measure the root mean square."""
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 def _is_silent(samples: FloatSamples, rate: int) -> bool:
     if len(samples) < rate // 10:
         return True
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) < SILENT
+    return _level(samples) < SILENT
 
 
 def _world() -> Any:
