@@ -14,6 +14,7 @@ from facepick.host.host import Host
 from facepick.jobs.job import JobRecord
 from facepick.jobs.resources import Resources
 from facepick.jobs.runner import run_job, spawn
+from facepick.jobs.standby import Standby
 from facepick.jobs.workspace import Workspace, Workspaces
 from facepick.models.store import ModelStore, default_store
 from facepick.progress import CancelToken, ProgressSink, never, no_progress
@@ -100,6 +101,7 @@ class App:
         self.tts: tuple[str, ...] = (named,) if named else ()
         """Commands that speak lines without sound, ``[NAME=]COMMAND`` each, see
         `facepick.speech.spoken`.  Never from a plan or a list of lines."""
+        self._standby = Standby()
         # What a killed process left beside a user's files.
         sweep(host.home())
 
@@ -1363,7 +1365,7 @@ class App:
                 # In this process' name first, so that jobs wait in the order in which they are
                 # handed over, and not in that in which their processes come up.
                 workspace.line.enter(workspace.id, os.getpid())
-            child = spawn(workspace, self.host.child_environment())
+            child = self._child_for(workspace)
         except BaseException:
             workspace.line.leave(workspace.id)
             workspace.mark_stopped()
@@ -1372,6 +1374,21 @@ class App:
         if waits:
             workspace.line.hand_over(workspace.id, child)
         return workspace.record()
+
+    def _child_for(self, workspace: Workspace) -> int:
+        """Find or start the process that does a job.
+
+        After the first frame others will be asked for, while a slider moves: a process is kept
+        that has loaded everything by then.
+        """
+        record, environment = workspace.record(), self.host.child_environment()
+        if record.kind != "preview" or record.request.get("seconds") != 0:
+            return spawn(workspace, environment)
+        child = self._standby.take(workspace.id, environment)
+        if child is None:
+            child = spawn(workspace, environment)
+        self._standby.prepare(environment)
+        return child
 
     def start_scan(
         self,

@@ -39,7 +39,9 @@ def build_jobs(parser: argparse.ArgumentParser) -> None:
         ("resume", "go on with a stopped or killed job, in this process", _jobs_resume),
     ):
         action = actions.add_parser(name, help=text)
-        action.add_argument("id", metavar="ID")
+        action.add_argument(
+            "id", metavar="ID", help=WAITS if name == "run" else "of the job, see: jobs list"
+        )
         if name == "resume":
             action.add_argument(
                 "-o", "--out", metavar="OUT", help="let the result go there instead"
@@ -63,6 +65,12 @@ def build_jobs(parser: argparse.ArgumentParser) -> None:
         help="those that nobody has touched for so many days (default: 30)",
     )
     prune.set_defaults(handler=_jobs_prune)
+
+
+WAITS = (
+    "of the job; - loads what jobs need, waits for the ID on standard input, and prints into the "
+    "job's log.txt"
+)
 
 
 def do_job(app: App, workspace: Workspace, progress: str, *, told: Sequence[Notice] = ()) -> int:
@@ -180,8 +188,20 @@ def _jobs_show(options: argparse.Namespace) -> int:
 
 
 def _jobs_run(options: argparse.Namespace) -> int:
+    waits = options.id == "-"
+    if waits:
+        from facepick.jobs.standby import load_libraries
+
+        load_libraries()
+        options.id = sys.stdin.readline().strip()
+        if not options.id:
+            return 0
     app = make_app()
     workspace = app.jobs_folder.get(options.id)
+    if waits:
+        with open(workspace.folder / "log.txt", "ab") as log:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(log.fileno(), stream.fileno())
     if workspace.record().kind == "proxy" and hasattr(os, "nice"):
         # A picture to look at must not hold up a scan or a render.
         os.nice(10)

@@ -249,6 +249,10 @@ class Engine(Protocol):
         """List the model files that a session with these settings runs, of those that are here."""
         return self.spec.models
 
+    def margin_of(self, settings: Any) -> float:
+        """Choose the margin of crops for these settings; `EngineSpec.margin` holds for any."""
+        return self.spec.margin
+
     def observers(self, context: EngineContext) -> Sequence[Observer]:
         """List what has to learn from the footage before `open`, in this order; none by default.
 

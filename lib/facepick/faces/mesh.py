@@ -9,6 +9,7 @@ line of the eyes and grown by half.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class FaceMesh:
     _RIGHT_EYE, _LEFT_EYE = 33, 263
 
     def __init__(self, store: ModelStore, *, refine: bool = True) -> None:
-        self._session = _session(store.require(FACE_MESH))
+        path = store.require(FACE_MESH)
+        self._session = _session(path, path.stat().st_mtime_ns)
         self._refine = refine
 
     def locate(
@@ -137,7 +139,13 @@ class FaceMesh:
         return mesh, 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
 
 
-def _session(path: Path) -> Any:
+@lru_cache(maxsize=1)
+def _session(path: Path, changed: int) -> Any:
+    """Load the network, once in a process for all who look at faces.
+
+    Args:
+        changed: when the file was written.
+    """
     try:
         import onnxruntime
     except ImportError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facepick.engines.engine import Engine, EngineContext, EngineSession, EngineSpec
@@ -83,10 +83,12 @@ def _lesson(
     if assignment.selection.everyone_but:
         # Of two who are both hidden neither is spared: no ear shows between two masks.
         hidden = {p.id for p in assignment.selection.resolve(task.scan)}
-    footage = PersonFootage(task.scan, person, engine.spec, folder, hidden=hidden)
+    settings = from_mapping(engine.spec.settings, assignment.settings)
+    seen = replace(engine.spec, margin=engine.margin_of(settings))
+    footage = PersonFootage(task.scan, person, seen, folder, hidden=hidden)
     speaks = task.plan.lines_of(assignment)
     context = EngineContext(
-        settings=from_mapping(engine.spec.settings, assignment.settings),
+        settings=settings,
         scan=task.scan,
         person=person,
         frames=task.frames,

@@ -19,7 +19,7 @@ from facepick.engines.hide.settings import (
     HideSettings,
     PixelateSettings,
 )
-from facepick.engines.hide.shape import head_of, hidden_mask, oval_of
+from facepick.engines.hide.shape import GUESS_MARGIN, head_of, hidden_mask, oval_of
 from facepick.errors import EngineError
 from facepick.faces.detection import FloatArray
 from facepick.faces.warp import to_uint8
@@ -29,8 +29,19 @@ __all__ = ["BlurEngine", "CoverEngine", "HideSession", "PixelateEngine"]
 # Reach of the largest shape past the box: margin 0.6 + 0.15 for a guess + soft edge 0.3 + 0.4,
 # which the back of a head in profile reaches further than its face.
 _CROP_MARGIN = 1.45
+# What an ellipse or a rectangle reaches past its margin, a guess and the soft edge: 0.06 of the
+# height for the forehead, a block under its edge (0.17 to 0.4 of the width), what a tilt adds.
+_PLAIN_SLACK = 0.35
 # Below this the mesh network itself doubts that it sees a face.
 _MIN_MESH_SCORE = 0.5
+
+
+def _margin(settings: HideSettings) -> float:
+    """Choose how far a crop has to reach: at the usual settings for 0.4 of the largest one's
+    pixels."""
+    if settings.shape not in ("ellipse", "rectangle"):
+        return _CROP_MARGIN
+    return min(_CROP_MARGIN, settings.margin + GUESS_MARGIN + settings.feather + _PLAIN_SLACK)
 
 
 class _Painter(Protocol):
@@ -145,6 +156,10 @@ class PixelateEngine(Engine):
         synthetic=False,
     )
 
+    def margin_of(self, settings: PixelateSettings) -> float:
+        """See `Engine`."""
+        return _margin(settings)
+
     def open(self, context: EngineContext) -> HideSession:
         """See `Engine`."""
         settings: PixelateSettings = context.settings
@@ -171,6 +186,10 @@ class BlurEngine(Engine):
 
     # Samples across the face at strength 0 and 1.
     WEAK, STRONG = 6.0, 2.5
+
+    def margin_of(self, settings: BlurSettings) -> float:
+        """See `Engine`."""
+        return _margin(settings)
 
     def open(self, context: EngineContext) -> HideSession:
         """See `Engine`."""
@@ -264,6 +283,10 @@ class CoverEngine(Engine):
         covers_gaps=True,
         synthetic=False,
     )
+
+    def margin_of(self, settings: CoverSettings) -> float:
+        """See `Engine`."""
+        return _CROP_MARGIN if settings.picture else _margin(settings)
 
     def open(self, context: EngineContext) -> HideSession:
         """See `Engine`."""

@@ -15,10 +15,10 @@ from facepick.faces.detection import Box, FloatArray
 from facepick.faces.landmarks468 import FACE_OVAL
 from facepick.people.track import BRIDGED
 
-__all__ = ["Oval", "head_of", "hidden_mask", "oval_of"]
+__all__ = ["GUESS_MARGIN", "Oval", "head_of", "hidden_mask", "oval_of"]
 
 # A bridged place is a guess: 15 % more on each side covers the face when the guess is off by that.
-_GUESS_MARGIN = 0.15
+GUESS_MARGIN = 0.15
 # Detectors end a box at the brows' upper part; the forehead above is about 12 % of its height.
 _FOREHEAD_LIFT = 0.06
 # A head in units of the way from the eyes down to the mouth, 7 cm on a grown face.  Its crown is
@@ -109,7 +109,7 @@ def hidden_mask(
     Faces of other people nearby are spared, but never at the cost of this face's own middle.
     """
     box = request.box
-    margin = settings.margin + (_GUESS_MARGIN if request.seen == BRIDGED else 0.0)
+    margin = settings.margin + (GUESS_MARGIN if request.seen == BRIDGED else 0.0)
     feather = settings.feather * box.width
     degrees = masks.roll_degrees(request.landmarks5)
     pad = feather + 2
