@@ -21,6 +21,7 @@ from typing import Any
 from facepick.errors import FacepickError
 from facepick.files import read_json, write_json
 from facepick.jobs.job import JobRecord
+from facepick.media.loudness import LOUDNESS
 from facepick.media.proxies import PROXIES
 from facepick.publishing import set_aside
 from facepick.render.learned_store import LEARNED
@@ -35,7 +36,7 @@ log = logging.getLogger("facepick.cache")
 KINDS = ("scans", "faces", "models", "proxies", "learned", "spoken", "retakes")
 """What can be made again: scans of videos, faces cut out of videos, exported models, copies of
 videos for players, what was learnt of people's faces for renders and previews, lines that a command
-has spoken, segments of results for later takes."""
+has spoken and how loud lines are, segments of results for later takes."""
 
 IN_USE_SECONDS = 3600.0
 """What was made or read this lately is left alone: a page or another process may look at it."""
@@ -48,6 +49,7 @@ _FOLDERS = {
     "wav2lip": "models",
     PROXIES: "proxies",
     LEARNED: "learned",
+    LOUDNESS: "spoken",
     SPOKEN: "spoken",
     RETAKES: "retakes",
 }

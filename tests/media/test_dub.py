@@ -13,6 +13,7 @@ import pytest
 from tests.films import written_film
 
 from facepick.errors import Cancelled, NoAudioError, UserInputError
+from facepick.media import loudness as measured
 from facepick.media.audio import mixing_of, read_audio
 from facepick.media.dub import (
     HeardSound,
@@ -140,6 +141,25 @@ def test_a_line_is_as_loud_as_the_original_however_many_channels_it_has(
         rate=rate,
     )
     assert loudness(mixed) == pytest.approx(loudness(video), abs=0.5)
+
+
+def test_loudness_is_kept_for_as_long_as_the_file_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured, "_folder", None)
+    measured.keep_loudness_in(tmp_path / "kept")
+    tone = np.sin(np.arange(32000) * 0.2) * 0.1
+    file = write_wav(tmp_path / "line.wav", tone, 16000)
+    asked = (None, 2, Fraction(0), None, never)
+    found = measured.loudness_of(file, *asked)
+    assert found is not None
+    (kept,) = (tmp_path / "kept").iterdir()
+    kept.write_text('{"lufs": -40.5}')
+    assert measured.loudness_of(file, *asked) == -40.5
+    kept.write_text("no number")
+    assert measured.loudness_of(file, *asked) == found
+    write_wav(file, np.concatenate([tone, tone]) / 2, 16000)
+    assert measured.loudness_of(file, *asked) == pytest.approx(found - 6, abs=0.2)
 
 
 def test_the_loudness_is_that_of_the_track_that_is_heard(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import io
 import logging
 import os
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     if argv is None:
         _interruptible()
-    code = _run(arguments)
+    code = _run(arguments, own_process=argv is None)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -78,7 +79,7 @@ def _interruptible() -> None:
             signal.signal(number, handle)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], *, own_process: bool) -> int:
     try:
         parser = parser_for(arguments)
         options = parser.parse_args(arguments)
@@ -86,6 +87,10 @@ def _run(arguments: list[str]) -> int:
             parser.print_help()
             return 0
         _set_up_logging(options.verbose)
+        if own_process:
+            # What is imported stays: the collector need not look through it again and again, which
+            # takes 2 to 3 % of a render.
+            gc.freeze()
         handler: Handler = options.handler
         return handler(options)
     except SystemExit as stop:

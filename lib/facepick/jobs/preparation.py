@@ -17,6 +17,7 @@ from facepick.files import read_json, write_json
 from facepick.jobs.estimate import note_scan
 from facepick.jobs.resources import Resources
 from facepick.media.dub import OriginalSound
+from facepick.media.loudness import LOUDNESS, keep_loudness_in
 from facepick.media.probe import probe
 from facepick.media.video import VideoInfo
 from facepick.models.catalog import CAM_PLUS_PLUS
@@ -198,6 +199,7 @@ class Preparation:
                 f"Nobody was found in {found.video.path.name}.",
                 hint="Try a scan with more accuracy, or a smaller least face.",
             )
+        keep_loudness_in(self.resources.cache / LOUDNESS)
         original, voices = original_of(found), self._voices(found)
         return Renderer(
             replace(self.plan, content_hash=found.content_hash),

@@ -8,7 +8,6 @@ is at its start rounded to the nearest sample (at 48 kHz within 0.01 ms).
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +20,10 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facepick.errors import FfmpegFailed, NoAudioError, UserInputError
-from facepick.media.audio import AudioBlock, audio_stream, decode_audio, fitted, mixing_of
+from facepick.errors import NoAudioError, UserInputError
+from facepick.media.audio import AudioBlock, audio_stream, decode_audio, fitted
 from facepick.media.container import codec_name, open_media
-from facepick.media.ffmpeg import loudness
+from facepick.media.loudness import loudness_of
 from facepick.media.timeline import LengthMode
 from facepick.progress import CancelToken, never
 
@@ -48,8 +47,6 @@ __all__ = [
     "spans_of",
     "straight",
 ]
-
-log = logging.getLogger(__name__)
 
 FloatSamples = npt.NDArray[np.float32]
 OriginalMode = Literal["keep", "duck", "replace", "mute"]
@@ -738,30 +735,8 @@ def _measured(
     duration: Fraction | None,
     cancel: CancelToken,
 ) -> float | None:
-    """Measure the loudness in LUFS of what `_decoded` gives; None for silence and what ffmpeg
-    cannot measure.
-
-    A recording whose loudness is unknown is taken as loud as it is: no reason to fail.
-    """
-    with open_media(path, wanted="sound") as container:
-        source = audio_stream(container, path, stream)
-        layout = source.codec_context.layout
-        own = 2 if layout is None else len(layout.channels)
-        # Surround gets softer on its way to stereo: by 7.7 dB, where it cannot clip.
-        mixing = None if own in (1, 2, channels) else mixing_of(layout.name, own, 2)
-        index = source.index
-    try:
-        return loudness(
-            path,
-            offset=offset,
-            duration=duration,
-            stream=index,
-            mixing=None if mixing is None else mixing.tolist(),
-            cancel=cancel,
-        )
-    except FfmpegFailed as error:
-        log.warning("%s: loudness not measured: %s", path.name, error)
-        return None
+    """Measure what `_decoded` gives, once however many lines are cut from it."""
+    return loudness_of(path, stream, channels, offset, duration, cancel)
 
 
 def _target(original: OriginalSound | None, channels: int, cancel: CancelToken) -> float | None:
