@@ -133,6 +133,31 @@
     }
   };
 
+  /** Bring a place into view, and let it light up: it may have been there already. */
+  const lead = (name) => {
+    const place = find(name);
+    if (!place) return;
+    place.scrollIntoView({ block: "start", behavior: "smooth" });
+    place.classList.remove("facepick-lit");
+    void place.offsetWidth;
+    place.classList.add("facepick-lit");
+    setTimeout(() => place.classList.remove("facepick-lit"), 1600);
+  };
+  /* What a click opens, by the verb of its action. */
+  const LEADS = { review: "review" };
+  const LEAD_TRIES = 100;
+  const leadOnceThere = (name) => {
+    let left = LEAD_TRIES;
+    const watch = setInterval(() => {
+      const place = find(name);
+      left -= 1;
+      if (place && place.offsetHeight > 0) {
+        clearInterval(watch);
+        lead(name);
+      } else if (left <= 0) clearInterval(watch);
+    }, 100);
+  };
+
   document.addEventListener("keydown", (event) => {
     const node = event.target;
     if (event.key === "Enter" && node instanceof HTMLElement && node.dataset.facepickCopy) copy(node);
@@ -154,13 +179,14 @@
         return;
       }
       if (node.dataset && node.dataset.facepickGoto) {
-        const place = find(node.dataset.facepickGoto);
-        if (place) place.scrollIntoView({ block: "start", behavior: "smooth" });
+        lead(node.dataset.facepickGoto);
         return;
       }
       if (node.dataset && node.dataset.facepickAct) {
         event.preventDefault();
         act(node.dataset.facepickAct);
+        const after = node.closest(".facepick-notices") ? "looking" : LEADS[node.dataset.facepickAct.split(":")[0]];
+        if (after) leadOnceThere(after);
         return;
       }
       if (node.dataset && node.dataset.facepickSeek) {
@@ -228,6 +254,42 @@
    * pictures, in which its noise is averaged, and at least 4 of the 9 pixels around. */
   const MARK_WIDTH = 320;
   const MARK_LEVELS = 24;
+  /** Those pixels of which so many of the 9 around are set. */
+  const atLeast = (set, width, height, least) => {
+    const found = new Uint8Array(set.length);
+    for (let y = 1; y < height - 1; y += 1) {
+      for (let x = 1; x < width - 1; x += 1) {
+        let around = 0;
+        for (const row of [-width, 0, width]) for (const column of [-1, 0, 1]) around += set[y * width + x + row + column];
+        if (around >= least) found[y * width + x] = 1;
+      }
+    }
+    return found;
+  };
+  /** Close gaps of at most 2 * MARK_REACH pixels, and fill what is enclosed: a face whose colours
+   * happen to be those of a block there was changed as well. */
+  const MARK_REACH = 4;
+  const filled = (set, width, height) => {
+    let closed = set;
+    for (let i = 0; i < MARK_REACH; i += 1) closed = atLeast(closed, width, height, 1);
+    /* What the edge of the picture is connected with is outside. */
+    const outside = new Uint8Array(set.length);
+    const open = [0];
+    outside[0] = 1;
+    while (open.length) {
+      const at = open.pop();
+      const x = at % width;
+      for (const next of [x > 0 ? at - 1 : -1, x < width - 1 ? at + 1 : -1, at - width, at + width]) {
+        if (next >= 0 && next < set.length && !outside[next] && !closed[next]) {
+          outside[next] = 1;
+          open.push(next);
+        }
+      }
+    }
+    closed = outside.map((is) => 1 - is);
+    for (let i = 0; i < MARK_REACH; i += 1) closed = atLeast(closed, width, height, 9);
+    return closed.map((is, i) => (is || set[i] ? 1 : 0));
+  };
   const mark = (box, canvas) => {
     const pair = sides(box);
     const [width, height] = [MARK_WIDTH, Math.round((MARK_WIDTH * pair[0].videoHeight) / pair[0].videoWidth) || 180];
@@ -254,18 +316,13 @@
         picture.drawImage(pair[i], 0, 0, width, height);
         return picture.getImageData(0, 0, width, height).data;
       });
-      const differs = new Uint8Array(width * height);
+      let differs = new Uint8Array(width * height);
       for (let i = 0, at = 0; i < differs.length; i += 1, at += 4) {
         differs[i] = Math.abs(a[at] - b[at]) + Math.abs(a[at + 1] - b[at + 1]) + Math.abs(a[at + 2] - b[at + 2]) > MARK_LEVELS ? 1 : 0;
       }
+      differs = filled(atLeast(differs, width, height, 4), width, height);
       const marks = shown.createImageData(width, height);
-      for (let y = 1; y < height - 1; y += 1) {
-        for (let x = 1; x < width - 1; x += 1) {
-          let around = 0;
-          for (const row of [-width, 0, width]) for (const column of [-1, 0, 1]) around += differs[y * width + x + row + column];
-          if (around >= 4) marks.data.set([228, 30, 120, 130], 4 * (y * width + x));
-        }
-      }
+      differs.forEach((differ, i) => differ && marks.data.set([228, 30, 120, 130], 4 * i));
       shown.putImageData(marks, 0, 0);
     };
     look();
@@ -514,6 +571,57 @@
     }
   };
 
+  /* Gradio's messages on files of the wrong kind, in the page's words. */
+  const translateToasts = () => {
+    const toasts = document.querySelectorAll('[class*="toast"]');
+    if (!toasts.length) return;
+    const config = root().querySelector("[data-facepick-words]");
+    let words = {};
+    try {
+      words = JSON.parse(config.dataset.facepickWords);
+    } catch {
+      return;
+    }
+    for (const place of toasts) {
+      if (place.children.length) continue;
+      const said = Object.keys(words).find((key) => key.startsWith("Invalid file type"));
+      if (said && place.textContent.trim().startsWith(said)) place.textContent = words[said];
+    }
+  };
+
+  /* What a click has brought up shall be seen: below the bar, or above the window, it would not. */
+  const TOLD = ["facts", "people_note", "edit_note", "what_problem", "speech_note", "source_note", "consent_problem", "season_note", "project_note"];
+  const AFTER_ACT_MS = 10000;
+  let lastAct = 0;
+  for (const name of ["click", "change", "drop", "keydown"]) {
+    document.addEventListener(name, () => (lastAct = Date.now()), true);
+  }
+  const toldBefore = new Map();
+  const surface = () => {
+    const bar = find("render_bar");
+    for (const name of TOLD) {
+      const box = root().querySelector(`#facepick_${name} :is(.facepick-problem, .facepick-calm)`);
+      const said = box ? box.textContent : "";
+      if (toldBefore.get(name) === said) continue;
+      const first = !toldBefore.has(name);
+      toldBefore.set(name, said);
+      if (first || !said || !bar || Date.now() - lastAct > AFTER_ACT_MS) continue;
+      const { top, bottom } = box.getBoundingClientRect();
+      if (top < 0 || bottom > bar.getBoundingClientRect().top) box.scrollIntoView({ block: "center", behavior: "smooth" });
+    }
+  };
+
+  /* Once its people are found the first card folds, and the window would stand below their faces. */
+  let folded = null;
+  const keepPeopleInView = () => {
+    const now = Boolean(root().querySelector("#facepick_video_title .facepick-fold"));
+    const card = find("people_card");
+    if (folded === false && now && card && card.getBoundingClientRect().top < 0) {
+      card.scrollIntoView({ block: "start" });
+    }
+    folded = now;
+  };
+
   /* A bar that has not moved for a while has lost its stream (sleep, proxy, no queue): ask once. */
   let seen = "";
   let since = Date.now();
@@ -535,19 +643,70 @@
     if (now - since >= limit && press("tick")) since = now;
   };
 
-  /* Greet every page that is built, also by Reload UI, until it answers: gradio attaches its
+  /* While a page waits for what was done in it before, it says so and shows nothing else: its cards
+   * would stand there empty, in another language maybe. */
+  const LANGUAGE = "facepick-language";
+  const LONGEST_OPENING_MS = 30000;
+  let builtAt = 0;
+  const sayOpening = (place, config) => {
+    builtAt = builtAt || Date.now();
+    if (Date.now() - builtAt > LONGEST_OPENING_MS) {
+      delete place.dataset.facepickOpening;
+      return;
+    }
+    if (place.dataset.facepickOpening || !config.dataset.facepickOpeningWords) return;
+    let words = {};
+    let last = null;
+    try {
+      words = JSON.parse(config.dataset.facepickOpeningWords);
+      last = localStorage.getItem(LANGUAGE);
+    } catch {
+      /* A private window: nothing to restore. */
+    }
+    const asked = (navigator.language || "").split("-")[0];
+    const pair = words[last] || words[asked] || Object.values(words)[0];
+    if (pair) place.dataset.facepickOpening = pair[last ? 1 : 0];
+  };
+
+  /* Greet every page that is built, also by Reload UI, until it is heard: gradio attaches its
    * listeners some time after the elements are there. */
+  const GREETING_MS = 1000;
   let lastGreeting = 0;
   const greet = () => {
-    const waiting = seated && find("hello") && !root().querySelector("[data-facepick-greeted]");
-    if (waiting && Date.now() - lastGreeting > 5000) {
-      lastGreeting = Date.now();
-      setTimeout(() => press("hello"), 150);
+    const place = find("root");
+    const config = root().querySelector("[data-facepick-tick]");
+    if (!place || !config) return;
+    if ("facepickGreeted" in config.dataset) {
+      if (!builtAt) return;
+      builtAt = 0;
+      delete place.dataset.facepickOpening;
+    } else {
+      sayOpening(place, config);
+      if (seated && !("facepickHeard" in config.dataset) && Date.now() - lastGreeting > GREETING_MS) {
+        lastGreeting = Date.now();
+        press("hello");
+      }
     }
+    try {
+      if (config.dataset.facepickLanguage) localStorage.setItem(LANGUAGE, config.dataset.facepickLanguage);
+    } catch {
+      /* A private window. */
+    }
+  };
+  setInterval(() => {
+    greet();
+    translateToasts();
+    if (find("root")) {
+      surface();
+      keepPeopleInView();
+    }
+  }, 100);
+
+  const tend = () => {
     look();
     translate();
     const bar = find("render_bar");
     if (bar) find("root").style.setProperty("--facepick-bar", `${bar.offsetHeight}px`);
   };
-  setInterval(greet, 500);
+  setInterval(tend, 500);
 })();

@@ -1500,6 +1500,12 @@ class App:
                 time.sleep(0.1)
         return workspace.record()
 
+    def kept_frames(self, record: JobRecord) -> tuple[int, int]:
+        """Count the frames that a stopped job has drawn and kept, and all it would have."""
+        from facepick.render.made_of import drawn_frames
+
+        return drawn_frames(record.folder)
+
     def move_job(self, job_id: str, place: int) -> JobRecord:
         """Move a job that waits to another place among those that wait, from 1.
 

@@ -32,8 +32,9 @@ class Progress:
     """One report of where the work stands.
 
     Attributes:
-        stage: what is being done: ``wait`` (`done` others wait before it), ``scan``, ``prepare``,
-            ``selfcheck``, ``render``, ``publish``, ``fetch``.
+        stage: what is being done: ``wait`` (`done` others wait before it), ``open`` (files
+            are read), ``scan``, ``load`` (networks are loaded), ``prepare``, ``selfcheck``,
+            ``render``, ``publish``, ``fetch``.
         done: units finished (frames or bytes), never negative.
         total: units in all, or None while unknown; never less than `done`, see `ProgressMeter`.
         eta_seconds: seconds left in this stage, or None while unknown.
@@ -171,7 +172,8 @@ class Phases:
             return
         if report.total:
             self._units[self._now] = report.total
-            self._usual = self._usual or report.total
+            if self._phases[self._now].units is None:
+                self._usual = self._usual or report.total
         weights = [
             phase.cost * (units or self._usual or 1)
             for phase, units in zip(self._phases, self._units, strict=True)

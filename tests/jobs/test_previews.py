@@ -144,7 +144,7 @@ def test_a_job_goes_one_way_from_nothing_to_all(
     job = app.new_preview_job(plan, tmp_path / "out.mp4", at=AT, seconds=1)
     app.run(job, progress=seen.append)
     stages = list(dict.fromkeys(r.stage for r in seen if r.stage != "wait"))
-    assert stages == ["render", "publish"]
+    assert stages == ["open", "load", "render", "publish"]
     shares = [r.overall for r in seen if r.overall is not None]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0

@@ -199,6 +199,7 @@ class FakeApp:
     heard_notices = App.heard_notices
     report = App.report
     result_files = App.result_files
+    kept_frames = App.kept_frames
     free_target = App.free_target
     can_show_folder = App.can_show_folder
     corrections = App.corrections

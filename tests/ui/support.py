@@ -61,6 +61,19 @@ def ask(tab: Any, name: str, key: str, *values: Any) -> Any:
     raise AssertionError(f"nothing on the page is called {name}")
 
 
+def opened(handlers: Any, greeting: str) -> tuple[str, Any]:
+    """The key of whoever opens a page, and the page as it was left."""
+    key, heard = handlers.hello(greeting)
+    assert set(heard) == {"config"}
+    return str(key), handlers.open(key)
+
+
+def speak(tab: Any, key: str, language: str) -> Any:
+    """The page after another language was chosen."""
+    assert ask(tab, "choose_language", key, language) == {}
+    return ask(tab, "speak", key)
+
+
 def note(tab: Any, key: str, name: str, value: Any) -> Any:
     """What the page answers when a widget has changed."""
     event = next(e for e in tab.handlers.events if e.called == "note" and e.component == name)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.sounds import silent_wav
-from tests.ui.support import ask, pick, plan_values, run, scan_values, upload
+from tests.ui.support import ask, opened, pick, plan_values, run, scan_values, upload
 
 from facepick.errors import UserInputError
 from facepick.people.edits import Merge
@@ -295,7 +295,7 @@ def test_the_page_comes_back_after_a_reload_and_a_restart(
     pick(tab, scanned, 0)
     run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab)))
     again = build_tab(fake_app)
-    key, page = again.handlers.hello(f"{'anna':x<24}|en-US")
+    key, page = opened(again.handlers, f"{'anna':x<24}|en-US")
     assert key == scanned
     assert again.handlers.session(key).picked == ["P1"]
     assert len(page["people"]["value"]) == 2
@@ -306,10 +306,37 @@ def test_the_page_comes_back_after_a_reload_and_a_restart(
 def test_a_running_job_is_taken_up_by_a_page_that_opens_later(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
     ask(tab, "render", scanned, *plan_values(tab))
-    _, opened = tab.handlers.hello(f"{'anna':x<24}|en-US")
+    _, left = opened(tab.handlers, f"{'anna':x<24}|en-US")
     # On a busy machine the job may be done before the page is drawn.
-    page = run(tab, scanned, opened)
+    page = run(tab, scanned, left)
     assert "Done" in page["progress"]["value"]
+
+
+def test_what_a_stopped_job_keeps_is_said_as_it_is(fake_app: Any, tmp_path: Path) -> None:
+    from facepick.jobs.job import JobRecord
+    from facepick.progress import Progress
+    from facepick_ui.handlers.standing import end_note
+
+    def said(stage: str | None) -> str:
+        record = JobRecord(
+            id="j", kind="render", state="stopped", video="a.mp4", out="b.mp4", request={},
+            created=0.0, folder=tmp_path, progress=stage and Progress(stage=stage, done=3, total=9),
+        )  # fmt: skip
+        return end_note(fake_app, record, "en")
+
+    assert "Nothing was drawn yet" in said(None)
+    assert "Nothing was drawn yet" in said("load")
+    assert "Resume repeats this step" in said("prepare")
+    assert "no frame is kept" in said("render")
+    assert "All frames are drawn" in said("publish")
+    segments = tmp_path / "segments"
+    segments.mkdir()
+    made_of = {"version": "1", "plan": "", "encode": {}, "inputs": {}, "stops": [250, 500, 600]}
+    (tmp_path / "made_of.json").write_text(json.dumps(made_of))
+    (segments / "00000.nut").write_bytes(b"x")
+    (segments / "00000.json").write_text(json.dumps({"frames": [], "counts": []}))
+    (segments / "00001.nut").write_bytes(b"x")  # its notes were not written
+    assert "250 of 600 frames are drawn and kept" in said("render")
 
 
 def test_a_page_that_lost_its_stream_asks_and_gets_everything(tab: Any, scanned: str) -> None:
@@ -410,7 +437,7 @@ def test_choosing_a_flow_shows_its_panels_only(tab: Any, scanned: str) -> None:
         assert changes["swap_inputs"]["visible"] is (flow == "swap")
         assert changes["speech_inputs"]["visible"] is (flow == "lipsync")
         assert [value for _, value in changes["style"]["choices"]] == [
-            s.id for s in tab.page.specs(flow)
+            s.id for s in tab.page.specs(flow) if not tab.page.missing(s)
         ]
 
 
@@ -522,7 +549,7 @@ def test_a_broken_session_file_gives_an_empty_page(tab: Any, fake_app: Any) -> N
     for text in ("{", "[]", json.dumps({"kept": [{"flow": 3}], "video": "/x"})):
         (folder / "session.json").write_text(text)
         again = build_tab(fake_app).handlers
-        _, page = again.hello(f"{'carl':x<24}|en")
+        _, page = opened(again, f"{'carl':x<24}|en")
         assert "No video yet" in page["facts"]["value"]
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.ui.support import ask, pick, plan_values, run, scan_values, upload
+from tests.ui.support import ask, opened, pick, plan_values, run, scan_values, upload
 
 from facepick.models import catalog
 from facepick_ui import messages, views
@@ -29,7 +29,7 @@ def bare(tab: Any, new_user: Any, tmp_path: Any) -> str:
 
 def test_a_fresh_page_offers_what_every_scan_needs(tab: Any) -> None:
     tab.page.app.lacking = {"sface"}
-    _, page = tab.handlers.hello("anna" + "x" * 20 + "|en-US")
+    _, page = opened(tab.handlers, "anna" + "x" * 20 + "|en-US")
     shown = block(page)
     assert shown["models_block"]["visible"]
     assert shown["get_models"] == {"visible": True, "value": "Get the models (38.7 MB)"}
@@ -41,7 +41,7 @@ def test_a_fresh_page_offers_what_every_scan_needs(tab: Any) -> None:
 
 
 def test_nothing_is_offered_where_nothing_is_missing(tab: Any) -> None:
-    _, page = tab.handlers.hello("anna" + "x" * 20 + "|en-US")
+    _, page = opened(tab.handlers, "anna" + "x" * 20 + "|en-US")
     assert not page["models_block"]["visible"]
 
 
@@ -138,7 +138,7 @@ def test_an_engine_that_lacks_a_file_has_its_button_and_its_licence(tab: Any, sc
     assert tab.page.app.starts["fetch"] == 1
     assert not page["models_block"]["visible"]
     # Marks of what can be used are drawn anew for the engine that the page shows.
-    assert page["style"]["choices"] == tab.page.style_choices("lipsync", "en")
+    assert page["style"]["choices"] == tab.page.style_choices("lipsync", "en", "wav2lip")
 
 
 def test_files_to_be_brought_show_the_folder_and_a_link(tab: Any) -> None:

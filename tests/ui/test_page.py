@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ui.support import ask
+from tests.ui.support import opened, speak
 
 import facepick.engines
 from facepick.errors import FacepickError
@@ -210,7 +210,7 @@ def test_every_setting_and_engine_has_chinese_words(tab: Any) -> None:
 
 
 def test_hello_speaks_the_browsers_language(tab: Any) -> None:
-    _, changes = tab.handlers.hello("zh-user-0123456789abcdef|zh-CN")
+    _, changes = opened(tab.handlers, "zh-user-0123456789abcdef|zh-CN")
     assert changes["render"]["value"] == "生成视频"
     assert ("遮脸", "hide") in changes["flow"]["choices"]
     assert "还没有视频" in changes["facts"]["value"]
@@ -263,10 +263,10 @@ def test_components_get_only_what_their_gradio_knows() -> None:
 
 def test_widgets_words_change_with_the_language(tab: Any, new_user: Callable[[str], str]) -> None:
     key = new_user("anna")
-    changes = ask(tab, "choose_language", key, "zh")
+    changes = speak(tab, key, "zh")
     assert set(changes) <= set(tab.page.components)
     assert changes["stop"]["value"] == "停止"
-    english = ask(tab, "choose_language", key, "en")
+    english = speak(tab, key, "en")
     assert english["stop"]["value"] == "Stop"
 
 
@@ -279,7 +279,7 @@ def test_settings_of_the_same_name_have_their_own_chinese_help(tab: Any) -> None
 
 
 def test_every_quiet_line_speaks_the_browsers_language(tab: Any) -> None:
-    _, changes = tab.handlers.hello("zh-user-0123456789abcdef|zh-CN")
+    _, changes = opened(tab.handlers, "zh-user-0123456789abcdef|zh-CN")
     drawn = {name: changes[name]["value"] for name in tab.page.hints}
     assert {"phones_help", "people_hint", "speech_hint"} <= set(drawn)
     assert [n for n, words in drawn.items() if not re.search("[\u4e00-\u9fff]", words)] == []

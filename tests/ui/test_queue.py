@@ -97,7 +97,7 @@ def test_how_long_it_takes_is_said_before_the_click(tab: Any, scanned: str, fake
 
 
 def seconds(words: str) -> float:
-    found = re.search(r"Takes \w+ ([\d.]+) (s|min)", words)
+    found = re.search(r"Takes \w+ [\d.]+–([\d.]+) (s|min)", words)
     assert found is not None
     return float(found[1]) * (60 if found[2] == "min" else 1)
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.ui.support import ask, note, pick, plan_values
+from tests.ui.support import ask, note, opened, pick, plan_values, speak
 
 from facepick_ui.handlers import Handlers
 
@@ -15,7 +15,7 @@ SECRET = f"{'anna':x<24}|en-US"
 
 def reloaded(tab: Any, fake_app: Any) -> dict[str, dict[str, Any]]:
     """The page after a reload, on a program that was started anew."""
-    _, page = Handlers(fake_app, tab.page).hello(SECRET)
+    _, page = opened(Handlers(fake_app, tab.page), SECRET)
     return dict(page)
 
 
@@ -50,7 +50,7 @@ def test_flow_engine_speech_words_and_options_survive(
 def test_the_language_that_was_chosen_and_what_is_ticked_survive(
     tab: Any, scanned: str, fake_app: Any
 ) -> None:
-    ask(tab, "choose_language", scanned, "zh")
+    speak(tab, scanned, "zh")
     note(tab, scanned, "live_frame", True)
     note(tab, scanned, "source_name", "Zoe")
     note(tab, scanned, "hide_pixelate_shape", "rectangle")
@@ -88,7 +88,7 @@ def test_a_value_that_no_longer_fits_keeps_its_default(tab: Any, scanned: str) -
     widget = next(w for w in tab.page.encode_widgets if w.field.kind in ("int", "float"))
     session.form.update({widget.name: 1e9, "gone_widget": 1, "flow": "dance"})
     tab.handlers.sessions.save(session)
-    _, page = tab.handlers.hello(SECRET)
+    _, page = opened(tab.handlers, SECRET)
     assert page.get(widget.name, {}).get("value") != 1e9
     assert page["flow"]["value"] == tab.page.flows()[0]
 
@@ -110,7 +110,7 @@ def test_a_style_of_the_flow_before_is_no_error(tab: Any, scanned: str) -> None:
     assert again.get_block_name() == "radio"
     page = ask(tab, "choose_style", scanned, "lipsync", "pixelate")
     assert page[f"panel_lipsync_{lipsync[0][1]}"]["visible"] is True
-    page = ask(tab, "choose_language", scanned, "zh")
+    page = speak(tab, scanned, "zh")
     assert {value for _, value in page["style"]["choices"]} == {value for _, value in lipsync}
     assert page[f"panel_lipsync_{lipsync[0][1]}"]["visible"] is True
 
@@ -143,7 +143,7 @@ def test_the_own_face_is_not_offered(tab: Any, scanned: str) -> None:
 
 def test_tabs_with_seats_of_their_own_share_nothing(tab: Any, scanned: str) -> None:
     secret = f"{'anna':x<24}"
-    second, page = tab.handlers.hello(f"{secret}-2|en-US")
+    second, page = opened(tab.handlers, f"{secret}-2|en-US")
     assert second != scanned
     assert page["facts"]["value"].count("No video yet") == 1
     ask(tab, "upload", second, None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.sounds import silent_wav
-from tests.ui.support import ask, pick, plan_values, run
+from tests.ui.support import ask, pick, plan_values, run, speak
 from tests.ui.support import note as noted
 
 from facepick.notices import Notice
@@ -106,6 +106,18 @@ def test_the_report_says_what_was_not_heard_and_what_was_only_closed(language: s
     assert "2.3" in note
     assert "a&lt;b&gt;.wav" in note
     assert views.notices_view([], language) == ""
+
+
+def test_what_is_noted_several_times_stands_once_with_its_people_and_moments() -> None:
+    told = [
+        Notice(code="other", person=who, start=start, facts={"text": "Too dark."})
+        for who, start in (("P1", 1.5), ("P2", 1.5), ("P1", 63.0))
+    ]
+    note = views.notices_view(told, "en", names={"P1": "Anna"})
+    assert note.count("<li>") == 1
+    assert "Anna, P2" in note
+    assert note.count("seek:1.500") == note.count("seek:63.000") == 1
+    assert "1:03.00" in note
 
 
 def test_the_recorder_is_there_when_it_is_asked_for(tab: Any, scanned: str) -> None:
@@ -416,7 +428,7 @@ def test_speech_is_not_the_next_videos(tab: Any, scanned: str, tmp_path: Path) -
 def test_a_broken_sound_is_missing_speech(
     tab: Any, scanned: str, tmp_path: Path, language: str, said: str
 ) -> None:
-    ask(tab, "choose_language", scanned, language)
+    speak(tab, scanned, language)
     ask(tab, "choose_flow", scanned, "lipsync")
     pick(tab, scanned, 0)
     broken = tmp_path / "broken.wav"

@@ -147,6 +147,7 @@ class Layout:
                 "Textbox",
                 words="path",
                 info=self.page.path_help(self.language),
+                interactive=bool(self.page.app.host.input_roots()),
                 scale=5,
             )
             self.add("open", "Button", words="open", scale=1, min_width=90)
@@ -425,8 +426,13 @@ class Layout:
         """Build what is missing, the buttons and the running job: at the window's lower edge until
         their place is reached, so that they are in sight however long the cards above are."""
         with self.add("render_bar", "Column"):
-            self.html("render_note", visible=False)
-            self.html("estimate", visible=False)
+            # Of one height whatever it holds, so that the buttons stay where they are.
+            with self.add("render_status", "Column"):
+                self.html("render_note", visible=False)
+                self.html("estimate", visible=False)
+                self.html("card_note", visible=False)
+                self.html("scan_running", visible=False)
+                self.html("progress", visible=False)
             with self.add("render_row", "Row"):
                 for name in ("preview", "preview_hard"):
                     self.add(name, "Button", words=name, interactive=False, min_width=130)
@@ -439,9 +445,6 @@ class Layout:
                     min_width=90,
                 )  # fmt: skip
                 self.add("enqueue", "Button", words="enqueue", visible=False, min_width=130)
-            self.html("card_note", visible=False)
-            self.html("scan_running", visible=False)
-            self.html("progress", visible=False)
 
     def _render(self) -> None:
         self.html("queue", visible=False)
@@ -518,6 +521,11 @@ class Layout:
                 self.add(name, "Button", value=name)
             self.html(
                 "config",
-                views.config(self.page.tick_ms, self.language, greeted=False),
+                views.config(
+                    self.page.tick_ms,
+                    self.language,
+                    standing="built",
+                    known=self.page.app.host.language(),
+                ),
                 visible=True,
             )

@@ -107,15 +107,20 @@ class Page:
         """List label and value of each flow."""
         return [(text(f"flow_{flow}", language), flow) for flow in self.flows()]
 
-    def style_choices(self, flow: str, language: str) -> list[tuple[str, str]]:
-        """List label and value of each engine of a flow; the label says when it lacks a file."""
+    def style_choices(self, flow: str, language: str, chosen: str = "") -> list[tuple[str, str]]:
+        """List label and value of each engine of a flow that can be used.
+
+        Args:
+            chosen: one that is listed even if it lacks a file; its label says so.
+        """
         return [
             (
                 messages.engine_label(spec.label, language)
-                + (" " + text("needs_file", language) if self.missing(spec) else ""),
+                + (" " + text("needs_file", language) if lacking else ""),
                 spec.id,
             )
             for spec in self.specs(flow)
+            if not (lacking := self.missing(spec)) or spec.id == chosen
         ]
 
     def words(self, language: str) -> Changes:
@@ -125,7 +130,11 @@ class Page:
             changes.setdefault(name, {})[what] = text(key, language)
         for widget in self.widgets():
             changes[widget.name] = widget.words(language)
-        changes["path"] = {**changes["path"], "info": self.path_help(language)}
+        # A row that cannot work is dead as a whole, and says why.
+        usable = {"interactive": bool(self.app.host.input_roots())}
+        for place, button in (("path", "open"), ("season_path", "season_run")):
+            changes[place] = {**changes[place], **usable, "info": self.path_help(language)}
+            changes[button] = {**changes[button], **usable}
         changes["flow"] = {
             "label": text("flow", language), "choices": self.flow_choices(language)
         }  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from facepick.media.video import VideoInfo
 from facepick.models.spec import ModelSpec
@@ -23,6 +23,7 @@ from facepick_ui.templating import render
 __all__ = [
     "PALETTE",
     "Row",
+    "Standing",
     "assignments_table",
     "card_room",
     "card_title",
@@ -119,10 +120,32 @@ def video_title(summary: str, language: str) -> str:
     return render("video_title", language, summary=summary)
 
 
-def config(tick_ms: int, language: str, *, greeted: bool) -> str:
-    """Tell the page's JavaScript what it needs to know, unseen."""
+Standing = Literal["built", "heard", "greeted"]
+"""Of a page: just built, its greeting was heard, it shows its session."""
+
+
+def config(tick_ms: int, language: str, *, standing: Standing, known: str | None = None) -> str:
+    """Tell the page's JavaScript what it needs to know, unseen.
+
+    Args:
+        language: of the session; of the page before that is known.
+        known: the language that the host wants for everybody, or None.
+    """
     words = json.dumps(messages.gradio_words(language), ensure_ascii=False)
-    return render("config", language, tick_ms=tick_ms, greeted=greeted, words=words)
+    opening = {
+        code: [text("opening", code), text("restoring", code)]
+        for code in messages.LANGUAGES
+        if known in (None, code)
+    }
+    return render(
+        "config",
+        language,
+        tick_ms=tick_ms,
+        standing=standing,
+        spoken=language,
+        words=words,
+        opening=json.dumps(opening, ensure_ascii=False),
+    )
 
 
 def empty(key: str, language: str) -> str:
@@ -147,22 +170,43 @@ def notice(headline: str, sentence: str = "", *, kind: str = "good") -> str:
 
 def notice_list(headline: str, sentences: Sequence[str]) -> str:
     """Draw a box with several neutral sentences."""
-    return render("notices", "en", headline=headline, sentences=sentences, marked=False)
+    return render("notices", "en", headline=headline, sentences=sentences)
 
 
 NOTICES_SHOWN = 12
 """In a box of the page; the report holds them all."""
 
 
-def notices_view(notices: Sequence[Notice], language: str) -> str:
-    """Say what people should know of a plan or a result; empty when there is nothing."""
-    if not notices:
+def notices_view(
+    notices: Sequence[Notice], language: str, *, names: Mapping[str, str] | None = None
+) -> str:
+    """Say what people should know of a plan or a result; empty when there is nothing.
+
+    What is said of several moments or people is said once, with all of them: a click on a moment
+    looks at it.
+
+    Args:
+        names: how people are called, by id.
+    """
+    rows: dict[str, Row] = {}
+    for item in notices:
+        sentence = notice_text(item, language)
+        row = rows.setdefault(sentence, {"sentence": sentence, "who": [], "moments": []})
+        people = [(names or {}).get(key, key) for key in item.person.split(", ") if key]
+        row["who"] += [w for w in people if w not in sentence and w not in row["who"]]
+        if item.start is not None:
+            moment = f"{item.start:.3f}", clock_exact(item.start)
+            if moment not in row["moments"]:
+                row["moments"].append(moment)
+    if not rows:
         return ""
-    sentences = [notice_text(item, language) for item in notices[:NOTICES_SHOWN]]
-    if len(notices) > NOTICES_SHOWN:
-        sentences.append(text("notices_more", language, n=len(notices) - NOTICES_SHOWN))
+    drawn = [{**row, "who": ", ".join(row["who"])} for row in rows.values()]
+    more = len(drawn) - NOTICES_SHOWN
     return render(
-        "notices", language, headline=text("notices", language), sentences=sentences, marked=True
+        "noted",
+        language,
+        rows=drawn[:NOTICES_SHOWN],
+        more=text("notices_more", language, n=more) if more > 0 else "",
     )
 
 
@@ -554,8 +598,8 @@ def _model(model: ModelSpec, language: str) -> Row:
 
 # --- jobs and results ----------------------------------------------------------------------
 
-_NOT_FRAMES = ("fetch", "read", "proxy")
-"""Stages whose units are bytes or milliseconds."""
+_NOT_FRAMES = ("fetch", "read", "proxy", "open", "load")
+"""Stages whose units are bytes, milliseconds or steps."""
 
 
 def progress_view(
@@ -567,18 +611,21 @@ def progress_view(
 ) -> str:
     """Draw a moving bar with stage, frames, time left and the newest picture.
 
-    While the total is unknown the bar moves without end.
+    While the total is unknown, and at 0 %, the bar moves without end.
 
     Args:
         stage: what is shown before the first report.
     """
     stage = progress.stage if progress else stage
+    help_key = f"stage_{stage}_help"
+    begins = text(help_key, language) if has(help_key) else ""
     return render(
         "progress",
         language,
         name=text(f"stage_{stage}", language) if has(f"stage_{stage}") else stage,
         fraction=progress.share if progress else None,
-        details=" · ".join(_details(progress, language)) if progress else "",
+        starting=stage in ("queued", "open"),
+        details=" · ".join(_details(progress, language)) if progress else begins,
         thumbnail=thumbnail,
     )
 

@@ -35,12 +35,19 @@ class Wiring:
 
     def connect(self) -> None:
         """Attach everything."""
-        opened = compat.listen(
+        # In two steps: the first, which takes no time, tells the page's script that it was heard.
+        greeted = compat.listen(
             self._page.components["hello"].click,
             self._hello,
             inputs=[self._state, self._page.components["message"]],
-            outputs=[self._state, *self._named(self._handlers.opened)],
+            outputs=[self._state, *self._named(self._handlers.greeted)],
             js=_script("facepickGreeting"),
+        )
+        opened = compat.listen(
+            greeted.then,
+            self._open,
+            inputs=[self._state],
+            outputs=[self._state, *self._named(self._handlers.opened)],
         )
         self._watch_after(opened)
         for event in self._handlers.events:
@@ -102,6 +109,9 @@ class Wiring:
     def _hello(self, _: Any, greeting: Any) -> dict[Any, Any]:
         key, changes = self._handlers.hello(greeting)
         return {self._state: key, **self.updates(changes)}
+
+    def _open(self, key: Any) -> dict[Any, Any]:
+        return {self._state: key, **self.updates(self._handlers.open(key))}
 
     def _watch_after(self, done: Any) -> None:
         if self._queue:

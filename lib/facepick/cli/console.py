@@ -60,7 +60,9 @@ def tell(notices: Iterable[Notice], progress: str = "none") -> None:
 
 _STAGES = {
     "wait": "Waiting",
+    "open": "Reading the files",
     "scan": "Finding people",
+    "load": "Loading the networks",
     "speakers": "Listening, watching",
     "check": "Checking frames",
     "separate": "Taking the voices out",

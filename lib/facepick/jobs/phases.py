@@ -10,6 +10,9 @@ from facepick.render.preview import FRAME_REACH
 
 __all__ = ["phases_of_preview", "phases_of_render"]
 
+_LOADING = Phase("load", 600.0, 1)
+"""Networks take about as long as thirty frames, whatever the video."""
+
 _COST = {
     "scan": 7.0,
     "separate": 20.0,
@@ -30,7 +33,10 @@ _USUAL_RATE = 25
 
 def phases_of_render(plan: RenderPlan, registry: EngineRegistry) -> tuple[Phase, ...]:
     """List the phases of a whole render; each has as many frames as the video."""
-    phases = [Phase(stage, _COST[stage]) for stage in _stages(plan, registry)]
+    phases = [
+        _LOADING if stage == "load" else Phase(stage, _COST[stage])
+        for stage in _stages(plan, registry)
+    ]
     if plan.output.review != "off" and plan.output.provenance:
         cost = _COST["review"] + (_COST["measure"] if plan.has_speech else 0.0)
         phases.append(Phase("review", cost))
@@ -49,7 +55,8 @@ def phases_of_preview(
     learnt = PREVIEW_FRAMES + (shown if seconds else 2 * FRAME_REACH)
     units = {"scan": None, "check": learnt, "prepare": learnt, "selfcheck": shown, "render": shown}
     return tuple(
-        Phase(stage, _COST[stage], units.get(stage, shown)) for stage in _stages(plan, registry)
+        _LOADING if stage == "load" else Phase(stage, _COST[stage], units.get(stage, shown))
+        for stage in _stages(plan, registry)
     )
 
 
@@ -58,6 +65,7 @@ def _stages(plan: RenderPlan, registry: EngineRegistry) -> list[str]:
     stages = ["scan"]
     if plan.takes_voices_out:
         stages.append("separate")
+    stages.append("load")
     if any(spec.needs_consent for spec in specs):
         stages.append("check")
     if any(spec.needs_mesh for spec in specs):

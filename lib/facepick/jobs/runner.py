@@ -31,6 +31,9 @@ __all__ = ["cancel_on_signals", "explained", "run_job", "spawn"]
 
 log = logging.getLogger("facepick.jobs")
 
+_OPENING = ("scan", "render", "preview")
+"""Kinds that read videos, sounds and networks before their first frame."""
+
 
 def run_job(
     workspace: Workspace,
@@ -66,12 +69,15 @@ def _run(
 ) -> JobRecord:
     workspace.claim()
     record = workspace.record()
-    work = _work_of(record.kind)
 
     def sink(report: Progress) -> None:
         workspace.report(report)
         progress(report)
 
+    if record.kind in _OPENING:
+        # Before the imports, which take a second or more, so that whoever looks sees it move.
+        sink(Progress(stage="open", done=0, total=1))
+    work = _work_of(record.kind)
     with _watching(workspace, token):
         try:
             result = work(workspace, resources, sink, token)

@@ -21,10 +21,14 @@ from facepick.files import read_json
 from facepick.media.encode import EncodeSettings
 from facepick.render.places import with_inputs
 from facepick.render.plan import RenderPlan
+from facepick.render.segments import SEGMENTS, SegmentStore, segments_to
 from facepick.settings import from_mapping, to_mapping
 from facepick.unchanged import Pins
 
-__all__ = ["MadeOf"]
+__all__ = ["NOTE", "MadeOf", "drawn_frames"]
+
+NOTE = "made_of.json"
+"""Name of the file that says so, in the folder of a render."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +118,20 @@ class MadeOf:
             for role, (name, digest) in now.inputs.items()
             if self.inputs.get(role, ("", digest))[1] != digest
         ]
+
+
+def drawn_frames(folder: Path) -> tuple[int, int]:
+    """Count the frames that a stopped render has drawn and kept, and all it would have.
+
+    Args:
+        folder: of the render.
+
+    Returns:
+        Both are 0 where drawing has not been prepared.
+    """
+    made_of = MadeOf.load(folder / NOTE)
+    if made_of is None:
+        return 0, 0
+    store, segments = SegmentStore(folder / SEGMENTS), segments_to(made_of.stops)
+    kept = sum(part.stop - part.start for part in segments if store.is_finished(part))
+    return kept, made_of.stops[-1] if made_of.stops else 0

@@ -27,10 +27,17 @@ from facepick.media.encode import EncodeSettings
 from facepick.models.store import ModelStore
 from facepick.notices import Notice, as_notices
 from facepick.people.person import Scan
-from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
+from facepick.progress import (
+    CancelToken,
+    Progress,
+    ProgressMeter,
+    ProgressSink,
+    never,
+    no_progress,
+)
 from facepick.render.drawing import SegmentDrawer
 from facepick.render.joining import Joiner
-from facepick.render.made_of import MadeOf
+from facepick.render.made_of import NOTE, MadeOf
 from facepick.render.nudity import NudityCheck, check_before_swap
 from facepick.render.plan import RenderPlan
 from facepick.render.publish import FinishedResult, refuse_existing
@@ -182,7 +189,7 @@ class Renderer:
     @property
     def _note(self) -> Path:
         """File that says what the work in the workspace is made of."""
-        return self.task.workspace / "made_of.json"
+        return self.task.workspace / NOTE
 
     def space_needed(self, out: Path) -> SpaceNeed:
         """Estimate disk space for what is not rendered yet, in the workspace and at `out`."""
@@ -375,6 +382,7 @@ class Renderer:
 
     def _learnt(self, made_of: MadeOf, stack: ExitStack) -> PreparedRender:
         """Learn what is missing and open the engines."""
+        self.task.progress(Progress(stage="load", done=0, total=1))
         nudity = self._check_nudity()
         classroom = classroom_of(self.task, learned=self.learned_folder, quick=self.quick)
         self.notices = (*self.notices, *classroom.learn())

@@ -63,6 +63,7 @@ class Handlers:
     Attributes:
         sessions: of all users.
         events: what happens when a widget is used.
+        greeted: the widgets that the greeting of a page changes.
         opened: the widgets that the opening of a page changes.
         watched: the widgets that the watching of jobs may change.
         offered: the widgets that any answer may change, when it lacks a model file.
@@ -138,7 +139,8 @@ class Handlers:
         self._opening = opening
         self._watcher = watcher
         self._acts: dict[str, Act] = {act.verb: act for part in acting for act in part.acts()}
-        self.opened = opening.hello_outputs
+        self.greeted = opening.HELLO
+        self.opened = opening.open_outputs
         self.watched = watcher.outputs
         self.offered = Offers.OUTPUTS
         self.events: list[Event] = [event for part in answering for event in part.events()]
@@ -187,9 +189,13 @@ class Handlers:
         return self._explainer.explained(session, act.place, lambda: act.handler(session, argument))
 
     def hello(self, greeting: Any) -> tuple[str, Changes]:
-        """Open a page; see `facepick_ui.handlers.opening`."""
+        """Find the session of a page; see `facepick_ui.handlers.opening`."""
         self.tidy()
         return self._opening.hello(greeting)
+
+    def open(self, key: Any) -> Changes:
+        """Show a page as it was left; see `facepick_ui.handlers.opening`."""
+        return self._opening.open(self.session(key))
 
     def restore(self, key: Any) -> Changes:
         """Show everything as it stands."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facepick.app import App
     from facepick_ui.page import Page
 
-__all__ = ["Context", "is_file", "one_picked", "scan_of", "starting"]
+__all__ = ["Context", "is_file", "names_of", "one_picked", "scan_of", "starting"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +106,11 @@ def scan_of(session: Session) -> Scan:
     if session.scan is None:
         raise Say("scan_first")
     return session.scan
+
+
+def names_of(scan: Scan | None) -> dict[str, str]:
+    """Say how people are called, by id."""
+    return {} if scan is None else {person.id: person.label for person in scan.people}
 
 
 def one_picked(session: Session) -> str:

@@ -43,7 +43,7 @@ class Engines:
         return merged(
             {
                 "style": {
-                    "choices": self._page.style_choices(flow, session.language),
+                    "choices": self._page.style_choices(flow, session.language, style),
                     "value": style or None,
                     "visible": bool(engines),
                 },
@@ -67,10 +67,10 @@ class Engines:
         return changes
 
     def draw_usable(self, session: Session) -> Changes:
-        """Mark the ways and choices that lack a file, after one has come."""
+        """List the ways that can be used, and mark choices that lack a file, after one has come."""
         flow, style = session.shown or self._page.first_choice()
         changes = self.draw_panel(session, flow, style)
-        changes["style"] = {"choices": self._page.style_choices(flow, session.language)}
+        changes["style"] = {"choices": self._page.style_choices(flow, session.language, style)}
         for widget in self._page.widgets():
             if self._page.may_lack(widget):
                 changes[widget.name] = {"choices": widget.words(session.language)["choices"]}

@@ -9,13 +9,20 @@ from facepick.errors import FacepickError
 from facepick.media.writer import EncodeSettings
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
-from facepick.text import about_size, byte_size, duration
+from facepick.text import about_size, byte_size
 from facepick_ui import messages, views
 from facepick_ui.changes import Changes, shown
 from facepick_ui.handlers.context import Context
 from facepick_ui.session import Session
 
 __all__ = ["NO_ESTIMATE", "draw_estimate"]
+
+MEASURED, GUESSED = (0.8, 1.3), (0.5, 2.0)
+"""Between which parts of an estimate work ends, once its kind was done here, and before: what else
+the machine does changes its pace by a third, and machines differ by more than 2."""
+
+RESULT_SHARES = (0.3, 1.1)
+"""Between which parts of its estimate a result's size lies, see `facepick.render.space`."""
 
 NO_ESTIMATE: Changes = {"estimate": shown("")}
 
@@ -31,16 +38,42 @@ def draw_estimate(context: Context, session: Session) -> Changes:
         return NO_ESTIMATE
     text = functools.partial(messages.text, language=session.language)
     need = found.result_bytes + found.work_bytes
+    least, most = MEASURED if found.measured else GUESSED
     words = text(
         "estimate" if found.measured else "estimate_guess",
-        time=duration(found.seconds),
-        size=about_size(found.result_bytes),
+        time=_span(least * found.seconds, most * found.seconds, session.language),
+        size=_size_span(*(share * found.result_bytes for share in RESULT_SHARES)),
         memory=about_size(found.memory_bytes),
     )
     if need > found.free_bytes:
         full = text("estimate_full", need=byte_size(need), free=byte_size(found.free_bytes))
         return {"estimate": shown(views.notice(full, kind="calm"))}
     return {"estimate": shown(views.paragraph(words))}
+
+
+def _span(least: float, most: float, language: str) -> str:
+    """Word between which times something takes, in one unit."""
+    size, unit = next(
+        (s, u) for s, u in ((1, "s"), (60, "min"), (3600, "h")) if most < 90 * s or u == "h"
+    )
+    shown = [_rounded(value / size) for value in (least, most)]
+    return messages.text(f"span_{unit}", language, least=shown[0], most=shown[1])
+
+
+def _size_span(least: float, most: float) -> str:
+    """Word between which sizes a file lies, in one unit."""
+    size, unit = next(
+        (s, u) for s, u in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if most >= s or u == "kB"
+    )
+    return f"{_rounded(least / size)}–{_rounded(most / size)} {unit}"
+
+
+def _rounded(value: float) -> str:
+    """Write a number as exactly as an estimate is: 0.3, 4, 25, 140."""
+    if value < 1:
+        return f"{max(0.1, value):.1f}"
+    step = 1 if value < 15 else 5 if value < 60 else 10
+    return str(round(value / step) * step)
 
 
 def _plan(context: Context, session: Session) -> RenderPlan | None:

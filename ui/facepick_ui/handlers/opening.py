@@ -22,6 +22,7 @@ from facepick_ui.handlers.results import Results
 from facepick_ui.handlers.video import Video
 from facepick_ui.handlers.watcher import Watcher
 from facepick_ui.session import Session
+from facepick_ui.views import Standing
 
 __all__ = ["Opening"]
 
@@ -35,8 +36,11 @@ class Opening:
     Attributes:
         outputs: what `draw` changes.
         words_outputs: what another language changes.
-        hello_outputs: what the opening of a page changes.
+        open_outputs: what the opening of a page changes.
     """
+
+    HELLO = ("config",)
+    """What `hello` changes."""
 
     def __init__(
         self,
@@ -86,7 +90,7 @@ class Opening:
             ("language",) if "language" in self._page.components else (),
             ("config",),
         )
-        self.hello_outputs = names(self.words_outputs, form.outputs)
+        self.open_outputs = names(self.words_outputs, form.outputs)
 
     def events(self) -> list[Event]:
         """List what is answered."""
@@ -99,24 +103,32 @@ class Opening:
         )
         if "language" not in self._page.components:
             return [tick]
+        # Not `change`: that is told of what the page itself sets, too, and of two quick choices
+        # the first would come back.
         language = Event(
             component="language",
-            trigger="change",
+            trigger="input",
             handler=self.choose_language,
             inputs=("language",),
-            outputs=self.words_outputs,
             place="facts",
+            then=Event(
+                component="language",
+                trigger="then",
+                handler=self.speak,
+                outputs=self.words_outputs,
+                place="facts",
+            ),
         )
         return [tick, language]
 
     def hello(self, greeting: Any) -> tuple[str, Changes]:
-        """Find the session of a page that has opened, and show everything as it was left.
+        """Find the session of a page that has opened.
 
         Args:
             greeting: the browser's secret and its language, ``SECRET|zh-CN``.
 
         Returns:
-            The session's key for ``gr.State``, and the changes.
+            The session's key for ``gr.State``, and what tells the page that it was heard.
         """
         token, _, browser = str(greeting or "").partition("|")
         session = self._context.sessions.by_token(token)
@@ -124,29 +136,42 @@ class Opening:
         session.language = session.spoken or messages.language_of(
             wanted or chosen, self._app.host.language()
         )
-        session.watcher += 1
         self._context.sessions.touch(session)
-        changes = merged(
+        return session.key, self._config(session, "heard")
+
+    def open(self, session: Session) -> Changes:
+        """Show everything as it was left."""
+        session.watcher += 1
+        return merged(
             self._words(session, *self._form.chosen(session)),
             self.draw(session),
             self._form.draw(session),
             self._config(session),
         )
-        return session.key, changes
 
     def choose_language(self, session: Session, name: Any) -> Changes:
-        """Show everything in another language, also when the page is opened again."""
+        """Note in which language everything is shown, also when the page is opened again."""
         codes = {label: code for code, label in messages.LANGUAGES.items()}
         session.language = codes.get(str(name), str(name))
         if session.language not in messages.LANGUAGES:
             session.language = "en"
         session.spoken = session.language
         self._context.save(session)
-        return merged(
-            self._words(session, *self._form.chosen(session)),
-            self.draw(session),
-            self._config(session),
-        )
+        return {}
+
+    def speak(self, session: Session) -> Changes:
+        """Show everything in the language that was chosen last."""
+        while True:
+            language = session.language
+            changes = merged(
+                self._words(session, *self._form.chosen(session)),
+                self.draw(session),
+                self._config(session),
+            )
+            # Another choice that came meanwhile would leave half of the page in the one before.
+            if session.language == language:
+                changes.pop("language", None)
+                return changes
 
     def tick(self, session: Session) -> Changes:
         """Look at the jobs for a page that nothing has reached for a while."""
@@ -185,8 +210,8 @@ class Opening:
             self._queue.draw(session),
         )
 
-    def _config(self, session: Session) -> Changes:
-        drawn = views.config(self._page.tick_ms, session.language, greeted=True)
+    def _config(self, session: Session, standing: Standing = "greeted") -> Changes:
+        drawn = views.config(self._page.tick_ms, session.language, standing=standing)
         return {"config": {"value": drawn}}
 
     def _words(self, session: Session, flow: str, style: str) -> Changes:
@@ -201,7 +226,7 @@ class Opening:
                 changes[widget.name]["value"] = value if known else widget.field.default
         if "language" in self._page.components:
             changes["language"] = {"value": session.language}
-        choices = self._page.style_choices(flow, session.language)
+        choices = self._page.style_choices(flow, session.language, style)
         return merged(changes, {"style": {"choices": choices}})
 
     def _recall_scan(self, session: Session) -> None:

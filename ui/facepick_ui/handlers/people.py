@@ -26,7 +26,7 @@ __all__ = ["People"]
 class People:
     """The second card of the page."""
 
-    LOOK = ("frame", "timeline")
+    LOOK = ("frame", "timeline", "preview")
     """What moves with the moment that is looked at."""
 
     AFTER_PICK = names(
@@ -274,6 +274,7 @@ class People:
             "timeline": shown(
                 views.timeline(scan, people, session.picked, times[frame], session.language)
             ),
+            "preview": self._bar.draw_preview(session),
         }
 
     def look_at(self, session: Session, seconds: Any) -> Changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from facepick_ui import messages, views
 from facepick_ui.changes import Changes, shown
@@ -29,7 +30,7 @@ class RenderBar:
         ready = session.scan is not None and bool(session.picked or session.kept)
         changes: Changes = {
             "render": {"interactive": ready and not rendering},
-            "preview": {"interactive": ready and not previewing},
+            "preview": {"interactive": ready and not previewing, **self.draw_preview(session)},
             "preview_hard": {"interactive": ready and not previewing},
             "stop": {"interactive": rendering or previewing},
         }
@@ -37,11 +38,27 @@ class RenderBar:
             missing = self._missing(session) if ready else ""
             idle = ready and not any(session.watched.get(k) for k in ("render", "preview"))
             note = views.empty("render_empty", session.language) if idle else ""
-            if session.scan is not None and not ready:
-                missing = messages.text("what_empty", session.language)
+            if not ready:
+                missing = self._first_step(session)
             changes["render_note"] = shown(views.notice(missing, kind="calm") if missing else note)
         told = ready and not rendering and not previewing
         return {**changes, **(draw_estimate(self._context, session) if told else NO_ESTIMATE)}
+
+    def _first_step(self, session: Session) -> str:
+        """Say what comes before anything can be rendered."""
+        if session.scan is not None:
+            return messages.text("what_empty", session.language)
+        if self._context.active(session, "scan") is not None:
+            return ""
+        key = "open_video_first" if session.video is None else "scan_first"
+        return messages.text(key, session.language)
+
+    def draw_preview(self, session: Session) -> dict[str, Any]:
+        """Name the moment that a preview would show on its button."""
+        if session.scan is None:
+            return {"value": messages.text("preview", session.language)}
+        moment = views.clock_exact(session.at_seconds)
+        return {"value": messages.text("preview_at", session.language, time=moment)}
 
     def forget_problem(self, session: Session) -> Changes:
         """Take an old complaint away: something has changed since."""

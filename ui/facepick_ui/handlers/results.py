@@ -8,7 +8,7 @@ from facepick.errors import JobNotFound, UserInputError
 from facepick.jobs.job import JobRecord
 from facepick_ui import messages, pictures, views
 from facepick_ui.changes import Changes, merged, shown
-from facepick_ui.handlers.context import Context, is_file
+from facepick_ui.handlers.context import Context, is_file, names_of
 from facepick_ui.handlers.event import Act, names
 from facepick_ui.handlers.players import Players
 from facepick_ui.handlers.render_bar import RenderBar
@@ -107,11 +107,21 @@ class Results:
         if not is_file(record.out):
             raise JobNotFound(f"The result of {job_id} is no longer there.")
         if record.kind == "preview":
-            return self._show_preview(session, record)
+            note = {"progress": shown(end_note(self._app, record, session.language))}
+            return merged(self._show_preview(session, record), self._named_result(session), note)
         return merged(
             self._show_result(session, record),
             {"progress": shown(end_note(self._app, record, session.language))},
         )
+
+    def _named_result(self, session: Session) -> Changes:
+        """Name the result below a preview of another job, so that they are not taken for one."""
+        render = self._context.record(session, "render")
+        if render is None or render.state != "done" or not is_file(render.out):
+            return {}
+        file = Path(render.out or "").name
+        words = messages.text("result_named", session.language, file=file)
+        return {"result_note": shown(views.paragraph(words))}
 
     def show_review(self, session: Session, job_id: str) -> Changes:
         """Show the review of a result below it.
@@ -141,7 +151,7 @@ class Results:
             {
                 "preview_video": {"visible": True},
                 # A render tells it with its report.
-                "told": shown(views.notices_view(record.notices, session.language)),
+                "told": shown(self._notices(session, record)),
             },
         )
 
@@ -196,6 +206,11 @@ class Results:
         found = [uri for sheet in sheets if (uri := pictures.file_uri(sheet))]
         return views.debug_view(found, language)
 
+    def _notices(self, session: Session, record: JobRecord) -> str:
+        """Draw what people should know of it; people of the open video by their names."""
+        names = names_of(session.scan) if record.video == session.video else {}
+        return views.notices_view(record.notices, session.language, names=names)
+
     def _review_offer(self, session: Session, record: JobRecord) -> str:
         """Draw the button that shows the review, if there is one."""
         if not record.result.get("review"):
@@ -203,7 +218,7 @@ class Results:
         return views.review_offer(record.id, session.language)
 
     def _report(self, session: Session, record: JobRecord) -> str:
-        told = views.notices_view(record.notices, session.language)
+        told = self._notices(session, record)
         try:
             report = self._app.report(Path(record.out or ""))
         except UserInputError:

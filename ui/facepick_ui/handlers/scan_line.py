@@ -10,7 +10,7 @@ from facepick_ui.session import Session
 
 __all__ = ["SCAN_STARTED", "scan_line", "scan_started"]
 
-SCAN_STARTED = ("scan", "scan_stop", "scan_progress", "scan_running")
+SCAN_STARTED = ("scan", "scan_stop", "scan_progress", "scan_running", "render_note")
 """What `scan_started` changes."""
 
 
@@ -40,4 +40,5 @@ def scan_started(language: str) -> Changes:
         "scan_stop": {"visible": True},
         "scan_progress": bar,
         "scan_running": bar,
+        "render_note": shown(""),
     }

@@ -20,7 +20,7 @@ from facepick.speech.line import SpeechLine, line_key
 from facepick.unchanged import sha256_of
 from facepick_ui import pictures, views
 from facepick_ui.changes import Changes, merged, shown
-from facepick_ui.handlers.context import Context, is_file, scan_of
+from facepick_ui.handlers.context import Context, is_file, names_of, scan_of
 from facepick_ui.handlers.event import Event, names
 from facepick_ui.handlers.problems import Say
 from facepick_ui.handlers.render_bar import RenderBar
@@ -252,7 +252,9 @@ class Speech:
             and not session.by_sight
             and not self._names_everybody(session, named),
         )
-        return _noted(note + views.notices_view(notices, session.language))
+        # Before the desk, which may be long: below it the bar would cover them.
+        known = views.notices_view(notices, session.language, names=names_of(session.scan))
+        return _noted(known + note)
 
     def _faces(self, session: Session) -> dict[str, str | None]:
         scan = scan_of(session)

@@ -56,8 +56,25 @@ def end_note(app: App, record: JobRecord, language: str) -> str:
         if record.kind == "scan":
             return views.notice(text(record.state), text("scan_stopped_help"), kind="calm")
         if record.can_resume:
-            return views.stopped_view(
-                text(record.state), text("stopped_help"), f"resume:{record.id}", language
-            )
+            kept = _kept_words(app, record, language)
+            return views.stopped_view(text(record.state), kept, f"resume:{record.id}", language)
         return views.notice(text(record.state), kind="calm")
     return views.failure_box(record.error or "", record.exit_code, language)
+
+
+_BEFORE = ("wait", "open", "scan", "separate", "load", "check")
+_LEARNING = ("prepare", "selfcheck")
+
+
+def _kept_words(app: App, record: JobRecord, language: str) -> str:
+    """Say what a stopped job has kept, and where it would go on."""
+    text = functools.partial(messages.text, language=language)
+    stage = record.progress.stage if record.progress is not None else "wait"
+    if stage in _BEFORE:
+        return text("stopped_early")
+    if stage in _LEARNING:
+        return text("stopped_learning")
+    if stage != "render":
+        return text("stopped_late")
+    kept, total = app.kept_frames(record)
+    return text("stopped_drawing" if kept else "stopped_first", kept=kept, total=total)
