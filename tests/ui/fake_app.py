@@ -293,7 +293,11 @@ class FakeApp:
     ) -> JobRecord:
         if "gfpgan" in self.lacking:
             raise MissingModelError("No gfpgan.", models=("gfpgan",))
-        request = {"plan": plan.to_json(), "notices": [n.to_json() for n in notices]}
+        request = {
+            "plan": plan.to_json(),
+            "notices": [n.to_json() for n in notices],
+            **({"update": str(update)} if update else {}),
+        }
         return self._start("render", plan.video, str(out), request, owner)
 
     def start_preview(

@@ -339,6 +339,73 @@ def test_a_line_is_trimmed_and_recorded_anew(
     assert rendered() == listed
 
 
+def retakes(note: str) -> dict[str, bool]:
+    """By line, whether its button can be pressed; one that cannot says why."""
+    found = {}
+    for row in note.split("data-facepick-row=")[1:]:
+        button = row[row.index('data-facepick-act="retake:') :]
+        button = button[: button.index("</button>")]
+        found[button.split('"')[1].removeprefix("retake:")] = " disabled" not in button
+        assert 'title=""' not in button
+    return found
+
+
+def test_one_line_is_taken_anew(tab: Any, scanned: str, tmp_path: Path) -> None:
+    for index in (0, 1):
+        pick(tab, scanned, index)
+    session = tab.handlers.session(scanned)
+    first, second = session.picked
+    mix = str(silent_wav(tmp_path / "all.wav", 6.0))
+    script = tmp_path / "lines.srt"
+    script.write_text(
+        f"1\n00:00:01,000 --> 00:00:02,000\n{first}: Good morning.\n\n"
+        f"2\n00:00:03,000 --> 00:00:04,000\n{first}: Good night.\n\n"
+        f"3\n00:00:04,500 --> 00:00:05,500\n{second}: Bye.\n"
+    )
+    given = {"flow": "lipsync", "style": "rewrite", "lines": [str(script), mix]}
+    note = heard(tab, scanned, lines=given["lines"])
+    assert retakes(note) == {"1.000": False, "3.000": False, "4.500": False}
+    assert "once this video has a result" in note
+    answer = ask(tab, "act", scanned, "retake:3.000")
+    assert "once this video has a result" in answer["line_player"]["value"]
+    assert {job.kind for job in tab.page.app.jobs()} == {"scan"}
+
+    page = run(tab, scanned, ask(tab, "render", scanned, *plan_values(tab, **given)))
+    result = tab.page.app.jobs()[0]
+    # The result has the lines as they stand, which the page says by itself.
+    assert retakes(page["speech_note"]["value"]) == dict.fromkeys(
+        ("1.000", "3.000", "4.500"), False
+    )
+    assert "trim it, record it" in page["speech_note"]["value"]
+    ask(tab, "act", scanned, "trim:1.000=1.200:1.900")
+    ask(tab, "act", scanned, "trim:3.000=2.500:3.500")
+    note = ask(tab, "act", scanned, f"who:4.500={first}")["speech_note"]["value"]
+    assert retakes(note) == {"1.000": True, "3.000": True, "4.500": True}
+
+    page = run(tab, scanned, ask(tab, "act", scanned, "retake:3.000"))
+    made = tab.page.app.jobs()[0]
+    assert made.request["update"] == result.out != made.out
+    before, after = (RenderPlan.from_json(job.request["plan"]) for job in (result, made))
+    (old, other), (new, same) = (plan.assignments for plan in (before, after))
+    assert same == other
+    assert new.speech[0] == old.speech[0]
+    assert (new.speech[1].start_seconds, new.speech[1].duration_seconds) == (2.5, 1.0)
+    # The other two still wait, and a render that fails takes no result away.
+    waiting = {"1.000": True, "3.000": False, "4.500": True}
+    assert retakes(page["speech_note"]["value"]) == waiting
+    ask(tab, "act", scanned, "retake:1.000")
+    busy = ask(tab, "act", scanned, "retake:4.500")["line_player"]["value"]
+    assert "A render is at work" in busy
+    tab.page.app.cancel_job(tab.page.app.jobs()[0].id)
+    page = run(tab, scanned, {})
+    assert retakes(page["speech_note"]["value"]) == waiting
+    # Whose it is: gone from the one, said by the other.
+    run(tab, scanned, ask(tab, "act", scanned, "retake:4.500"))
+    moved = RenderPlan.from_json(tab.page.app.jobs()[0].request["plan"])
+    assert [(a.selection.people, len(a.speech)) for a in moved.assignments] == [((first,), 3)]
+    assert tab.page.app.jobs()[0].request["update"] == made.out
+
+
 def test_the_one_speech_is_trimmed_through_its_fields(
     tab: Any, scanned: str, tmp_path: Path
 ) -> None:

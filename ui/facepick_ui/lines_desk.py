@@ -33,6 +33,7 @@ def lines_desk(
     choose: Sequence[str] = (),
     told: Mapping[str, str] | None = None,
     faces: Mapping[str, str | None] | None = None,
+    no_retake: Mapping[str, str] | None = None,
     look: bool = False,
 ) -> str:
     """Draw who is on screen and who speaks when, and the lines one by one.
@@ -42,6 +43,7 @@ def lines_desk(
         choose: ids of those who may say a line; empty where that is not asked.
         told: what the user has said of single lines, by `line_key`.
         faces: pictures of people as data URIs, by id.
+        no_retake: why lines cannot be taken anew, as a key of the catalogue, by `line_key`.
         look: whether the page offers to find out who speaks.
     """
     times = seconds_of(scan)
@@ -58,7 +60,14 @@ def lines_desk(
         width=_WIDTH,
         length=length,
         ticks=[{"at": 100 * t / length, "clock": clock(t)} for t in _ticks(length)],
-        rows=[_row(scan, line, choose, told or {}, faces or {}) for line in lines[:MOST_ROWS]],
+        rows=[
+            {
+                **_row(scan, line, choose, told or {}, faces or {}),
+                "no_retake": (no_retake or {}).get(line.key, ""),
+            }
+            for line in lines[:MOST_ROWS]
+        ],
+        none="retake_none" in (no_retake or {}).values(),
         more=len(lines) - MOST_ROWS,
         choose=[(key, scan.person(key).label) for key in choose],
         look=look,

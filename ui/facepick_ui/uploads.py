@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from facepick.media.proxies import clone
+from facepick.unchanged import sha256_of
 
-__all__ = ["keep_upload", "path_of", "paths_of", "plain_name"]
+__all__ = ["digest_of", "keep_upload", "path_of", "paths_of", "plain_name"]
 
 
 def keep_upload(folder: Path, path: Path, kind: str) -> Path:
@@ -43,6 +45,17 @@ def keep_upload(folder: Path, path: Path, kind: str) -> Path:
             shutil.copyfile(path, part)
             os.replace(part, kept)
     return kept
+
+
+def digest_of(path: Path) -> str:
+    """Give the sha256 of a kept file, which is read once while it stays the same."""
+    facts = path.stat()
+    return _digest_of(path, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    return sha256_of(path)
 
 
 def plain_name(name: str, fallback: str) -> str:

@@ -98,6 +98,7 @@ class Handlers:
             engines=engines,
             video=video,
             people=people,
+            speech=speech,
             results=results,
             jobs=jobs,
             queue=queue,
@@ -116,7 +117,7 @@ class Handlers:
             queue=queue,
             watcher=watcher,
         )
-        lines = Lines(context, speech)
+        lines = Lines(context, speech, renders)
         acting = (
             queue,
             lines,

@@ -62,6 +62,25 @@ class Context:
         record = self.record(session, kind)
         return record if record is not None and record.is_active else None
 
+    def last_result(self, session: Session) -> JobRecord | None:
+        """Find the newest render of the open video that has ended well and still lies there."""
+        newest = self.record(session, "render")
+        found = [newest] if newest is not None else []
+        # A later one may have failed, or been stopped.
+        if newest is None or newest.state != "done":
+            found += self.app.jobs(owner=session.key)
+        return next(
+            (
+                record
+                for record in found
+                if record.kind == "render"
+                and record.state == "done"
+                and record.video == session.video
+                and is_file(record.out)
+            ),
+            None,
+        )
+
     def own(self, session: Session, job_id: str) -> JobRecord:
         """Look at a job of this user.
 

@@ -15,6 +15,8 @@ from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, scan_of
 from facepick_ui.handlers.event import Act, names
 from facepick_ui.handlers.problems import Say
+from facepick_ui.handlers.renders import Renders
+from facepick_ui.handlers.retakes import retaken
 from facepick_ui.handlers.speech import Speech
 from facepick_ui.handlers.standing import busy
 from facepick_ui.lines_desk import line_strip
@@ -41,10 +43,11 @@ class Lines:
 
     STRIP = "line_player"
 
-    def __init__(self, context: Context, speech: Speech) -> None:
+    def __init__(self, context: Context, speech: Speech, renders: Renders) -> None:
         self._context = context
         self._app = context.app
         self._speech = speech
+        self._renders = renders
 
     def acts(self) -> tuple[Act, ...]:
         """List what is answered of clicks on drawn places."""
@@ -59,6 +62,7 @@ class Lines:
             Act(verb="untake", handler=self.untake, outputs=trimmed, place=strip),
             Act(verb="speakers", handler=self.find_speakers, outputs=heard, place=place),
             Act(verb="unstrip", handler=self.close, outputs=(strip,), place=strip),
+            Act(verb="retake", handler=self.retake, outputs=Renders.OUTPUTS, place=strip),
         )
 
     def say_who(self, session: Session, argument: str) -> Changes:
@@ -122,6 +126,24 @@ class Lines:
             return {"speech_offset": none, "speech_duration": none, self.STRIP: shown("")}
         session.line_takes.get(session.said_of, {}).pop(key, None)
         return self._changed(session, key)
+
+    def retake(self, session: Session, key: str) -> Changes:
+        """Render the newest result again with this one line as it stands now.
+
+        Raises:
+            Say: there is no result, a render runs, or the line is in the result as it stands.
+        """
+        said = _find(session, key)
+        if said is None:
+            return {}
+        if self._context.active(session, "render") is not None:
+            raise Say("retake_busy")
+        scan = scan_of(session)
+        unsure = any(scan.person(p).unsure for p in said.people)
+        number = session.said.index(said)
+        plan = retaken(self._context, session, number, include_unsure=unsure)
+        plan.validate(scan, self._app.registry)
+        return self._renders.begin(session, lambda: (plan, ()))
 
     def find_speakers(self, session: Session, _: str) -> Changes:
         """Find out in the background who the video shows to speak; once a video."""

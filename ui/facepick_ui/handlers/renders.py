@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.errors import JobNotFound
 from facepick.jobs.job import JobRecord
-from facepick.notices import as_notices
+from facepick.notices import Notice, as_notices
 from facepick_ui import views
 from facepick_ui.changes import Changes, merged, shown
-from facepick_ui.handlers.context import Context, is_file, starting
+from facepick_ui.handlers.context import Context, starting
 from facepick_ui.handlers.event import Act, Event, names
 from facepick_ui.handlers.graphics_card import GraphicsCard
 from facepick_ui.handlers.jobs import Jobs
@@ -99,9 +99,19 @@ class Renders:
 
     def render(self, session: Session, *values: Any) -> Changes:
         """Start the render in a child process."""
+        return self.begin(session, lambda: self._plans.plan(session, values))
+
+    def begin(
+        self, session: Session, made: Callable[[], tuple[RenderPlan, tuple[Notice, ...]]]
+    ) -> Changes:
+        """Start the render of a plan, unless one runs; of the newest result all that stays is kept.
+
+        Args:
+            made: gives the plan, and what was found out while it was made.
+        """
         with starting(session) as mine:
             if mine and self._context.active(session, "render") is None:
-                plan, told = self._plans.plan(session, values)
+                plan, told = made()
                 how = {"notices": [n.to_json() for n in told]}
                 job = self._start(session, "render", plan, how)
                 session.watched["render"] = job.id
@@ -126,8 +136,11 @@ class Renders:
         if kind == "render":
             with asking(**stored):
                 out = self._result_path(session, "")
+                last = self._context.last_result(session)
+                # What no changed line reaches is kept of it.
+                earlier = Path(last.out or "") if last and last.video == plan.video else None
                 return self._app.start_render(
-                    plan, out, owner=session.key, notices=told, update=self._earlier(session, plan)
+                    plan, out, owner=session.key, notices=told, update=earlier
                 )
         at, seconds = how["at"], how["seconds"]
         with asking(**stored, at=at, seconds=seconds):
@@ -135,13 +148,6 @@ class Renders:
             return self._app.start_preview(
                 plan, out, at=at, seconds=seconds, owner=session.key, notices=told
             )
-
-    def _earlier(self, session: Session, plan: RenderPlan) -> Path | None:
-        """Find the newest result of the same video: what no changed line reaches is kept of it."""
-        record = self._context.record(session, "render")
-        if record is None or record.state != "done" or record.video != plan.video:
-            return None
-        return Path(record.out or "") if is_file(record.out) else None
 
     def preview_here(self, session: Session, *values: Any) -> Changes:
         """Start a preview of the chosen moment in a child process."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import shutil
@@ -11,24 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facepick.errors import NoAudioError, UserInputError, VideoOpenError
+from facepick.errors import FacepickError, NoAudioError, UserInputError, VideoOpenError
 from facepick.notices import Notice
 from facepick.people.selection import Selection
 from facepick.render.plan import Assignment, OutputSettings
 from facepick.settings import from_mapping
 from facepick.speech.line import SpeechLine, line_key
-from facepick.unchanged import sha256_of
 from facepick_ui import pictures, views
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, is_file, names_of, scan_of
 from facepick_ui.handlers.event import Event, names
 from facepick_ui.handlers.problems import Say
 from facepick_ui.handlers.render_bar import RenderBar
+from facepick_ui.handlers.retakes import no_retake
 from facepick_ui.lines_desk import MOST_LEVELS, lines_desk
 from facepick_ui.page import SOUND_FILES, SPEECH_OUTPUT, SPEECH_PARTS
 from facepick_ui.session import GIVEN_FOR_ONE, SaidLine, Session, Take
 from facepick_ui.settings_form import changed_values
-from facepick_ui.uploads import path_of, paths_of, plain_name
+from facepick_ui.uploads import digest_of, path_of, paths_of, plain_name
 
 __all__ = ["Speech", "emptied"]
 
@@ -177,7 +176,7 @@ class Speech:
         that is opened again hands the same files over under other paths.
         """
         kept = [self._context.keep_upload(session, path, "speech") for path in uploads]
-        marks = sorted(f"{path.name}|{_digest(path)}" for path in kept)
+        marks = sorted(f"{path.name}|{digest_of(path)}" for path in kept)
         mark = hashlib.sha256("|".join(marks).encode()).hexdigest()[:12]
         folder = self._context.sessions.folder_of(session) / "uploads" / f"lines-{mark}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -201,6 +200,17 @@ class Speech:
             file = error.message.partition(": ")[0]
             note = _noted(views.unreadable_sound(file, session.language))
         return merged(note, self._bar.draw(session))
+
+    def again(self, session: Session) -> Changes:
+        """Draw the desk of the lines anew, as it stands, if there is one."""
+        if session.heard is None or not session.said:
+            return {}
+        try:
+            note = self._note(session, session.heard)["speech_note"]
+        except FacepickError:
+            # A sound was taken away meanwhile; the next change of the panel says so.
+            return {}
+        return {"speech_note": note}
 
     def _note(self, session: Session, values: tuple[Any, ...]) -> Changes:
         named = self._page.plan_values(values)
@@ -248,6 +258,7 @@ class Speech:
             choose=session.picked if session.said_of else (),
             told=session.line_who.get(session.said_of),
             faces=self._faces(session) if len(session.said) <= MOST_LEVELS else {},
+            no_retake=no_retake(self._context, session),
             look=len(session.picked) > 1
             and not session.by_sight
             and not self._names_everybody(session, named),
@@ -312,17 +323,6 @@ def emptied(widgets: Sequence[str]) -> Changes:
         "speech_text": "", "speech_start": 0, "speech_offset": 0, "speech_duration": 0
     }  # fmt: skip
     return {name: {"value": empty.get(name)} for name in widgets}
-
-
-def _digest(path: Path) -> str:
-    """Give the sha256 of a kept file, which is read once while it stays the same."""
-    facts = path.stat()
-    return _digest_of(path, facts.st_size, facts.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=256)
-def _digest_of(path: Path, size: int, changed: int) -> str:
-    return sha256_of(path)
 
 
 def _noted(note: str) -> Changes:

@@ -58,6 +58,7 @@ class Watcher:
         engines: Engines,
         video: Video,
         people: People,
+        speech: Speech,
         results: Results,
         jobs: Jobs,
         queue: Queue,
@@ -69,6 +70,7 @@ class Watcher:
         self._models = models
         self._video = video
         self._people = people
+        self._speech = speech
         self._results = results
         self._jobs = jobs
         self._queue = queue
@@ -195,4 +197,6 @@ class Watcher:
                 if session.scan is None:
                     changes["people_note"] = shown(views.empty("people_empty", language))
             return changes
-        return merged(self._results.draw(session), self._jobs.draw(session), offer)
+        # Lines that the new result holds, or that it does not.
+        lines = self._speech.again(session) if record.kind == "render" else {}
+        return merged(self._results.draw(session), self._jobs.draw(session), offer, lines)
