@@ -1797,6 +1797,7 @@ class App:
             MissingModelError, Cancelled.
         """
         from facepick.models.store import sha256_of
+        from facepick.render.learned_store import LEARNED, LearnedStore
         from facepick.review.page import review_page
 
         path = Path(result)
@@ -1812,6 +1813,7 @@ class App:
             registry=self.registry,
             unchanged=sha256_of(path, cancel=cancel) == report["result"].get("sha256"),
             show_hidden=show_hidden,
+            learnt=LearnedStore(self.resources().cache / LEARNED),
             progress=progress,
             cancel=cancel,
         )

@@ -2,7 +2,8 @@
 
 No error: the work goes on.  A notice is made where something is found out, and shown by the
 command line, ``inspect``, the list of jobs, HTTP, the review page and the tab.  Its English
-sentence stands here, those of other languages in ``data/notices``, by their code.
+sentence stands here, those of other languages in ``data/notices``, by their code; ``.page`` in a
+name means words for a page.
 """
 
 from __future__ import annotations
@@ -191,6 +192,12 @@ class Notice:
     def sentence(self, language: str = "en") -> str:
         """Say it in a language; in English where there are no words of that language."""
         return sentence_from(_translations(language).get(self.code) or SENTENCES[self.code], self)
+
+    def plain(self, language: str = "en") -> str:
+        """Say it to readers of a page, who type no commands: what to do is named as it stands
+        there."""
+        words = _translations(f"{language}.page").get(self.code)
+        return sentence_from(words, self) if words else self.sentence(language)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON with the sentence, for readers that do not know the code."""

@@ -15,7 +15,6 @@ from typing import Any
 
 from facepick import errors
 from facepick.models.spec import ModelSpec
-from facepick.notices import Notice, sentence_from
 
 __all__ = [
     "LANGUAGES",
@@ -30,7 +29,6 @@ __all__ = [
     "has",
     "language_of",
     "model_purpose",
-    "notice_text",
     "setting_help",
     "setting_label",
     "text",
@@ -50,7 +48,6 @@ class Catalogue:
     Attributes:
         language: its name in itself.
         words: of the page, by key, with ``{names}`` of what is put in.
-        notices: by code, where they differ from the core's.
         settings: label and help, by English label.
         helps: by English help, where two settings have one label.
         choices: of settings, by the choice.
@@ -65,7 +62,6 @@ class Catalogue:
 
     language: str
     words: dict[str, str]
-    notices: dict[str, str] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
     helps: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
@@ -122,12 +118,6 @@ def gradio_words(language: str) -> dict[str, str]:
 def has(key: str) -> bool:
     """Say whether there are words called `key`."""
     return key in catalogue(FALLBACK).words
-
-
-def notice_text(notice: Notice, language: str) -> str:
-    """Say what people should know; plain text, not HTML."""
-    words = catalogue(language).notices.get(notice.code, "")
-    return sentence_from(words, notice) if words else notice.sentence(language)
 
 
 def model_purpose(model: ModelSpec, language: str) -> str:

@@ -17,7 +17,7 @@ from facepick.notices import Notice
 from facepick.people.person import Person, Scan
 from facepick.progress import Progress
 from facepick_ui import messages
-from facepick_ui.messages import has, model_purpose, notice_text, text
+from facepick_ui.messages import has, model_purpose, text
 from facepick_ui.templating import render
 
 __all__ = [
@@ -190,7 +190,7 @@ def notices_view(
     """
     rows: dict[str, Row] = {}
     for item in notices:
-        sentence = notice_text(item, language)
+        sentence = item.plain(language)
         row = rows.setdefault(sentence, {"sentence": sentence, "who": [], "moments": []})
         people = [(names or {}).get(key, key) for key in item.person.split(", ") if key]
         row["who"] += [w for w in people if w not in sentence and w not in row["who"]]

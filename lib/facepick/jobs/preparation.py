@@ -28,7 +28,7 @@ from facepick.people.person import Scan
 from facepick.people.store import load_scan, save_scan
 from facepick.progress import CancelToken, Progress, ProgressSink
 from facepick.recognition.cast_voices import CastVoices
-from facepick.render.learned_store import LEARNED
+from facepick.render.learned_store import LEARNED, LearnedStore
 from facepick.render.plan import RenderPlan
 from facepick.render.preflight import check_photos
 from facepick.render.publish import FinishedResult
@@ -246,6 +246,7 @@ class Preparation:
                 language=language,
                 models=self.resources.models,
                 registry=self.resources.registry,
+                learnt=LearnedStore(self.resources.cache / LEARNED),
                 progress=self.progress,
                 cancel=self.cancel,
             )

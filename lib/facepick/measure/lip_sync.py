@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from facepick.compositing.patch import FaceRequest
-from facepick.engines.lipsync.rewrite.reading import MouthReader
+from facepick.engines.lipsync.rewrite.reading import SURE, MouthReader
 from facepick.errors import ModelMismatchError, PackageMissing
 from facepick.faces.mesh import FaceMesh
 from facepick.measure.result_reader import picture_pairs, reasons_of, request_at
@@ -23,6 +23,8 @@ from facepick.models.store import ModelStore
 from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.geometry import FacePath, paths_of
+from facepick.render.learned_store import LearnedStore
+from facepick.render.learning import KnownMeshes
 from facepick.render.plan import RenderPlan
 from facepick.render.sound import Sound, prepare_sound
 from facepick.speech.line import Speech
@@ -92,6 +94,7 @@ class LipMeter:
 
     Args:
         report, scan, models, only_lines: see `measure_sync`.
+        learnt: where renders keep the meshes that they find; what lies there is not looked for.
 
     Raises:
         VideoOpenError, NoAudioError: the speech cannot be read.
@@ -106,6 +109,7 @@ class LipMeter:
         *,
         models: ModelStore,
         only_lines: bool = False,
+        learnt: LearnedStore | None = None,
         cancel: CancelToken = never,
     ) -> None:
         plan, part = RenderPlan.from_json(report["plan"]), rendered_part(report, scan)
@@ -113,6 +117,10 @@ class LipMeter:
         self._sound = prepare_sound(plan, scan, part, cancel=cancel)
         self._reasons = reasons_of(report, "lipsync")
         self._meters = _meters(plan, scan, self._sound)
+        self._known = [
+            None if learnt is None else KnownMeshes(learnt, scan, paths)
+            for _, paths, _, _ in self._meters
+        ]
         if self._meters:
             self._mesh, self._mouths = FaceMesh(models), MouthReader(models)
             self._judges = _judges(models, [speech for _, _, _, speech in self._meters])
@@ -131,7 +139,9 @@ class LipMeter:
             if self._only_lines and not (reason is None and sync.spoken_at(float(time))):
                 continue
             for path in paths:
-                request = request_at(path, self._first + i, i, time, old, self._mesh)
+                request = request_at(
+                    path, self._first + i, i, time, old, self._mesh, self._known[k]
+                )
                 if request is None:
                     continue
                 shown = _shown(request, new, self._mesh, self._mouths)
@@ -173,11 +183,14 @@ def _shown(request: FaceRequest, new: Picture, mesh: FaceMesh, mouths: MouthRead
     x, y = request.origin
     height, width = request.crop.shape[:2]
     crop = new.crop(x, y, x + width, y + height)
-    points, score = mesh.locate(crop, request.landmarks5, (x, y))
-    # One look at a mouth scatters by a fifth of what speech moves.
+    points, score = request.mesh, request.mesh_score
+    if points is None or score < SURE:
+        points, score = mesh.locate(crop, request.landmarks5, (x, y))
+    # One look at a mouth scatters by a fifth of what speech moves.  But for the mouth the face is
+    # where it was filmed, so that the filmed one's mesh says where to look.
     offset = np.array([x, y, 0], np.float32)
-    points = mouths.read(crop, points - offset) + offset
-    return replace(request, crop=crop, mesh=points, mesh_score=score)
+    points, seen = mouths.look(crop, points - offset)
+    return replace(request, crop=crop, mesh=points + offset, mesh_score=min(score, seen))
 
 
 def _judges(models: ModelStore, speeches: Sequence[Speech]) -> list[SyncNetMeter]:

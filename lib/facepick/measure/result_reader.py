@@ -17,6 +17,7 @@ from facepick.render.geometry import FacePath
 if TYPE_CHECKING:
     from facepick.faces.mesh import FaceMesh
     from facepick.media.picture import Picture
+    from facepick.render.learning import KnownMeshes
 
 __all__ = ["frame_pairs", "picture_pairs", "reasons_of", "request_at"]
 
@@ -61,9 +62,19 @@ def frame_pairs(
 
 
 def request_at(
-    path: FacePath, source: int, output: int, time: Fraction, picture: Picture, mesh: FaceMesh
+    path: FacePath,
+    source: int,
+    output: int,
+    time: Fraction,
+    picture: Picture,
+    mesh: FaceMesh,
+    known: KnownMeshes | None = None,
 ) -> FaceRequest | None:
-    """Make the request an engine would get, with the mesh of this very frame, or None."""
+    """Make the request an engine would get, with the mesh of this very frame, or None.
+
+    Args:
+        known: meshes that need not be looked for.
+    """
     state = path.at(source)
     if state is None:
         return None
@@ -72,7 +83,8 @@ def request_at(
         return None
     x0, y0, x1, y1 = region
     crop = picture.crop(x0, y0, x1, y1)
-    points, score = mesh.locate(crop, state.landmarks5, (x0, y0))
+    found = None if known is None else known.at(state.path, state.row)
+    points, score = found or mesh.locate(crop, state.landmarks5, (x0, y0))
     return FaceRequest(
         path=state.path,
         row=state.row,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from facepick.files import read_json, write_json
 from facepick.models.store import sha256_of
@@ -97,6 +98,20 @@ class LearnedStore:
             shutil.rmtree(entry, ignore_errors=True)
             return False
         return True
+
+    def array(self, key: Sequence[Any], name: str) -> npt.NDArray[Any] | None:
+        """Open one file of an entry as a read-only array on disk; None where it is not whole."""
+        entry = self._entry(key)
+        try:
+            if entry is None:
+                return None
+            digest = read_json(entry / _LIST, max_bytes=2**20)["files"][name]
+            if sha256_of(entry / name) != digest:
+                return None
+            found: npt.NDArray[Any] = np.load(entry / name, mmap_mode="r", allow_pickle=False)
+            return found
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def keep(self, key: Sequence[Any], folder: Path, files: Sequence[str], **facts: Any) -> None:
         """Keep files of `folder`; a disk that is full keeps nothing and stops nobody.

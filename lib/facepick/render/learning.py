@@ -32,14 +32,14 @@ from facepick.render.footage import (
     learn,
     near_and_well_seen,
 )
-from facepick.render.geometry import FaceState
+from facepick.render.geometry import FacePath, FaceState
 from facepick.render.learned_store import LearnedStore, path_digest
 from facepick.render.plan import Assignment
 
 if TYPE_CHECKING:
     from facepick.media.picture import Picture
 
-__all__ = ["PREVIEW_FRAMES", "Classroom", "Lesson"]
+__all__ = ["PREVIEW_FRAMES", "Classroom", "KnownMeshes", "Lesson"]
 
 PREVIEW_FRAMES = 250
 """Frames that a preview learns from: ten seconds of a face hold most of what its mouth does, and
@@ -190,8 +190,7 @@ class Classroom:
         ]
 
     def _of_paths(self, footage: PersonFootage) -> list[Any]:
-        digests = [path_digest(path) for path in footage.paths]
-        return [self._scan.content_hash, digests, _MESH_VERSION, FACE_MESH.sha256]
+        return _paths_key(self._scan, footage.paths)
 
     def _take_meshes(self, lesson: Lesson) -> None:
         footage = lesson.footage
@@ -227,6 +226,37 @@ class Classroom:
                     )
                 )
         return tuple(found)
+
+
+def _paths_key(scan: Scan, paths: Sequence[FacePath]) -> list[Any]:
+    digests = [path_digest(path) for path in paths]
+    return [scan.content_hash, digests, _MESH_VERSION, FACE_MESH.sha256]
+
+
+class KnownMeshes:
+    """Meshes of one person's faces that a render has found and left in the store; read only.
+
+    Args:
+        paths: all of the person.
+    """
+
+    def __init__(self, store: LearnedStore, scan: Scan, paths: Sequence[FacePath]) -> None:
+        key = [*_paths_key(scan, paths), "meshes"]
+        self._tables = {}
+        for path in paths:
+            raw, score = (store.array(key, name) for name in MeshTable.files(path))
+            if raw is None or score is None:
+                continue
+            if raw.shape == (len(path), 468, 3) and score.shape == (len(path),):
+                self._tables[path.number] = raw, score
+
+    def at(self, path: int, row: int) -> tuple[FloatArray, float] | None:
+        """Give a mesh, (468, 3) float32 display pixels, and its score, as the network gave them;
+        None where nobody has looked."""
+        raw, score = self._tables.get(path, (None, None))
+        if raw is None or score is None or np.isnan(score[row]):
+            return None
+        return np.array(raw[row], np.float32), float(score[row])
 
 
 def mesh_locator(models: ModelStore) -> Locate:

@@ -23,10 +23,11 @@ from facepick.pages import filled
 from facepick.people.person import Scan
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink, never, no_progress
 from facepick.render.label import LABEL_SECONDS
+from facepick.render.learned_store import LearnedStore
 from facepick.render.notices import notices_of_report
 from facepick.render.plan import RenderPlan
 from facepick.render.report import REVIEW_MARK
-from facepick.review.compare import Comparer, Comparison
+from facepick.review.compare import Comparer, Comparison, Drift
 from facepick.review.lines import LineRow, line_rows
 from facepick.review.moments import Moment, Strip, StripKeeper, left_alone, worst_moments
 from facepick.review.outcomes import LEFT, Outcome, Outcomes
@@ -114,6 +115,7 @@ def review_page(
     registry: EngineRegistry,
     unchanged: bool | None = None,
     show_hidden: bool = False,
+    learnt: LearnedStore | None = None,
     progress: ProgressSink = no_progress,
     cancel: CancelToken = never,
 ) -> str:
@@ -130,6 +132,7 @@ def review_page(
         language: ``en`` or ``zh``.
         unchanged: whether the video is still what was rendered; None when that is known.
         show_hidden: show faces that were hidden as they were.
+        learnt: where renders keep what they find in a source, or None.
 
     Raises:
         UserInputError: the report is damaged.
@@ -155,7 +158,7 @@ def review_page(
         frames=min(len(outcomes), part[1] - part[0]),
         show_hidden=show_hidden,
     )
-    lips, missing = _lips(report, outcomes, scan, models, cancel)
+    lips, missing = _lips(report, outcomes, scan, models, learnt, cancel)
     meter = ProgressMeter(progress, "review", part[1] - part[0])
     # Where the result is longer than the source, the part after the source's end is left out: it
     # shows the same pictures again.
@@ -193,12 +196,14 @@ def _lips(
     outcomes: Outcomes,
     scan: Scan,
     models: ModelStore,
+    learnt: LearnedStore | None,
     cancel: CancelToken,
 ) -> tuple[LipMeter | None, str]:
     """Prepare to measure lips and sound, or say why that cannot be done."""
     light = {**report, "frames": outcomes.rows("lipsync")}
     try:
-        return LipMeter(light, scan, models=models, only_lines=True, cancel=cancel), ""
+        lips = LipMeter(light, scan, models=models, only_lines=True, learnt=learnt, cancel=cancel)
+        return lips, ""
     except FacepickError as error:
         # The speech may be gone by now; everything else can still be told.
         return None, error.sentence()
@@ -225,6 +230,14 @@ def _part(
     )
 
 
+def _explained(beside: Drift) -> float:
+    """Give the mean change up to which compressing explains it, by what it does elsewhere.
+
+    Twice that, for a face has more detail than a wall, and loses more of it.
+    """
+    return 2.0 * (beside.mean or 0.0) + 0.1
+
+
 class _Page:
     """The page's words and rows, for its template."""
 
@@ -249,13 +262,14 @@ class _Page:
             facts=self._facts(),
             changed_since=self.unchanged is False,
             notices=self._notices(),
-            timeline=[self._timeline(part) for part in made.parts],
+            timeline=(rows := [self._timeline(part) for part in made.parts]),
+            kinds={bar["kind"] for row in rows for bar in row["bars"]}
+            | ({"line"} if any(row["lines"] for row in rows) else set()),
             people=people,
             others=self._others(),
             provenance=self._provenance(),
             dropped=self.album.dropped,
             hidden_left_out=not show_hidden and any(p.key[1] == "hide" for p in made.parts),
-            command=f'facepick review "{self.name}"',
             tool=report["tool"],
         )
         return f"{REVIEW_MARK}\n{body}"
@@ -299,7 +313,7 @@ class _Page:
         found: Sequence[Notice] = notices_of_report(self.made.report)
         rows = [
             {
-                "text": notice.sentence(self.language),
+                "text": notice.plain(self.language),
                 "at": None if notice.start is None else self._moment(notice.start),
             }
             for notice in found[:MAX_NOTICES]
@@ -489,7 +503,7 @@ class _Page:
 
     def _worst(self, part: _Part, moment: Moment) -> dict[str, Any]:
         if moment.why == "restless":
-            why = self.say("moment_restless", amount=number(moment.amount, 1))
+            why = self.say(f"moment_restless_{part.key[1]}")
         else:
             reason = self.say(f"reason_{moment.state}") if moment.state else ""
             why = self.say(f"moment_{moment.why}", seconds=number(moment.seconds, 2), reason=reason)
@@ -521,34 +535,41 @@ class _Page:
     # --- everybody else ---------------------------------------------------------------------
 
     def _others(self) -> dict[str, Any]:
-        found, encode = self.made.comparison, self.made.plan.encode
-        outside, untouched = found.outside, found.untouched
-        encoder = f"{encode.encoder}, {encode.quality}"
-        told = []
-        if not outside.changed and not untouched.changed:
-            told.append(self.say("outside_same", frames=len(found.pts)))
-        else:
-            if outside.mean is not None:
-                told.append(
-                    self.say(
-                        "outside_mean",
-                        mean=number(outside.mean, 3),
-                        worst=number(outside.worst, 3),
-                        when=clock(float(self.times[outside.worst_frame])),
-                    )
-                )
-            key = "encoder_alone" if untouched.mean is None else "untouched_mean"
-            told.append(self.say(key, mean=number(untouched.mean, 3), encoder=encoder))
+        found = self.made.comparison
+        told = [self._outside()]
         if len(found.pts) < len(self.times):
             told.append(self.say("repeats"))
         labels = {p.id: p.label for p in self.made.scan.people}
         rows = [
-            (labels[key], number(drift.mean, 3))
+            (labels[key], self._drift(drift))
             for key, drift in sorted(
                 found.bystanders.items(), key=lambda kv: kv[1].mean or 0.0, reverse=True
             )
         ][:MAX_NOTICES]
         return {"told": told, "rows": rows}
+
+    def _outside(self) -> str:
+        """Say whether anything has changed outside of what was written."""
+        found = self.made.comparison
+        outside, untouched = found.outside, found.untouched
+        if not outside.changed and not untouched.changed:
+            return self.say("outside_same", frames=len(found.pts))
+        mean, alone = number(outside.mean, 2), number(untouched.mean, 2)
+        if untouched.mean is None:
+            return self.say("outside_alone", mean=mean)
+        if outside.mean is None or outside.mean <= _explained(untouched):
+            return self.say("outside_calm", mean=mean, alone=alone)
+        when = clock(float(self.times[outside.worst_frame]))
+        return self.say("outside_more", mean=mean, alone=alone, when=when)
+
+    def _drift(self, drift: Drift) -> str:
+        """Say whether somebody who was not picked is as before."""
+        if not drift.changed:
+            return self.say("drift_none")
+        found = self.made.comparison
+        beside = found.outside if found.untouched.mean is None else found.untouched
+        calm = (drift.mean or 0.0) <= _explained(beside)
+        return self.say("drift_calm" if calm else "drift_more", mean=number(drift.mean, 2))
 
     def _provenance(self) -> dict[str, Any]:
         report, plan = self.made.report, self.made.plan

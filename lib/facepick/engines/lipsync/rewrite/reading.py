@@ -43,16 +43,23 @@ class MouthReader:
         self._network = FaceMesh(store)
 
     def read(self, image: BgrImage, mesh: FloatArray) -> Array:
-        """(468, 3) float32, pixels of `image`: the mean of several looks.
+        """(468, 3) float32, pixels of `image`: see `look`."""
+        return self.look(image, mesh)[0]
+
+    def look(self, image: BgrImage, mesh: FloatArray) -> tuple[Array, float]:
+        """Give the mean of several looks, (468, 3) float32, and how sure they are in the mean.
 
         Args:
             image: (h, w, 3) uint8 BGR, a part of the picture that holds the face.
             mesh: (468, 3), the face's mesh in pixels of `image` as far as it is known; it is
-                returned where the network sees no face.
+                returned where the network sees no face, with 0.
         """
         halvings = Halvings(image)
         looks = [
             self._network.locate_again(halvings, mesh, grow=grow, turn=turn) for grow, turn in LOOKS
         ]
-        sure = [found for found, score in looks if score >= SURE]
-        return np.mean(sure, axis=0, dtype=np.float32) if sure else np.asarray(mesh, np.float32)
+        sure = [(found, score) for found, score in looks if score >= SURE]
+        if not sure:
+            return np.asarray(mesh, np.float32), 0.0
+        meshes, scores = zip(*sure, strict=True)
+        return np.mean(meshes, axis=0, dtype=np.float32), float(np.mean(scores))
