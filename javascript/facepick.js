@@ -647,26 +647,38 @@
    * would stand there empty, in another language maybe. */
   const LANGUAGE = "facepick-language";
   const LONGEST_OPENING_MS = 30000;
-  let builtAt = 0;
-  const sayOpening = (place, config) => {
-    builtAt = builtAt || Date.now();
-    if (Date.now() - builtAt > LONGEST_OPENING_MS) {
-      delete place.dataset.facepickOpening;
-      return;
-    }
-    if (place.dataset.facepickOpening || !config.dataset.facepickOpeningWords) return;
-    let words = {};
+  const openingWords = (config) => {
+    let words = window.facepickOpening || {};
     let last = null;
     try {
-      words = JSON.parse(config.dataset.facepickOpeningWords);
+      words = config ? JSON.parse(config.dataset.facepickOpeningWords) : words;
       last = localStorage.getItem(LANGUAGE);
     } catch {
       /* A private window: nothing to restore. */
     }
     const asked = (navigator.language || "").split("-")[0];
     const pair = words[last] || words[asked] || Object.values(words)[0];
-    if (pair) place.dataset.facepickOpening = pair[last ? 1 : 0];
+    return pair ? pair[last ? 1 : 0] : "";
   };
+  let builtAt = 0;
+  const sayOpening = (place, config) => {
+    builtAt = builtAt || Date.now();
+    if (Date.now() - builtAt > LONGEST_OPENING_MS) {
+      delete place.dataset.facepickOpening;
+    } else if (!place.dataset.facepickOpening && config.dataset.facepickOpeningWords) {
+      place.dataset.facepickOpening = openingWords(config);
+    }
+  };
+  /* The standalone page says it before gradio has built anything. */
+  let early = null;
+  const sayEarly = () => {
+    if (early || find("root") || !window.facepickOpening || !document.body) return;
+    early = document.createElement("p");
+    early.textContent = openingWords(null);
+    early.style.cssText = "position:fixed;inset:45% 0 auto;margin:0;text-align:center;font:15px system-ui,sans-serif;color:#888";
+    document.body.append(early);
+  };
+  sayEarly();
 
   /* Greet every page that is built, also by Reload UI, until it is heard: gradio attaches its
    * listeners some time after the elements are there. */
@@ -676,6 +688,7 @@
     const place = find("root");
     const config = root().querySelector("[data-facepick-tick]");
     if (!place || !config) return;
+    if (early) early.remove();
     if ("facepickGreeted" in config.dataset) {
       if (!builtAt) return;
       builtAt = 0;

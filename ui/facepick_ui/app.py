@@ -20,7 +20,7 @@ from facepick.http_guard import Guard, is_loopback
 if TYPE_CHECKING:
     from facepick.app import App
 
-__all__ = ["asset", "launch"]
+__all__ = ["asset", "head", "launch"]
 
 MAX_UPLOAD_BYTES = 20 * 2**30
 """Two hours at 20 Mbit/s; larger ones are opened where they lie (``--allow``)."""
@@ -108,7 +108,7 @@ def launch(
 
     look = {
         "css": asset("style.css").read_text(encoding="utf-8"),
-        "head": f"<script>{asset('facepick.js').read_text(encoding='utf-8')}</script>",
+        "head": head(app.host.language()),
         "theme": theme(),
     }
     keep = (_TIDY_SECONDS, _SHOWN_SECONDS)
@@ -158,6 +158,19 @@ def launch(
     if block:
         demo.block_thread()
     return address
+
+
+def head(language: str | None) -> str:
+    """Give what stands in the page's head: its script, and what it says before gradio is there.
+
+    Args:
+        language: the one for everybody, or None.
+    """
+    from facepick_ui.views import opening_words
+
+    script = asset("facepick.js").read_text(encoding="utf-8")
+    said = f"window.facepickOpening = {opening_words(language)};"
+    return f"<script>{said}</script><script>{script}</script>"
 
 
 def _make_private(folder: Path) -> None:

@@ -135,10 +135,15 @@ def listen(
     outputs: Sequence[Any] = (),
     js: str | None = None,
     queue: bool = True,
+    progress_on: Any = None,
 ) -> Any:
     """Attach `function` to `event` without gradio's own overlay, and without an API endpoint.
 
     Every caller is its own user with its own job, so there is no limit of one run at a time.
+
+    Args:
+        progress_on: an unseen component that is told how the event stands, in place of all
+            outputs: with hundreds of them that costs a browser seconds at every event.
     """
     options: dict[str, Any] = {"show_progress": "hidden"}
     if js is not None:
@@ -149,6 +154,8 @@ def listen(
         options["concurrency_limit"] = None
         options["trigger_mode"] = "multiple"
     known = _parameters(event)
+    if progress_on is not None and "show_progress_on" in known:
+        options["show_progress_on"] = progress_on
     if not hasattr(gr, "on"):
         options["api_name"] = False
     elif "api_visibility" in known:

@@ -50,6 +50,7 @@ __all__ = [
     "notice",
     "notice_list",
     "notices_view",
+    "opening_words",
     "paragraph",
     "people_chips",
     "progress_view",
@@ -132,11 +133,6 @@ def config(tick_ms: int, language: str, *, standing: Standing, known: str | None
         known: the language that the host wants for everybody, or None.
     """
     words = json.dumps(messages.gradio_words(language), ensure_ascii=False)
-    opening = {
-        code: [text("opening", code), text("restoring", code)]
-        for code in messages.LANGUAGES
-        if known in (None, code)
-    }
     return render(
         "config",
         language,
@@ -144,8 +140,19 @@ def config(tick_ms: int, language: str, *, standing: Standing, known: str | None
         standing=standing,
         spoken=language,
         words=words,
-        opening=json.dumps(opening, ensure_ascii=False),
+        opening=opening_words(known),
     )
+
+
+def opening_words(language: str | None) -> str:
+    """Give as JSON what a page says while it opens, for the first and for a further time.
+
+    Args:
+        language: the one for everybody; None for all, by code.
+    """
+    codes = [code for code in messages.LANGUAGES if language in (None, code)]
+    found = {code: [text("opening", code), text("restoring", code)] for code in codes}
+    return json.dumps(found)
 
 
 def empty(key: str, language: str) -> str:

@@ -36,14 +36,14 @@ class Wiring:
     def connect(self) -> None:
         """Attach everything."""
         # In two steps: the first, which takes no time, tells the page's script that it was heard.
-        greeted = compat.listen(
+        greeted = self._listen(
             self._page.components["hello"].click,
             self._hello,
             inputs=[self._state, self._page.components["message"]],
             outputs=[self._state, *self._named(self._handlers.greeted)],
             js=_script("facepickGreeting"),
         )
-        opened = compat.listen(
+        opened = self._listen(
             greeted.then,
             self._open,
             inputs=[self._state],
@@ -53,6 +53,10 @@ class Wiring:
         for event in self._handlers.events:
             component = self._page.components[event.component]
             self._attach(getattr(component, event.trigger), event)
+
+    def _listen(self, event: Callable[..., Any], function: Callable[..., Any], **more: Any) -> Any:
+        quiet = self._page.components["message"]
+        return compat.listen(event, function, progress_on=quiet, **more)
 
     def updates(self, changes: Changes) -> dict[Any, Any]:
         """Put changes into gradio's words.
@@ -72,7 +76,7 @@ class Wiring:
 
     def _attach(self, listener: Callable[..., Any], event: Event) -> None:
         inputs = () if event.trigger == "select" else event.inputs
-        done = compat.listen(
+        done = self._listen(
             listener,
             self._selecting(event) if event.trigger == "select" else self._calling(event),
             inputs=[self._state, *self._named(inputs)],
@@ -111,11 +115,24 @@ class Wiring:
         return {self._state: key, **self.updates(changes)}
 
     def _open(self, key: Any) -> dict[Any, Any]:
-        return {self._state: key, **self.updates(self._handlers.open(key))}
+        return {self._state: key, **self.updates(self._beyond_built(self._handlers.open(key)))}
+
+    def _beyond_built(self, changes: Changes) -> Changes:
+        """Leave out what a page that has just been built shows anyhow.
+
+        A browser takes milliseconds for each of hundreds of changes.
+        """
+        left: Changes = {}
+        for name, what in changes.items():
+            component = self._page.components[name]
+            fresh = {k: v for k, v in what.items() if not _is_built(component, k, v)}
+            if fresh:
+                left[name] = fresh
+        return left
 
     def _watch_after(self, done: Any) -> None:
         if self._queue:
-            compat.listen(
+            self._listen(
                 done.then,
                 self._watch,
                 inputs=[self._state],
@@ -130,6 +147,11 @@ class Wiring:
 
     def _named(self, names: Sequence[str]) -> list[Any]:
         return [self._page.components[name] for name in dict.fromkeys(names)]
+
+
+def _is_built(component: Any, what: str, value: Any) -> bool:
+    built = getattr(component, what, ...)
+    return type(built) is type(value) and bool(built == value)
 
 
 def _script(function: str) -> str:
