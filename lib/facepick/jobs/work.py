@@ -35,7 +35,14 @@ from facepick.people.person import Person, Scan
 from facepick.people.store import load_scan, stored_hash
 from facepick.progress import CancelToken, Phase, Phases, Progress, ProgressSink
 from facepick.render.plan import RenderPlan
-from facepick.render.preview import FRAME_REACH, frame_sheet, hardest_moment, side_by_side
+from facepick.render.preview import (
+    FRAME_REACH,
+    encoded_again,
+    frame_sheet,
+    hardest_moment,
+    shown_soon,
+    side_by_side,
+)
 from facepick.render.publish import FinishedResult, refuse_existing
 from facepick.render.renderer import RenderResult
 from facepick.render.space import check_space
@@ -252,7 +259,7 @@ def _made_preview(
     if request["seconds"] == 0:
         return _made_frame(workspace, plan, found, out, people, resources, progress, cancel)
     part = hardest_moment(found, people, at=request.get("at"), seconds=float(request["seconds"]))
-    seen = plan.part(*part).unsigned()
+    seen = replace(plan.part(*part).unsigned(), encode=encoded_again(plan.encode))
     preparation = _preparation(workspace, seen, resources, progress, cancel)
     renderer = preparation.renderer(found, notices=_notices(workspace), quick=True)
     check_space(renderer.space_needed(out), workspace.folder, out.parent)
@@ -260,7 +267,14 @@ def _made_preview(
 
     def write(video: Path) -> None:
         side_by_side(
-            found, part, after.video, video, workspace.folder, plan.encode, progress, cancel
+            found,
+            part,
+            after.video,
+            video,
+            workspace.folder,
+            shown_soon(plan.encode),
+            progress,
+            cancel,
         )
 
     told = {key: after.facts[key] for key in ("unheard", "notices")}

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ class Workspace:
         pid = os.getpid()
         write_json(
             self.folder / "state.json",
-            {"state": state, "pid": pid, "pid_started": started_mark(pid), **more},
+            {"state": state, "pid": pid, "pid_started": _own_mark(pid), **more},
         )
 
     def report(self, progress: Progress) -> None:
@@ -375,6 +376,12 @@ def started_mark(pid: int) -> str | None:
     # machine, which setting the clock does not move (psutil's create_time moves with it, and a
     # job at work would look dead).
     return fields[19] if len(fields) > 19 else None
+
+
+@lru_cache(maxsize=1)
+def _own_mark(pid: int) -> str | None:
+    """Make the mark of this process, ten times a second while it works."""
+    return started_mark(pid)
 
 
 def _is_alive_windows(pid: int) -> bool:

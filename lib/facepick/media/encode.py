@@ -17,7 +17,16 @@ from facepick.media.picture import FORMATS, working_format
 from facepick.media.video import ColorInfo, HdrInfo, VideoInfo
 from facepick.settings import setting
 
-__all__ = ["CONTAINERS", "Container", "EncodeSettings", "Encoder", "container_of", "encoder_named"]
+__all__ = [
+    "CONTAINERS",
+    "PRESETS",
+    "Container",
+    "EncodeSettings",
+    "Encoder",
+    "container_of",
+    "encoder_named",
+    "encoder_works",
+]
 
 _DEEP = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
 _SHALLOW = ("yuv420p", "yuv422p", "yuv444p")

@@ -11,13 +11,13 @@ import numpy as np
 
 from facepick.compositing.patch import BgrImage
 from facepick.errors import RenderError, UserInputError
+from facepick.media.encode import PRESETS, EncodeSettings, encoder_works
 from facepick.media.probe import probe
 from facepick.media.reader import VideoReader
 from facepick.media.timeline import constant_rate
 from facepick.media.writer import (
     AudioOut,
     AudioTrack,
-    EncodeSettings,
     SegmentWriter,
     join_segments,
 )
@@ -28,13 +28,39 @@ from facepick.progress import CancelToken, ProgressMeter, ProgressSink
 if TYPE_CHECKING:
     from facepick.media.picture import Picture
 
-__all__ = ["FRAME_REACH", "PICTURES", "frame_sheet", "hardest_moment", "side_by_side"]
+__all__ = [
+    "FRAME_REACH",
+    "PICTURES",
+    "encoded_again",
+    "frame_sheet",
+    "hardest_moment",
+    "shown_soon",
+    "side_by_side",
+]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 """Suffixes of a preview of one frame."""
 
 GAP_PX = 4
 """Width of the dark line between the two halves."""
+
+
+def encoded_again(encode: EncodeSettings) -> EncodeSettings:
+    """Choose how the changed half is encoded before it is laid beside the original.
+
+    Nobody keeps it: two fifths of the usual preset's CPU, in eight times the bytes, and 4 dB nearer
+    to what was drawn, so that the second encoding is the one that is seen.
+    """
+    if encode.encoder != "x264" and not encoder_works("x264"):
+        return encode
+    return replace(encode, encoder="x264", preset=PRESETS[0], quality=min(encode.quality, 12))
+
+
+def shown_soon(encode: EncodeSettings) -> EncodeSettings:
+    """Choose how the two halves are encoded: of the same quality, in up to twice the bytes and two
+    thirds of the CPU."""
+    fast = PRESETS.index("superfast")
+    return replace(encode, preset=PRESETS[min(fast, PRESETS.index(encode.preset))])
 
 
 def hardest_moment(

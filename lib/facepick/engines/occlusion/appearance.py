@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +83,8 @@ def learn(colours: npt.NDArray[np.uint8], seen: Bools) -> Appearance | None:
     spread = np.full_like(middle, 0.1)
     rest = logs
     for _ in range(3):
-        lit = [_light(x, middle, spread, ok) for x, ok in zip(logs, known, strict=True)]
+        basis = _basis(texels(), middle)
+        lit = [_light(x, basis, middle, spread, ok) for x, ok in zip(logs, known, strict=True)]
         rest = logs - np.stack(lit)
         rest[~known] = np.nan
         middle, spread = _median_and_spread(rest)
@@ -111,7 +113,8 @@ def occluded(
         follows: (m,) whether a frame follows the one before it without a cut.
     """
     before: FloatArray | None = None
-    scores = (score(appearance, c, s) for c, s in zip(colours, seen, strict=True))
+    basis = _basis(texels(), appearance.middle)
+    scores = (score(appearance, basis, c, s) for c, s in zip(colours, seen, strict=True))
     now = next(scores, None)
     row = 0
     while now is not None:
@@ -127,12 +130,20 @@ def occluded(
         row += 1
 
 
-def score(appearance: Appearance, colours: npt.NDArray[np.uint8], seen: Bools) -> FloatArray:
-    """Score how far each texel is from usual, (n,) float32 in spreads; 0 where it is not seen."""
+def score(
+    appearance: Appearance, basis: FloatArray, colours: npt.NDArray[np.uint8], seen: Bools
+) -> FloatArray:
+    """Score how far each texel is from usual, (n,) float32 in spreads; 0 where it is not seen.
+
+    Args:
+        basis: `_basis` of the usual face.
+        colours, seen: (n, 3) and (n,) of the frame.
+    """
     points = texels()
     logs = _logs(colours)
-    rest = logs - _light(logs, appearance.middle, appearance.spread, seen) - appearance.middle
-    colour = np.sqrt(np.mean((rest / appearance.spread) ** 2, axis=1))
+    rest = logs - _light(logs, basis, appearance.middle, appearance.spread, seen)
+    rest -= appearance.middle
+    colour = _size(rest / appearance.spread)
     slope = _slope(rest, seen) / appearance.slope
     skin = _skin() & seen
     if not skin.any():
@@ -149,26 +160,50 @@ def score(appearance: Appearance, colours: npt.NDArray[np.uint8], seen: Bools) -
 
 
 def _logs(colours: npt.NDArray[np.uint8]) -> FloatArray:
-    smooth = _blurred(colours.astype(np.float32), 0.8, np.ones(len(colours), bool))
+    flat = colours.astype(np.float32)
+    points = texels()
+    smooth = points.flat(_gauss(points.square(flat), 0.8)) / _rim()[:, None]
     return np.asarray(np.log(smooth + 8) @ _OPPONENT.T, np.float32)
 
 
+@cache
+def _rim() -> FloatArray:
+    """Compute the share of a blur that lies on the face, (n,)."""
+    points = texels()
+    return np.maximum(points.flat(_gauss(points.square(np.ones(len(points))), 0.8)), 0.05)
+
+
+def _size(vectors: FloatArray) -> FloatArray:
+    """Compute the root of the mean square of three numbers, (n,), of (n, 3).
+
+    (numpy's mean over so short an axis takes five times as long.)
+    """
+    squares = vectors * vectors
+    total = squares[:, 0] + squares[:, 1]
+    total += squares[:, 2]
+    total /= np.float32(3)
+    return np.sqrt(total, out=total)
+
+
+@cache
 def _skin() -> Bools:
     points = texels()
     return np.asarray(~(points.lips | points.eyes))
 
 
-def _blurred(values: npt.ArrayLike, sigma: float, weight: Bools) -> FloatArray:
-    """Average over the texels with weight (Gaussian)."""
+def _gauss(square: FloatArray, sigma: float) -> FloatArray:
     import cv2
 
+    return np.asarray(cv2.GaussianBlur(square, (0, 0), sigma), np.float32)
+
+
+def _blurred(values: npt.ArrayLike, sigma: float, weight: Bools) -> FloatArray:
+    """Average (n,) over the texels with weight (Gaussian)."""
     points = texels()
     flat = np.asarray(values, np.float32)
-    counted = flat * (weight if flat.ndim == 1 else weight[:, None])
-    top = cv2.GaussianBlur(points.square(counted), (0, 0), sigma)[points.rows, points.columns]
-    bottom = cv2.GaussianBlur(points.square(weight), (0, 0), sigma)[points.rows, points.columns]
-    bottom = np.maximum(bottom, 0.05)
-    return np.asarray(top / (bottom if flat.ndim == 1 else bottom[:, None]), np.float32)
+    top = points.flat(_gauss(points.square(flat * weight), sigma))
+    top /= np.maximum(points.flat(_gauss(points.square(weight), sigma)), 0.05)
+    return top
 
 
 def _slope(rest: FloatArray, seen: Bools) -> FloatArray:
@@ -182,7 +217,7 @@ def _slope(rest: FloatArray, seen: Bools) -> FloatArray:
         plane = points.square(np.where(seen, rest[:, channel], 0))
         total += cv2.Sobel(plane, cv2.CV_32F, 1, 0, scale=1 / 8) ** 2
         total += cv2.Sobel(plane, cv2.CV_32F, 0, 1, scale=1 / 8) ** 2
-    return np.asarray(np.sqrt(total * inner)[points.rows, points.columns], np.float32)
+    return points.flat(np.sqrt(total * inner))
 
 
 def _basis(points: Texels, middle: FloatArray) -> FloatArray:
@@ -196,22 +231,26 @@ def _basis(points: Texels, middle: FloatArray) -> FloatArray:
     return np.stack(terms, axis=1).astype(np.float32)
 
 
-def _light(logs: FloatArray, middle: FloatArray, spread: FloatArray, seen: Bools) -> FloatArray:
+def _light(
+    logs: FloatArray, basis: FloatArray, middle: FloatArray, spread: FloatArray, seen: Bools
+) -> FloatArray:
     """Fit what the light adds to `middle` in a frame, (n, 3): reweighted least squares.
 
     Tukey's biweight leaves out whatever covers up to half of the face.
+
+    Args:
+        basis: `_basis` of `middle`.
     """
-    basis = _basis(texels(), middle)
     used = np.flatnonzero(seen & _skin())[::4]
     if len(used) < 40:
         level = np.median(logs - middle, axis=0)
         return np.asarray(np.zeros_like(middle) + level, np.float32)
-    terms, wanted, scale = basis[used], (logs - middle)[used], spread[used]
+    terms, wanted, scale = basis[used], logs[used] - middle[used], spread[used]
     rest = wanted - np.median(wanted, axis=0)
     solved = np.zeros((terms.shape[1], 3), np.float32)
     ridge = np.diag([0.0] + [0.01] * (terms.shape[1] - 1)) * len(used)
     for step in range(5):
-        away = np.sqrt(np.mean((rest / scale) ** 2, axis=1))
+        away = _size(rest / scale)
         limit = max(3.0 if step == 0 else 2.5, 2.5 * float(np.median(away)))
         weight = np.clip(1 - (away / limit) ** 2, 0, 1) ** 2
         weighted = terms * weight[:, None]

@@ -7,7 +7,8 @@ hand before the mouth has somewhere to be seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ _MIN_FACING = 0.45
 _LOWER = (*FACE_OVAL[8:29], 205, 203, 97, 2, 326, 423, 425)
 
 Bools = npt.NDArray[np.bool_]
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +66,22 @@ class Texels:
     def __repr__(self) -> str:
         return f"Texels({len(self)})"
 
+    @cached_property
+    def index(self) -> npt.NDArray[np.int64]:
+        """Number of each texel in the square, row after row: an index of one number is several
+        times as fast as one of two."""
+        return self.rows * SIDE + self.columns
+
     def square(self, values: npt.ArrayLike) -> FloatArray:
         """Lay values (n,) or (n, c) out as (SIDE, SIDE) or (SIDE, SIDE, c) float32, else 0."""
         flat = np.asarray(values, np.float32)
-        out = np.zeros((SIDE, SIDE, *flat.shape[1:]), np.float32)
-        out[self.rows, self.columns] = flat
-        return out
+        out = np.zeros((SIDE * SIDE, *flat.shape[1:]), np.float32)
+        out[self.index] = flat
+        return out.reshape(SIDE, SIDE, *flat.shape[1:])
 
-    def flat(self, square: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def flat(self, square: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
         """Reverse `square`."""
-        return square[self.rows, self.columns]
+        return square.reshape(SIDE * SIDE, *square.shape[2:]).take(self.index, axis=0)
 
     def places(self, mesh: FloatArray) -> FloatArray:
         """Place the texels in the mesh's pixels, (n, 2) float32."""

@@ -12,6 +12,7 @@ from facepick.engines.lipsync.rewrite import inventory as inventories
 from facepick.engines.lipsync.rewrite import selfcheck
 from facepick.engines.lipsync.rewrite.features import eye_distance, in_head_frame, mouth_features
 from facepick.engines.lipsync.rewrite.reading import MouthReader
+from facepick.engines.lipsync.rewrite.small import small_of, usable
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.errors import Cancelled
 from facepick.models.store import default_store
@@ -48,10 +49,12 @@ def _corrections(
         "mouth": mouth,
         "stretch": np.zeros(FRAMES, np.int32),
         "opening": np.full(FRAMES, 0.06, np.float32),
+        "looked_at": np.ones(FRAMES, bool),
         "face": lambda frame: in_head_frame(inventory.mesh[mouth[frame]], inventory.reference),
         "read": reader.read,
     }
-    return selfcheck.corrections(footage, inventory, **(asked | changed))  # type: ignore[arg-type]
+    faces = [small_of(request) for request in footage if usable(request)]
+    return selfcheck.corrections(faces, inventory, **(asked | changed))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -112,6 +115,32 @@ def test_a_source_frame_shown_twice_is_corrected_twice(
     assert np.isfinite(seen).all()
     np.testing.assert_array_equal(seen[4:8], seen[8:12])
     assert (seen[4:8] > seen[:4]).all()
+
+
+def test_a_mouth_that_stays_closed_is_looked_at_in_every_third_frame() -> None:
+    quiet = np.zeros(20, bool)
+    quiet[4:16] = True
+    fading = np.full(20, -1, np.int32)
+    stretch = np.repeat([0, 1], [11, 9]).astype(np.int32)
+    looked_at = selfcheck.looks_of(quiet, fading, stretch)
+    # The ends of the run, and both sides of a cut, are looked at as speech is.
+    assert np.flatnonzero(~looked_at).tolist() == [5, 7, 8, 13, 14]
+    fading[14] = 3
+    assert selfcheck.looks_of(quiet, fading, stretch)[13:15].all()
+
+
+def test_what_a_frame_misses_that_is_not_looked_at_is_between_its_neighbours(
+    talker: list[FaceRequest], inventory: inventories.Inventory, reader: MouthReader
+) -> None:
+    looked_at = np.arange(FRAMES) % 3 == 0
+    opening = np.linspace(0.03, 0.06, FRAMES).astype(np.float32)
+    asked = {"opening": opening, "looked_at": looked_at}
+    _, seen = _corrections(talker[:FRAMES], inventory, reader, **asked)
+    missing = opening - seen
+    last = int(np.flatnonzero(looked_at)[-1])
+    assert np.isfinite(seen[: last + 1]).all()
+    assert np.isnan(seen[last + 1 :]).all()
+    np.testing.assert_allclose(missing[4], (2 * missing[3] + missing[6]) / 3, atol=1e-6)
 
 
 def test_cancel_stops_it(

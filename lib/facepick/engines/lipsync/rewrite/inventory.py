@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing.patch import BgrImage, FaceRequest
-from facepick.engines.decisions import MESH_SCORE
 from facepick.engines.engine import show
 from facepick.engines.lipsync.rewrite.features import (
     OUTER_LIP,
@@ -20,10 +19,10 @@ from facepick.engines.lipsync.rewrite.features import (
     in_head_frame,
     mouth_features,
 )
+from facepick.engines.lipsync.rewrite.small import SmallFaces, usable
 from facepick.errors import EngineError
 from facepick.faces.detection import FloatArray
 from facepick.faces.head_pose import pose_of_mesh
-from facepick.people.track import BRIDGED
 from facepick.progress import CancelToken, never
 
 __all__ = ["Inventory", "InventoryObserver", "Mouth", "learn", "load"]
@@ -92,12 +91,20 @@ class Inventory:
     look: Array
     sharpness: Array
     _cache: dict[int, Mouth] = field(default_factory=dict, repr=False)
+    _faces: dict[int, Array] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __repr__(self) -> str:
         return f"Inventory({len(self)} mouths of {len(self.frames)} frames)"
+
+    def face(self, k: int) -> Array:
+        """Give the face of the k-th stored mouth in the head frame, (468, 3) float32."""
+        found = self._faces.get(k)
+        if found is None:
+            found = self._faces[k] = in_head_frame(self.mesh[k], self.reference)
+        return found
 
     def mouth(self, k: int) -> Mouth:
         """Load the k-th stored mouth."""
@@ -131,16 +138,6 @@ class _Kept:
     mesh: Array
     look: Array
     sharpness: float
-
-
-def usable(request: FaceRequest) -> bool:
-    """Tell whether a request shows enough of the face to learn from it."""
-    return (
-        request.mesh is not None
-        and request.mesh_score >= MESH_SCORE
-        and request.seen != BRIDGED
-        and bool(np.isfinite(request.mesh).all())
-    )
 
 
 class InventoryObserver:
@@ -182,11 +179,15 @@ class InventoryObserver:
         self._total = np.zeros((468, 3))
         self._cells: dict[tuple[int, ...], list[_Kept]] = defaultdict(list)
         self._count = 0
+        self._small = SmallFaces(folder)
 
     def see(self, request: FaceRequest) -> None:
         """See `Observer`."""
         last = self._frames[-1] if self._frames else -1
-        if not usable(request) or request.source_frame <= last:
+        if not usable(request):
+            return
+        self._small.add(request)
+        if request.source_frame <= last:
             return
         self._cancel.raise_if_cancelled()
         assert request.mesh is not None
@@ -240,9 +241,11 @@ class InventoryObserver:
         part = self._folder / ("part_" + TABLE)
         np.savez(part, **table)
         part.replace(self._folder / TABLE)
+        self._small.done()
 
     def drop(self) -> None:
-        """See `Observer`; nothing is begun before `done`."""
+        """See `Observer`."""
+        self._small.drop()
 
 
 def learn(

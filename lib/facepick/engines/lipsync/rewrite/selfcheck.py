@@ -14,20 +14,19 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from facepick.compositing.patch import BgrImage, FaceRequest
+from facepick.compositing.patch import BgrImage
 from facepick.engines.lipsync.rewrite.features import eye_distance, in_head_frame, mouth_features
-from facepick.engines.lipsync.rewrite.inventory import Inventory, usable
+from facepick.engines.lipsync.rewrite.inventory import Inventory
+from facepick.engines.lipsync.rewrite.small import SmallFace
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.faces.detection import FloatArray
 from facepick.faces.warp import to_uint8
 from facepick.progress import CancelToken, ProgressMeter, never
 
-__all__ = ["SEEN", "corrections"]
+__all__ = ["SEEN", "corrections", "looks_of"]
 
 Array = npt.NDArray[np.float32]
 
-SMALL = 60.0
-"""Eye distance of the drawing in pixels.  The mesh network sees a face at about that size."""
 SEEN = 0.85
 """How much of a bend is seen."""
 GAIN = 1.1
@@ -36,19 +35,23 @@ the network's own scatter."""
 MOST = 0.025
 """A correction is at most that, in eye distances.  More was asked only where the network does not
 see an opening that is there."""
+EVERY = 3
+"""What a closed mouth misses changes with the head alone: frames between two that are drawn, an
+eighth of a second apart, are as they are."""
 SMOOTHING = (0.25, 0.5, 0.25)
 """Over the frame before, the frame and the one after.  What is missing changes slowly, with mouth
 and pose (correlation 0.4 to 0.75 from frame to frame); the network's scatter does not."""
 
 
 def corrections(
-    footage: Iterable[FaceRequest],
+    footage: Iterable[SmallFace],
     inventory: Inventory,
     *,
     sources: npt.NDArray[np.int64],
     mouth: npt.NDArray[np.int32],
     stretch: npt.NDArray[np.int32],
     opening: Array,
+    looked_at: npt.NDArray[np.bool_],
     face: Callable[[int], Array],
     read: Callable[[BgrImage, FloatArray], Array],
     progress: ProgressMeter | None = None,
@@ -59,51 +62,84 @@ def corrections(
     Both (n,) float32 in eye distances; 0 and NaN where nothing was drawn.
 
     Args:
-        footage: the person's requests in the order of the source; one pass.
+        footage: the person's face in frames of the source; one pass.
         sources: (n,) the source frame of every output frame.
         mouth: (n,) row of the shown mouth in the inventory, -1 where none is shown.
         stretch: (n,) the same number in frames that belong together.
         opening: (n,) wanted, as read.
+        looked_at: (n,) frames that are drawn, see `looks_of`; what is missing in others is
+            between what is missing beside them.
         face: gives the shown face of an output frame, (468, 3) in the head frame.
         read: (picture, mesh) to mesh.
     """
     shown_in: dict[int, list[int]] = defaultdict(list)
-    for frame in np.flatnonzero(mouth >= 0).tolist():
+    for frame in np.flatnonzero((mouth >= 0) & looked_at).tolist():
         shown_in[int(sources[frame])].append(frame)
     seen = np.full(len(mouth), np.nan, np.float32)
-    for done, request in enumerate(footage):
+    for done, filmed in enumerate(footage):
         if done % 16 == 0:
             cancel.raise_if_cancelled()
             if progress is not None:
                 progress.update(done)
-        if not usable(request):
-            continue
-        for frame in shown_in.get(request.source_frame, ()):
+        for frame in shown_in.get(filmed.source_frame, ()):
             layer = Layer(inventory.mouth(int(mouth[frame])))
             drawn = parted(face(frame), float(opening[frame]))
-            seen[frame] = _seen(request, inventory, drawn, layer, read)
+            seen[frame] = _seen(filmed, inventory, drawn, layer, read)
+    seen = _filled(seen, opening, stretch, (mouth >= 0) & ~looked_at)
     return _smoothed(np.clip(GAIN * (opening - seen), -MOST, MOST), stretch), seen
 
 
+def looks_of(
+    quiet: npt.NDArray[np.bool_], fading: npt.NDArray[np.int32], stretch: npt.NDArray[np.int32]
+) -> npt.NDArray[np.bool_]:
+    """Choose the frames that are drawn for the check, (n,).
+
+    Where the speech is silent and one closed mouth goes over into the next as they were filmed,
+    every `EVERY`-th one tells what the others miss.
+
+    Args:
+        quiet: (n,) frames in which the speech does not move the mouth.
+        fading: (n,) as of a plan: not -1 where the mouth jumps.
+        stretch: (n,) the same number in frames that belong together.
+    """
+    inner = quiet & (fading < 0)
+    same = stretch[1:] == stretch[:-1]
+    # Both ends of a run are drawn, so that all others lie between two that are.
+    inner[1:] &= same & quiet[:-1]
+    inner[:-1] &= same & quiet[1:] & (fading[1:] < 0)
+    inner[[0, -1]] = False
+    return np.asarray(~inner | (np.arange(len(quiet)) % EVERY == 0))
+
+
+def _filled(
+    seen: Array, opening: Array, stretch: npt.NDArray[np.int32], left: npt.NDArray[np.bool_]
+) -> Array:
+    """Fill in what would be seen in frames that were left out, from those beside them."""
+    known = np.flatnonzero(np.isfinite(seen))
+    if not len(known):
+        return seen
+    rows = np.flatnonzero(left)
+    at = np.searchsorted(known, rows)
+    before, after = known[np.maximum(at - 1, 0)], known[np.minimum(at, len(known) - 1)]
+    inside = (at > 0) & (at < len(known)) & (after - before <= EVERY)
+    inside &= (stretch[before] == stretch[rows]) & (stretch[after] == stretch[rows])
+    rows, before, after = rows[inside], before[inside], after[inside]
+    missing = opening - seen
+    share = ((rows - before) / np.maximum(after - before, 1)).astype(np.float32)
+    filled = seen.copy()
+    filled[rows] = opening[rows] - ((1 - share) * missing[before] + share * missing[after])
+    return filled
+
+
 def _seen(
-    request: FaceRequest,
+    filmed: SmallFace,
     inventory: Inventory,
     face: Array,
     layer: Layer,
     read: Callable[[BgrImage, FloatArray], Array],
 ) -> float:
     """Read the opening off a small drawing, NaN when nothing can be drawn."""
-    import cv2
-
-    assert request.mesh is not None
-    mesh = np.asarray(request.mesh - np.array([*request.origin, 0]), np.float32)
-    zoom = min(1.0, SMALL / eye_distance(mesh))
-    if zoom < 1.0:
-        small = cv2.resize(request.crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
-        picture = np.asarray(small, np.uint8)
-    else:
-        picture = request.crop.copy()
-    mesh = mesh * np.float32(zoom)
+    picture, mesh = filmed.picture.copy(), filmed.mesh
     own = in_head_frame(mesh, inventory.reference)
     made = render(picture, mesh, own, eye_distance(mesh), face, [layer], 1.0)
     if made is None:

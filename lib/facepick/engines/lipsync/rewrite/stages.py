@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,13 +14,13 @@ from facepick.engines.engine import EngineContext
 from facepick.engines.lipsync.gating import gating_of
 from facepick.engines.lipsync.original_motion import in_output_order, output_sources, output_times
 from facepick.engines.lipsync.rewrite.adaptation import MIN_R, OwnVoice, listen
-from facepick.engines.lipsync.rewrite.features import in_head_frame
 from facepick.engines.lipsync.rewrite.inventory import Inventory
 from facepick.engines.lipsync.rewrite.reading import MouthReader
 from facepick.engines.lipsync.rewrite.rest import Smile, bends, bent, breath, smile
 from facepick.engines.lipsync.rewrite.selection import Candidates, Wanted, choose
-from facepick.engines.lipsync.rewrite.selfcheck import SEEN, corrections
+from facepick.engines.lipsync.rewrite.selfcheck import SEEN, corrections, looks_of
 from facepick.engines.lipsync.rewrite.settings import RewriteSettings
+from facepick.engines.lipsync.rewrite.small import SmallFace, SmallFaces, small_of, usable
 from facepick.engines.lipsync.rewrite.smoothness import (
     LIVELY,
     MOST_SEEN,
@@ -73,9 +73,7 @@ class Plan:
         for offset, share in zip((-1, 0, 1), SMOOTHING, strict=True):
             i = frame + offset
             if 0 <= i < len(self.mouth) and self.stretch[i] == self.stretch[frame]:
-                total += np.float32(share) * in_head_frame(
-                    inventory.mesh[int(self.mouth[i])], inventory.reference
-                )
+                total += np.float32(share) * inventory.face(int(self.mouth[i]))
                 weight += share
         return bent(total / np.float32(weight), self.bend[frame])
 
@@ -133,7 +131,7 @@ def make_plan(context: EngineContext, inventory: Inventory) -> tuple[Plan, dict[
     timing = _timing(context, inventory)
     wish = _wish(context, inventory, timing)
     plan = _mouths(context, inventory, timing, wish)
-    added, proof = _proof(context, inventory, timing.sources, plan)
+    added, proof = _proof(context, inventory, timing, plan)
     drawn = _held(
         (calmed(wish.asked, wish.closure, ~timing.quiet, share * wish.limit) for share in TRACKS),
         wish.opening,
@@ -325,22 +323,39 @@ def _candidates(inventory: Inventory) -> Candidates:
 
 
 def _proof(
-    context: EngineContext, inventory: Inventory, sources: npt.NDArray[np.int64], plan: Plan
+    context: EngineContext, inventory: Inventory, timing: Timing, plan: Plan
 ) -> tuple[Array, Array]:
     """Draw the plan and read it: what the opening needs on top, and what was seen, (n,) each."""
-    drawn_over = np.unique(sources[plan.mouth >= 0])
-    return corrections(
-        context.look_again(drawn_over),
+    looked_at = looks_of(timing.quiet, plan.fading, plan.stretch)
+    drawn_over = np.unique(timing.sources[(plan.mouth >= 0) & looked_at])
+    kept = SmallFaces(context.workspace)
+    found = corrections(
+        _small_faces(context, kept, drawn_over),
         inventory,
-        sources=sources,
+        sources=timing.sources,
         mouth=plan.mouth,
         stretch=plan.stretch,
         opening=plan.opening,
+        looked_at=looked_at,
         face=lambda frame: plan.face(inventory, frame),
         read=MouthReader(context.models).read,
         progress=ProgressMeter(context.progress, "selfcheck", len(drawn_over)),
         cancel=context.cancel,
     )
+    kept.drop()
+    return found
+
+
+def _small_faces(
+    context: EngineContext, kept: SmallFaces, frames: npt.NDArray[np.int64]
+) -> Iterator[SmallFace]:
+    """Give the person's face in these source frames: as kept, else decoded again."""
+    there = np.isin(frames, list(kept.load()))
+    yield from kept.faces(frames[there].tolist())
+    if not there.all():
+        for request in context.look_again(frames[~there]):
+            if usable(request):
+                yield small_of(request)
 
 
 def _facts(inventory: Inventory, wish: Wish, plan: Plan, added: Array) -> dict[str, Any]:
