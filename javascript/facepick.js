@@ -574,18 +574,13 @@
   /* Gradio's messages on files of the wrong kind, in the page's words. */
   const translateToasts = () => {
     const toasts = document.querySelectorAll('[class*="toast"]');
-    if (!toasts.length) return;
-    const config = root().querySelector("[data-facepick-words]");
-    let words = {};
-    try {
-      words = JSON.parse(config.dataset.facepickWords);
-    } catch {
-      return;
-    }
+    const config = toasts.length && root().querySelector("[data-facepick-wrong-file]");
+    if (!config) return;
     for (const place of toasts) {
-      if (place.children.length) continue;
-      const said = Object.keys(words).find((key) => key.startsWith("Invalid file type"));
-      if (said && place.textContent.trim().startsWith(said)) place.textContent = words[said];
+      for (const node of place.childNodes) {
+        const told = node.nodeType === Node.TEXT_NODE && node.nodeValue.trim().startsWith("Invalid file type");
+        if (told) node.nodeValue = config.dataset.facepickWrongFile;
+      }
     }
   };
 

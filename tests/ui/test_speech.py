@@ -480,6 +480,14 @@ def test_speech_is_not_the_next_videos(tab: Any, scanned: str, tmp_path: Path) -
     # The same video under another name.
     assert "speech" not in ask(tab, "upload", scanned, str(again))
     assert session.form["speech"]
+    # Taken away, and back again.
+    assert ask(tab, "upload", scanned, None)["speech"]["value"] is None
+    for name in ("speech", "lines"):
+        noted(tab, scanned, name, None)
+    page = ask(tab, "upload", scanned, str(again))
+    assert Path(page["speech"]["value"]).name == "one.wav"
+    assert Path(page["lines"]["value"][0]).name == "all.wav"
+    assert session.speech_for == ["P1"]
     other = tmp_path / "other.mp4"
     other.write_bytes(again.read_bytes() + b"free")
     page = ask(tab, "upload", scanned, str(other))

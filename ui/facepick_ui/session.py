@@ -293,6 +293,8 @@ class Session:
         at_seconds: the moment that is looked at.
         corrections: ``content_hash`` and ``entries`` of a project that was opened, until the people
             of its video are found; None for none.
+        put_away: what was given for the video that was taken away last, should it come back: its
+            path, what the widgets held, for whom, and the new face; not stored.
         watched: newest job of each kind, ``scan``, ``render``, ``preview`` and ``fetch``, and of
             each player that waits for a proxy.
         asked_room: the render or preview that waits for room on the graphics card; not stored.
@@ -333,6 +335,7 @@ class Session:
     heard: tuple[Any, ...] | None = None
     at_seconds: float = 0.0
     corrections: dict[str, Any] | None = None
+    put_away: tuple[str, dict[str, Any], list[str], SourceChoice | None] | None = None
     watched: dict[str, str] = field(default_factory=dict)
     asked_room: dict[str, Any] | None = None
     card_note: str = ""
@@ -346,6 +349,9 @@ class Session:
         Args:
             same: whether it holds what the open one does: speech and source face are kept.
         """
+        if self.video is not None and video is None:
+            given = {name: self.form[name] for name in GIVEN_FOR_VIDEO if name in self.form}
+            self.put_away = self.video, given, self.speech_for, self.source
         self.video = video
         if not same:
             self.forget_given(GIVEN_FOR_VIDEO)
@@ -360,6 +366,15 @@ class Session:
         # A download goes on, but nothing is left to go on with.
         self.watched = {k: v for k, v in self.watched.items() if k == "fetch"}
         self.offer = None if self.offer is None else Offer(models=self.offer.models)
+
+    def bring_back(self) -> dict[str, Any]:
+        """Give what was given for the video that has come back to the widgets; by name."""
+        if self.put_away is None:
+            return {}
+        _, given, self.speech_for, self.source = self.put_away
+        self.form.update(given)
+        self.put_away = None
+        return given
 
     def forget_given(self, widgets: Sequence[str]) -> None:
         """Forget what some widgets hold."""

@@ -623,6 +623,8 @@ def progress_view(
     Args:
         stage: what is shown before the first report.
     """
+    if progress is not None and progress.stage == "wait" and not progress.done:
+        progress = None  # its turn has come
     stage = progress.stage if progress else stage
     help_key = f"stage_{stage}_help"
     begins = text(help_key, language) if has(help_key) else ""

@@ -10,8 +10,11 @@ from facepick.render.preview import FRAME_REACH
 
 __all__ = ["phases_of_preview", "phases_of_render"]
 
-_LOADING = Phase("load", 600.0, 1)
-"""Networks take about as long as thirty frames, whatever the video."""
+_LOADING = Phase("load", 200.0, 1)
+"""Networks take about as long as ten frames, whatever the video."""
+
+_BESIDE = 20.0
+"""Of a frame of a preview that is written beside the original, for both are decoded again."""
 
 _COST = {
     "scan": 7.0,
@@ -54,8 +57,9 @@ def phases_of_preview(
     shown = max(1, round(seconds * _USUAL_RATE))
     learnt = PREVIEW_FRAMES + (shown if seconds else 2 * FRAME_REACH)
     units = {"scan": None, "check": learnt, "prepare": learnt, "selfcheck": shown, "render": shown}
+    cost = {**_COST, "publish": _BESIDE if seconds else _COST["publish"]}
     return tuple(
-        _LOADING if stage == "load" else Phase(stage, _COST[stage], units.get(stage, shown))
+        _LOADING if stage == "load" else Phase(stage, cost[stage], units.get(stage, shown))
         for stage in _stages(plan, registry)
     )
 

@@ -89,7 +89,7 @@ class Handlers:
         queue = Queue(context, renders, jobs, bar)
         season = Season(context, plans, queue)
         models = Models(context, offers, engines, renders)
-        video = Video(context, players, people, results)
+        video = Video(context, players, people, results, form)
         watcher = Watcher(
             context,
             players=players,

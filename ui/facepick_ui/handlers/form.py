@@ -143,9 +143,18 @@ class Form:
         """Fill the widgets with what they had; what no longer fits keeps its default."""
         flow, style = self.chosen(session)
         changes = merged({"flow": {"value": flow}}, self._engines.draw_flow(session, flow, style))
+        changes = merged(changes, self.filled(session.form))
+        if "recording" in changes:
+            changes["recording"] |= {"visible": True, "interactive": True}
+            changes["record"] = {"visible": False}
+        return merged(changes, self._shown_settings(session))
+
+    def filled(self, form: Mapping[str, Any]) -> Changes:
+        """Fill widgets with what they had, by name; what no longer fits is passed over."""
+        changes: Changes = {}
         fields = {w.name: w.field for w in self._page.widgets()}
         files = self._page.file_names()
-        for name, value in session.form.items():
+        for name, value in form.items():
             if name in ("flow", "style") or name not in self._page.components:
                 continue
             if name in files:
@@ -160,10 +169,7 @@ class Form:
                 except SettingsError:
                     continue
             changes[name] = {"value": value}
-        if "recording" in changes:
-            changes["recording"] |= {"visible": True, "interactive": True}
-            changes["record"] = {"visible": False}
-        return merged(changes, self._shown_settings(session))
+        return changes
 
     def snapshot(self, session: Session, values: Mapping[str, Any]) -> dict[str, Any]:
         """Give what makes an entry of the list, so that it can be edited later.

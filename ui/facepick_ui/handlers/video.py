@@ -12,6 +12,7 @@ from facepick_ui import messages, views
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, starting
 from facepick_ui.handlers.event import Event, names
+from facepick_ui.handlers.form import Form
 from facepick_ui.handlers.people import People
 from facepick_ui.handlers.players import Players
 from facepick_ui.handlers.problems import Say
@@ -40,9 +41,15 @@ class Video:
     """What another video changes: nothing that was given for the one before may be done to it."""
 
     def __init__(
-        self, context: Context, players: Players, people: People, results: Results
+        self,
+        context: Context,
+        players: Players,
+        people: People,
+        results: Results,
+        form: Form,
     ) -> None:
         self._context = context
+        self._form = form
         self._app = context.app
         self._page = context.page
         self._players = players
@@ -140,13 +147,16 @@ class Video:
         self._app.facts(path)
         self._players.stop_all(session)
         same = session.video is not None and _same_content(Path(session.video), path)
+        away = session.put_away
+        back = session.video is None and away is not None and _same_content(Path(away[0]), path)
         session.open(str(path), same=same)
+        given = session.bring_back() if back else {}
         self._context.save(session)
         return merged(
             self.draw(session, with_player=with_player),
             self._people.draw(session),
             self._results.draw(session),
-            {} if same else _nothing_given(),
+            {} if same else merged(_nothing_given(), self._form.filled(given)),
         )
 
     def draw(self, session: Session, *, with_player: bool = False) -> Changes:
