@@ -43,6 +43,8 @@ class Progress:
         overall: share of the whole job that is done, in [0, 1], which never falls; None where
             nobody knows its phases, see `Phases`.
         left_seconds: seconds left of the whole job, or None while unknown.
+        phase, phases: number of the job's phase, from 1, and how many it has; None where nobody
+            knows them.
     """
 
     stage: str
@@ -53,6 +55,8 @@ class Progress:
     thumbnail: str | None = None
     overall: float | None = None
     left_seconds: float | None = None
+    phase: int | None = None
+    phases: int | None = None
 
     def __post_init__(self) -> None:
         if self.done < 0:
@@ -192,7 +196,15 @@ class Phases:
             pace = self._spent / self._worked
             here = report.eta_seconds
             left = (weight * (1 - share) * pace if here is None else here) + ahead * pace
-        self._sink(replace(report, overall=self._overall, left_seconds=left))
+        self._sink(
+            replace(
+                report,
+                overall=self._overall,
+                left_seconds=left,
+                phase=self._now + 1,
+                phases=len(self._phases),
+            )
+        )
 
     def _enter(self, report: Progress) -> bool | None:
         """Find the report's phase: True when it begins here, None when there is none."""

@@ -75,6 +75,9 @@ def test_phases_are_one_way_from_nothing_to_all() -> None:
     # Half of the scan: 10 s, then 40 s and 20 s.
     assert work.seen[10].left_seconds == pytest.approx(70.0)
     assert work.seen[-1].left_seconds == pytest.approx(0.0)
+    assert {(r.stage, r.phase, r.phases) for r in work.seen} == {
+        ("scan", 1, 3), ("prepare", 2, 3), ("render", 3, 3),
+    }  # fmt: skip
 
 
 def test_what_was_done_before_is_skipped_and_tells_no_pace() -> None:

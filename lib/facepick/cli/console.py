@@ -96,7 +96,7 @@ class _Show:
             from rich.progress import Progress as Bar
 
             self._bar = Bar(
-                TextColumn("{task.description:<22}"),
+                TextColumn("{task.description:<29}"),
                 BarColumn(),
                 TextColumn("{task.fields[told]}", markup=False),
                 console=Console(stderr=True),
@@ -121,6 +121,8 @@ class _Show:
                 "message": report.message,
                 "overall": report.overall,
                 "left_seconds": report.left_seconds,
+                "phase": report.phase,
+                "phases": report.phases,
             }
         )
 
@@ -131,12 +133,19 @@ class _Show:
             self._task = self._bar.add_task("", total=1.0, told="")
         self._bar.update(
             self._task,
-            description=_STAGES.get(report.stage, report.stage),
+            description=_named(report),
             completed=share or 0.0,
             # A bar without a total moves without end.
             total=None if share is None else 1.0,
             told=_told(report, share),
         )
+
+
+def _named(report: Progress) -> str:
+    """Name what is being done, and which of how many phases it is."""
+    name = _STAGES.get(report.stage, report.stage)
+    several = report.phases is not None and report.phases > 1
+    return f"{name} ({report.phase} of {report.phases})" if several else name
 
 
 def _told(report: Progress, share: float | None) -> str:
