@@ -332,7 +332,8 @@
     const [under, over] = sides(box);
     /* What plays behind catches up within half a second: a seek would stall it again. */
     over.playbackRate = Math.min(1.5, Math.max(0.5, 1 + 2 * apart([under, over])));
-    box.querySelector("output").textContent = `${under.currentTime.toFixed(2)} s · ${Math.floor(under.currentTime * rate + 1e-4)}`;
+    const seconds = box.dataset.facepickSeconds.replace("{s}", under.currentTime.toFixed(2));
+    box.querySelector("output").textContent = `${seconds} · ${Math.floor(under.currentTime * rate + 1e-4)}`;
   };
   const openCompare = (box) => {
     const found = ["original", "result"].map((name) => root().querySelector(`#facepick_${name} video`));

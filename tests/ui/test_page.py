@@ -74,7 +74,7 @@ def test_choices_without_their_model_file_say_so(tab: Any, monkeypatch: pytest.M
         return {value: label for label, value in changes}
 
     restorers = labels("lipsync_wav2lip_restorer")
-    assert (restorers["none"], restorers["sharpen"]) == ("none", "sharpen")
+    assert (restorers["none"], restorers["sharpen"]) == ("None", "Sharpen")
     assert restorers["GFPGAN"] == "GFPGAN (needs a file)"
     assert labels("swap_mesh_occlusion")["xseg"].endswith("(needs a file)")
     assert labels("swap_mesh_occlusion")["built-in"] == "built-in"

@@ -145,9 +145,14 @@ def choice_label(choice: str, language: str, setting: str = "") -> str:
     found = catalogue(language)
     special = found.choices_of.get(setting, {}).get(choice)
     if special is not None:
-        return special
-    plain = choice if choice in found.names else choice.replace("_", " ")
-    return found.choices.get(choice, plain)
+        return _capital(special)
+    if any(choice in other.names for other in _CATALOGUES.values()):
+        return found.choices.get(choice, choice)
+    return _capital(found.choices.get(choice, choice.replace("_", " ")))
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def engine_label(label: str, language: str) -> str:
