@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -18,7 +20,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ARTIFACTS = Path(os.environ.get("FACEPICK_ARTIFACTS", ROOT / "artifacts")) / "browser"
+ARTIFACTS = os.environ.get("FACEPICK_ARTIFACTS", "")
+"""Folder for screenshots; none are made without it, as each takes a second or two."""
 
 CHROMIUM_FLAGS = (
     "--no-sandbox",  # a container's root has no user namespaces
@@ -87,6 +90,25 @@ def serving(
 
 
 @contextlib.contextmanager
+def halted(job: Path) -> Iterator[None]:
+    """Keeps a job's process from going on, so that it cannot be done before it is asked to stop.
+
+    Args:
+        job: its folder.
+    """
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not (job / "child.json").exists():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    pid = json.loads((job / "child.json").read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
@@ -125,12 +147,13 @@ class TabPage:
         """Wait until the page has told who it is and got its state."""
         self.page.wait_for_selector("[data-facepick-greeted]", state="attached")
 
-    def shot(self, what: str) -> Path:
-        path = ARTIFACTS / f"{self.name}_{what}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.wait_for_timeout(400)
-        self.page.screenshot(path=path, full_page=True)
-        return path
+    def shot(self, what: str) -> None:
+        """Take a picture of the whole page for people, where `ARTIFACTS` names a folder."""
+        if ARTIFACTS:
+            path = Path(ARTIFACTS) / "browser" / f"{self.name}_{what}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.page.wait_for_timeout(400)
+            self.page.screenshot(path=path, full_page=True)
 
     def text(self, name: str) -> str:
         place = self.page.query_selector(f"#facepick_{name}")

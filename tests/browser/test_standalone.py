@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +18,7 @@ from tests.browser.support import (
     browser,
     click_through,
     free_port,
+    halted,
     serving,
 )
 from tests.contracts.face_footage import frames_of
@@ -66,16 +64,6 @@ def anna(chrome: Any) -> Any:
     )
 
 
-@contextlib.contextmanager
-def halted(pid: int) -> Iterator[None]:
-    """Keeps a process from going on, so that it cannot be done before it is asked to stop."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 def wait_until(is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + PATIENCE_MS / 1000
     while not is_so():
@@ -115,7 +103,7 @@ def test_one_job_for_two_clicks_and_it_outlives_the_page(
     tab.page.dblclick("button#facepick_render:not([disabled])")
     tab.page.wait_for_selector("#facepick_progress .facepick-progress")
     [job] = set(jobs.iterdir()) - before
-    with halted(json.loads((job / "child.json").read_text())["pid"]):
+    with halted(job):
         tab.page.close()
         again = TabPage(anna, address, "jobs")
         again.press("stop")
@@ -182,14 +170,15 @@ def test_the_face_of_a_swap_is_chosen_saved_and_previewed(
 ) -> None:
     import cv2
 
-    (image,) = frames_of(shared_media / "odd" / "base_640x360.mp4", (4,))
+    clip = shared_media / "odd" / "base_640x360.mp4"
+    (image,) = frames_of(clip, (4,))
     pair, blank = tmp_path / "pair.png", tmp_path / "blank.png"
     cv2.imwrite(str(pair), cv2.resize(image, None, fx=2, fy=2))
     cv2.imwrite(str(blank), image[:40, :40])
     context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
     tab = TabPage(context, address, "swap")
-    tab.press("demo")
-    tab.wait_text("facts", "1280 x 720")
+    tab.upload(clip)
+    tab.wait_text("facts", "640 x 360")
     tab.scan()
     tab.pick(0)
     tab.choose("flow", "Face swap")

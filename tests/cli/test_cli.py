@@ -178,6 +178,7 @@ def test_people_says_who_is_kept_apart_and_why(
     assert re.search(r"\nP4 .*counted among the bystanders; tracks T", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_hide_leaves_a_result_a_report_and_the_times(
     known: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -254,6 +255,7 @@ def test_a_plan_with_two_flows_in_one_encode(known: Path, clip: Path) -> None:
     assert all(p["frames_changed"] > 50 for p in report["people"])
 
 
+@pytest.mark.slow
 def test_what_was_asked_for_is_kept_as_a_plan(
     known: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,6 +317,7 @@ def test_progress_as_json_lines_ends_with_done(home: Path, clip: Path) -> None:
     assert {"scan", "render", "publish"} <= stages
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_leaves_nothing_at_the_target_and_resumes(known: Path, clip: Path) -> None:
     from facepick.app import App
     from facepick.errors import Cancelled

@@ -107,7 +107,8 @@ def host_python(kind: str) -> Path:
         return python
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([base, "-m", "venv", str(folder)], check=True)
-    pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    # Most of what is installed is never imported.
+    pip = [str(python), "-m", "pip", "install", "-q", "--no-compile", "--disable-pip-version-check"]
     if recipe.first:
         subprocess.run([*pip, *recipe.first], check=True)
     subprocess.run([*pip, "-c", str(pins), *recipe.packages], check=True)
@@ -163,6 +164,7 @@ def run_install(
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(ROOT, target_is_directory=True)
     clean = {"PYTHONPATH": "", "FACEPICK_HOME": "", "FACEPICK_MODELS": "", "COMMANDLINE_ARGS": ""}
+    clean["PIP_NO_COMPILE"] = "1"
     return subprocess.run(
         [str(python), str(place / "install.py")],
         capture_output=True,

@@ -46,6 +46,7 @@ def wait(client: TestClient, job: str) -> dict[str, Any]:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_scan_then_hide_over_http(client: TestClient, shared_media: Path) -> None:
     video = str(shared_media / "odd" / "base_640x360.mp4")
     job = client.post(f"{PREFIX}/scans", json={"video": video}).json()["id"]

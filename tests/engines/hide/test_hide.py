@@ -78,6 +78,7 @@ def embedder(shared_models: Path) -> SFaceEmbedder:
     return SFaceEmbedder(shared_models / "face_recognition_sface_2021dec.onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("style", "settings"),
     [

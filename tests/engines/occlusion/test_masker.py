@@ -102,6 +102,7 @@ def test_an_untouched_face_is_wholly_visible(
     assert not any(masker.covered(r) for r in clean)
 
 
+@pytest.mark.slow
 def test_what_is_in_front_is_found_and_nothing_else(
     context: EngineContext, footage: list[FaceRequest]
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_mouth_laid_over_its_own_frame_changes_next_to_nothing(
     assert np.mean(changes) < 1.0
 
 
+@pytest.mark.slow
 def test_the_widest_mouth_opens_a_closed_one(
     talker: list[FaceRequest], inventory: Inventory
 ) -> None:
