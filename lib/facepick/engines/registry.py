@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from facepick.engines.engine import Engine, Flow
@@ -15,12 +16,32 @@ log = logging.getLogger("facepick.engines")
 
 
 class EngineRegistry:
-    """Engines by flow and id, in the order they were added."""
+    """Engines by flow and id, in the order they were added.
 
-    def __init__(self, engines: Iterable[Engine] = ()) -> None:
-        self._engines: dict[tuple[str, str], Engine] = {}
+    Args:
+        engines: those to begin with.
+        later: gives more when somebody asks for an engine for the first time: a scan, or a list
+            of jobs, needs none, and to import them all takes a quarter of a second.
+    """
+
+    def __init__(
+        self,
+        engines: Iterable[Engine] = (),
+        *,
+        later: Callable[[EngineRegistry], None] | None = None,
+    ) -> None:
+        self._added: dict[tuple[str, str], Engine] = {}
+        self._later, self._lock = later, threading.RLock()
         for engine in engines:
             self.add(engine)
+
+    @property
+    def _engines(self) -> dict[tuple[str, str], Engine]:
+        with self._lock:
+            if self._later is not None:
+                fill, self._later = self._later, None
+                fill(self)
+            return self._added
 
     def add(self, engine: Engine) -> None:
         """Add an engine.
@@ -68,6 +89,10 @@ class EngineRegistry:
 @cache
 def default_registry() -> EngineRegistry:
     """Build the registry of the engines that come with facepick and of the user's guests."""
+    return EngineRegistry(later=_fill)
+
+
+def _fill(registry: EngineRegistry) -> None:
     from facepick.engines.guest.engine import GuestEngine
     from facepick.engines.guest.store import guests
     from facepick.engines.hide.engine import BlurEngine, CoverEngine, PixelateEngine
@@ -77,25 +102,23 @@ def default_registry() -> EngineRegistry:
     from facepick.engines.swap.mesh import MeshSwapEngine
     from facepick.engines.swap.neural import GhostEngine, HyperswapEngine, InswapperEngine
 
-    registry = EngineRegistry(
-        (
-            PixelateEngine(),
-            BlurEngine(),
-            CoverEngine(),
-            RewriteEngine(),
-            Wav2LipEngine(),
-            Wav2LipGanEngine(),
-            EdTalkEngine(),
-            MeshSwapEngine(),
-            InswapperEngine(),
-            InswapperEngine.half(),
-            HyperswapEngine(),
-            GhostEngine(),
-        )
-    )
+    for engine in (
+        PixelateEngine(),
+        BlurEngine(),
+        CoverEngine(),
+        RewriteEngine(),
+        Wav2LipEngine(),
+        Wav2LipGanEngine(),
+        EdTalkEngine(),
+        MeshSwapEngine(),
+        InswapperEngine(),
+        InswapperEngine.half(),
+        HyperswapEngine(),
+        GhostEngine(),
+    ):
+        registry.add(engine)
     for guest in guests():
         try:
             registry.add(GuestEngine(guest))
         except DuplicateEngineError as error:
             log.warning("The guest engine %s is left out: %s", guest.name, error.sentence())
-    return registry

@@ -42,7 +42,6 @@ from facepick.render.voice_disguise import (
     disguise_notices,
     hidden_voices,
 )
-from facepick.review.page import review_page
 from facepick.settings import from_mapping
 from facepick.speech.known_voices import MODEL
 from facepick.speech.speaker_embedding import SpeakerEmbedder
@@ -236,6 +235,8 @@ class Preparation:
         language = self.plan.output.review
         if language == "off" or finished.report is None:
             return
+        from facepick.review.page import review_page
+
         try:
             page = review_page(
                 finished.video,
