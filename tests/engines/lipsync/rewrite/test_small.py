@@ -33,6 +33,7 @@ def test_what_is_kept_is_what_the_frame_gives(talker: list[FaceRequest], tmp_pat
     kept.drop()
     assert not list(tmp_path.iterdir())
     assert not kept.load()
+    assert not list(kept.faces([]))
 
 
 def test_a_frame_that_shows_the_person_twice_is_not_kept(

@@ -141,6 +141,9 @@ class SmallFaces:
 
     def faces(self, frames: Collection[int]) -> Iterator[SmallFace]:
         """Read those of some frames that `load` has found."""
+        if not frames:
+            # What was learnt was taken up, and no face was kept.
+            return
         with open(self._folder / _PICTURES, "rb") as stream:
             for frame in sorted(frames):
                 row = self._rows[frame]
