@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ui.support import opened, speak
+from tests.ui.support import ask, opened, speak
 
 import facepick.engines
 from facepick.errors import FacepickError
@@ -268,6 +268,18 @@ def test_widgets_words_change_with_the_language(tab: Any, new_user: Callable[[st
     assert changes["stop"]["value"] == "停止"
     english = speak(tab, key, "en")
     assert english["stop"]["value"] == "Stop"
+
+
+def test_of_two_quick_choices_of_a_language_the_last_is_shown(
+    tab: Any, new_user: Callable[[str], str]
+) -> None:
+    key = new_user("anna")
+    tab.handlers.open(key)
+    for language in ("zh", "en", "zh"):
+        ask(tab, "choose_language", key, language)
+    assert ask(tab, "speak", key)["stop"]["value"] == "停止"
+    # What is on its way is not sent again.
+    assert ask(tab, "speak", key) == ask(tab, "speak", key) == {}
 
 
 def test_settings_of_the_same_name_have_their_own_chinese_help(tab: Any) -> None:

@@ -301,6 +301,8 @@ class Session:
         card_note: what the newest of them takes of the card, as HTML; not stored.
         finished: jobs whose end this page has shown.
         watcher: number of the newest loop that watches jobs; older ones end.
+        told_in: the language that the page was last told its words in; not stored.
+        speaking: held while it is told them.
         lock: held while a job is being started, so that a double click starts one.
     """
 
@@ -341,6 +343,8 @@ class Session:
     card_note: str = ""
     finished: set[str] = field(default_factory=set)
     watcher: int = 0
+    told_in: str = ""
+    speaking: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self, video: str | None, *, same: bool = False) -> None:

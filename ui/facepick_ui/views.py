@@ -650,6 +650,8 @@ def _details(progress: Progress, language: str) -> list[str]:
             if progress.total
             else text("frames_done", language, done=progress.done)
         )
+    if progress.phase and progress.phases and progress.phases > 1:
+        details.append(text("phase_of", language, n=progress.phase, m=progress.phases))
     left = progress.eta_seconds if progress.left_seconds is None else progress.left_seconds
     if left is not None:
         details.append(text("eta", language, time=clock(math.ceil(left))))

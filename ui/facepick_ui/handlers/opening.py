@@ -142,6 +142,7 @@ class Opening:
     def open(self, session: Session) -> Changes:
         """Show everything as it was left."""
         session.watcher += 1
+        session.told_in = session.language
         return merged(
             self._words(session, *self._form.chosen(session)),
             self.draw(session),
@@ -160,18 +161,20 @@ class Opening:
         return {}
 
     def speak(self, session: Session) -> Changes:
-        """Show everything in the language that was chosen last."""
-        while True:
-            language = session.language
-            changes = merged(
-                self._words(session, *self._form.chosen(session)),
-                self.draw(session),
-                self._config(session),
-            )
-            # Another choice that came meanwhile would leave half of the page in the one before.
-            if session.language == language:
-                changes.pop("language", None)
-                return changes
+        """Show everything in the language that was chosen last, unless that is on its way."""
+        with session.speaking:
+            while session.told_in != session.language:
+                session.told_in = session.language
+                changes = merged(
+                    self._words(session, *self._form.chosen(session)),
+                    self.draw(session),
+                    self._config(session),
+                )
+                # Another choice that came meanwhile would leave half of the page in the one before.
+                if session.language == session.told_in:
+                    changes.pop("language", None)
+                    return changes
+        return {}
 
     def tick(self, session: Session) -> Changes:
         """Look at the jobs for a page that nothing has reached for a while."""
