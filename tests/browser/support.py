@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -87,6 +88,23 @@ def serving(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def serving_the_app(
+    home: Path, environment: Mapping[str, str], *options: str
+) -> contextlib.AbstractContextManager[str]:
+    """Runs `facepick ui` with a home of its own; gives its address.
+
+    Args:
+        home: facepick's; the log lies in it.
+        environment: what it needs besides.
+        options: of `facepick ui`.
+    """
+    port = free_port()
+    argv = [sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port), *options]
+    own = {"FACEPICK_HOME": str(home), "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}"}
+    home.mkdir(parents=True, exist_ok=True)
+    return serving(argv, port, home / "server.log", {**environment, **own}, home)
 
 
 @contextlib.contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-from tests.browser.support import ROOT, TabPage, browser, free_port, serving
+from tests.browser.support import TabPage, browser, serving_the_app
 from tests.host.support import no_network, wheelhouse
 
 from facepick.models.catalog import SFACE
@@ -18,18 +17,11 @@ pytestmark = pytest.mark.browser
 def test_the_button_fetches_what_is_missing_and_the_scan_goes_on(
     tmp_path: Path, shared_models: Path
 ) -> None:
-    port = free_port()
     environment = {
         **no_network(tmp_path / "nobody"),
         **wheelhouse(tmp_path / "wheels", shared_models / SFACE.file),
-        "FACEPICK_HOME": str(tmp_path / "home"),
-        "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}",
     }
-    argv = [sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port)]
-    with (
-        serving(argv, port, tmp_path / "server.log", environment, tmp_path) as address,
-        browser() as chrome,
-    ):
+    with serving_the_app(tmp_path / "home", environment) as address, browser() as chrome:
         context = chrome.new_context(
             viewport={"width": 390, "height": 844}, color_scheme="dark", locale="en-US"
         )

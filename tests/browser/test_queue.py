@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-from tests.browser.support import ROOT, TabPage, browser, free_port, halted, serving
+from tests.browser.support import TabPage, browser, halted, serving_the_app
 
 pytestmark = pytest.mark.browser
 
@@ -33,15 +32,8 @@ def button(tab: TabPage, row: int, words: str) -> None:
 
 
 def test_three_jobs_in_two_tabs(tmp_path: Path, shared_models: Path) -> None:
-    port = free_port()
-    argv = [sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port)]
-    environment = {
-        "FACEPICK_HOME": str(tmp_path),
-        "FACEPICK_MODELS": str(shared_models),
-        "FACEPICK_JOBS": "1",
-        "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}",
-    }
-    with serving(argv, port, tmp_path / "log", environment, tmp_path) as address, browser() as b:
+    environment = {"FACEPICK_MODELS": str(shared_models), "FACEPICK_JOBS": "1"}
+    with serving_the_app(tmp_path, environment) as address, browser() as b:
         user = b.new_context(viewport={"width": 1280, "height": 1000}, locale="en-US")
         first, second = (TabPage(user, address, f"queue{n}") for n in (1, 2))
         for tab in (first, second):

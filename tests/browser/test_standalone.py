@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +16,8 @@ from tests.browser.support import (
     TabPage,
     browser,
     click_through,
-    free_port,
     halted,
-    serving,
+    serving_the_app,
 )
 from tests.contracts.face_footage import frames_of
 
@@ -36,17 +34,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(home: Path, shared_models: Path) -> Iterator[str]:
     """A server of its own home, with one folder that users may open files of."""
-    port = free_port()
-    argv = [
-        sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port),
-        "--allow", str(CLIP.parent),
-    ]  # fmt: skip
-    environment = {
-        "FACEPICK_HOME": str(home),
-        "FACEPICK_MODELS": str(shared_models),
-        "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}",
-    }
-    with serving(argv, port, home / "server.log", environment, home) as found:
+    environment = {"FACEPICK_MODELS": str(shared_models)}
+    with serving_the_app(home, environment, "--allow", str(CLIP.parent)) as found:
         yield found
 
 
@@ -260,16 +249,7 @@ def test_the_users_videos_stay_as_they_are(chrome: Any, tmp_path: Path) -> None:
     inputs, home = tmp_path / "inputs", tmp_path / "home"
     inputs.mkdir()
     environment, calls = spies(tmp_path)
-    port = free_port()
-    argv = [
-        sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port),
-        "--allow", str(inputs),
-    ]  # fmt: skip
-    environment |= {
-        "FACEPICK_HOME": str(home),
-        "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}",
-    }
-    with serving(argv, port, tmp_path / "server.log", environment, tmp_path) as found:
+    with serving_the_app(home, environment, "--allow", str(inputs)) as found:
         context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
         keeps_the_users_files(context, found, "standalone", inputs, home, calls)
         context.close()

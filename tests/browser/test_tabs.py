@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser.support import ROOT, TabPage, browser, free_port, serving
+from tests.browser.support import TabPage, browser, serving_the_app
 from tests.sounds import silent_wav
 
 pytestmark = pytest.mark.browser
@@ -17,14 +16,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, shared_models: Path) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")
-    port = free_port()
-    argv = [sys.executable, "-m", "facepick", "ui", "--no-browser", "--port", str(port)]
-    environment = {
-        "FACEPICK_HOME": str(home),
-        "FACEPICK_MODELS": str(shared_models),
-        "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'ui'}",
-    }
-    with serving(argv, port, home / "server.log", environment, home) as found:
+    with serving_the_app(home, {"FACEPICK_MODELS": str(shared_models)}) as found:
         yield found
 
 

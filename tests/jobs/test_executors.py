@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.plans import hiding
 
 from facepick.app import App
 from facepick.cli.main import main
@@ -146,11 +147,7 @@ def test_a_folder_that_a_worker_does_not_see_is_told_in_a_sentence(
     from facepick.jobs.executors import open_executor
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    plan = {
-        "format": "facepick-plan/2",
-        "video": str(place / "ep01.mp4"),
-        "assignments": [{"people": ["P1"], "flow": "hide", "engine": "blur"}],
-    }
+    plan = hiding(place / "ep01.mp4")
     spread = Spread(executor="ray", workers=1)
     try:
         with (

@@ -13,6 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.plans import hiding
+
+from facepick.app import App
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,23 +63,13 @@ app.conf.update(
 def place(
     tmp_path: Path,
     odd: Callable[[str], Path],
-    shared_models: Path,
+    app: App,
     monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
 ) -> Path:
     """A folder with a plan of one segment, and a `facepick` to call."""
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     shutil.copyfile(odd("base_640x360.mp4"), tmp_path / "ep01.mp4")
-    plan = {
-        "format": "facepick-plan/2",
-        "video": str(tmp_path / "ep01.mp4"),
-        "assignments": [{"people": ["P1"], "flow": "hide", "engine": "blur"}],
-        "encode": {"preset": "ultrafast"},
-    }
-    (tmp_path / "ep01.json").write_text(json.dumps(plan))
+    (tmp_path / "ep01.json").write_text(json.dumps(hiding(tmp_path / "ep01.mp4")))
     program(tmp_path / "bin" / "facepick", f'#!/bin/sh\nexec {sys.executable} -m facepick "$@"\n')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     return tmp_path

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.plans import hiding
 
+from facepick.app import App
 from facepick.cli.main import main
 from facepick.errors import UserInputError
 from facepick.media.reader import VideoReader
@@ -23,26 +25,16 @@ from facepick.render.segments import as_ranges, numbers_of
 def place(
     tmp_path: Path,
     odd: Callable[[str], Path],
-    shared_models: Path,
+    app: App,
     monkeypatch: pytest.MonkeyPatch,
-    people_known: Callable[[Path], None],
 ) -> Path:
     """A folder with a clip of 150 frames in three segments, and a plan for it."""
-    people_known(tmp_path / "home")
-    monkeypatch.setenv("FACEPICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("FACEPICK_MODELS", str(shared_models))
     monkeypatch.setattr(module, "SEGMENT_FRAMES", 50)
     monkeypatch.setattr(module, "CUT_REACH_FRAMES", 5)
     (tmp_path / "in").mkdir()
     clip = tmp_path / "in" / "ep01.mp4"
     shutil.copyfile(odd("base_640x360.mp4"), clip)
-    plan = {
-        "format": "facepick-plan/2",
-        "video": str(clip),
-        "assignments": [{"people": ["P1"], "flow": "hide", "engine": "blur"}],
-        "encode": {"preset": "ultrafast"},
-    }
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    (tmp_path / "plan.json").write_text(json.dumps(hiding(clip)))
     return tmp_path
 
 

@@ -31,7 +31,7 @@ from facepick.faces.detection import FloatArray
 from facepick.files import parsed_json, read_plain
 from facepick.paths import home_dir
 from facepick.publishing import write_output
-from facepick.recognition.database import opened
+from facepick.recognition.database import opened, stored_facts
 from facepick.recognition.thresholds import Threshold, find_threshold
 
 __all__ = ["Ballot", "Cast", "CastKey", "Member", "default_cast", "vote"]
@@ -84,6 +84,11 @@ class CastKey:
     model: str
     version: str
     alignment: str = "five"
+
+    @classmethod
+    def of(cls, facts: Mapping[str, str]) -> CastKey:
+        """Take it from what a database says of itself."""
+        return cls(facts["model"], facts["version"], facts["alignment"])
 
     def __str__(self) -> str:
         return f"{self.model} ({self.version or 'unknown file'}, alignment {self.alignment})"
@@ -193,26 +198,14 @@ class Cast:
         return opened(self.path, _SCHEMA, what="cast", option="--cast", create=create)
 
     def _stored_key(self) -> CastKey | None:
-        if not self.path.is_file():
-            return None
-        with self._open() as base:
-            tables = {row[0] for row in base.execute("SELECT name FROM sqlite_master")}
-            if not {"meta", "person", "face"} <= tables:
-                if tables:
-                    raise UserInputError(
-                        f"{self.path} is a database of something else.",
-                        hint="Name another file with --cast.",
-                    )
-                return None
-            meta = dict(base.execute("SELECT key, value FROM meta"))
-        if not meta:
-            return None
-        if meta.get("format") != _FORMAT:
-            raise UserInputError(
-                f"{self.path.name} is a cast of another version of facepick.",
-                hint="Update facepick, or name another file with --cast.",
-            )
-        return CastKey(meta["model"], meta["version"], meta["alignment"])
+        facts = stored_facts(
+            self.path,
+            tables={"meta", "person", "face"},
+            version=_FORMAT,
+            what="cast",
+            option="--cast",
+        )
+        return CastKey.of(facts) if facts else None
 
     def members(self) -> list[Member]:
         """List everybody, by name."""
@@ -326,7 +319,7 @@ class Cast:
                 ],
             )
             return
-        there = CastKey(meta["model"], meta["version"], meta["alignment"])
+        there = CastKey.of(meta)
         if there != self._key or int(meta["dimension"]) != dimension:
             raise UserInputError(
                 f"The cast {self.path.name} was made with {there}, {meta['dimension']} numbers a "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facepick.errors import UserInputError
 
-__all__ = ["opened"]
+__all__ = ["opened", "stored_facts"]
 
 
 @contextmanager
@@ -45,3 +45,35 @@ def opened(
             f"{path} is no {what} that can be read ({error}).",
             hint=f"Name another file with {option}, or move this one away.",
         ) from error
+
+
+def stored_facts(
+    path: Path, *, tables: set[str], version: str, what: str, option: str
+) -> dict[str, str]:
+    """Read a database's table of facts; empty while there is nothing in it.
+
+    Args:
+        path: of the file, which may not be there.
+        tables: those that it must have, the facts' own ``meta`` among them.
+        version: what its ``format`` must be.
+        what, option: see `opened`.
+
+    Raises:
+        UserInputError: the file is something else, damaged, or of another version.
+    """
+    if not path.is_file():
+        return {}
+    with opened(path, "", what=what, option=option) as base:
+        there = {row[0] for row in base.execute("SELECT name FROM sqlite_master")}
+        if there and not tables <= there:
+            raise UserInputError(
+                f"{path} is a database of something else.",
+                hint=f"Name another file with {option}.",
+            )
+        facts = dict(base.execute("SELECT key, value FROM meta")) if there else {}
+    if facts and facts.get("format") != version:
+        raise UserInputError(
+            f"{path.name} is a {what} of another version of facepick.",
+            hint=f"Update facepick, or name another file with {option}.",
+        )
+    return facts

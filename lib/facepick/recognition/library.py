@@ -25,7 +25,7 @@ from facepick.faces.detection import FloatArray
 from facepick.people.person import Person, Scan
 from facepick.progress import CancelToken, never
 from facepick.recognition.cast import CastKey
-from facepick.recognition.database import opened
+from facepick.recognition.database import opened, stored_facts
 from facepick.recognition.face_index import EXACT_UP_TO, FaceIndex, near_exactly
 from facepick.recognition.naming import key_of_model
 from facepick.recognition.thresholds import Threshold, find_threshold
@@ -461,24 +461,14 @@ class Library:
         return opened(self.path, _SCHEMA, what="library", option="--library", create=create)
 
     def _stored_key(self) -> CastKey | None:
-        if not self.path.is_file():
-            return None
-        with self._open() as base:
-            tables = {row[0] for row in base.execute("SELECT name FROM sqlite_master")}
-            if tables and not {"meta", "video", "place", "person"} <= tables:
-                raise UserInputError(
-                    f"{self.path} is a database of something else.",
-                    hint="Name another file with --library.",
-                )
-            meta = dict(base.execute("SELECT key, value FROM meta")) if tables else {}
-        if not meta:
-            return None
-        if meta.get("format") != FORMAT:
-            raise UserInputError(
-                f"{self.path.name} is a library of another version of facepick.",
-                hint="Update facepick, or name another file with --library.",
-            )
-        return CastKey(meta["model"], meta["version"], meta["alignment"])
+        facts = stored_facts(
+            self.path,
+            tables={"meta", "video", "place", "person"},
+            version=FORMAT,
+            what="library",
+            option="--library",
+        )
+        return CastKey.of(facts) if facts else None
 
     def _claim(
         self, base: sqlite3.Connection, key: CastKey | None, people: Sequence[Person]
@@ -498,7 +488,7 @@ class Library:
                 ],
             )
             return
-        there = CastKey(meta["model"], meta["version"], meta["alignment"])
+        there = CastKey.of(meta)
         if people and there != key:
             raise UserInputError(
                 f"The library {self.path.name} was made with {there} and cannot take {key}.",

@@ -9,7 +9,7 @@ swap does not show.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,10 @@ import numpy.typing as npt
 
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
-from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
-from facepick.engines.decisions import Decisions
+from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind
 from facepick.engines.engine import (
     Engine,
     EngineContext,
-    EngineResult,
     EngineSession,
     EngineSpec,
     Observer,
@@ -33,14 +31,12 @@ from facepick.engines.occlusion.session import behind_occluders
 from facepick.engines.swap import color_grain, face_mask, skin
 from facepick.engines.swap.fallback import hidden_face
 from facepick.engines.swap.footage_stats import Learned, StatsObserver, learn
-from facepick.engines.swap.gating import swap_decisions
 from facepick.engines.swap.light import fit_light, gain
-from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.portrait import Portrait
+from facepick.engines.swap.session import SwapSession
 from facepick.engines.swap.settings import MeshSettings
 from facepick.engines.swap.shape import FeatureShift, over
-from facepick.engines.swap.source import load_sources
-from facepick.errors import EngineError
+from facepick.engines.swap.source import SourceFace, load_sources
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_surface import Surface
 from facepick.faces.mesh_topology import extended, vertex_normals
@@ -127,11 +123,7 @@ class MeshSwapEngine(Engine):
         )
         face = Portrait(sources, settings)
         masker = open_masker(context, part="face", fade=settings.on_doubt != "hide")
-        learned = learn(context, masker)
-        meter = SwapMeter(context, sources)
-        session = MeshSession(
-            context, face, swap_decisions(settings, learned.sights), learned, meter
-        )
+        session = MeshSession(context, sources, learn(context, masker), face)
         return behind_occluders(
             session,
             context,
@@ -141,71 +133,34 @@ class MeshSwapEngine(Engine):
         )
 
 
-class MeshSession:
-    """Session of `MeshSwapEngine`."""
+class MeshSession(SwapSession):
+    """Session of `MeshSwapEngine`.
+
+    Args:
+        context, sources, learned: see `SwapSession`; settings are `MeshSettings`.
+        face: of the photos.
+    """
 
     def __init__(
         self,
         context: EngineContext,
-        face: Portrait,
-        decisions: Decisions,
+        sources: Sequence[SourceFace],
         learned: Learned,
-        meter: SwapMeter,
+        face: Portrait,
     ) -> None:
-        self._settings: MeshSettings = context.settings
-        self._cancel = context.cancel
-        self._face: Portrait | None = face
-        self._decisions = decisions
-        self._learned = learned
-        self._meter = meter
+        super().__init__(context, sources, learned)
+        self._face = face
         self._notices = _limits(context, face, learned)
         usual = learned.some_meshes()
         self._shift = FeatureShift.between(face.mesh, usual) if len(usual) else None
 
-    def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
-        """See `EngineSession`."""
-        if self._face is None:
-            raise EngineError("This session is closed.")
-        answers: list[EngineResult] = []
-        for request in requests:
-            self._cancel.raise_if_cancelled()
-            result = self._answer(request, self._face)
-            self._meter.count(request, result)
-            answers.append(result)
-        return answers
-
     def report(self) -> dict[str, Any]:
-        """Report what was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
-        told = [notice.to_json() for notice in self._notices]
-        return {**self._meter.report(), "notices": told}
+        """See `SwapSession`; ``notices`` tell what this engine cannot do here."""
+        return {**super().report(), "notices": [notice.to_json() for notice in self._notices]}
 
-    def take_counts(self) -> dict[str, Any]:
-        """See `CountingSession`."""
-        return self._meter.take_counts()
-
-    def add_counts(self, counts: Mapping[str, Any]) -> None:
-        """See `CountingSession`."""
-        self._meter.add_counts(counts)
-
-    def close(self) -> None:
-        """See `EngineSession`."""
-        self._face = None
-        self._learned.close()
-        self._meter.close()
-
-    def _answer(self, request: FaceRequest, face: Portrait) -> EngineResult:
-        decision = self._decisions.of(request)
-        patch = None
-        if decision.reason is None:
-            patch = self._swap(request, face, decision.strength)
-        if patch is not None:
-            return patch
-        if self._settings.on_doubt == "hide":
-            return hidden_face(request)
-        return decision.reason or Reason.LOW_CONFIDENCE
-
-    def _swap(self, request: FaceRequest, face: Portrait, strength: float) -> FacePatch | None:
-        settings = self._settings
+    def _swap(self, request: FaceRequest, strength: float) -> FacePatch | None:
+        settings: MeshSettings = self._settings
+        face = self._face
         scene = self._scene(request, face)
         if scene is None:
             return None

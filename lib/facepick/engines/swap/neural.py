@@ -8,20 +8,19 @@ face out, in how colours are coded, and in how the source is described.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from facepick.compositing import masks
 from facepick.compositing.masks import Area
-from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind, Reason
+from facepick.compositing.patch import BgrImage, FacePatch, FaceRequest, PatchKind
 from facepick.engines.engine import (
     Engine,
     EngineContext,
-    EngineResult,
     EngineSession,
     EngineSpec,
     Observer,
@@ -32,8 +31,6 @@ from facepick.engines.restore.restorer import Restorer, check_restorer, open_res
 from facepick.engines.swap import color_grain, face_mask
 from facepick.engines.swap.fallback import hidden_face
 from facepick.engines.swap.footage_stats import Learned, StatsObserver, learn
-from facepick.engines.swap.gating import swap_decisions
-from facepick.engines.swap.measure import SwapMeter
 from facepick.engines.swap.network import (
     ArcFaceEmbedder,
     EmbeddingConverter,
@@ -41,9 +38,9 @@ from facepick.engines.swap.network import (
     boosted,
     last_square_initializer,
 )
+from facepick.engines.swap.session import SwapSession
 from facepick.engines.swap.settings import InswapperSettings, Neural256Settings, NeuralSettings
 from facepick.engines.swap.source import SourceFace, load_sources
-from facepick.errors import EngineError
 from facepick.faces.alignment import ARCFACE_128, align, similarity
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_surface import Surface
@@ -313,92 +310,50 @@ def open_swap(
         What `learn`, `open_restorer` and `behind_occluders` raise.
     """
     return behind_occluders(
-        NeuralSession(context, sources, draw, learn(context)),
+        NeuralSession(context, sources, learn(context), draw),
         context,
         part="face",
         instead=hidden_face if context.settings.on_doubt == "hide" else None,
     )
 
 
-class NeuralSession:
+class NeuralSession(SwapSession):
     """Session of a swap with drawn faces.
 
     Args:
-        context: of the session; its settings are `NeuralSettings`.
-        sources: the photos, best first.
+        context, sources, learned: see `SwapSession`; settings are `NeuralSettings`.
         draw: gives the new face of a request, or None where there is none.
-        learned: of the footage.
     """
 
     def __init__(
         self,
         context: EngineContext,
         sources: Sequence[SourceFace],
-        draw: DrawFace,
         learned: Learned,
+        draw: DrawFace,
     ) -> None:
-        self._settings = context.settings
-        self._cancel = context.cancel
+        super().__init__(context, sources, learned)
         self._draw: DrawFace | None = draw
-        self._learned = learned
-        self._decisions = swap_decisions(context.settings, learned.sights)
         self._restorer: Restorer | None = None
         if self._settings.restorer != "none":
             self._restorer = open_restorer(
                 self._settings.restorer, models=context.models, device=context.device
             )
-        self._meter = SwapMeter(context, sources)
-
-    def process(self, requests: Sequence[FaceRequest]) -> list[EngineResult]:
-        """See `EngineSession`."""
-        if self._draw is None:
-            raise EngineError("This session is closed.")
-        answers: list[EngineResult] = []
-        for request in requests:
-            self._cancel.raise_if_cancelled()
-            result = self._answer(request, self._draw)
-            self._meter.count(request, result)
-            answers.append(result)
-        return answers
-
-    def report(self) -> dict[str, Any]:
-        """Report what was swapped, hidden and kept, and how well; see `SwapMeter.report`."""
-        return self._meter.report()
-
-    def take_counts(self) -> dict[str, Any]:
-        """See `CountingSession`."""
-        return self._meter.take_counts()
-
-    def add_counts(self, counts: Mapping[str, Any]) -> None:
-        """See `CountingSession`."""
-        self._meter.add_counts(counts)
 
     def close(self) -> None:
         """See `EngineSession`."""
+        super().close()
         self._draw = None
-        self._learned.close()
-        self._meter.close()
         if self._restorer is not None:
             self._restorer.close()
             self._restorer = None
 
-    def _answer(self, request: FaceRequest, draw: DrawFace) -> EngineResult:
-        decision = self._decisions.of(request)
-        patch = None
-        if decision.reason is None:
-            patch = self._swap(request, draw, decision.strength)
-        if patch is not None:
-            return patch
-        if self._settings.on_doubt == "hide":
-            return hidden_face(request)
-        return decision.reason or Reason.LOW_CONFIDENCE
-
-    def _swap(self, request: FaceRequest, draw: DrawFace, strength: float) -> FacePatch | None:
+    def _swap(self, request: FaceRequest, strength: float) -> FacePatch | None:
         mesh, _ = self._learned.of(request)
         points = request.local(request.landmarks5)
         if mesh is None or float(np.ptp(points, axis=0).max()) < 4:
             return None
-        drawn = draw(request)
+        drawn = None if self._draw is None else self._draw(request)
         if drawn is None:
             return None
         self._cancel.raise_if_cancelled()
