@@ -255,7 +255,7 @@
   const MARK_WIDTH = 320;
   const MARK_LEVELS = 24;
   /** Those pixels of which so many of the 9 around are set. */
-  const atLeast = (set, width, height, least) => {
+  const withSoMany = (set, width, height, least) => {
     const found = new Uint8Array(set.length);
     for (let y = 1; y < height - 1; y += 1) {
       for (let x = 1; x < width - 1; x += 1) {
@@ -271,7 +271,7 @@
   const MARK_REACH = 4;
   const filled = (set, width, height) => {
     let closed = set;
-    for (let i = 0; i < MARK_REACH; i += 1) closed = atLeast(closed, width, height, 1);
+    for (let i = 0; i < MARK_REACH; i += 1) closed = withSoMany(closed, width, height, 1);
     /* What the edge of the picture is connected with is outside. */
     const outside = new Uint8Array(set.length);
     const open = [0];
@@ -287,7 +287,7 @@
       }
     }
     closed = outside.map((is) => 1 - is);
-    for (let i = 0; i < MARK_REACH; i += 1) closed = atLeast(closed, width, height, 9);
+    for (let i = 0; i < MARK_REACH; i += 1) closed = withSoMany(closed, width, height, 9);
     return closed.map((is, i) => (is || set[i] ? 1 : 0));
   };
   const mark = (box, canvas) => {
@@ -320,7 +320,7 @@
       for (let i = 0, at = 0; i < differs.length; i += 1, at += 4) {
         differs[i] = Math.abs(a[at] - b[at]) + Math.abs(a[at + 1] - b[at + 1]) + Math.abs(a[at + 2] - b[at + 2]) > MARK_LEVELS ? 1 : 0;
       }
-      differs = filled(atLeast(differs, width, height, 4), width, height);
+      differs = filled(withSoMany(differs, width, height, 4), width, height);
       const marks = shown.createImageData(width, height);
       differs.forEach((differ, i) => differ && marks.data.set([228, 30, 120, 130], 4 * i));
       shown.putImageData(marks, 0, 0);
