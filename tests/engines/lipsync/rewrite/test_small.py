@@ -48,3 +48,12 @@ def test_a_long_clip_is_kept_in_part(
 ) -> None:
     monkeypatch.setattr(small, "MOST_BYTES", small_of(talker[0]).picture.nbytes)
     assert len(kept_of(talker[:5], tmp_path).load()) == 1
+
+
+def test_what_was_cut_short_is_not_taken(talker: list[FaceRequest], tmp_path: Path) -> None:
+    kept = kept_of(talker[:5], tmp_path)
+    pictures = tmp_path / "small.u8"
+    pictures.write_bytes(pictures.read_bytes()[:-1])
+    assert list(kept.load()) == [r.source_frame for r in talker[:4]]
+    pictures.unlink()
+    assert not kept.load()

@@ -31,6 +31,7 @@ MOST_BYTES = 512 * 2**20
 """Of a file of them: about 2500 frames, a minute and a half of one person.  Later frames are
 decoded again."""
 _PICTURES, _TABLE = "small.u8", "small.json"
+_MESH_BYTES = 468 * 3 * 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,14 @@ class SmallFaces:
         self._rows = {}
         with suppress(OSError, ValueError):
             listed = json.loads((self._folder / _TABLE).read_text())
-            self._rows = {int(frame): (at, h, w) for frame, (at, h, w) in listed.items()}
+            size = (self._folder / _PICTURES).stat().st_size
+            rows = {int(frame): (at, h, w) for frame, (at, h, w) in listed.items()}
+            # What was cut short is decoded again.
+            self._rows = {
+                frame: (at, h, w)
+                for frame, (at, h, w) in rows.items()
+                if at + h * w * 3 + _MESH_BYTES <= size
+            }
         return self._rows.keys()
 
     def faces(self, frames: Collection[int]) -> Iterator[SmallFace]:
@@ -151,5 +159,5 @@ class SmallFaces:
                 at, height, width = row
                 stream.seek(at)
                 picture = np.frombuffer(stream.read(height * width * 3), np.uint8)
-                mesh = np.frombuffer(stream.read(468 * 3 * 4), np.float32)
+                mesh = np.frombuffer(stream.read(_MESH_BYTES), np.float32)
                 yield SmallFace(frame, picture.reshape(height, width, 3), mesh.reshape(468, 3))
