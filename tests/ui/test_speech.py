@@ -199,7 +199,7 @@ def test_the_language_of_a_chinese_page_is_chinese(tab: Any) -> None:
 
 def test_the_choices_of_the_original_are_words(tab: Any) -> None:
     (widget,) = [w for w in tab.page.output_widgets if w.field.name == "original"]
-    assert dict(widget.words("en")["choices"])["replaced where there is new speech"] == "replace"
+    assert dict(widget.words("en")["choices"])["Replaced where there is new speech"] == "replace"
     assert dict(widget.words("zh")["choices"])["全程静音"] == "mute"
 
 
