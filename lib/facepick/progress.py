@@ -9,8 +9,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from facepick.errors import Cancelled
 
@@ -61,6 +62,15 @@ class Progress:
     def __post_init__(self) -> None:
         if self.done < 0:
             raise ValueError(f"done must be >= 0, got {self.done}")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Progress:
+        """Read a report that a job has written; what only a newer version knows is passed over.
+
+        A server that was not started anew after an update has jobs of the new version.
+        """
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: value for name, value in data.items() if name in known})
 
     @property
     def fraction(self) -> float | None:

@@ -105,6 +105,11 @@ def test_a_phase_counts_by_the_units_that_it_tells() -> None:
     assert work.shares[-1] == pytest.approx(0.9)
 
 
+def test_a_report_of_a_newer_version_is_read() -> None:
+    written = {"stage": "scan", "done": 3, "total": 9, "of_tomorrow": 1}
+    assert Progress.from_json(written) == Progress("scan", 3, 9)
+
+
 def test_waiting_is_no_part_of_the_work() -> None:
     work = Work(Phase("scan", 1.0))
     work.sink(Progress(stage="wait", done=2))

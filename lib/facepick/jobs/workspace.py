@@ -82,7 +82,7 @@ class Workspace:
             out=target.get("out"),
             force=bool(target.get("force", False)),
             request=job["request"],
-            progress=Progress(**progress) if progress else None,
+            progress=Progress.from_json(progress) if progress else None,
             error=state.get("error"),
             missing=tuple(map(str, state.get("missing") or ())),
             exit_code=state.get("exit_code"),
