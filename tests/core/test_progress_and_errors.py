@@ -107,7 +107,7 @@ def test_a_phase_counts_by_the_units_that_it_tells() -> None:
 
 def test_a_report_of_a_newer_version_is_read() -> None:
     written = {"stage": "scan", "done": 3, "total": 9, "of_tomorrow": 1}
-    assert Progress.from_json(written) == Progress("scan", 3, 9)
+    assert Progress.from_json(written) == Progress(stage="scan", done=3, total=9)
 
 
 def test_waiting_is_no_part_of_the_work() -> None:
