@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import wave
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -86,7 +87,7 @@ class Panel:
 def panel_of(app: App, part: Part, name: str, folder: Path) -> Panel:
     """Cut a person out, and shut the mouth in a second copy."""
     scan = app.find_people(part.video)
-    filmed = _cut_out(scan, part)
+    filmed = cut_out(scan, part)
     folder.mkdir(parents=True, exist_ok=True)
     clip, shut = folder / f"{name}.mp4", folder / f"{name}-shut.mp4"
     sound = read_mono(
@@ -114,7 +115,7 @@ def panel_of(app: App, part: Part, name: str, folder: Path) -> Panel:
     return Panel(name, filmed, pictures, boxes, sound)
 
 
-def _cut_out(scan: Scan, part: Part) -> list[Image]:
+def cut_out(scan: Scan, part: Part) -> list[Image]:
     """Pictures of a panel, 25 a second; the face stands still in each shot."""
     import cv2
 
@@ -213,17 +214,19 @@ def converse(panels: list[Panel], turns: list[float], pause: float, away: int) -
     return made
 
 
-def write_film(path: Path, pictures: list[Image], sound: Image) -> None:
+def write_film(path: Path, pictures: Iterable[Image], sound: Image) -> None:
     """Write H.264 and 16-bit PCM-like AAC at 25 pictures a second."""
     import av
 
+    rest = iter(pictures)
+    first = next(rest)
     with av.open(str(path), "w") as out:
         video: Any = out.add_stream("libx264", rate=RATE)
-        video.height, video.width = pictures[0].shape[:2]
+        video.height, video.width = first.shape[:2]
         video.pix_fmt, video.options = "yuv420p", {"crf": "12", "preset": "fast"}
         audio: Any = out.add_stream("aac", rate=SOUND)
         audio.codec_context.layout = "mono"
-        for i, picture in enumerate(pictures):
+        for i, picture in enumerate(itertools.chain([first], rest)):
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
             frame.pts, frame.time_base = i, Fraction(1, RATE)
             out.mux(video.encode(frame))

@@ -2,6 +2,7 @@
 
     python benchmarks/speakers.py MEDIA [--clips NAME ...] [--each] [--half even|odd]
     python benchmarks/speakers.py MEDIA --clips CONVERSATION.mp4 ...
+    python benchmarks/speakers.py MEDIA --built [FOLDER]
     python benchmarks/speakers.py MEDIA --hold-out
     python benchmarks/speakers.py MEDIA --narrated VIDEO SPEECH [SPEECH ...]
 
@@ -14,6 +15,7 @@ faces are visible.  Columns:
     all        of these moments, how many name the right face (sure or not)
     sure       how many are named by turns that are sure, and how many of those are wrong
     off        of moments whose speaker is not shown, how many are called off screen
+    off sure   of these, how many are surely given to a face that is shown
     lines      of lines of two seconds cut at the shots, how many are given to the right person;
                those that are left unsure or undrawn are counted apart
     DER        missed, false and wrong time over the time that somebody speaks, without collar
@@ -22,6 +24,9 @@ faces are visible.  Columns:
 With `--each` every measure stands alone beside all together: looks (LR-ASD), following (the mouth
 against the sounds), voices; and all together with the voices that are told without CAM++.
 `--half` counts every second moment of 4 s only: what is tuned on one half is reported on the other.
+
+`--built` makes the clips of `benchmarks/split_screen.py`, which nobody chose anything by, and
+measures on them with the constants as they are shipped; bars are not asked of them.
 
 `--hold-out` chooses the constants of the decision anew, on two of the clips, from values that are
 half and twice as large, too, beginning with the smallest; and measures with them on the other two
@@ -48,6 +53,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from bars import Bars
+from split_screen import build_all
 
 from facepick.app import App
 from facepick.faces.detection import Box
@@ -111,6 +117,7 @@ class Clip:
         self.bare_voices = tell_voices(samples, self.watched, ModelStore([], folder)).labels
         self.truth = json.loads(truth.read_text(encoding="utf-8"))
         self.names = self._names()
+        self.cast = {face["id"] for frame in self.truth["frames"] for face in frame["faces"]}
         self.turns = true_turns(name, self.truth)
         self.heard: list[set[str]] = [set() for _ in range(self.watched.moments)]
         for start, stop, who in self.turns:
@@ -132,6 +139,12 @@ class Clip:
                         own = votes.setdefault(owner[track.id], {})
                         own[face["id"]] = own.get(face["id"], 0) + 1
         return {key: max(own, key=lambda name: own[name]) for key, own in votes.items()}
+
+    def named(self, turn: Turn | None, who: str) -> bool:
+        """Tell whether a turn is given to who speaks; to nobody, if that person is never seen."""
+        if who not in self.cast:
+            return turn is not None and turn.state == "off_screen"
+        return turn is not None and self.names.get(turn.person or "") == who
 
     def shown(self, moment: int) -> set[str]:
         faces = self.truth["frames"][moment]["faces"]
@@ -172,7 +185,7 @@ def measured(
         for moment in range(round(turn.start * RATE), round(turn.end * RATE)):
             if moment < len(told):
                 told[moment] = turn
-    right, sure, off = [], [], []
+    right, sure, off, off_sure = [], [], [], []
     wrong_time = spoken = 0
     for moment, (turn, speakers) in enumerate(zip(told, clip.heard, strict=True)):
         if half and (moment // BLOCK_MOMENTS) % 2 != (half == "odd"):
@@ -180,28 +193,28 @@ def measured(
         if len(speakers) > 1:
             continue
         who = next(iter(speakers), None)
-        name = None if turn is None else clip.names.get(turn.person or "")
         if who is not None and clip.speech[moment]:
             spoken += 1
-            wrong_time += name != who
+            wrong_time += not clip.named(turn, who)
         elif turn is not None:
             wrong_time += 1
         if turn is None or who is None:
             continue
         shown = clip.shown(moment)
         if who in shown and len(shown) > 1:
-            right.append(name == who and turn.state in ("sure", "unsure"))
+            right.append(clip.named(turn, who) and turn.state in ("sure", "unsure"))
             if turn.state == "sure":
                 sure.append(right[-1])
         elif who not in shown:
             off.append(turn.state == "off_screen")
+            off_sure.append(turn.state == "sure" and clip.names.get(turn.person or "") in shown)
     lines = clip.lines()
     spans = [line for line, _ in lines]
     by_line = who_speaks(clip.scan, clip.watched, voices, lines=spans, use=use).turns
     whose = {f"L{i}": who for i, (_, who) in enumerate(lines, 1)}
     seen = [(t, whose[t.id.split(".")[0]]) for t in by_line]
-    drawn = [clip.names.get(t.person or "") == who for t, who in seen if t.state == "sure"]
-    best = [clip.names.get(t.person or "") == who for t, who in seen]
+    drawn = [clip.named(t, who) for t, who in seen if t.state == "sure"]
+    best = [clip.named(t, who) for t, who in seen]
     return {
         "moments": len(right),
         "all": _share(right),
@@ -209,6 +222,7 @@ def measured(
         "unsure": 1 - len(sure) / max(1, len(right)),
         "sure wrong": None if not sure else 1 - _share(sure),
         "off": f"{_shown(_share(off))} of {len(off)}",
+        "off sure": None if not off else _share(off_sure),
         "lines": _share(best),
         "lines drawn": len(drawn) / max(1, len(best)),
         "drawn right": _share(drawn),
@@ -304,6 +318,9 @@ def main() -> int:
     parser.add_argument("--clips", nargs="+", default=list(CLIPS))
     parser.add_argument("--each", action="store_true", help="each measure alone, too")
     parser.add_argument("--half", choices=("even", "odd"))
+    parser.add_argument(
+        "--built", nargs="?", const="", metavar="FOLDER", help="clips made for it, kept in FOLDER"
+    )
     parser.add_argument("--hold-out", action="store_true", help="constants of other clips")
     parser.add_argument("--narrated", nargs="+", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -321,14 +338,17 @@ def main() -> int:
         return 0
     bars = Bars("speakers")
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.clips:
+        names = options.clips
+        if options.built is not None:
+            names = build_all(app, options.media, Path(options.built or folder))
+        for name in map(str, names):
             clip = Clip(app, options.media, name, Path(folder))
-            print(f"\n{name}: cost {clip.cost:.2f} of the scan (a stored scan counts as 0)\n")
+            print(f"\n{Path(name).name}: cost {clip.cost:.2f} of the scan (0: it was stored)\n")
             for number, (label, row) in enumerate(rows(clip, options.each, options.half)):
                 if not number:
                     print(f"| measures | {' | '.join(row)} |\n" + "|---" * (len(row) + 1) + "|")
                 print(f"| {label} | {' | '.join(map(_shown, row.values()))} |", flush=True)
-                if label == "all" and not options.half:
+                if label == "all" and not options.half and options.built is None:
                     bars.judge(name, row)
     return bars.outcome()
 
