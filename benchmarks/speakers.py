@@ -181,10 +181,10 @@ def measured(
     voices = clip.bare_voices if bare else clip.voices
     found = who_speaks(clip.scan, clip.watched, voices, use=use)
     told: list[Turn | None] = [None] * clip.watched.moments
-    for turn in found.turns:
-        for moment in range(round(turn.start * RATE), round(turn.end * RATE)):
+    for each in found.turns:
+        for moment in range(round(each.start * RATE), round(each.end * RATE)):
             if moment < len(told):
-                told[moment] = turn
+                told[moment] = each
     right, sure, off, off_sure = [], [], [], []
     wrong_time = spoken = 0
     for moment, (turn, speakers) in enumerate(zip(told, clip.heard, strict=True)):

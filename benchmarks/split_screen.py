@@ -25,6 +25,7 @@ from conversation import FACE, HIGH, RATE, SOUND, WIDE, Image, Part, cut_out, wr
 
 from facepick.app import App
 from facepick.media.audio import read_mono
+from facepick.people.person import Scan
 
 STEP = SOUND // RATE
 LOUDNESS = 0.06
@@ -121,16 +122,16 @@ class Builder:
             self._stretches[text] = Stretch(pictures, _even(sound[: len(pictures) * STEP]))
         return self._stretches[text]
 
-    def _person(self, scan: Any, part: Part) -> str:
+    def _person(self, scan: Scan, part: Part) -> str:
         """Id of whoever has the largest face in the middle of the stretch, alone or by name."""
         truth = self.media / "gt" / f"{part.video}.json"
         times = (scan.pts - scan.pts[0]).astype(float) * float(scan.video.time_base)
         at = int(np.searchsorted(times, (part.start + part.stop) / 2))
         boxes = {
-            person.id: track.box_at(at)
+            person.id: box
             for person in scan.people
             for track in scan.tracks_of(person.id)
-            if track.position(at) is not None
+            if (box := track.box_at(at)) is not None
         }
         wanted = None
         if truth.exists():
@@ -140,10 +141,8 @@ class Builder:
 
         def distance(person: str) -> float:
             box = boxes[person]
-            assert box is not None
-            middle = (box.x0 + box.x1) / 2
             # The largest face, where no truth tells which.
-            return box.x0 - box.x1 if wanted is None else abs(middle - wanted)
+            return -box.width if wanted is None else abs(box.center[0] - wanted)
 
         return min(boxes, key=distance)
 
