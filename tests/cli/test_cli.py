@@ -304,6 +304,7 @@ def test_preview_shows_both_halves(known: Path, clip: Path) -> None:
     assert info.audio
 
 
+@pytest.mark.slow
 def test_progress_as_json_lines_ends_with_done(home: Path, clip: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "facepick", "render", str(clip), "-o", str(home / "o.mp4"),

@@ -51,6 +51,7 @@ def test_without_network_one_line_a_package_and_exit_0(bare: Path, tmp_path: Pat
     assert sum("could not install av>=12.3" in line for line in lines) == 1
 
 
+@pytest.mark.slow
 def test_what_failed_is_not_tried_again_at_every_start(bare: Path, tmp_path: Path) -> None:
     run(bare, tmp_path, PIP_NO_INDEX="1")
     again = run(bare, tmp_path, PIP_NO_INDEX="1")

@@ -25,6 +25,7 @@ __all__ = ["client"]
 DOCS = Path(__file__).parents[2] / "docs" / "http.md"
 
 
+@pytest.mark.slow
 def test_who_speaks_is_asked_corrected_and_drawn(client: TestClient, shared_media: Path) -> None:
     video = str(shared_media / "odd" / "base_640x360.mp4")
     job = client.post(f"{PREFIX}/speakers", json={"video": video}).json()["id"]
@@ -50,6 +51,7 @@ def test_who_speaks_is_asked_corrected_and_drawn(client: TestClient, shared_medi
     assert "Nobody is at (1, 1)" in nobody.json()["error"]
 
 
+@pytest.mark.slow
 def test_a_scan_alone_has_not_listened(client: TestClient, shared_media: Path) -> None:
     video = str(shared_media / "odd" / "base_640x360.mp4")
     job = client.post(f"{PREFIX}/scans", json={"video": video}).json()["id"]

@@ -53,6 +53,7 @@ def test_how_many_is_a_setting(text: str, count: int, monkeypatch: pytest.Monkey
     assert DEFAULT_JOBS == 2
 
 
+@pytest.mark.slow
 def test_jobs_wait_in_the_order_in_which_they_were_handed_over(
     app: App, working: Workspace
 ) -> None:

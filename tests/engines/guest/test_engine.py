@@ -134,6 +134,7 @@ def test_a_program_that_is_not_there_is_told(context: Makes) -> None:
         GuestEngine(description).open(context(description))
 
 
+@pytest.mark.slow
 def test_what_was_made_is_not_made_again(context: Makes, sightings: list[FaceRequest]) -> None:
     description = guest(longest=0.5)
     first = GuestEngine(description).open(context(description))
@@ -254,6 +255,7 @@ def test_the_command_adds_tries_and_removes(
     assert main(["engines", "remove", "draws"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", ["lipsync", "swap"])
 def test_a_guest_changes_the_picked_face_and_nobody_else_by_a_level(
     flow: str,
