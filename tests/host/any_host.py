@@ -1,4 +1,7 @@
-"""The extension under the two hosts' gradio and pins, in a stand-in of their loaders."""
+"""The extension under a host's gradio and pins, in a stand-in of its loader.
+
+Each host has a module of its own that takes these tests, so that hosts are tried at once.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,6 @@ from tests.host.support import (
 from facepick.models.catalog import SFACE
 from facepick.models.store import sha256_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
-
-KINDS = ("a1111", "forge", "neo")
-
 
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Any]:
@@ -36,10 +35,10 @@ def chrome() -> Iterator[Any]:
         yield found
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module")
 def kind(request: pytest.FixtureRequest) -> str:
-    """A host whose Python has facepick's needs, added by install.py."""
-    python = host_python(request.param)
+    """The module's host, whose Python has facepick's needs, added by install.py."""
+    python = host_python(request.module.KIND)
     before = freeze(python)
     with changing(python):
         done = run_install(python)
@@ -50,7 +49,7 @@ def kind(request: pytest.FixtureRequest) -> str:
     assert moved == {}
     assert [n for n in after if n.startswith("opencv")] == ["opencv-python"]
     assert "torch" not in after
-    return str(request.param)
+    return str(request.module.KIND)
 
 
 def test_a_second_install_has_nothing_to_do(kind: str) -> None:

@@ -1,0 +1,7 @@
+"""The extension in AUTOMATIC1111's WebUI, see `any_host`."""
+
+import pytest
+from tests.host.any_host import *  # noqa: F403
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
+KIND = "a1111"
