@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.browser.support import PATIENCE_MS, ROOT, TabPage
 
-__all__ = ["keeps_the_users_files", "spies"]
+__all__ = ["HEVC", "MATROSKA", "keeps_the_users_files", "spies"]
 
 CLIP = ROOT / "lib" / "facepick" / "data" / "demo" / "two_people.mp4"
 
@@ -110,19 +110,30 @@ def plays(tab: TabPage) -> None:
     )
 
 
+HEVC, MATROSKA = ("phone.mp4", "libx265"), ("screen.mkv", "libx264")
+"""Name and encoder of files that browsers do not play."""
+
+
 def keeps_the_users_files(
-    context: Any, address: str, name: str, inputs: Path, home: Path, calls: Path
+    context: Any,
+    address: str,
+    name: str,
+    inputs: Path,
+    home: Path,
+    calls: Path,
+    files: Sequence[tuple[str, str]] = (HEVC,),
 ) -> None:
-    """Opens an HEVC and a Matroska file by their paths, uploads them, and reloads each time.
+    """Opens files by their paths, uploads them, and reloads each time.
 
     Args:
         inputs: a folder whose files the page may open.
         home: facepick's folder.
         calls: see `spies`.
+        files: names and encoders.
     """
     context.add_init_script(COUNT_MICROPHONES)
     tab = TabPage(context, address, name)
-    for file, codec in (("phone.mp4", "libx265"), ("screen.mkv", "libx264")):
+    for file, codec in files:
         own = cut(inputs / file, codec)
         with unchanged(own):
             if not tab.page.is_visible("#facepick_path textarea, #facepick_path input"):

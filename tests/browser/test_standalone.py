@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser.players import keeps_the_users_files, spies
+from tests.browser.players import HEVC, MATROSKA, keeps_the_users_files, spies
 from tests.browser.support import (
     PATIENCE_MS,
     ROOT,
@@ -251,5 +251,5 @@ def test_the_users_videos_stay_as_they_are(chrome: Any, tmp_path: Path) -> None:
     environment, calls = spies(tmp_path)
     with serving_the_app(home, environment, "--allow", str(inputs)) as found:
         context = chrome.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-        keeps_the_users_files(context, found, "standalone", inputs, home, calls)
+        keeps_the_users_files(context, found, "standalone", inputs, home, calls, (HEVC, MATROSKA))
         context.close()

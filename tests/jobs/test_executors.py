@@ -66,7 +66,8 @@ def frames_of(path: Path) -> list[tuple[Fraction, np.ndarray]]:
 
 def render(place: Path, name: str, *more: str) -> int:
     clip = str(place / "ep01.mp4")
-    words = ["-o", str(place / name), "--preset", "ultrafast", "--progress", "none"]
+    quick = ["--preset", "ultrafast", "--progress", "none", "--review", "off"]
+    words = ["-o", str(place / name), *quick]
     return main(["render", clip, "--person", "P1", *words, *more])
 
 

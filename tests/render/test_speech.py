@@ -45,7 +45,7 @@ def test_lines_of_two_people_in_a_video_that_bounces(
     )
     out = tmp_path / "out.mp4"
     job = ["render", str(clip), "-o", str(out), "--flow", "lipsync", "--lines", str(lines)]
-    assert main([*job, "--length", "bounce", "--original", "duck"]) == 0
+    assert main([*job, "--length", "bounce", "--original", "duck", "--review", "off"]) == 0
     people = {p["id"]: p for p in read_report(out)["people"]}
     assert set(people) == {"P1", "P2"}
     assert all(p["frames_changed"] > 20 for p in people.values())
