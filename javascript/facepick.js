@@ -430,7 +430,7 @@
     const [from, to] = edges(strip);
     audio.currentTime = from;
     const follow = () => {
-      mark.style.setProperty("--at", audio.currentTime);
+      mark.style.setProperty("--at", Math.min(audio.currentTime, to));
       if (audio.currentTime >= to) audio.pause();
       if (!audio.paused) requestAnimationFrame(follow);
     };
@@ -538,6 +538,15 @@
     const button = strip.querySelector("[data-facepick-strip-do]");
     if (button && root().activeElement !== button) button.focus({ preventScroll: true });
     strip.scrollIntoView({ block: "nearest" });
+    uncover(strip);
+  };
+  /** The strip stays at the window's lower edge, where what was clicked may be: that moves above it. */
+  const uncover = (strip) => {
+    const key = CSS.escape(strip.dataset.facepickStrip);
+    const places = root().querySelectorAll(`tr[data-facepick-row="${key}"], .facepick-said[data-facepick-line="${key}"]`);
+    const seen = Array.from(places, (place) => place.getBoundingClientRect()).filter(({ top, bottom }) => bottom > 0 && top < innerHeight);
+    const below = Math.max(0, ...seen.map(({ bottom }) => bottom)) + 8 - strip.getBoundingClientRect().top;
+    if (below > 0) window.scrollBy({ top: below });
   };
   setInterval(greetStrip, 150);
 
@@ -554,15 +563,16 @@
   document.addEventListener("change", again);
 
   /* Gradio's own words follow the browser; the page may speak another language. */
-  const translate = () => {
+  const gradioWords = () => {
     const config = root().querySelector("[data-facepick-words]");
-    if (!config) return;
-    let words = {};
     try {
-      words = JSON.parse(config.dataset.facepickWords);
+      return config ? JSON.parse(config.dataset.facepickWords) : {};
     } catch {
-      return;
+      return {};
     }
+  };
+  const translate = () => {
+    const words = gradioWords();
     for (const place of root().querySelectorAll("#facepick_root :is(.wrap, .or, .record-button, .stop-button, .mic-wrap button)")) {
       for (const node of place.childNodes) {
         if (node.nodeType !== Node.TEXT_NODE) continue;
@@ -580,7 +590,10 @@
     for (const place of toasts) {
       for (const node of place.childNodes) {
         const told = node.nodeType === Node.TEXT_NODE && node.nodeValue.trim().startsWith("Invalid file type");
-        if (told) node.nodeValue = config.dataset.facepickWrongFile;
+        if (!told) continue;
+        node.nodeValue = config.dataset.facepickWrongFile;
+        const title = place.closest('[class*="toast-body"]')?.querySelector('[class*="toast-title"]');
+        if (title) title.textContent = gradioWords()[title.textContent.trim()] || title.textContent;
       }
     }
   };

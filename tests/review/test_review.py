@@ -90,7 +90,21 @@ def test_every_sentence_is_there_in_both_languages_with_the_same_facts() -> None
     for key, entry in found.items():
         assert set(entry) == set(words.LANGUAGES), key
         assert facts(entry["en"]) == facts(entry["zh"]), key
-        assert re.search("[\u4e00-\u9fff]", entry["zh"]) or key == "of", key
+        assert re.search("[\u4e00-\u9fff]", entry["zh"]) or key in ("of", "setting"), key
+
+
+def test_every_setting_of_an_engine_is_said_in_chinese_and_files_by_their_names(app: App) -> None:
+    from facepick.settings import fields_of
+
+    labels = {f.ui.label for e in app.registry.all() for f in fields_of(e.spec.settings)}
+    assert {"Shape", "Least confidence"} < labels
+    for label in labels:
+        said = words.setting_in("zh", label, 1)
+        assert said != f"{label}：1"
+        assert re.search("[\u4e00-\u9fff]", said)
+    assert words.setting_in("zh", "Shape", "head") == "形状：整个头部"
+    assert words.setting_in("en", "Picture", Path("/home/me/star.png")) == "Picture: star.png"
+    assert words.setting_in("zh", "Own of a guest", False) == "Own of a guest：否"
 
 
 def test_rows_are_read_one_by_one_over_the_ends_of_pieces(

@@ -52,6 +52,7 @@ def lines_desk(
     length = max(times[-1], 1e-6)
     ids = list(dict.fromkeys(key for line in lines for key in line.people))
     people = [scan.person(key) for key in ids]
+    reasons = {(no_retake or {}).get(line.key, "") for line in lines}
     return render(
         "lines",
         language,
@@ -67,7 +68,9 @@ def lines_desk(
             }
             for line in lines[:MOST_ROWS]
         ],
-        none="retake_none" in (no_retake or {}).values(),
+        retake={"retake_none": "retake_none", "retake_same": "retake_all_same"}.get(
+            next(iter(reasons)) if len(reasons) == 1 else "", "retake_help"
+        ),
         more=len(lines) - MOST_ROWS,
         choose=[(key, scan.person(key).label) for key in choose],
         look=look,

@@ -31,7 +31,7 @@ from facepick.review.compare import Comparer, Comparison, Drift
 from facepick.review.lines import LineRow, line_rows
 from facepick.review.moments import Moment, Strip, StripKeeper, left_alone, worst_moments
 from facepick.review.outcomes import LEFT, Outcome, Outcomes
-from facepick.review.words import clock, has_words, number, say_in
+from facepick.review.words import clock, has_words, number, say_in, setting_in
 from facepick.settings import fields_of
 
 __all__ = ["review_page"]
@@ -520,16 +520,20 @@ class _Page:
         found = []
         flow, engine = str(part.entry["flow"]), str(part.entry["engine"])
         try:
-            labels = {
-                f.name: f.ui.label
-                for f in fields_of(self.made.registry.get(flow, engine).spec.settings)
-            }
+            settings = self.made.registry.get(flow, engine).spec.settings
+            fields = {f.name: f for f in fields_of(settings)}
         except SettingsError:
-            labels = {}
+            # A guest that was removed since.
+            fields = {}
         for item in self.made.plan.assignments:
             people = {p.id for p in item.selection.resolve(self.made.scan)}
             if item.flow == flow and part.entry["id"] in people:
-                found += [f"{labels.get(k, k)}: {v}" for k, v in item.settings.items()]
+                for name, value in item.settings.items():
+                    declared = fields.get(name)
+                    label = name if declared is None else declared.ui.label
+                    if value and declared is not None and declared.kind == "file":
+                        value = Path(str(value))
+                    found.append(setting_in(self.language, label, value))
         return found
 
     # --- everybody else ---------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "clock", "has_words", "number", "say_in"]
+__all__ = ["LANGUAGES", "clock", "has_words", "number", "say_in", "setting_in"]
 
 LANGUAGES = ("en", "zh")
 
@@ -26,6 +26,33 @@ def say_in(language: str, key: str, **facts: object) -> str:
 def has_words(key: str) -> bool:
     """Tell whether there is something to say under a key."""
     return key in _words()
+
+
+def setting_in(language: str, label: str, value: object) -> str:
+    """Say what a setting was: its label and its value, files by their names.
+
+    What has no words in a language, such as the settings of a guest, is said as it is declared.
+
+    >>> setting_in("en", "Keep eyes", True), setting_in("zh", "Shape", "head")
+    ('Keep eyes: yes', '形状：整个头部')
+    """
+    if isinstance(value, bool):
+        said = say_in(language, "yes" if value else "no")
+    elif isinstance(value, Path):
+        said = value.name
+    else:
+        said = str(value)
+    if language == "zh":
+        words = _chinese_settings()
+        label, said = words["labels"].get(label, label), words["values"].get(said, said)
+    return say_in(language, "setting", label=label, value=said)
+
+
+@cache
+def _chinese_settings() -> dict[str, dict[str, str]]:
+    file = Path(__file__).parent / "data" / "settings_zh.json"
+    found: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 @cache
