@@ -295,3 +295,8 @@ def test_every_quiet_line_speaks_the_browsers_language(tab: Any) -> None:
     drawn = {name: changes[name]["value"] for name in tab.page.hints}
     assert {"phones_help", "people_hint", "speech_hint"} <= set(drawn)
     assert [n for n, words in drawn.items() if not re.search("[\u4e00-\u9fff]", words)] == []
+
+
+def test_things_are_listed_as_the_language_does() -> None:
+    assert messages.listed(["P1", "P2"], "en") == "P1, P2"
+    assert messages.listed(["P1", "P2"], "zh") == "P1、P2"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = [
     "gradio_words",
     "has",
     "language_of",
+    "listed",
     "model_purpose",
     "setting_help",
     "setting_label",
@@ -113,6 +115,11 @@ def gradio_words(language: str) -> dict[str, str]:
         for said in phrases
         if said not in wanted[key]
     }
+
+
+def listed(parts: Iterable[str], language: str) -> str:
+    """Write several names or things after each other, as the language does."""
+    return text("listed", language).join(parts)
 
 
 def has(key: str) -> bool:

@@ -207,7 +207,7 @@ def notices_view(
                 row["moments"].append(moment)
     if not rows:
         return ""
-    drawn = [{**row, "who": ", ".join(row["who"])} for row in rows.values()]
+    drawn = [{**row, "who": messages.listed(row["who"], language)} for row in rows.values()]
     more = len(drawn) - NOTICES_SHOWN
     return render(
         "noted",

@@ -68,8 +68,9 @@ class Assignments:
 def _who(item: Assignment, scan: Scan, people: Sequence[Person], language: str) -> str:
     spared = item.selection.everyone_but
     if not spared:
-        return ", ".join(p.label for p in people)
-    return messages.text("all_but", language, who=", ".join(scan.person(k).label for k in spared))
+        return messages.listed((p.label for p in people), language)
+    who = messages.listed((scan.person(k).label for k in spared), language)
+    return messages.text("all_but", language, who=who)
 
 
 def _line_words(line: SpeechLine, language: str) -> str:

@@ -93,7 +93,8 @@ def what_of(record: JobRecord, session: Session) -> str:
     parts = []
     for item in plan.get("assignments", ()):
         spared = item.get("everyone_but") or ()
-        who = ", ".join(names.get(key, key) for key in item.get("people") or spared)
+        people = item.get("people") or spared
+        who = messages.listed((names.get(key, key) for key in people), session.language)
         if spared:
             who = messages.text("all_but", session.language, who=who)
         flow = messages.text(f"flow_{item['flow']}", session.language)

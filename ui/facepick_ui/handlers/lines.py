@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facepick.errors import UserInputError
 from facepick.speech.line import SpeechLine
+from facepick_ui import messages
 from facepick_ui.background_tasks import BackgroundTask
 from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, scan_of
@@ -192,13 +193,14 @@ class Lines:
         whole = replace(own, offset_seconds=begin, duration_seconds=end - begin)
         sound, level = self._app.line_sound(whole)
         uri = f"data:audio/wav;base64,{base64.b64encode(sound).decode()}"
+        who = [scan_of(session).person(p).label for p in said.people]
         strip = line_strip(
             said,
             uri,
             level,
             begin=begin,
             heard=(line.offset_seconds, line.offset_seconds + said.seconds),
-            who=", ".join(scan_of(session).person(p).label for p in said.people),
+            who=messages.listed(who, session.language),
             plays=plays,
             records=bool(session.said_of),
             language=session.language,

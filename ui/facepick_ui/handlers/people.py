@@ -232,7 +232,8 @@ class People:
     def _for_people(self, session: Session) -> str:
         if session.scan is None or not session.picked:
             return ""
-        names = ", ".join(session.scan.person(key).label for key in session.picked)
+        people = [session.scan.person(key).label for key in session.picked]
+        names = messages.listed(people, session.language)
         words = messages.text("for_people", session.language, people=names)
         faces = [
             pictures.face_uri(self._app, session.scan, p)

@@ -183,13 +183,15 @@ class Queue:
                 acts.insert(0, (f"batch_up:{record.id}", "queue_sooner"))
         total = record.total
         done = len(record.episodes)
-        who = ", ".join(record.people).replace("*", messages.text("queue_whoever", language))
+        who = messages.listed(record.people, language)
+        who = who.replace("*", messages.text("queue_whoever", language))
         note = messages.text("queue_episodes", language, done=done, total=total) if total else ""
+        flows = messages.listed(record.what, language)
         return {
             "state": record.state,
             "kind": "batch",
             "name": Path(record.out).name,
-            "what": messages.text("jobs_what", language, flow=", ".join(record.what), who=who),
+            "what": messages.text("jobs_what", language, flow=flows, who=who),
             "note": record.error or note,
             "percent": round(100 * done / total) if total and record.is_active else None,
             "left": None,

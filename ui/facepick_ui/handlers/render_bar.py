@@ -77,7 +77,7 @@ class RenderBar:
         if scan is None or not engines or not picked:
             return ""
         text = functools.partial(messages.text, language=session.language)
-        who = ", ".join(scan.person(key).label for key in picked)
+        who = messages.listed((scan.person(key).label for key in picked), session.language)
         form = session.form
         lacking = []
         sounds = ("speech", "recording", "lines", "output_soundtrack")
@@ -91,4 +91,5 @@ class RenderBar:
                 lacking.append(text("missing_face", who=who))
             if form.get("consent") is not True:
                 lacking.append(text("missing_consent", who=who))
-        return text("still_missing", what=", ".join(lacking)) if lacking else ""
+        what = messages.listed(lacking, session.language)
+        return text("still_missing", what=what) if lacking else ""
