@@ -2,11 +2,12 @@
 
     python benchmarks/split_screen.py MEDIA OUT
 
-Everybody's mouth moves all the time, to the person's own words, and one person is heard: whoever
-is not, is shown talking without sound.  Now and then somebody is heard who is not shown, or who is
-never seen.  Layouts, sizes of faces, who is where, cuts and turns of one to six seconds are drawn
-by a seed.  `benchmarks/speakers.py MEDIA --built` measures on these clips; nothing was chosen by
-them.  The second is for local measurement only, as the footage it is made of.
+One person is heard at a time.  In two clips everybody's mouth moves all the time, to the person's
+own words: whoever is not heard is shown talking without sound.  In the third, listeners are shown
+in a pause of their own, back and forth.  Now and then somebody is heard who is not shown, or who
+is never seen.  Layouts, sizes of faces, who is where, cuts and turns of one to six seconds are
+drawn by a seed.  `benchmarks/speakers.py MEDIA --built` measures on these clips; nothing was
+chosen by them.  `split_four` is for local measurement only, as the footage it is made of.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -50,19 +51,22 @@ class Plan:
     strangers: tuple[str, ...]
     """Files of speech of people who are never seen."""
     layouts: tuple[tuple[Place, ...], ...]
+    silent: dict[str, str] = field(default_factory=dict)
+    """Pauses in which the person's mouth is still, shown while others are heard; or talking on."""
 
 
+_THREE = {
+    "A": ("dev_gt2:A@0-7", "dev_gt2:A@27.2-30.1"),
+    "B": ("dev_gt2:B@7-10", "dev_gt2:B@12-16", "dev_gt2:B@20.3-24.1"),
+    "M": ("latentsync_demo3:M@0-20",),
+}
 PLANS = (
     Plan(
         name="split_three",
         seed=1,
         seconds=48,
         size=(1280, 720),
-        people={
-            "A": ("dev_gt2:A@0-7", "dev_gt2:A@27.2-30.1"),
-            "B": ("dev_gt2:B@7-10", "dev_gt2:B@12-16", "dev_gt2:B@20.3-24.1"),
-            "M": ("latentsync_demo3:M@0-20",),
-        },
+        people=_THREE,
         strangers=("en_jfk_m_11s_44k.flac", "en_ljspeech_f_22k.wav"),
         layouts=(
             ((0.02, 0.2, 0.68), (0.6, 0.2, 0.68), (1.18, 0.2, 0.68)),
@@ -90,6 +94,25 @@ PLANS = (
             # Faces of about 44, 36 and 32 pixels.
             ((0.2, 0.4, 0.22), (0.7, 0.45, 0.18), (1.2, 0.4, 0.16)),
         ),
+    ),
+    Plan(
+        name="split_still",
+        seed=3,
+        seconds=42,
+        size=(1280, 720),
+        people=_THREE,
+        strangers=("en_jfk_m_11s_44k.flac", "en_ljspeech_f_22k.wav"),
+        layouts=(
+            ((0.25, 0.0, 0.6), (1.05, 0.0, 0.6), (0.65, 0.6, 0.4)),
+            ((0.3, 0.2, 0.5), (1.1, 0.3, 0.5)),
+            # Faces of about 48, 42 and 36 pixels.
+            ((0.1, 0.1, 0.16), (0.5, 0.5, 0.14), (1.4, 0.7, 0.12)),
+        ),
+        silent={
+            "A": "dev_gt2:A@3.6-3.84",
+            "B": "dev_gt2:B@8.92-9.28",
+            "M": "latentsync_demo3:M@1.04-1.24",
+        },
     ),
 )
 
@@ -154,7 +177,8 @@ class Builder:
             Path(file).stem: _even(read_mono(self.media / "speech" / file, rate=SOUND))
             for file in plan.strangers
         }
-        film = Film(plan.size, people, strangers)
+        silent = {name: self.stretch(text) for name, text in plan.silent.items()}
+        film = Film(plan.size, people, strangers, silent)
         scene = 0
         while len(film.recipes) < plan.seconds * RATE:
             film.scene(plan.layouts[scene % len(plan.layouts)], rng)
@@ -174,8 +198,10 @@ class Film:
         size: tuple[int, int],
         people: dict[str, list[Stretch]],
         strangers: dict[str, Image],
+        silent: dict[str, Stretch],
     ) -> None:
         self.size, self.people, self.strangers = size, people, strangers
+        self.silent = silent
         self.recipes: list[tuple[tuple[Place, ...], dict[str, Image]]] = []
         self.sound: list[Image] = []
         self.shots: list[dict[str, Any]] = []
@@ -191,8 +217,7 @@ class Film:
         )
         offset = {n: int(rng.integers(len(s.pictures) - count + 1)) for n, s in chosen.items()}
         start = len(self.recipes)
-        for i in range(count):
-            self._show(layout, {n: chosen[n].pictures[offset[n] + i] for n in shown})
+        heard_at: list[str] = []
         at = 0
         while at < count:
             length = min(int(rng.integers(RATE, 6 * RATE + 1)), count - at)
@@ -211,7 +236,22 @@ class Film:
             end = start + at + length - 1
             shot = {"start": start + at, "end": end, "on_screen": shown, "audio_from": who}
             self.shots.append(shot)
+            heard_at += [who] * length
             self._last, at = who, at + length
+        for i, who in enumerate(heard_at):
+            now = {
+                n: self._silent(n, i)
+                if self.silent and n != who
+                else chosen[n].pictures[offset[n] + i]
+                for n in shown
+            }
+            self._show(layout, now)
+
+    def _silent(self, name: str, number: int) -> Image:
+        """A picture of the person listening: a short pause, back and forth."""
+        pictures = self.silent[name].pictures
+        number %= max(1, 2 * len(pictures) - 2)
+        return pictures[min(number, 2 * len(pictures) - 2 - number)]
 
     def _speaker(
         self, shown: list[str], length: int, rng: np.random.Generator
