@@ -301,6 +301,7 @@ def _even(sound: Image) -> Image:
 
 def build_all(app: App, media: Path, folder: Path) -> list[Path]:
     """Write every clip of `PLANS` and its truth into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     builder = Builder(app, media)
     return [builder.build(plan, folder) for plan in PLANS]
 
@@ -310,7 +311,6 @@ def main() -> None:
     parser.add_argument("media", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
     for path in build_all(App(), options.media, options.out):
         print(path)
 
