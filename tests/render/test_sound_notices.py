@@ -12,6 +12,7 @@ from facepick.people.selection import Selection
 from facepick.render.notices import sound_notices
 from facepick.render.plan import Assignment, OutputSettings, RenderPlan
 from facepick.speech.line import SpeechLine
+from facepick.speech.spoken import SPOKEN
 
 SECONDS = 6
 
@@ -68,6 +69,18 @@ def test_options_that_do_not_apply(said: Any, tmp_path: Path) -> None:
 def test_a_dub_longer_than_its_line(said: Any) -> None:
     assert "line.wav is 0.5 s longer than its line at 1.5 s." in said(cue=1.5, original="duck")
     assert said(cue=2.0, original="duck") == said(cue=3.0, original="duck") == []
+
+
+def test_a_line_that_a_command_spoke_is_called_by_its_words(tmp_path: Path) -> None:
+    (tmp_path / SPOKEN).mkdir()
+    sound = str(silent_wav(tmp_path / SPOKEN / "0a1b.wav", 2.0))
+    line = SpeechLine(path=sound, text="Good morning, and welcome.", cue_seconds=1.5)
+    item = Assignment(
+        selection=Selection(("P1",)), flow="lipsync", engine="rewrite", speech=(line,)
+    )
+    plan = RenderPlan(video="clip.mp4", assignments=(item,), output=OutputSettings())
+    told = [notice.sentence() for notice in sound_notices(plan, SECONDS, has_sound=True)]
+    assert any(s.startswith("'Good morning, and welcome.' is 0.5 s longer") for s in told)
 
 
 def test_sound_of_another_length(said: Any, tmp_path: Path) -> None:

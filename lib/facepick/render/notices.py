@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from facepick.render.report import Tally
 from facepick.render.sound import LEAST_UNHEARD_SECONDS, Unheard, stretch_of
 from facepick.settings import from_mapping
 from facepick.speech.line import SpeechLine
+from facepick.speech.spoken import SPOKEN
 
 LEAST_TOLD_SECONDS = 0.5
 """Mixes and stems end some frames before or after the picture."""
@@ -182,9 +184,17 @@ def _long_lines(plan: RenderPlan, cancel: CancelToken) -> list[Notice]:
             continue
         over = float(line_seconds(line, cancel=cancel)) - line.cue_seconds
         if over >= LEAST_UNHEARD_SECONDS:
-            facts: dict[str, Fact] = {"file": Path(line.path).name, "seconds": round(over, 2)}
+            facts: dict[str, Fact] = {"file": _called(line), "seconds": round(over, 2)}
             found.append(Notice(code="line_too_long", start=line.start_seconds, facts=facts))
     return found
+
+
+def _called(line: SpeechLine) -> str:
+    """Name a line's sound: by its file, or by its words where a command spoke them."""
+    path = Path(line.path)
+    if path.parent.name != SPOKEN or not line.text:
+        return path.name
+    return repr(shorten(line.text, 40, placeholder=" ..."))
 
 
 def off_screen_notices(
