@@ -483,10 +483,13 @@ def run_tests(python: str, arguments: Sequence[str]) -> int:
             # Whoever waits for a browser leaves a core free.
             ("pytest, the rest", ["-m", "pytest", *at_once(more=1), *rest]),
         ]
+    environment = clean_environment()
+    # Hundreds of processes are started: where none may keep what it compiled, each compiles anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     failed = []
     for name, argv in steps:
         say(name)
-        code = subprocess.call([python, *argv], cwd=str(ROOT), env=clean_environment())
+        code = subprocess.call([python, *argv], cwd=str(ROOT), env=environment)
         if code != 0:
             failed.append(name)
     if failed:
