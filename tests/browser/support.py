@@ -109,16 +109,18 @@ def serving_the_app(
 
 @contextlib.contextmanager
 def halted(job: Path) -> Iterator[None]:
-    """Keeps a job's process from going on, so that it cannot be done before it is asked to stop.
+    """Keeps a job that works from going on, so that it is not done before it is asked to stop.
 
     Args:
         job: its folder.
     """
+    state = job / "state.json"
     until = time.monotonic() + PATIENCE_MS / 1000
-    while not (job / "child.json").exists():
+    # Before that it would stand in the line of those that wait.
+    while not state.exists() or json.loads(state.read_text())["state"] != "running":
         assert time.monotonic() < until
         time.sleep(0.1)
-    pid = json.loads((job / "child.json").read_text())["pid"]
+    pid = json.loads(state.read_text())["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
