@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from facepick.errors import (
     Cancelled,
@@ -27,7 +27,7 @@ from facepick.jobs.resources import Resources, Work
 from facepick.jobs.workspace import Workspace
 from facepick.progress import STOPPING, CancelToken, Progress, ProgressSink, no_progress
 
-__all__ = ["cancel_on_signals", "explained", "run_job", "spawn"]
+__all__ = ["cancel_on_signals", "explained", "reap", "run_job", "spawn", "start_worker"]
 
 log = logging.getLogger("facepick.jobs")
 
@@ -192,17 +192,35 @@ def spawn(workspace: Workspace, environment: Mapping[str, str]) -> int:
     The child is in a session of its own: it survives the one that started it, and a Ctrl-C in
     the terminal of a WebUI does not reach it.  Its output goes to ``log.txt`` in the workspace.
     """
-    argv = [sys.executable, "-m", "facepick", "jobs", "run", workspace.id]
-    env = {**os.environ, **environment}
+    with open(workspace.folder / "log.txt", "ab") as output:
+        child = start_worker(
+            workspace.id, {**os.environ, **environment}, stdin=subprocess.DEVNULL, output=output
+        )
+    reap(child)
+    return child.pid
+
+
+def start_worker(
+    job: str, environment: Mapping[str, str], *, stdin: int, output: int | IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start ``facepick jobs run`` in a session of its own.
+
+    Args:
+        job: its id, or ``-`` for a process that reads it from its standard input.
+        environment: all of it.
+        stdin, output: as of `subprocess.Popen`; what it says and its errors go to one place.
+    """
     extra: dict[str, Any] = {}
     if sys.platform == "win32":
         extra["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
     else:
         extra["start_new_session"] = True
-    with open(workspace.folder / "log.txt", "ab") as output:
-        child = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, **extra
-        )
-    # Reaped by this thread when it ends, so that no zombie is taken for a living worker.
+    argv = [sys.executable, "-m", "facepick", "jobs", "run", job]
+    return subprocess.Popen(
+        argv, stdin=stdin, stdout=output, stderr=output, env=dict(environment), **extra
+    )
+
+
+def reap(child: subprocess.Popen[bytes]) -> None:
+    """Wait in a thread for a child's end, so that no zombie is taken for a living worker."""
     threading.Thread(target=child.wait, name="facepick-reaper", daemon=True).start()
-    return child.pid

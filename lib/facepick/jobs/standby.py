@@ -10,13 +10,12 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from facepick.engines.registry import default_registry
+from facepick.jobs.runner import reap, start_worker
 
 __all__ = ["Standby", "load_libraries"]
 
@@ -66,7 +65,10 @@ class Standby:
             if self._waiting(wanted):
                 return
             self._dismiss()
-            self._child, self._environment = _started(wanted), wanted
+            self._child = start_worker(
+                "-", wanted, stdin=subprocess.PIPE, output=subprocess.DEVNULL
+            )
+            self._environment = wanted
             self._end = threading.Timer(IDLE_SECONDS, self.close)
             self._end.daemon = True
             self._end.start()
@@ -87,8 +89,7 @@ class Standby:
             except OSError:
                 _end(child)
                 return None
-        # Reaped by this thread when it ends, so that no zombie is taken for a living worker.
-        threading.Thread(target=child.wait, name="facepick-reaper", daemon=True).start()
+        reap(child)
         return child.pid
 
     def close(self) -> None:
@@ -111,22 +112,6 @@ class Standby:
         self._forget()
         if child is not None:
             _end(child)
-
-
-def _started(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    extra: dict[str, Any] = {}
-    if sys.platform == "win32":
-        extra["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
-    else:
-        extra["start_new_session"] = True
-    return subprocess.Popen(
-        [sys.executable, "-m", "facepick", "jobs", "run", "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=dict(environment),
-        **extra,
-    )
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
