@@ -17,9 +17,19 @@ from typing import IO, Any
 from facepick.errors import ToolError
 from facepick.progress import CancelToken, never
 
-__all__ = ["run_program"]
+__all__ = ["own_session", "run_program"]
 
 _LOG_BYTES = 4000
+
+
+def own_session() -> dict[str, Any]:
+    """Choose options of `subprocess.Popen` that put a child into a session of its own.
+
+    A Ctrl-C in the terminal is then for its parent alone, and what it starts can be ended with it.
+    """
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
 
 
 def run_program(
@@ -84,12 +94,6 @@ def _started(
     environment: Mapping[str, str] | None,
     folder: str | None,
 ) -> subprocess.Popen[bytes]:
-    extra: dict[str, Any] = {}
-    if sys.platform == "win32":
-        extra["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
-    else:
-        # What it starts itself is ended with it.
-        extra["start_new_session"] = True
     try:
         return subprocess.Popen(
             list(argv),
@@ -98,7 +102,7 @@ def _started(
             stderr=subprocess.STDOUT,
             env=None if environment is None else dict(environment),
             cwd=folder,
-            **extra,
+            **own_session(),
         )
     except OSError as error:
         raise ToolError(

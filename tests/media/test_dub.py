@@ -146,20 +146,26 @@ def test_a_line_is_as_loud_as_the_original_however_many_channels_it_has(
 def test_loudness_is_kept_for_as_long_as_the_file_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measured, "_folder", None)
-    measured.keep_loudness_in(tmp_path / "kept")
+    def another_process() -> None:
+        monkeypatch.setattr(measured, "_book", measured._Book())
+        measured.keep_loudness_in(tmp_path / "kept")
+
+    another_process()
     tone = np.sin(np.arange(32000) * 0.2) * 0.1
     file = write_wav(tmp_path / "line.wav", tone, 16000)
-    asked = (None, 2, Fraction(0), None, never)
-    found = measured.loudness_of(file, *asked)
+    part = measured.SoundPart(path=file, channels=2)
+    found = measured.loudness_of(part, never)
     assert found is not None
     (kept,) = (tmp_path / "kept").iterdir()
     kept.write_text('{"lufs": -40.5}')
-    assert measured.loudness_of(file, *asked) == -40.5
+    assert measured.loudness_of(part, never) == found
+    another_process()
+    assert measured.loudness_of(part, never) == -40.5
+    another_process()
     kept.write_text("no number")
-    assert measured.loudness_of(file, *asked) == found
+    assert measured.loudness_of(part, never) == found
     write_wav(file, np.concatenate([tone, tone]) / 2, 16000)
-    assert measured.loudness_of(file, *asked) == pytest.approx(found - 6, abs=0.2)
+    assert measured.loudness_of(part, never) == pytest.approx(found - 6, abs=0.2)
 
 
 def test_the_loudness_is_that_of_the_track_that_is_heard(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from facepick.files import parsed_json, read_json, write_json
 from facepick.jobs.batch import short_name
 from facepick.jobs.workspace import is_alive, started_mark
 from facepick.locks import locked
+from facepick.programs import own_session
 
 __all__ = ["BatchQueue", "BatchRecord"]
 
@@ -251,7 +252,6 @@ class BatchQueue:
             "--plan", str(folder / "template.json"), "--json", str(folder / "result.json"),
             "-o", request["out"], "--", *request["videos"],
         ]  # fmt: skip
-        extra: dict[str, Any] = {} if sys.platform == "win32" else {"start_new_session": True}
         with (
             open(folder / "events.jsonl", "wb") as events,
             open(folder / "log.txt", "ab") as log,
@@ -262,7 +262,7 @@ class BatchQueue:
                 stdout=events,
                 stderr=log,
                 env={**os.environ, **self._environment, "PYTHONIOENCODING": "utf-8"},
-                **extra,
+                **own_session(),
             )
         self._set(name, "running", pid=child.pid, pid_started=started_mark(child.pid))
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from facepick.errors import (
     Cancelled,
@@ -25,6 +25,7 @@ from facepick.errors import (
 from facepick.jobs.job import JobRecord, JobState
 from facepick.jobs.resources import Resources, Work
 from facepick.jobs.workspace import Workspace
+from facepick.programs import own_session
 from facepick.progress import STOPPING, CancelToken, Progress, ProgressSink, no_progress
 
 __all__ = ["cancel_on_signals", "explained", "reap", "run_job", "spawn", "start_worker"]
@@ -210,14 +211,9 @@ def start_worker(
         environment: all of it.
         stdin, output: as of `subprocess.Popen`; what it says and its errors go to one place.
     """
-    extra: dict[str, Any] = {}
-    if sys.platform == "win32":
-        extra["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
-    else:
-        extra["start_new_session"] = True
     argv = [sys.executable, "-m", "facepick", "jobs", "run", job]
     return subprocess.Popen(
-        argv, stdin=stdin, stdout=output, stderr=output, env=dict(environment), **extra
+        argv, stdin=stdin, stdout=output, stderr=output, env=dict(environment), **own_session()
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from facepick import errors
 from facepick.errors import Cancelled, FacepickError
 from facepick.files import as_json
+from facepick.programs import own_session
 
 __all__ = ["SegmentProcess", "WorkerDied", "answer_of", "error_of"]
 
@@ -56,10 +57,6 @@ class SegmentProcess:
     """
 
     def __init__(self, folder: Path | str, plan: Mapping[str, Any]) -> None:
-        extra: dict[str, Any] = {}
-        if sys.platform != "win32":
-            # A Ctrl-C in the terminal is for whoever gives the work.
-            extra["start_new_session"] = True
         self._child = subprocess.Popen(
             [sys.executable, "-m", "facepick", "jobs", "draw", str(folder)],
             stdin=subprocess.PIPE,
@@ -68,7 +65,7 @@ class SegmentProcess:
             env={**os.environ, "PYTHONIOENCODING": "utf-8"},
             text=True,
             encoding="utf-8",
-            **extra,
+            **own_session(),
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, name="facepick-worker", daemon=True).start()

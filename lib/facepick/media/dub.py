@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -23,7 +22,7 @@ import numpy.typing as npt
 from facepick.errors import NoAudioError, UserInputError
 from facepick.media.audio import AudioBlock, audio_stream, decode_audio, fitted
 from facepick.media.container import codec_name, open_media
-from facepick.media.loudness import loudness_of
+from facepick.media.loudness import SoundPart, loudness_of
 from facepick.media.timeline import LengthMode
 from facepick.progress import CancelToken, never
 
@@ -721,30 +720,26 @@ def _file_seconds(path: Path, version: int, cancel: CancelToken) -> Fraction:
 
 def _loudness(line: Line, channels: int, cancel: CancelToken) -> float | None:
     duration = None if line.duration_seconds is None else Fraction(line.duration_seconds)
-    offset = Fraction(line.offset_seconds)
-    return _measured(*_version_of(line.path), None, channels, offset, duration, cancel)
-
-
-@lru_cache(maxsize=4096)
-def _measured(
-    path: Path,
-    _: int,
-    stream: int | None,
-    channels: int,
-    offset: Fraction,
-    duration: Fraction | None,
-    cancel: CancelToken,
-) -> float | None:
-    """Measure what `_decoded` gives, once however many lines are cut from it."""
-    return loudness_of(path, stream, channels, offset, duration, cancel)
+    part = SoundPart(
+        path=Path(line.path),
+        channels=channels,
+        offset=Fraction(line.offset_seconds),
+        duration=duration,
+    )
+    return loudness_of(part, cancel)
 
 
 def _target(original: OriginalSound | None, channels: int, cancel: CancelToken) -> float | None:
     if original is None:
         return None
-    start = max(Fraction(0), original.start)
-    version = _version_of(original.path)
-    found = _measured(*version, original.stream, channels, start, original.duration, cancel)
+    part = SoundPart(
+        path=original.path,
+        stream=original.stream,
+        channels=channels,
+        offset=max(Fraction(0), original.start),
+        duration=original.duration,
+    )
+    found = loudness_of(part, cancel)
     if found is None:
         return None
     return min(max(found, _QUIETEST_LUFS), _LOUDEST_LUFS)
