@@ -379,6 +379,21 @@ def test_only_one_watcher_stays(tab: Any, scanned: str) -> None:
     ask(tab, "stop", scanned)
 
 
+def test_how_far_a_job_is_is_told_seldom_and_its_end_at_once(
+    tab: Any, scanned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from facepick_ui.handlers import watcher
+
+    monkeypatch.setattr(watcher, "BAR_SECONDS", 60.0)
+    tab.page.app.seconds_per_job = 2.0
+    pick(tab, scanned, 0)
+    ask(tab, "render", scanned, *plan_values(tab))
+    told = list(tab.handlers.watch(scanned))
+    bars = [changes for changes in told if "data-facepick-busy" in str(changes.get("progress"))]
+    assert len(bars) == 1
+    assert told[-1]["result"]["value"]
+
+
 def test_a_preview_is_asked_for_at_the_moment_shown_or_at_the_hardest(
     tab: Any, scanned: str
 ) -> None:

@@ -327,11 +327,22 @@ class Workspaces:
         return [p for p in self.root.iterdir() if _ID.fullmatch(p.name) and p.is_dir()]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Mapping[str, Any]:
+    """Read a file of a job; empty when it is not there or holds nothing that is one."""
     try:
-        data = read_json(path)
+        there = os.stat(path)
+        return _parsed(path, there.st_ino, there.st_mtime_ns, there.st_size)
     except (OSError, ValueError):
         return {}
+
+
+@lru_cache(maxsize=512)
+def _parsed(path: Path, *_version: int) -> Mapping[str, Any]:
+    """Read a version of a file once: a page looks at all jobs twice a second.
+
+    Files are replaced, never written into, so that another content is another inode.
+    """
+    data = read_json(path)
     return data if isinstance(data, dict) else {}
 
 

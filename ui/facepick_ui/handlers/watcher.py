@@ -31,7 +31,15 @@ from facepick_ui.session import Offer, Session
 __all__ = ["Watcher"]
 
 POLL_SECONDS = 0.4
-"""Between two looks at a job: brisk for the eye, and a file of a few hundred bytes to read."""
+"""Between two looks at a job: what has ended is shown soon, and files of a few hundred bytes are
+read."""
+
+BAR_SECONDS = 1.2
+"""Between two changes of what only tells how far jobs are: each costs a browser a fifth of a
+second, whatever changes, as gradio tells hundreds of widgets how the event stands."""
+
+BARS = frozenset(("progress", "scan_progress", "scan_running", "models_progress", "jobs", "queue"))
+"""Places that tell how far jobs are."""
 
 KINDS = ("fetch", "scan", "render", "preview", "frame")
 """The first may start one of the others."""
@@ -129,15 +137,20 @@ class Watcher:
         session.watcher += 1
         mine = session.watcher
         last: Changes = {}
+        waiting: Changes = {}
+        told = -BAR_SECONDS
         while session.watcher == mine:
             try:
                 changes, active = self.poll(session)
             except FacepickError as error:
                 yield {"progress": shown(views.error_box(error, session.language))}
                 return
-            fresh = {name: value for name, value in changes.items() if last.get(name) != value}
-            last.update(fresh)
-            if fresh:
+            waiting = merged(waiting, changes)
+            fresh = {name: value for name, value in waiting.items() if last.get(name) != value}
+            now = time.monotonic()
+            if fresh and (now >= told + BAR_SECONDS or not active or not fresh.keys() <= BARS):
+                last.update(fresh)
+                waiting, told = {}, now
                 yield fresh
             if not active:
                 return
