@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.browser.support import TabPage, browser, serving_the_app
+from tests.browser.support import TabPage, browser, serving_the_app, small_film
 from tests.host.support import no_network, wheelhouse
 
 from facepick.models.catalog import SFACE
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_button_fetches_what_is_missing_and_the_scan_goes_on(
-    tmp_path: Path, shared_models: Path
+    tmp_path: Path, shared_models: Path, shared_media: Path
 ) -> None:
     environment = {
         **no_network(tmp_path / "nobody"),
@@ -29,8 +29,7 @@ def test_the_button_fetches_what_is_missing_and_the_scan_goes_on(
         tab.page.wait_for_selector("#facepick_get_models")
         tab.press("models_later")
         tab.page.wait_for_selector("#facepick_get_models", state="hidden")
-        tab.press("demo")
-        tab.wait_text("facts", "1280 x 720")
+        tab.begin(small_film(shared_media))
         tab.get_models()
         assert len(tab.captions()) == 2
         assert tab.overflow_px() <= 0

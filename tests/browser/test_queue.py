@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.browser.support import TabPage, browser, halted, serving_the_app
+from tests.browser.support import TabPage, browser, halted, serving_the_app, small_film
 
 pytestmark = pytest.mark.browser
 
@@ -31,14 +31,13 @@ def button(tab: TabPage, row: int, words: str) -> None:
     tab.page.click(f"#facepick_queue li:nth-child({row}) button:has-text('{words}')")
 
 
-def test_three_jobs_in_two_tabs(tmp_path: Path, shared_models: Path) -> None:
+def test_three_jobs_in_two_tabs(tmp_path: Path, shared_models: Path, shared_media: Path) -> None:
     environment = {"FACEPICK_MODELS": str(shared_models), "FACEPICK_JOBS": "1"}
     with serving_the_app(tmp_path, environment) as address, browser() as b:
         user = b.new_context(viewport={"width": 1280, "height": 1000}, locale="en-US")
         first, second = (TabPage(user, address, f"queue{n}") for n in (1, 2))
         for tab in (first, second):
-            tab.press("demo")
-            tab.wait_text("facts", "1280 x 720")
+            tab.begin(small_film(shared_media))
             tab.scan()
         first.pick(0)
         second.pick(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser.support import TabPage, browser, serving_the_app
+from tests.browser.support import TabPage, browser, serving_the_app, small_film
 from tests.sounds import silent_wav
 
 pytestmark = pytest.mark.browser
@@ -75,11 +75,10 @@ def trim_a_line_by_keyboard(tab: TabPage, folder: Path) -> None:
 
 
 def test_two_tabs_do_not_touch_each_others_work_and_a_reload_brings_it_back(
-    anna: Any, address: str, tmp_path: Path
+    anna: Any, address: str, tmp_path: Path, shared_media: Path
 ) -> None:
     first = TabPage(anna, address, "first")
-    first.press("demo")
-    first.wait_text("facts", "1280 x 720")
+    first.begin(small_film(shared_media))
     second = TabPage(anna, address, "second")
     assert "No video yet" in second.text("facts")
     first.scan()
@@ -103,7 +102,7 @@ def test_two_tabs_do_not_touch_each_others_work_and_a_reload_brings_it_back(
     second.wait_text("facts", "No video yet")
     first.page.reload()
     first.greeted()
-    first.wait_text("facts", "1280 x 720")
+    first.wait_text("facts", "640 x 360")
     first.page.wait_for_selector("#facepick_people .thumbnail-item")
     first.wait_text("picked", "1 picked")
     first.wait_text("render_note", "Still missing: speech for P1")
@@ -120,5 +119,5 @@ def test_two_tabs_do_not_touch_each_others_work_and_a_reload_brings_it_back(
     first.page.close()
     second.page.close()
     again = TabPage(anna, address, "again")
-    again.wait_text("facts", "1280 x 720")
+    again.wait_text("facts", "640 x 360")
     again.page.close()
