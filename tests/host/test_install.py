@@ -83,6 +83,27 @@ def test_a_fault_of_its_own_does_not_stop_the_host(tmp_path: Path) -> None:
     assert done.stdout == "facepick: install.py stopped: ZeroDivisionError: division by zero\n"
 
 
+def test_packages_come_at_once_or_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = load_install()
+    asked: list[tuple[str, ...]] = []
+
+    def pip(*words: str) -> str | None:
+        asked.append(words)
+        return "there is none" if "bad>=1" in words else None
+
+    monkeypatch.setattr(program, "pip_install", pip)
+    monkeypatch.setattr(program, "missing_requirements", lambda _: ["click", "tqdm"])
+    assert program.add_all(["av>=12", "scenedetect>=0.6", "rich>=13"]) == {}
+    assert asked == [
+        ("av>=12", "rich>=13"),
+        ("scenedetect>=0.6", "--no-deps"),
+        ("click", "tqdm"),
+    ]
+    asked.clear()
+    assert program.add_all(["av>=12", "bad>=1", "rich>=13"]) == {"bad>=1": "there is none"}
+    assert asked == [("av>=12", "bad>=1", "rich>=13"), ("av>=12",), ("bad>=1",), ("rich>=13",)]
+
+
 @pytest.mark.parametrize(
     ("name", "brings"),
     [
