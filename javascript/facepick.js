@@ -427,13 +427,19 @@
       audio.pause();
       return;
     }
-    const [from, to] = edges(strip);
-    audio.currentTime = from;
-    const follow = () => {
+    [audio.currentTime] = edges(strip);
+    /* An edge may be dragged while it plays. */
+    const show = () => {
+      const [, to] = edges(strip);
       mark.style.setProperty("--at", Math.min(audio.currentTime, to));
       if (audio.currentTime >= to) audio.pause();
+    };
+    const follow = () => {
+      show();
       if (!audio.paused) requestAnimationFrame(follow);
     };
+    /* A window in the background draws no frames, but its sound goes on. */
+    audio.ontimeupdate = show;
     audio.play().then(follow, () => {});
   };
   const LONGEST_RECORDING_MS = 60000;

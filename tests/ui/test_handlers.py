@@ -406,6 +406,20 @@ def test_a_preview_is_asked_for_at_the_moment_shown_or_at_the_hardest(
     assert tab.page.app.jobs()[0].request["at"] is None
 
 
+def test_a_preview_is_shown_and_told_of_beside_its_own_flow_only(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    run(tab, scanned, ask(tab, "preview_here", scanned, *plan_values(tab)))
+    for page in (
+        ask(tab, "choose_flow", scanned, "lipsync"),
+        tab.handlers.restore(scanned),
+    ):
+        assert page["preview_video"]["visible"] is False
+        assert page["progress"]["value"] == ""
+    for page in (ask(tab, "choose_flow", scanned, "hide"), tab.handlers.restore(scanned)):
+        assert page["preview_video"]["visible"] is True
+        assert "The preview is ready" in page["progress"]["value"]
+
+
 def test_one_frame_is_shown_before_and_after_and_leaves_nothing_behind(
     tab: Any, scanned: str
 ) -> None:

@@ -120,6 +120,7 @@ def test_what_is_missing_is_said_until_it_is_there(tab: Any, scanned: str, tmp_p
     assert "Ready when you are" in tab.handlers.restore(scanned)["render_note"]["value"]
     page = ask(tab, "choose_flow", scanned, "lipsync")
     assert "Still missing: speech for P1" in page["render_note"]["value"]
+    assert "facepick-missing" in page["render_note"]["value"]
     speech = tmp_path / "hello.wav"
     speech.write_bytes(b"RIFF")
     page = note(tab, scanned, "speech", str(speech))

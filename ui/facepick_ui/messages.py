@@ -22,6 +22,7 @@ __all__ = [
     "Catalogue",
     "catalogue",
     "choice_label",
+    "core_words",
     "engine_help",
     "engine_label",
     "error_words",
@@ -175,6 +176,11 @@ def engine_help(label: str, english: str, language: str) -> str:
 _COMMAND = re.compile(
     r"\b(facepick (cast|doctor|evaluate|jobs|models|sources|ui)|standalone\.py)\b"
 )
+
+
+def core_words(sentence: str, language: str) -> str:
+    """Give a sentence of the core where the page speaks its language, and "" elsewhere."""
+    return "" if catalogue(language).errors else sentence
 
 
 def without_commands(words: str) -> str:

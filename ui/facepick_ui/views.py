@@ -171,7 +171,12 @@ def paragraph(words: str) -> str:
 
 
 def notice(headline: str, sentence: str = "", *, kind: str = "good") -> str:
-    """Draw a box with good (``good``) or neutral (``calm``) news."""
+    """Draw a box with good (``good``) or neutral (``calm``) news.
+
+    Args:
+        kind: ``missing`` is what a render lacks: style.css greys the buttons beside it, which can
+            still be pressed, since that leads to where it is given.
+    """
     return render("notice", "en", headline=headline, sentence=sentence, kind=kind)
 
 

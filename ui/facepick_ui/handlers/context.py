@@ -41,6 +41,10 @@ class Context:
             return self.sessions.by_key(key)
         return self.sessions.by_token(None)
 
+    def flow(self, session: Session) -> str:
+        """Name the flow that is chosen on the page."""
+        return str(session.form.get("flow") or self.page.first_choice()[0])
+
     def save(self, session: Session) -> None:
         """Store the session."""
         self.sessions.save(session)

@@ -79,7 +79,7 @@ def _rounded(value: float) -> str:
 def _plan(context: Context, session: Session) -> RenderPlan | None:
     """Make a plan of what decides the time: who, how, and how it is encoded."""
     form = session.form
-    flow = str(form.get("flow") or context.page.first_choice()[0])
+    flow = context.flow(session)
     style = str(form.get("style") or "")
     specs = {spec.id for spec in context.page.specs(flow)}
     if style not in specs:

@@ -44,14 +44,14 @@ class Form:
 
     def events(self) -> list[Event]:
         """List what is answered."""
-        outdated = ("progress", "told", PLAYERS["preview"], "preview_player")
+        beside = ("progress", "told", PLAYERS["preview"], "preview_player")
         found = [
             Event(
                 component="flow",
                 trigger="change",
                 handler=self.choose_flow,
                 inputs=("flow",),
-                outputs=names(self._engines.outputs, outdated, RenderBar.OUTPUTS),
+                outputs=names(self._engines.outputs, beside, RenderBar.OUTPUTS),
                 place="what_problem",
             ),
             Event(
@@ -99,7 +99,7 @@ class Form:
             session, str(flow), self._engines.last_of(session, str(flow))
         )
         self._keep(session, "flow", str(flow))
-        return merged(changes, self._results.outdated(session), self._bar.draw(session))
+        return merged(changes, self._results.follow_flow(session), self._bar.draw(session))
 
     def choose_style(self, session: Session, flow: Any, style: Any) -> Changes:
         """Show the settings of an engine."""

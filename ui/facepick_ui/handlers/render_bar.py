@@ -38,9 +38,9 @@ class RenderBar:
             missing = self._missing(session) if ready else ""
             idle = ready and not any(session.watched.get(k) for k in ("render", "preview"))
             note = views.empty("render_empty", session.language) if idle else ""
-            if not ready:
-                missing = self._first_step(session)
-            changes["render_note"] = shown(views.notice(missing, kind="calm") if missing else note)
+            kind = "missing" if missing else "calm"
+            missing = missing or ("" if ready else self._first_step(session))
+            changes["render_note"] = shown(views.notice(missing, kind=kind) if missing else note)
         told = ready and not rendering and not previewing
         return {**changes, **(draw_estimate(self._context, session) if told else NO_ESTIMATE)}
 
@@ -70,7 +70,7 @@ class RenderBar:
     def _missing(self, session: Session) -> str:
         """Say what a render lacks as the page stands; "" when it lacks nothing."""
         scan = session.scan
-        flow = str(session.form.get("flow") or self._page.first_choice()[0])
+        flow = self._context.flow(session)
         engines = self._page.specs(flow)
         taken = {p for item in session.kept if item.flow == flow for p in item.selection.people}
         picked = [key for key in session.picked if key not in taken]

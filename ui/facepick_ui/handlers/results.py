@@ -77,17 +77,15 @@ class Results:
             "debug_sheets": shown(""),
             "download": {"visible": False, "value": None},
         }
-        newest = max(
-            (r for r in (render, preview) if r is not None), key=lambda r: r.created, default=None
-        )
+        newest = self._newest(session)
+        stands = preview is not None and self._stands(session, preview)
         if newest is not None and newest.is_active:
             changes["progress"] = shown(progress_bar(newest, language))
         elif newest is not None:
             session.finished.add(newest.id)
-            changes["progress"] = shown(end_note(self._app, newest, language))
-        # A render that came after it shows more than the preview does.
-        current = render is None or preview is None or render.created <= preview.created
-        if preview is not None and current and preview.state == "done" and is_file(preview.out):
+            if newest.kind != "preview" or newest.state != "done" or stands:
+                changes["progress"] = shown(end_note(self._app, newest, language))
+        if preview is not None and stands:
             changes = merged(changes, self._show_preview(session, preview))
             changes["debug_sheets"] = shown(self._debug_sheets(preview, language))
         if render is not None and render.state == "done" and is_file(render.out):
@@ -132,18 +130,46 @@ class Results:
         page = self._app.review_of_job(self._context.own(session, job_id))
         return {"review": shown(views.review_frame(page) if page else "")}
 
-    def outdated(self, session: Session) -> Changes:
-        """Take away a preview of another flow than the chosen one, and an old complaint."""
-        changes: Changes = {}
+    def follow_flow(self, session: Session) -> Changes:
+        """Show the newest preview only beside the flow that it is of; forget an old complaint."""
         preview = self._context.record(session, "preview")
-        if preview is not None and not preview.is_active:
-            plan = preview.request.get("plan", {})
-            flows = {item["flow"] for item in plan.get("assignments", ())}
-            if session.form.get("flow") not in flows:
-                changes["told"] = shown("")
-                changes["preview_video"] = {"visible": False}
-                changes["preview_player"] = shown("")
+        if preview is None or preview.is_active or self._context.active(session, "render"):
+            return self._bar.forget_problem(session)
+        if self._stands(session, preview):
+            note = {"progress": shown(end_note(self._app, preview, session.language))}
+            return merged(self._show_preview(session, preview), note)
+        changes: Changes = {
+            "told": shown(""),
+            "preview_video": {"visible": False},
+            "preview_player": shown(""),
+        }
+        newest = self._newest(session)
+        # What was stopped keeps its Resume.
+        if newest is not None and newest.id == preview.id and preview.state in ("done", "failed"):
+            changes["progress"] = shown("")
         return merged(changes, self._bar.forget_problem(session))
+
+    def _newest(self, session: Session) -> JobRecord | None:
+        """Give the newest of render and preview of the open video."""
+        found = [self._context.record(session, kind) for kind in ("render", "preview")]
+        return max((r for r in found if r is not None), key=lambda r: r.created, default=None)
+
+    def _stands(self, session: Session, preview: JobRecord) -> bool:
+        """Say whether a preview shows the flows that are chosen, and nothing was rendered since.
+
+        A render that came after it shows more than the preview does.
+        """
+        render = self._context.record(session, "render")
+        if preview.state != "done" or not is_file(preview.out):
+            return False
+        if render is not None and render.created > preview.created:
+            return False
+        assignments = preview.request.get("plan", {}).get("assignments", ())
+        previewed = {item["flow"] for item in assignments}
+        wanted = {item.flow for item in session.kept}
+        if session.picked:
+            wanted.add(self._context.flow(session))
+        return wanted <= previewed
 
     def _show_preview(self, session: Session, record: JobRecord) -> Changes:
         return merged(

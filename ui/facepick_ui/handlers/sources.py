@@ -126,9 +126,11 @@ class Sources:
             if not face.usable:
                 key = f"source_{face.reason}_help"
                 place = messages.text("source_place", language, file=face.label, n=face.number)
-                lines.append(f"{place}: {messages.text(key, language)} {face.problem}")
+                detail = messages.core_words(face.problem, language)
+                lines.append(f"{place}: {messages.text(key, language)} {detail}".rstrip())
         for name, problem in choice.problems:
-            said = problem or messages.text("source_no_face_help", language)
+            key = "source_unreadable_help" if problem else "source_no_face_help"
+            said = messages.core_words(problem, language) or messages.text(key, language)
             lines.append(f"{name}: {said}")
         if not lines:
             return ""
