@@ -428,8 +428,10 @@
       return;
     }
     [audio.currentTime] = edges(strip);
-    /* An edge may be dragged while it plays. */
     const show = () => {
+      /* Until it is where it begins it may still say where it ended. */
+      if (audio.seeking) return;
+      /* An edge may be dragged while it plays. */
       const [, to] = edges(strip);
       mark.style.setProperty("--at", Math.min(audio.currentTime, to));
       if (audio.currentTime >= to) audio.pause();
@@ -584,6 +586,12 @@
         if (node.nodeType !== Node.TEXT_NODE) continue;
         const said = node.nodeValue.trim();
         if (words[said] && words[said] !== said) node.nodeValue = node.nodeValue.replace(said, words[said]);
+      }
+    }
+    /* Gradio's sizes of files, as the page and SI write them. */
+    for (const place of root().querySelectorAll("#facepick_root .file-preview :is(a, .download)")) {
+      for (const node of place.childNodes) {
+        if (node.nodeType === Node.TEXT_NODE && node.nodeValue.includes("KB")) node.nodeValue = node.nodeValue.replace("KB", "kB");
       }
     }
   };

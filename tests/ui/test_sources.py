@@ -66,9 +66,11 @@ def test_a_click_takes_another_person_and_never_a_refused_face(
 def test_a_swap_needs_source_and_statement(tab: Any, scanned: str, tmp_path: Path) -> None:
     pick(tab, scanned, 0)
     style = tab.page.specs("swap")[0].id
+    ask(tab, "choose_flow", scanned, "swap")
     answer = ask(tab, "render", scanned, *plan_values(tab, flow="swap", style=style))
-    assert "add a photo" in answer["progress"]["value"]
-    run(tab, scanned, ask(tab, "add_photos", scanned, photos(tmp_path, "1a.png", "1b.png")))
+    assert "add a photo" in answer["source_note"]["value"]
+    page = run(tab, scanned, ask(tab, "add_photos", scanned, photos(tmp_path, "1a.png", "1b.png")))
+    assert "Still missing: your statement for P1" in page["render_note"]["value"]
     answer = ask(tab, "render", scanned, *plan_values(tab, flow="swap", style=style))
     assert "Tick the statement" in answer["consent_problem"]["value"]
     assert tab.page.app.starts["render"] == 0
@@ -142,7 +144,7 @@ def test_lip_sync_needs_speech(tab: Any, scanned: str, tmp_path: Path) -> None:
     pick(tab, scanned, 0)
     style = tab.page.specs("lipsync")[0].id
     answer = ask(tab, "render", scanned, *plan_values(tab, flow="lipsync", style=style))
-    assert "Add the new speech" in answer["progress"]["value"]
+    assert "Add the new speech" in answer["speech_note"]["value"]
     (sound,) = photos(tmp_path, "speech.wav")
     values = plan_values(
         tab, flow="lipsync", style=style, speech=sound, speech_start=1.5, speech_offset=0.25,

@@ -164,12 +164,12 @@ def _jobs_show(options: argparse.Namespace) -> int:
         facts.append(
             ("stage", f"{record.progress.stage} {record.progress.done}/{record.progress.total}")
         )
-    # Lists and tables are for machines, or are said in words below.
-    plain = (str, int, float)
+    # Lists, tables and segments are for machines, or are said in words below.
+    plain, machines = (str, int, float), ("out", "segments", "kept")
     facts += [
         (key, str(value))
         for key, value in record.result.items()
-        if options.verbose or (key != "out" and isinstance(value, plain))
+        if options.verbose or (key not in machines and isinstance(value, plain))
     ]
     if options.verbose:
         facts.append(("folder", str(record.folder)))

@@ -41,12 +41,13 @@ def _assignment_parser(parser: argparse.ArgumentParser, *, out: bool = True) -> 
 def build_render(parser: argparse.ArgumentParser) -> None:
     """Build ``facepick render``."""
     _assignment_parser(parser, out=False)
-    add_steps(parser)
-    parser.add_argument(
+    again = parser.add_argument_group("a result that is there already")
+    again.add_argument(
         "--update",
         action="store_true",
         help="draw OUT anew only where lines have changed since it was made; all else stays",
     )
+    add_steps(parser)
     parser.set_defaults(handler=_render)
 
 

@@ -76,7 +76,7 @@ class Handlers:
         context = Context(app, page, self.sessions)
         players, offers, bar = Players(context), Offers(context), RenderBar(context)
         engines, card, jobs = Engines(context), GraphicsCard(context), Jobs(context)
-        speech, sources = Speech(context, bar), Sources(context)
+        speech, sources = Speech(context, bar), Sources(context, bar)
         assignments = Assignments(context)
         results = Results(context, players, bar)
         form = Form(context, engines, results, bar)

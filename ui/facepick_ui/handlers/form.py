@@ -44,7 +44,7 @@ class Form:
 
     def events(self) -> list[Event]:
         """List what is answered."""
-        beside = ("progress", "told", PLAYERS["preview"], "preview_player")
+        beside = ("progress", "told", PLAYERS["preview"], "preview_player", "frame_sheet")
         found = [
             Event(
                 component="flow",
@@ -99,6 +99,8 @@ class Form:
             session, str(flow), self._engines.last_of(session, str(flow))
         )
         self._keep(session, "flow", str(flow))
+        # A frame that was tried is of the flow before.
+        changes["frame_sheet"] = shown("")
         return merged(changes, self._results.follow_flow(session), self._bar.draw(session))
 
     def choose_style(self, session: Session, flow: Any, style: Any) -> Changes:

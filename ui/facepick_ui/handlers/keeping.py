@@ -11,7 +11,7 @@ from facepick_ui.handlers.event import Act, Event, names
 from facepick_ui.handlers.form import Form
 from facepick_ui.handlers.people import People
 from facepick_ui.handlers.plans import Plans
-from facepick_ui.handlers.problems import Say
+from facepick_ui.handlers.problems import GIVEN_AT, Say
 from facepick_ui.handlers.speech import Speech
 from facepick_ui.session import Session
 
@@ -39,7 +39,7 @@ class Keeping:
                 trigger="click",
                 handler=self.keep,
                 inputs=tuple(self._page.plan_names()),
-                outputs=names(People.PICK, Speech.CLEARED, ("consent_problem",)),
+                outputs=names(People.PICK, Speech.CLEARED, GIVEN_AT),
                 place="what_problem",
             )
         ]

@@ -9,7 +9,10 @@ from typing import Any
 from facepick.errors import MissingModelError
 from facepick_ui import messages, views
 
-__all__ = ["Lacking", "Say", "asking"]
+__all__ = ["GIVEN_AT", "Lacking", "Say", "asking"]
+
+GIVEN_AT = ("consent_problem", "speech_note", "source_note")
+"""Places beside the widgets of what a plan may lack: there the page says that it is lacking."""
 
 
 class Say(Exception):

@@ -13,6 +13,7 @@ from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context
 from facepick_ui.handlers.event import Act, Event, names
 from facepick_ui.handlers.jobs import Jobs, what_of
+from facepick_ui.handlers.problems import GIVEN_AT
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.renders import Renders
 from facepick_ui.session import Session
@@ -44,7 +45,7 @@ class Queue:
                 trigger="click",
                 handler=self.enqueue,
                 inputs=tuple(self._page.plan_names()),
-                outputs=names(Renders.OUTPUTS, ("consent_problem",), self.OUTPUTS),
+                outputs=names(Renders.OUTPUTS, GIVEN_AT, self.OUTPUTS),
                 watch=True,
             )
         ]

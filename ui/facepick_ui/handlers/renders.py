@@ -18,7 +18,7 @@ from facepick_ui.handlers.graphics_card import GraphicsCard
 from facepick_ui.handlers.jobs import Jobs
 from facepick_ui.handlers.offers import Offers
 from facepick_ui.handlers.plans import Plans
-from facepick_ui.handlers.problems import asking
+from facepick_ui.handlers.problems import GIVEN_AT, asking
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.scan_line import SCAN_STARTED, scan_started
 from facepick_ui.session import Session
@@ -71,7 +71,7 @@ class Renders:
                 trigger="click",
                 handler=handler,
                 inputs=plan,
-                outputs=names(self.OUTPUTS, ("consent_problem",)),
+                outputs=names(self.OUTPUTS, GIVEN_AT),
                 watch=True,
             )
             for name, handler in clicked.items()
@@ -82,7 +82,7 @@ class Renders:
                 trigger="click",
                 handler=self.preview_frame,
                 inputs=plan,
-                outputs=("frame_sheet", "what_problem", "consent_problem"),
+                outputs=names(("frame_sheet", "what_problem"), GIVEN_AT),
                 place="what_problem",
                 watch=True,
             )

@@ -15,7 +15,7 @@ from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context, scan_of
 from facepick_ui.handlers.event import Event, names
 from facepick_ui.handlers.plans import Plans
-from facepick_ui.handlers.problems import Say
+from facepick_ui.handlers.problems import GIVEN_AT, Say
 from facepick_ui.handlers.queue import Queue
 from facepick_ui.session import Session
 from facepick_ui.uploads import plain_name
@@ -42,7 +42,7 @@ class Season:
                 handler=self.begin,
                 name="season",
                 inputs=("season_path", *self._page.plan_names()),
-                outputs=names(Queue.OUTPUTS, ("consent_problem",)),
+                outputs=names(Queue.OUTPUTS, GIVEN_AT),
                 place="season_note",
                 watch=True,
             )

@@ -14,6 +14,7 @@ from facepick_ui.changes import Changes, merged, shown
 from facepick_ui.handlers.context import Context
 from facepick_ui.handlers.event import Act, Event, names
 from facepick_ui.handlers.problems import Say
+from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.standing import busy
 from facepick_ui.session import Session, SourceChoice, SourceFace
 from facepick_ui.uploads import paths_of
@@ -32,8 +33,12 @@ class Sources:
         "source_save_row", "source_save",
     )  # fmt: skip
 
-    def __init__(self, context: Context) -> None:
+    CHOSEN = names(OUTPUTS, RenderBar.OUTPUTS)
+    """What changes when a face is taken or left out."""
+
+    def __init__(self, context: Context, bar: RenderBar) -> None:
         self._context = context
+        self._bar = bar
         self._app = context.app
 
     def events(self) -> list[Event]:
@@ -53,14 +58,14 @@ class Sources:
                 component="source_faces",
                 trigger="select",
                 handler=self.choose_face,
-                outputs=self.OUTPUTS,
+                outputs=self.CHOSEN,
                 place=place,
             ),
             Event(
                 component="source_clear",
                 trigger="click",
                 handler=self.clear_source,
-                outputs=names(self.OUTPUTS, ("source",)),
+                outputs=names(self.CHOSEN, ("source",)),
                 place=place,
             ),
             Event(
@@ -221,7 +226,11 @@ class Sources:
         before = session.source.chosen_keys() if session.source is not None else frozenset()
         session.source = SourceChoice.of(texts, label, found, before)
         self._context.save(session)
-        return self.draw(session)
+        return self._chosen(session)
+
+    def _chosen(self, session: Session) -> Changes:
+        """Show which faces are taken, and what is still missing."""
+        return merged(self.draw(session), self._bar.draw(session))
 
     def choose_face(self, session: Session, index: int) -> Changes:
         """Take a face, or leave it out."""
@@ -231,14 +240,14 @@ class Sources:
         if choice.faces[index].usable:
             session.source = choice.toggled(index)
             self._context.save(session)
-        return self.draw(session)
+        return self._chosen(session)
 
     def clear_source(self, session: Session) -> Changes:
         """Take all faces away."""
         session.source = None
         session.task = None
         self._context.save(session)
-        return merged(self.draw(session), {"source": {"value": None}})
+        return merged(self._chosen(session), {"source": {"value": None}})
 
     def save_source(self, session: Session, name: Any) -> Changes:
         """Keep the chosen faces under a name."""
@@ -269,5 +278,5 @@ class Sources:
         """List the faces that are taken.  Raises: Say, when nothing is chosen."""
         chosen = [f for f in session.source.faces if f.chosen] if session.source else []
         if not chosen:
-            raise Say("source_needed")
+            raise Say("source_needed", "source_note")
         return chosen

@@ -102,7 +102,7 @@ class Speech:
             if values["output_soundtrack"]:
                 # The lips follow the finished soundtrack.
                 return [(tuple(people), ())], ()
-            raise Say("speech_needed")
+            raise Say("speech_needed", "speech_note")
         kept = self._context.keep_upload(session, Path(path), "speech")
         duration = _seconds(values["speech_duration"])
         phones = path_of(values["phones"])
