@@ -9,9 +9,10 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from facepick.errors import PackageMissing, ToolError
@@ -77,47 +78,18 @@ def launch(
         PackageMissing: gradio is not installed.
         ToolError: the port is taken.
     """
-    # Read when gradio is imported: no calls home, and no Node server beside this one.
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if app is None:
         from facepick.app import App
         from facepick.host.standalone import StandaloneHost
 
         app = App(StandaloneHost(page=True))
-    outputs = app.host.outputs()
-    own = app.host.home() / "ui"
-    outputs.mkdir(parents=True, exist_ok=True)
-    players = app.proxies.folder
-    _make_private(own)
-    _make_private(players)
-    # What is uploaded and shown would else lie in the system's temporary folder, for everybody.
-    _make_private(own / "shown")
-    _sweep(own / "shown")
-    os.environ["GRADIO_TEMP_DIR"] = str(own / "shown")
-    try:
-        from facepick_ui import compat
-        from facepick_ui.tab import build_tab
-        from facepick_ui.theme import theme
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "gradio":
-            raise
-        raise PackageMissing("gradio", needed_for="the app", extra="ui") from error
-
-    from facepick.http_api import add_routes
-
-    look = {
-        "css": asset("style.css").read_text(encoding="utf-8"),
-        "head": head(app.host.language()),
-        "theme": theme(),
-    }
-    keep = (_TIDY_SECONDS, _SHOWN_SECONDS)
     # The command line shows errors only; who broke off what belongs into a server's log, too.
     logging.getLogger("facepick.http").setLevel(logging.WARNING)
-    demo = build_tab(
-        app, standalone=True, local=is_loopback(host), delete_cache=keep, **look
-    ).blocks
-    compat.set_queue(demo)
+    folders = _prepare_folders(app)
+    compat = _gradio()
+    look = _look(app)
+    blocks = _page(app, look, local=is_loopback(host))
+    compat.set_queue(blocks)
     chosen = _free_port(host, port)
     if token is None and not is_loopback(host):
         token = secrets.token_urlsafe(16)
@@ -136,16 +108,75 @@ def launch(
         # that is set for everything, it would not start at all.
         _frontend=False,
         favicon_path=str(asset("icon.png")),
-        allowed_paths=[str(outputs), str(own), str(players)],
+        allowed_paths=[str(folder) for folder in folders],
         max_file_size=MAX_UPLOAD_BYTES,
         app_kwargs={"middleware": [_guard(names, token or None)]},
         **look,
     )
-    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}"
-    server = demo.launch(**options)[0]
+    server = blocks.launch(**options)[0]
     if is_loopback(host):
+        from facepick.http_api import add_routes
+
         # The API knows no users, so it is only there when nobody else can reach the page.
         add_routes(server, app)
+    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{chosen}"
+    _greet(address, host, token or None)
+    if block:
+        blocks.block_thread()
+    return address
+
+
+def _prepare_folders(app: App) -> tuple[Path, ...]:
+    """Make the folders whose files the page may show: results, sessions, copies to play."""
+    outputs, own, players = app.host.outputs(), app.host.home() / "ui", app.proxies.folder
+    outputs.mkdir(parents=True, exist_ok=True)
+    _make_private(own)
+    _make_private(players)
+    # What is uploaded and shown would else lie in the system's temporary folder, for everybody.
+    _make_private(own / "shown")
+    _sweep(own / "shown")
+    os.environ["GRADIO_TEMP_DIR"] = str(own / "shown")
+    return outputs, own, players
+
+
+def _gradio() -> ModuleType:
+    """Import gradio, and give what is different in its versions.
+
+    Raises:
+        PackageMissing: it is not installed.
+    """
+    # Read when gradio is imported: no calls home, and no Node server beside this one.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        from facepick_ui import compat
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "gradio":
+            raise
+        raise PackageMissing("gradio", needed_for="the app", extra="ui") from error
+    return compat
+
+
+def _look(app: App) -> dict[str, Any]:
+    from facepick_ui.theme import theme
+
+    return {
+        "css": asset("style.css").read_text(encoding="utf-8"),
+        "head": head(app.host.language()),
+        "theme": theme(),
+    }
+
+
+def _page(app: App, look: Mapping[str, Any], *, local: bool) -> Any:
+    """Build the page as gradio's blocks."""
+    from facepick_ui.tab import build_tab
+
+    keep = (_TIDY_SECONDS, _SHOWN_SECONDS)
+    return build_tab(app, standalone=True, local=local, delete_cache=keep, **look).blocks
+
+
+def _greet(address: str, host: str, token: str | None) -> None:
+    """Say where the page is, and who can use it."""
     sys.stdout.write(f"facepick is at {address} (Ctrl-C stops it)\n")
     if token:
         sys.stdout.write(f"To open it: {address}/?token={token}\n")
@@ -155,9 +186,6 @@ def launch(
             f"Everybody {who} can use this machine through it; what is sent is not encrypted.\n"
         )
     sys.stdout.flush()
-    if block:
-        demo.block_thread()
-    return address
 
 
 def head(language: str | None) -> str:

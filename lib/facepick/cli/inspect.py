@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facepick.cli.console import make_app, print_json, tell, watched
 from facepick.cli.options import add_progress
@@ -13,6 +13,9 @@ from facepick.cli.summary import count, say_next, say_table, say_text, shell_wor
 from facepick.errors import UserInputError
 from facepick.publishing import refuse_output
 from facepick.text import say
+
+if TYPE_CHECKING:
+    from facepick.app import App
 
 __all__ = ["build_inspect", "ranges_text"]
 
@@ -56,23 +59,7 @@ def _inspect(options: argparse.Namespace) -> int:
     # What is measured below is never what a file says was measured.
     measured = ("sync", "swap", "hidden", "marks")
     report = {k: v for k, v in app.inspect(options.result).items() if k not in measured}
-    flows = {person["flow"] for person in report["people"]}
-    plots = Path(options.plots) if options.plots else None
-    if plots is not None:
-        for person in report["people"]:
-            for what in ("sync", "swap"):
-                refuse_output(plots / f"{person['id']}.{what}.png", force=options.force)
-    with watched(options.progress) as (sink, token):
-        if options.sync or (plots and "lipsync" in flows):
-            report["sync"] = app.measure_sync(
-                options.result, plots=plots, force=options.force, progress=sink, cancel=token
-            )
-        if options.swap or (plots and "swap" in flows):
-            report["swap"] = app.measure_swap(
-                options.result, plots=plots, force=options.force, progress=sink, cancel=token
-            )
-        if options.hidden:
-            report["hidden"] = app.measure_hidden(options.result, progress=sink, cancel=token)
+    report.update(_measured(app, options, report["people"]))
     video = Path(options.result.removesuffix(".facepick.json"))
     if video.is_file():
         report["marks"] = app.marks(video)
@@ -88,6 +75,31 @@ def _inspect(options: argparse.Namespace) -> int:
             f"The report of {options.result} is damaged ({type(e).__name__}: {e})."
         ) from e
     return EXIT_SEEN if seen else 0
+
+
+def _measured(
+    app: App, options: argparse.Namespace, people: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Measure what the options ask for; plots ask for all that can be drawn."""
+    flows = {person["flow"] for person in people}
+    plots = Path(options.plots) if options.plots else None
+    if plots is not None:
+        for person in people:
+            for what in ("sync", "swap"):
+                refuse_output(plots / f"{person['id']}.{what}.png", force=options.force)
+    found: dict[str, Any] = {}
+    with watched(options.progress) as (sink, token):
+        if options.sync or (plots and "lipsync" in flows):
+            found["sync"] = app.measure_sync(
+                options.result, plots=plots, force=options.force, progress=sink, cancel=token
+            )
+        if options.swap or (plots and "swap" in flows):
+            found["swap"] = app.measure_swap(
+                options.result, plots=plots, force=options.force, progress=sink, cancel=token
+            )
+        if options.hidden:
+            found["hidden"] = app.measure_hidden(options.result, progress=sink, cancel=token)
+    return found
 
 
 def _only_marks(options: argparse.Namespace) -> bool:

@@ -139,6 +139,17 @@ def default_cast() -> Path:
     return home_dir() / "cast.sqlite"
 
 
+def _unit_rows(embeddings: npt.ArrayLike) -> FloatArray:
+    """Bring embeddings (k, d) to length 1.  Raises: UserInputError, for what are none."""
+    rows = np.asarray(embeddings, np.float32)
+    if rows.ndim != 2 or not 1 <= rows.shape[1] <= _MAX_DIMENSION:
+        raise UserInputError(f"Embeddings must be (k, d), got {rows.shape}.")
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not np.all(np.isfinite(rows)) or np.any(norms < 1e-9):
+        raise UserInputError("An embedding is not finite or has no length.")
+    return np.asarray(rows / norms, np.float32)
+
+
 def clean_name(name: str) -> str:
     """Clean a name as it is stored.
 
@@ -255,20 +266,13 @@ class Cast:
         """
         if self._key is None:
             raise ValueError("a new cast needs a key")
-        name = clean_name(name)
-        rows = np.asarray(embeddings, np.float32)
-        if rows.ndim != 2 or not 1 <= rows.shape[1] <= _MAX_DIMENSION:
-            raise UserInputError(f"Embeddings must be (k, d), got {rows.shape}.")
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        if not np.all(np.isfinite(rows)) or np.any(norms < 1e-9):
-            raise UserInputError("An embedding is not finite or has no length.")
-        rows = np.asarray(rows / norms, np.float32)
+        name, rows = clean_name(name), _unit_rows(embeddings)
         count = len(rows)
         weights = list(qualities) if qualities is not None else [0.5] * count
         origins = list(sources) if sources is not None else [""] * count
         pictures = list(thumbnails) if thumbnails is not None else [None] * count
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        added = 0
+        key, added = self._key, 0
         with self._open(create=True) as base:
             self._claim(base, rows.shape[1])
             base.execute(
@@ -285,21 +289,13 @@ class Cast:
                 ).fetchone()
                 if known:
                     continue
+                quality = float(min(1.0, max(0.0, weight)))
                 base.execute(
                     "INSERT INTO face (person, model, version, alignment, embedding, quality, "
                     "source, thumbnail, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        person,
-                        self._key.model,
-                        self._key.version,
-                        self._key.alignment,
-                        blob,
-                        float(min(1.0, max(0.0, weight))),
-                        origin[:500],
-                        picture,
-                        now,
-                    ),
-                )
+                    (person, key.model, key.version, key.alignment, blob, quality, origin[:500],
+                     picture, now),
+                )  # fmt: skip
                 added += 1
         return added
 

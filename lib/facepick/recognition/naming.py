@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from facepick.errors import UserInputError
+from facepick.faces.detection import FloatArray
 from facepick.people.person import Person, Scan
 from facepick.recognition.cast import Ballot, Cast, CastKey, vote
 from facepick.recognition.classifiers import classifier
@@ -249,64 +250,86 @@ def series_table(scans: Sequence[Scan], cast: Cast, kind: str = "vote") -> Serie
     Raises:
         UserInputError: the cast is of another model than a scan.
     """
-    seconds: dict[str, list[Fraction]] = {}
-    ids: dict[str, list[list[str]]] = {}
-    strangers: list[str] = []
-    memory: list[tuple[str, np.ndarray[Any, Any]]] = []
-    count = len(scans)
-
-    def note(name: str, episode: int, person: Person) -> None:
-        seconds.setdefault(name, [Fraction(0)] * count)[episode] += person.screen_time
-        ids.setdefault(name, [[] for _ in range(count)])[episode].append(person.id)
-
+    presence = _Presence(len(scans))
+    strangers = _Strangers()
     for episode, scan in enumerate(scans):
         known = match(scan, cast, kind)
         usable = [p for p in scan.people if len(p.exemplars) and not p.unsure]
-        threshold = (
-            Cast(cast.path, key=key_of_scan(scan)).threshold()
-            if usable and cast.members()
-            else _threshold_of(scan)
-            if usable
-            else None
-        )
-        fresh: list[tuple[str, np.ndarray[Any, Any]]] = []
+        threshold = _threshold_for(scan, cast) if usable else None
+        fresh: list[tuple[str, FloatArray]] = []
         for person in usable:
-            given = person.name or known.get(person.id, (None, 0.0))[0]
-            if given is not None:
-                note(given, episode, person)
-                continue
-            name = None
-            if memory and threshold is not None:
-                rows = np.concatenate([m[1] for m in memory])
-                owners = [m[0] for m in memory for _ in range(len(m[1]))]
-                ballot = vote(
-                    person.exemplars,
-                    np.asarray(rows, np.float32),
-                    owners,
-                    np.ones(len(rows), np.float32),
-                    threshold,
-                    neighbours=Cast.NEIGHBOURS,
-                    accept=Cast.ACCEPT,
-                )
-                name = ballot.name
+            name = person.name or known.get(person.id, (None, 0.0))[0]
             if name is None:
-                name = f"new {len(strangers) + 1}"
-                strangers.append(name)
-            note(name, episode, person)
-            fresh.append((name, person.exemplars))
+                name = strangers.name_of(person, threshold)
+                fresh.append((name, person.exemplars))
+            presence.note(name, episode, person)
         # Only after the episode: its own people were told apart by the finder already.
-        memory.extend(fresh)
-    made = [
-        SeriesRow(
-            name,
-            name not in strangers,
-            tuple(tuple(per) for per in ids[name]),
-            tuple(seconds[name]),
-        )
-        for name in seconds
-    ]
-    made.sort(key=lambda r: (not r.known, -r.total, r.name))
-    return SeriesTable(tuple(scan.video.path for scan in scans), tuple(made))
+        strangers.remember(fresh)
+    return SeriesTable(
+        tuple(scan.video.path for scan in scans), presence.rows(unknown=strangers.names)
+    )
+
+
+class _Presence:
+    """Who is in which episode, under which ids and for how long."""
+
+    def __init__(self, episodes: int) -> None:
+        self._episodes = episodes
+        self._seconds: dict[str, list[Fraction]] = {}
+        self._ids: dict[str, list[list[str]]] = {}
+
+    def note(self, name: str, episode: int, person: Person) -> None:
+        """Note that an entry of an episode's list is somebody."""
+        seconds = self._seconds.setdefault(name, [Fraction(0)] * self._episodes)
+        seconds[episode] += person.screen_time
+        self._ids.setdefault(name, [[] for _ in range(self._episodes)])[episode].append(person.id)
+
+    def rows(self, *, unknown: Sequence[str]) -> tuple[SeriesRow, ...]:
+        """List everybody, those first who are known, then by their time."""
+        rows = [
+            SeriesRow(name, name not in unknown, tuple(map(tuple, self._ids[name])), tuple(seconds))
+            for name, seconds in self._seconds.items()
+        ]
+        return tuple(sorted(rows, key=lambda r: (not r.known, -r.total, r.name)))
+
+
+class _Strangers:
+    """People whom the cast does not know, found again in later episodes by their faces."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._memory: list[tuple[str, FloatArray]] = []
+
+    def name_of(self, person: Person, threshold: Any) -> str:
+        """Find the name of somebody who was seen in an earlier episode, or make one."""
+        name = None
+        if self._memory and threshold is not None:
+            rows = np.concatenate([faces for _, faces in self._memory])
+            owners = [owner for owner, faces in self._memory for _ in range(len(faces))]
+            ballot = vote(
+                person.exemplars,
+                np.asarray(rows, np.float32),
+                owners,
+                np.ones(len(rows), np.float32),
+                threshold,
+                neighbours=Cast.NEIGHBOURS,
+                accept=Cast.ACCEPT,
+            )
+            name = ballot.name
+        if name is None:
+            name = f"new {len(self.names) + 1}"
+            self.names.append(name)
+        return name
+
+    def remember(self, faces: Sequence[tuple[str, FloatArray]]) -> None:
+        """Keep names with their faces (k, d) for the episodes to come."""
+        self._memory.extend(faces)
+
+
+def _threshold_for(scan: Scan, cast: Cast) -> Any:
+    if cast.members():
+        return Cast(cast.path, key=key_of_scan(scan)).threshold()
+    return _threshold_of(scan)
 
 
 def _threshold_of(scan: Scan) -> Any:
