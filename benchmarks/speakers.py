@@ -111,7 +111,8 @@ class Clip:
         scanned = time.process_time()
         samples = sound_of(self.scan)
         self.watched: Watched = watch_faces(self.scan, samples, models=app.models, folder=folder)
-        self.voices = tell_voices(samples, self.watched, app.models).labels
+        heard = tell_voices(samples, self.watched, app.models)
+        self.voices, self.prints = heard.labels, heard.prints
         self.cost = (time.process_time() - scanned) / max(scanned - begun, 1e-9)
         # What ships with facepick, and nothing that was fetched.
         self.bare_voices = tell_voices(samples, self.watched, ModelStore([], folder)).labels
@@ -179,7 +180,8 @@ def measured(
     clip: Clip, use: tuple[bool, bool, bool], half: str | None, *, bare: bool = False
 ) -> dict[str, Any]:
     voices = clip.bare_voices if bare else clip.voices
-    found = who_speaks(clip.scan, clip.watched, voices, use=use)
+    prints = None if bare else clip.prints
+    found = who_speaks(clip.scan, clip.watched, voices, use=use, prints=prints)
     told: list[Turn | None] = [None] * clip.watched.moments
     for each in found.turns:
         for moment in range(round(each.start * RATE), round(each.end * RATE)):
@@ -210,7 +212,9 @@ def measured(
             off_sure.append(turn.state == "sure" and clip.names.get(turn.person or "") in shown)
     lines = clip.lines()
     spans = [line for line, _ in lines]
-    by_line = who_speaks(clip.scan, clip.watched, voices, lines=spans, use=use).turns
+    by_line = who_speaks(
+        clip.scan, clip.watched, voices, lines=spans, use=use, prints=prints
+    ).turns
     whose = {f"L{i}": who for i, (_, who) in enumerate(lines, 1)}
     seen = [(t, whose[t.id.split(".")[0]]) for t in by_line]
     drawn = [clip.named(t, who) for t, who in seen if t.state == "sure"]

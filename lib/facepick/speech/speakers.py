@@ -66,6 +66,10 @@ UNPROVEN = 0.6
 COMPARED = 4.0
 """Log likelihood by which a person must be ahead of the other faces of the moment, over all that a
 voice says: two seconds of a clear difference."""
+ALIKE = 0.35
+"""Cosine from which two voices may be one person's."""
+OTHER_VOICE = 4.0
+"""Log likelihood that a voice is not of somebody who has another one."""
 FAMILIAR = 1.5
 """Log likelihood from which what other videos say of a voice is proof."""
 MIXED = 0.25
@@ -298,6 +302,7 @@ def who_speaks(
     *,
     lines: Sequence[PersonSpan] | None = None,
     use: tuple[bool, bool, bool] = (True, True, True),
+    prints: Array | None = None,
     likeness: Mapping[int, Mapping[str, float]] | None = None,
     names: Mapping[int, str] | None = None,
 ) -> Speakers:
@@ -308,6 +313,7 @@ def who_speaks(
         voices: (moments,) int, the voice heard at each moment, -1 where that is unknown.
         lines: whose speakers are asked for; None for one turn a stretch of speech.
         use: whether looks, the following of sounds, and voices count; for measurements.
+        prints: (voices, d) float32 of length 1, how each voice sounds; None where that is unknown.
         likeness: what is known of each voice from other videos: log likelihood by person, and
             under "" of those who are not seen here.
         names: whose of the cast a voice is, by its number.
@@ -319,14 +325,18 @@ def who_speaks(
     proofs = _proofs(measures, watched.heard, pieces, follow=use[1])
     mixed = _mixed(likely, pieces)
     familiar = _familiar(likeness or {}, pieces, measures.people)
-    owners = _owners(likely, pieces, proofs, mixed, familiar)
+    alike = _alike(prints, pieces)
+    owners = _owners(likely, pieces, proofs, mixed, familiar, alike)
     posterior = _posterior(likely, pieces, owners)
     path, posterior = _smoothed(posterior, pieces, mixed)
     moments = np.zeros((watched.moments, likely.shape[1]))
     for k in range(len(pieces.start)):
         moments[pieces.start[k] : pieces.stop[k]] = posterior[k]
     proven = _proven(measures, pieces, likely, proofs)
+    claims = _claims(likely, _posterior(likely, pieces, owners), pieces, proofs)
+    lost = _lost(claims, alike)
     for v in proven:
+        proven[v] &= lost[v] == 0
         proven[v] |= familiar[v][:-1] > FAMILIAR
     by_piece = np.array([proven[int(v)] for v in pieces.voice], bool)
     by_piece = by_piece.reshape(-1, len(measures.people))
@@ -479,6 +489,7 @@ def _owners(
     proofs: Mapping[int, Array64],
     mixed: Collection[int],
     familiar: Mapping[int, Array64],
+    alike: Mapping[tuple[int, int], bool],
 ) -> dict[int, Array64]:
     """Whose each voice is, as shares of (people + 1); of what is mixed, anybody's."""
     states = likely.shape[1]
@@ -487,6 +498,7 @@ def _owners(
     owners = {int(v): start.copy() for v in np.unique(pieces.voice)}
     for _ in range(ROUNDS):
         found = _posterior(likely, pieces, owners)
+        lost = _lost(_claims(likely, found, pieces, proofs), alike)
         for v in owners.keys() - set(mixed):
             rows = pieces.voice == v
             weights = pieces.seconds[rows]
@@ -494,9 +506,47 @@ def _owners(
             total = (found[rows] * weights[:, None]).sum(axis=0) + 2.0 * start
             total *= np.exp(PROOF_WEIGHT * np.append(np.clip(proofs[v], *PROOF_LIMITS), CHANCE))
             total *= np.exp(familiar[v])
+            total[:-1] *= np.exp(lost[v])
             owners[v] = np.maximum(total / total.sum(), FLOOR)
             owners[v] /= owners[v].sum()
     return owners
+
+
+def _alike(prints: Array | None, pieces: _Pieces) -> dict[tuple[int, int], bool]:
+    """Tell of each two voices whether they may be one person's; empty where that is unknown."""
+    if prints is None:
+        return {}
+    heard = [int(v) for v in np.unique(pieces.voice) if 0 <= v < len(prints)]
+    return {(a, b): bool(prints[a] @ prints[b] > ALIKE) for a in heard for b in heard if a != b}
+
+
+def _claims(
+    likely: Array64, found: Array64, pieces: _Pieces, proofs: Mapping[int, Array64]
+) -> dict[int, Array64]:
+    """Sum up what speaks for it that each voice is each person's, log likelihood, (people,)."""
+    claims = {}
+    for v in proofs:
+        rows = pieces.voice == v
+        own = found[rows, :-1] * np.maximum(likely[rows, :-1], 0)
+        claims[v] = own.sum(axis=0) + PROOF_WEIGHT * np.clip(proofs[v], *PROOF_LIMITS)
+    return claims
+
+
+def _lost(
+    claims: Mapping[int, Array64], alike: Mapping[tuple[int, int], bool]
+) -> dict[int, Array64]:
+    """Give what each voice loses for each person who has another one that is more theirs.
+
+    Nobody has two voices.
+
+    Returns:
+        Log likelihood by voice, (people,), 0 or less.
+    """
+    lost = {v: np.zeros_like(claim) for v, claim in claims.items()}
+    for a, b in alike:
+        if not alike[a, b]:
+            lost[a] = np.where(claims[a] < claims[b], -OTHER_VOICE, lost[a])
+    return lost
 
 
 def _proofs(
