@@ -84,11 +84,14 @@ def refined(samples: Array, coarse: npt.NDArray[np.int64]) -> npt.NDArray[np.int
         levels = np.pad(levels, ((0, len(coarse) - len(levels)), (0, 0)), mode="edge")
     loudness = levels.mean(axis=1)
     low, high = np.percentile(loudness, [5, 95])
-    heard = np.flatnonzero((loudness > low + LOUD * (high - low)) & (coarse >= 0))
-    kinds = int(coarse.max()) + 1 if len(coarse) else 0
-    rough = coarse[heard]
-    if kinds < 2 or np.bincount(rough, minlength=kinds).min() < 2 * SHORTEST:
+    loud = (loudness > low + LOUD * (high - low)) & (coarse >= 0)
+    # What is heard for less tells too little of how it sounds: it stays where it was.
+    enough = np.flatnonzero(np.bincount(coarse[loud]) >= 2 * SHORTEST)
+    kinds = len(enough)
+    if kinds < 2:
         return coarse
+    heard = np.flatnonzero(loud & np.isin(coarse, enough))
+    rough = np.searchsorted(enough, coarse[heard])
     x = _cepstra(levels)[heard]
     fits = np.stack([_fit(x, x[rough == v]) for v in range(kinds)], axis=1)
     changes = np.flatnonzero(np.diff(rough)) + 1
@@ -102,11 +105,11 @@ def refined(samples: Array, coarse: npt.NDArray[np.int64]) -> npt.NDArray[np.int
     for edge in edges:
         ends |= np.abs(heard - edge) <= NEAR
     fits[ends & ~near, rough[ends & ~near]] -= BELIEF - DOUBT
-    path = _path(fits)
+    path = enough[_path(fits)]
     out = coarse.copy()
     out[heard] = path
     # Quiet columns go with the nearest loud one.
-    quiet = np.flatnonzero((coarse >= 0) & ~np.isin(np.arange(len(coarse)), heard))
+    quiet = np.flatnonzero(np.isin(coarse, enough) & ~np.isin(np.arange(len(coarse)), heard))
     after = np.clip(np.searchsorted(heard, quiet), 0, len(heard) - 1)
     before = np.maximum(after - 1, 0)
     nearer = np.abs(heard[before] - quiet) <= np.abs(heard[after] - quiet)

@@ -36,6 +36,7 @@ SAME_VOICE = 0.45
 """Mean cosine of two voices' windows from which they are one."""
 SMALLEST_SECONDS = 2.0
 """A voice that is heard for less is that of the nearest."""
+STRANGE = 0.35
 _AT_ONCE = 300
 """Windows that are clustered directly; of more, parts are, and then what they gave."""
 
@@ -140,8 +141,11 @@ def clustered(embedded: Array, *, count: int | None = None) -> Numbers:
     smallest = SMALLEST_SECONDS / STEP_SECONDS
     big = [g for g in groups if len(g) >= smallest] if count is None else groups
     big = sorted(big or groups, key=lambda g: (-len(g), g[0]))
-    centres = np.stack([embedded[g].mean(axis=0) for g in big])
-    labels = (embedded @ centres.T / np.linalg.norm(centres, axis=1)).argmax(axis=1)
+    if count is None and len(big) < len(groups):
+        centres = _means(embedded, big)
+        big += [g for g in groups if len(g) < smallest and (_means(embedded,[g]) @ centres.T).max() < STRANGE]
+    centres = _means(embedded, big)
+    labels = (embedded @ centres.T).argmax(axis=1)
     for number, group in enumerate(big):
         labels[group] = number
     return np.asarray(np.unique(labels, return_inverse=True)[1].reshape(-1), np.int64)
@@ -167,6 +171,11 @@ def _linked(embedded: Array, groups: Sequence[Numbers], count: int | None) -> li
         row[i] = -2.0
         alike[i], alike[:, i] = row, row
     return members
+
+
+def _means(embedded: Array, groups: Sequence[Numbers]) -> Array:
+    means = np.stack([embedded[g].mean(axis=0) for g in groups])
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
 
 def _centres(embedded: Array, labels: Numbers) -> Array:
