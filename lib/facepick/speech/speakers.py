@@ -66,8 +66,8 @@ UNPROVEN = 0.6
 COMPARED = 4.0
 """Log likelihood by which a person must be ahead of the other faces of the moment, over all that a
 voice says: two seconds of a clear difference."""
-ALIKE = 0.35
-"""Cosine from which two voices may be one person's."""
+ALIKE = 0.55
+"""Cosine from which two voices may be one person's, see `facepick.speech.known_voices`."""
 OTHER_VOICE = 4.0
 """Log likelihood that a voice is not of somebody who has another one."""
 FAMILIAR = 1.5
@@ -77,6 +77,8 @@ MIXED = 0.25
 ALONE = 3.0
 """Log likelihood by which a person must be ahead in one piece of such a voice to be sure."""
 SURE = 0.85
+SHUT = -2.5
+"""Look of a mouth that does not speak, whosever voice is heard."""
 UNCLEAR_SECONDS = 0.5
 PART = 0.3
 """A line is parted where a second speaker has this share of it, and half a second."""
@@ -344,6 +346,8 @@ def who_speaks(
         rows = pieces.voice == v
         by_piece[rows] = _far_ahead(likely[rows])
     by_piece &= ~_unclear(pieces, cuts)[:, None]
+    if use[0]:
+        by_piece &= ~_shut(measures, pieces)
     if not use[1]:
         by_piece[:] = True
     trusted = np.zeros((watched.moments, len(measures.people)), bool)
@@ -584,6 +588,16 @@ def _proven(
             shown[p] |= ahead.sum() > COMPARED
         found[voice] = shown
     return found
+
+
+def _shut(measures: Measures, pieces: _Pieces) -> npt.NDArray[np.bool_]:
+    """Tell whose mouths are seen not to speak in each piece, (n, people)."""
+    looks = np.full((len(pieces.start), len(measures.people)), np.nan)
+    for k, (a, b) in enumerate(zip(pieces.start, pieces.stop, strict=True)):
+        known = np.isfinite(measures.look[:, a:b])
+        total = np.where(known, measures.look[:, a:b], 0).sum(axis=1)
+        looks[k] = np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), 0)
+    return np.asarray(looks < SHUT)
 
 
 def _unclear(pieces: _Pieces, cuts: Numbers) -> npt.NDArray[np.bool_]:
