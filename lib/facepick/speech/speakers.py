@@ -337,14 +337,15 @@ def who_speaks(
     proven = _proven(measures, pieces, likely, proofs)
     claims = _claims(likely, _posterior(likely, pieces, owners), pieces, proofs)
     lost = _lost(claims, alike)
+    rivals = _rivals(likely, pieces, proofs, alike)
     for v in proven:
-        proven[v] &= lost[v] == 0
+        proven[v] &= (lost[v] == 0) & ~rivals[v]
         proven[v] |= familiar[v][:-1] > FAMILIAR
     by_piece = np.array([proven[int(v)] for v in pieces.voice], bool)
     by_piece = by_piece.reshape(-1, len(measures.people))
     for v in mixed:
         rows = pieces.voice == v
-        by_piece[rows] = _far_ahead(likely[rows])
+        by_piece[rows] = _far_ahead(likely[rows]) & (lost[v] == 0) & ~rivals[v]
     by_piece &= ~_unclear(pieces, cuts)[:, None]
     if use[0]:
         by_piece &= ~_shut(measures, pieces)
@@ -436,18 +437,24 @@ def _evidence(measures: Measures, pieces: _Pieces, *, look: bool, follow: bool) 
     Against what is heard of somebody who is not seen, which is 0.
     """
     out = np.zeros((len(pieces.start), len(measures.people) + 1))
+    weight = np.sqrt(pieces.seconds)[:, None]
+    if look:
+        looks = np.clip(_by_piece(measures.look, measures, pieces), -LOOK_LIMIT, LOOK_LIMIT)
+        out[:, :-1] += np.nan_to_num(LOOK_WEIGHT * (looks - HIDDEN_LOOK) * weight)
+    if follow:
+        follows = _by_piece(measures.follow, measures, pieces)
+        out[:, :-1] += np.nan_to_num(FOLLOW_WEIGHT * (follows - HIDDEN_FOLLOW) * weight)
+    return out
+
+
+def _by_piece(values: Array64, measures: Measures, pieces: _Pieces) -> Array64:
+    """Give the mean of a measure over each piece, (n, people), NaN where somebody is not seen."""
+    out = np.full((len(pieces.start), len(values)), np.nan)
     for k, (a, b) in enumerate(zip(pieces.start, pieces.stop, strict=True)):
-        weight = np.sqrt((b - a) / RATE)
-        for p in range(len(measures.people)):
-            looks, follows = measures.look[p, a:b], measures.follow[p, a:b]
-            if not measures.present[p, a:b].mean() > 0.5:
-                continue
-            if look and np.isfinite(looks).any():
-                value = float(np.clip(np.nanmean(looks), -LOOK_LIMIT, LOOK_LIMIT))
-                out[k, p] += LOOK_WEIGHT * (value - HIDDEN_LOOK) * weight
-            if follow and np.isfinite(follows).any():
-                value = float(np.nanmean(follows)) - HIDDEN_FOLLOW
-                out[k, p] += FOLLOW_WEIGHT * value * weight
+        known = np.isfinite(values[:, a:b])
+        there = (measures.present[:, a:b].mean(axis=1) > 0.5) & known.any(axis=1)
+        total = np.where(known, values[:, a:b], 0).sum(axis=1)
+        out[k] = np.where(there, total / np.maximum(known.sum(axis=1), 1), np.nan)
     return out
 
 
@@ -513,6 +520,9 @@ def _owners(
             total[:-1] *= np.exp(lost[v])
             owners[v] = np.maximum(total / total.sum(), FLOOR)
             owners[v] /= owners[v].sum()
+        for v in mixed:
+            owners[v] = start * np.exp(np.append(lost[v], 0))
+            owners[v] /= owners[v].sum()
     return owners
 
 
@@ -551,6 +561,24 @@ def _lost(
         if not alike[a, b]:
             lost[a] = np.where(claims[a] < claims[b], -OTHER_VOICE, lost[a])
     return lost
+
+
+def _rivals(
+    likely: Array64,
+    pieces: _Pieces,
+    proofs: Mapping[int, Array64],
+    alike: Mapping[tuple[int, int], bool],
+) -> dict[int, npt.NDArray[np.bool_]]:
+    """Tell of each voice for whom more speaks for another one, whoever else was there, (people,).
+
+    Some talk all the time, and are heard now and then: which voice is theirs may be open then.
+    """
+    claims = {
+        v: likely[pieces.voice == v, :-1].sum(axis=0)
+        + PROOF_WEIGHT * np.clip(proof, *PROOF_LIMITS)
+        for v, proof in proofs.items()
+    }
+    return {v: lost < 0 for v, lost in _lost(claims, alike).items()}
 
 
 def _proofs(
@@ -592,11 +620,7 @@ def _proven(
 
 def _shut(measures: Measures, pieces: _Pieces) -> npt.NDArray[np.bool_]:
     """Tell whose mouths are seen not to speak in each piece, (n, people)."""
-    looks = np.full((len(pieces.start), len(measures.people)), np.nan)
-    for k, (a, b) in enumerate(zip(pieces.start, pieces.stop, strict=True)):
-        known = np.isfinite(measures.look[:, a:b])
-        total = np.where(known, measures.look[:, a:b], 0).sum(axis=1)
-        looks[k] = np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), 0)
+    looks = _by_piece(measures.look, measures, pieces)
     return np.asarray(looks < SHUT)
 
 
