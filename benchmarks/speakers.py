@@ -212,9 +212,7 @@ def measured(
             off_sure.append(turn.state == "sure" and clip.names.get(turn.person or "") in shown)
     lines = clip.lines()
     spans = [line for line, _ in lines]
-    by_line = who_speaks(
-        clip.scan, clip.watched, voices, lines=spans, use=use, prints=prints
-    ).turns
+    by_line = who_speaks(clip.scan, clip.watched, voices, lines=spans, use=use, prints=prints).turns
     whose = {f"L{i}": who for i, (_, who) in enumerate(lines, 1)}
     seen = [(t, whose[t.id.split(".")[0]]) for t in by_line]
     drawn = [clip.named(t, who) for t, who in seen if t.state == "sure"]
@@ -301,7 +299,8 @@ def narrated(app: App, video: Path, speech: Path | None) -> dict[str, float]:
     own = sound_of(scan)
     samples = own if speech is None else np.resize(read_mono(speech, rate=16_000), len(own))
     watched = watch_faces(scan, samples, models=app.models)
-    turns = who_speaks(scan, watched, tell_voices(samples, watched, app.models).labels).turns
+    voices = tell_voices(samples, watched, app.models)
+    turns = who_speaks(scan, watched, voices.labels, prints=voices.prints).turns
     seconds = {"sure": 0.0, "unsure": 0.0, "off_screen": 0.0}
     for turn in turns:
         seconds[turn.state] += turn.end - turn.start

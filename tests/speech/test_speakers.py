@@ -150,6 +150,47 @@ def test_every_line_has_a_turn_and_a_change_of_speaker_parts_it() -> None:
     assert found.turns[1].end == pytest.approx(6.0, abs=0.1)
 
 
+def test_nobody_has_two_voices() -> None:
+    scan = scene((0, SECONDS), (0, SECONDS))
+    watched = observed(scan, np.zeros(SECONDS * RATE, np.int64))
+    own, other = watched.faces
+    half = SECONDS * RATE // 2
+    # P1 is heard in the first half, and talks on to somebody else's voice in the second.
+    silent = np.random.default_rng(1).permutation(own.opening[half:])
+    talks = replace(own, score=np.repeat([3.0, 2.0], half).astype(np.float32),
+                    opening=np.append(own.opening[:half], silent).astype(np.float32))  # fmt: skip
+    watched = replace(watched, faces=(talks, other))
+    voices = np.repeat([0, 1], half)
+
+    def told(prints: np.ndarray) -> list[tuple[str | None, str]]:
+        found = who_speaks(scan, watched, voices, prints=prints.astype(np.float32))
+        return [(t.person, t.state) for t in found.turns]
+
+    assert told(np.eye(2, 8)) == [("P1", "sure"), (None, "off_screen")]
+    # Two that sound alike may be one person's.
+    assert told(np.ones((2, 8)) / 8**0.5) == [("P1", "sure")]
+
+
+def test_a_mouth_that_is_still_is_not_surely_the_speakers() -> None:
+    scan = scene((0, SECONDS), (0, SECONDS))
+    watched = observed(scan, np.zeros(SECONDS * RATE, np.int64))
+    own, other = watched.faces
+    score = own.score.copy()
+    score[18 * RATE :] = -3.0
+    watched = replace(watched, faces=(replace(own, score=score), other))
+    found = who_speaks(scan, watched, np.zeros(SECONDS * RATE, np.int64))
+    assert [(t.person, t.state) for t in found.turns] == [("P1", "sure"), ("P1", "unsure")]
+    assert found.turns[0].end == pytest.approx(18, abs=1)
+
+
+def test_a_voice_heard_for_a_second_is_not_that_of_somebody_else() -> None:
+    x = np.eye(3, 192, dtype=np.float32)[np.repeat([0, 1, 2], [10, 10, 2])]
+    assert clustered(x).tolist() == np.repeat([0, 1, 2], [10, 10, 2]).tolist()
+    # Half of it is the first voice's.
+    x[20:] = (x[0] + x[20]) / np.sqrt(2)
+    assert clustered(x)[20:].tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("n", [40, 700])
 def test_embeddings_are_clustered_into_the_voices_there_are(n: int) -> None:
     rng = np.random.default_rng(2)
@@ -173,6 +214,11 @@ def test_a_change_of_voice_is_placed_by_how_it_sounds(
     placed = refined(samples, coarse)
     assert (placed[:440] == 0).all()
     assert (placed[440:560] == np.repeat([0, 1], 60)).mean() > 0.7  # of 0.5 before
+    # A third voice of which little is heard does not stand in the way.
+    coarse[:20] = 2
+    again = refined(samples, coarse)
+    assert (again[:20] == 2).all()
+    assert (again[440:] == placed[440:]).all()
 
 
 @pytest.mark.parametrize("name", ["spk0", "SPEAKER_01", "说话人1", "Speaker 2"])

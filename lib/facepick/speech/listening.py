@@ -23,6 +23,8 @@ log = logging.getLogger("facepick.speech.listening")
 
 SPEAKERS = "speakers"
 """Folder of the cache in which observations are kept."""
+VERSION = 2
+"""Of how voices are told apart."""
 
 
 def listen(
@@ -51,7 +53,7 @@ def listen(
         scan, samples, models=models, folder=folder, progress=progress, cancel=cancel
     )
     means = "cepstra" if models.find(CAM_PLUS_PLUS) is None else CAM_PLUS_PLUS.id
-    name = f"{observation_key(scan)}-{means}-{num_speakers or 'any'}.npz"
+    name = f"{observation_key(scan)}-{means}-{num_speakers or 'any'}-{VERSION}.npz"
     file = folder / name if folder else None
     if file is not None and (found := _load(file, seen.moments)) is not None:
         return seen, found

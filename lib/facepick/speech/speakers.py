@@ -315,7 +315,8 @@ def who_speaks(
         voices: (moments,) int, the voice heard at each moment, -1 where that is unknown.
         lines: whose speakers are asked for; None for one turn a stretch of speech.
         use: whether looks, the following of sounds, and voices count; for measurements.
-        prints: (voices, d) float32 of length 1, how each voice sounds; None where that is unknown.
+        prints: (voices, d) float32 of length 1, how each voice sounds; None or empty where that is
+            unknown.
         likeness: what is known of each voice from other videos: log likelihood by person, and
             under "" of those who are not seen here.
         names: whose of the cast a voice is, by its number.
@@ -528,7 +529,7 @@ def _owners(
 
 def _alike(prints: Array | None, pieces: _Pieces) -> dict[tuple[int, int], bool]:
     """Tell of each two voices whether they may be one person's; empty where that is unknown."""
-    if prints is None:
+    if prints is None or not len(prints):
         return {}
     heard = [int(v) for v in np.unique(pieces.voice) if 0 <= v < len(prints)]
     return {(a, b): bool(prints[a] @ prints[b] > ALIKE) for a in heard for b in heard if a != b}
@@ -574,8 +575,7 @@ def _rivals(
     Some talk all the time, and are heard now and then: which voice is theirs may be open then.
     """
     claims = {
-        v: likely[pieces.voice == v, :-1].sum(axis=0)
-        + PROOF_WEIGHT * np.clip(proof, *PROOF_LIMITS)
+        v: likely[pieces.voice == v, :-1].sum(axis=0) + PROOF_WEIGHT * np.clip(proof, *PROOF_LIMITS)
         for v, proof in proofs.items()
     }
     return {v: lost < 0 for v, lost in _lost(claims, alike).items()}

@@ -62,6 +62,7 @@ def speakers_of_video(
         seen,
         voices.labels,
         lines=lines,
+        prints=voices.prints,
         likeness=likeness_of(scan, voices, known or {}),
         names=named_voices(voices, known or {}),
     )

@@ -35,8 +35,10 @@ STEP_SECONDS = 0.5
 SAME_VOICE = 0.45
 """Mean cosine of two voices' windows from which they are one."""
 SMALLEST_SECONDS = 2.0
-"""A voice that is heard for less is that of the nearest."""
-STRANGE = 0.35
+"""A voice that is heard for less is that of the nearest, unless it is unlike all others."""
+UNLIKE = 0.35
+"""Cosine.  Voices of different people come to 0.2 at most, of half of one and half of another to
+0.5 or more."""
 _AT_ONCE = 300
 """Windows that are clustered directly; of more, parts are, and then what they gave."""
 
@@ -143,7 +145,8 @@ def clustered(embedded: Array, *, count: int | None = None) -> Numbers:
     big = sorted(big or groups, key=lambda g: (-len(g), g[0]))
     if count is None and len(big) < len(groups):
         centres = _means(embedded, big)
-        big += [g for g in groups if len(g) < smallest and (_means(embedded,[g]) @ centres.T).max() < STRANGE]
+        small = [g for g in groups if len(g) < smallest]
+        big += [g for g in small if (_means(embedded, [g]) @ centres.T).max() < UNLIKE]
     centres = _means(embedded, big)
     labels = (embedded @ centres.T).argmax(axis=1)
     for number, group in enumerate(big):
@@ -174,15 +177,14 @@ def _linked(embedded: Array, groups: Sequence[Numbers], count: int | None) -> li
 
 
 def _means(embedded: Array, groups: Sequence[Numbers]) -> Array:
+    """Give the mean of each group, (groups, d) of length 1."""
     means = np.stack([embedded[g].mean(axis=0) for g in groups])
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
 
 def _centres(embedded: Array, labels: Numbers) -> Array:
     """Give the mean of each voice's windows, (voices, 192) of length 1."""
-    kinds = int(labels.max()) + 1
-    centres = np.stack([embedded[labels == k].mean(axis=0) for k in range(kinds)])
-    return np.asarray(centres / np.linalg.norm(centres, axis=1, keepdims=True), np.float32)
+    return _means(embedded, [np.flatnonzero(labels == k) for k in range(int(labels.max()) + 1)])
 
 
 def _spread(
