@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 NEW, OLD = b"new" * 3000, b"old" * 2000
 WATCHED = (publishing.__file__, publish.__file__)
 
-STRIDE = int(os.environ.get("FACEPICK_KILL_EVERY", "7"))
+STRIDE = int(os.environ.get("FACEPICK_KILL_EVERY", "11"))
 """Lines from one kill to the next; 1 kills at each, which takes a minute."""
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
