@@ -198,6 +198,19 @@
     }
   });
 
+  /* Gradio 3 and 4 tell of a click on a picture only when another one was clicked in between: whoever
+   * was picked last could not be let go.  A click on what gradio holds selected is told by the page. */
+  const GALLERIES = ["people", "unsure_people", "bystanders", "tracks", "source_faces"];
+  const clickedAgain = (event) => {
+    const item = event.target instanceof Element && event.target.closest(".thumbnail-item.selected");
+    const name = item && GALLERIES.find((gallery) => item.closest(`#facepick_${gallery}`));
+    if (!name) return;
+    event.stopPropagation();
+    event.preventDefault();
+    act(`${name}:${Array.from(find(name).querySelectorAll(".thumbnail-item")).indexOf(item)}`);
+  };
+  document.addEventListener("click", clickedAgain, true);
+
   /* Original and result play together; the one that follows is silent. */
   const follow = (event) => {
     const leader = event.target;

@@ -406,6 +406,15 @@ def test_a_preview_is_asked_for_at_the_moment_shown_or_at_the_hardest(
     assert tab.page.app.jobs()[0].request["at"] is None
 
 
+def test_a_further_click_on_the_same_face_is_told_by_the_page(tab: Any, scanned: str) -> None:
+    """Gradio 3 and 4 tell of a click only when another face was clicked in between."""
+    pick(tab, scanned, 0)
+    ask(tab, "act", scanned, "people:0")
+    assert tab.handlers.session(scanned).picked == []
+    assert ask(tab, "act", scanned, "people:0")["what"]["visible"] is True
+    assert ask(tab, "act", scanned, "people:-1") == {}
+
+
 def test_a_preview_is_shown_and_told_of_beside_its_own_flow_only(tab: Any, scanned: str) -> None:
     pick(tab, scanned, 0)
     run(tab, scanned, ask(tab, "preview_here", scanned, *plan_values(tab)))

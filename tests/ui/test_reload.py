@@ -64,6 +64,18 @@ def test_the_language_that_was_chosen_and_what_is_ticked_survive(
     assert page["source_name"]["value"] == "Zoe"
 
 
+def test_the_review_is_in_the_language_that_the_page_shows(tab: Any, scanned: str) -> None:
+    pick(tab, scanned, 0)
+    assert speak(tab, scanned, "zh")["output_review"]["value"] == "zh"
+    ask(tab, "render", scanned, *plan_values(tab, output_review="zh"))
+    assert tab.page.app.jobs()[0].request["plan"]["output"]["review"] == "zh"
+    # As gradio tells of what the page has set.
+    note(tab, scanned, "output_review", "zh")
+    assert speak(tab, scanned, "en")["output_review"]["value"] == "en"
+    note(tab, scanned, "output_review", "off")
+    assert speak(tab, scanned, "zh")["output_review"]["value"] == "off"
+
+
 def test_a_speech_that_was_shown_again_is_not_copied_again(
     tab: Any, scanned: str, fake_app: Any, tmp_path: Path
 ) -> None:

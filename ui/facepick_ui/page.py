@@ -17,7 +17,7 @@ from facepick_ui.settings_form import Panel, Widget
 if TYPE_CHECKING:
     from facepick.app import App
 
-__all__ = ["PLAN_INPUTS", "SOUND_FILES", "SPEECH_OUTPUT", "SPEECH_PARTS", "Page"]
+__all__ = ["PLAN_INPUTS", "REVIEW", "SOUND_FILES", "SPEECH_OUTPUT", "SPEECH_PARTS", "Page"]
 
 PLAN_INPUTS = (
     "flow", "style", "speech", "recording", "speech_text", "phones", "speech_start",
@@ -35,6 +35,9 @@ SPEECH_PARTS = (
     "speech", "recording", "lines", "speech_start", "speech_offset", "speech_duration",
 )  # fmt: skip
 """Widgets that say what is heard, and when."""
+
+REVIEW = "output_review"
+"""Widget of the language of the page beside a result: this page's own, unless it is changed."""
 
 SPEECH_OUTPUT = ("original", "length")
 SOUND_FILES = ("soundtrack", "background", "separate")

@@ -139,12 +139,14 @@ class Handlers:
         self._explainer = Explainer(offers)
         self._opening = opening
         self._watcher = watcher
-        self._acts: dict[str, Act] = {act.verb: act for part in acting for act in part.acts()}
         self.greeted = opening.HELLO
         self.opened = opening.open_outputs
         self.watched = watcher.outputs
         self.offered = Offers.OUTPUTS
         self.events: list[Event] = [event for part in answering for event in part.events()]
+        again = [_clicked_again(event) for event in self.events if event.trigger == "select"]
+        acts = [*again, *(act for part in acting for act in part.acts())]
+        self._acts: dict[str, Act] = {act.verb: act for act in acts}
         self.events.append(
             Event(
                 component="act",
@@ -225,3 +227,15 @@ class Handlers:
             self._app.proxies.trim()
         except OSError as error:
             log.warning("old uploads could not be removed: %s", error)
+
+
+def _clicked_again(select: Event) -> Act:
+    """Give what answers a click on that picture of a gallery that was clicked last.
+
+    Gradio 3 and 4 tell of it only when another one was clicked in between.
+    """
+
+    def answer(session: Session, index: str) -> Changes:
+        return select.handler(session, int(index)) if index.isdecimal() else {}
+
+    return Act(verb=select.component, handler=answer, outputs=select.outputs, place=select.place)

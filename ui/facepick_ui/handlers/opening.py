@@ -21,6 +21,7 @@ from facepick_ui.handlers.queue import Queue
 from facepick_ui.handlers.results import Results
 from facepick_ui.handlers.video import Video
 from facepick_ui.handlers.watcher import Watcher
+from facepick_ui.page import REVIEW
 from facepick_ui.session import Session
 from facepick_ui.views import Standing
 
@@ -153,10 +154,13 @@ class Opening:
     def choose_language(self, session: Session, name: Any) -> Changes:
         """Note in which language everything is shown, also when the page is opened again."""
         codes = {label: code for code, label in messages.LANGUAGES.items()}
+        before = session.language
         session.language = codes.get(str(name), str(name))
         if session.language not in messages.LANGUAGES:
             session.language = "en"
         session.spoken = session.language
+        if session.form.get(REVIEW) == before:
+            session.form[REVIEW] = session.language
         self._context.save(session)
         return {}
 
@@ -224,9 +228,10 @@ class Opening:
         for widget in self._page.widgets():
             if widget.field.kind == "choice" and "value" not in changes[widget.name]:
                 # Gradio 3 shows a choice by its label, which is another one in another language.
-                value = session.form.get(widget.name, widget.field.default)
+                default = session.language if widget.name == REVIEW else widget.field.default
+                value = session.form.get(widget.name, default)
                 known = value in widget.field.ui.choices
-                changes[widget.name]["value"] = value if known else widget.field.default
+                changes[widget.name]["value"] = value if known else default
         if "language" in self._page.components:
             changes["language"] = {"value": session.language}
         choices = self._page.style_choices(flow, session.language, style)

@@ -14,6 +14,7 @@ from facepick_ui.handlers.context import Context, scan_of
 from facepick_ui.handlers.problems import Say
 from facepick_ui.handlers.sources import Sources
 from facepick_ui.handlers.speech import Speech
+from facepick_ui.page import REVIEW
 from facepick_ui.session import Session
 from facepick_ui.settings_form import changed_values
 
@@ -118,8 +119,8 @@ class Plans:
         output = changed_values(
             self._page.output_widgets, [named[w.name] for w in self._page.output_widgets]
         )
-        # The page beside the result speaks as this one does.
-        output.setdefault("review", session.language)
+        # Also where it is the core's default: the page shows its own language.
+        output["review"] = str(named[REVIEW])
         for widget in self._page.output_widgets:
             if widget.field.kind == "file" and output.get(widget.field.name):
                 upload = Path(output[widget.field.name])
