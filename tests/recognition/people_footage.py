@@ -10,7 +10,8 @@ import numpy as np
 from facepick.media.video import VideoInfo
 from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
-from facepick.recognition.cast import CastKey
+from facepick.recognition.cast import Ballot, Cast, CastKey
+from facepick.recognition.classifiers import classifier
 from facepick.recognition.naming import key_of_model
 from facepick.shots.shot import Shot
 
@@ -82,3 +83,8 @@ def made_up_scan(
         tracks=tuple(tracks),
         people=tuple(identities),
     )
+
+
+def recognised(cast: Cast, queries: np.ndarray) -> Ballot:
+    """What the cast's own classifier says of somebody's faces (m, d)."""
+    return classifier("vote", *cast.vectors(), cast.threshold())(queries)

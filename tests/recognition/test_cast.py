@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.recognition.people_footage import KEY, faces, made_up_scan
+from tests.recognition.people_footage import KEY, faces, made_up_scan, recognised
 
 from facepick.errors import SelectionError, UserInputError
 from facepick.recognition.cast import Cast, CastKey, vote
@@ -128,18 +128,18 @@ def test_a_file_that_is_no_cast(tmp_path: Path) -> None:
 
 def test_known_people_are_named_and_strangers_are_not(cast: Cast) -> None:
     for number, name in enumerate(("Anna", "Ben", "Chen")):
-        ballot = cast.recognise(faces(number, 3, seed=2))
+        ballot = recognised(cast, faces(number, 3, seed=2))
         assert ballot.name == name
         assert ballot.confidence > 0.9
     for stranger in range(10, 30):
-        assert cast.recognise(faces(stranger, 3)).name is None
+        assert recognised(cast, faces(stranger, 3)).name is None
 
 
 def test_a_person_with_one_photo_is_not_outvoted_by_one_with_many(tmp_path: Path) -> None:
     cast = Cast(tmp_path / "c.sqlite", key=KEY)
     cast.add("One", faces(0, 1, spread=0.4))
     cast.add("Many", faces(1, 40))
-    assert cast.recognise(faces(0, 2, spread=0.4, seed=4)).name == "One"
+    assert recognised(cast, faces(0, 2, spread=0.4, seed=4)).name == "One"
 
 
 def _threshold() -> Threshold:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.recognition.people_footage import recognised
 
 from facepick.errors import NoFacesFound, UserInputError
 from facepick.models.store import ModelStore
@@ -182,7 +183,7 @@ def test_photos_make_a_cast_that_knows_the_others(
         ("carl/1.jpg", None),
     ):
         _, code = recognizer.describe(photos(photo))
-        assert cast.recognise(code[None]).name == name
+        assert recognised(cast, code[None]).name == name
     # One photo without a face: nothing of the batch is kept.
     with pytest.raises(NoFacesFound):
         add_photos(cast, "Carl", [photos("carl/1.jpg"), photos("nobody.jpg")], recognizer)

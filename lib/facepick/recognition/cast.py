@@ -419,19 +419,6 @@ class Cast:
             metric="cosine",
         )
 
-    def recognise(self, queries: npt.ArrayLike) -> Ballot:
-        """Recognise a person from embeddings (m, d) of that person's faces."""
-        matrix, names, weights = self.vectors()
-        return vote(
-            np.asarray(queries, np.float32),
-            matrix,
-            names,
-            weights,
-            self.threshold(),
-            neighbours=self.NEIGHBOURS,
-            accept=self.ACCEPT,
-        )
-
     # --- handing on ------------------------------------------------------------------------
 
     def export(self, path: Path, *, force: bool = False) -> int:
