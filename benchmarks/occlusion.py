@@ -209,7 +209,7 @@ class Clip:
         self.mesher = FaceMesh(self.store)
         self.footage = PersonFootage(self.scan, self.person, RewriteEngine.spec, folder)
         self.footage.prepare(
-            lambda picture, state: self._mesh(picture.bgr(), state),
+            lambda picture, state, near: self._mesh(picture.bgr(), state),
             frames=(0, self.scan.frames),
             progress=no_progress,
             cancel=never,

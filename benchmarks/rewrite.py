@@ -342,7 +342,7 @@ class Filmed:
         found = PersonFootage(self.scan, self.person, RewriteEngine.spec, self.folder)
         mesher = FaceMesh(default_store())
 
-        def locate(picture: Any, state: Any) -> Any:
+        def locate(picture: Any, state: Any, near: Any) -> Any:
             x0, y0, x1, y1 = crop_region(state.box, 0.75, picture.width, picture.height)
             return mesher.locate(picture.crop(x0, y0, x1, y1), state.landmarks5, (x0, y0))
 

@@ -67,7 +67,7 @@ def person_row(scan: Any, person: Any, folder: Path) -> tuple[float, ...]:
     sound = read_mono(scan.video.path, align_to=scan.video.start_seconds)
     footage = PersonFootage(scan, person, RewriteEngine.spec, folder)
 
-    def locate(picture: Any, state: Any) -> Any:
+    def locate(picture: Any, state: Any, near: Any) -> Any:
         x0, y0, x1, y1 = crop_region(state.box, 0.75, picture.width, picture.height)
         return mesher.locate(picture.crop(x0, y0, x1, y1), state.landmarks5, (x0, y0))
 

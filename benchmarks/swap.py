@@ -108,7 +108,7 @@ class Part:
         footage = PersonFootage(scan, person, spec, folder)
         mesher = FaceMesh(store)
 
-        def locate(picture: Any, state: Any) -> tuple[np.ndarray, float] | None:
+        def locate(picture: Any, state: Any, near: Any) -> tuple[np.ndarray, float] | None:
             region = crop_region(state.box, 0.75, picture.width, picture.height)
             if region is None:
                 return None

@@ -60,6 +60,8 @@ class FaceRequest:
         mesh: (468, 3) float32 or None, display pixels (z in the same unit, nearer is smaller);
             given when the engine's spec asks for it and the mesh was found.
         mesh_score: how sure the mesh network is that it saw a face, in [0, 1].
+        own_mesh: (468, 3) float32 or None, the mesh of this frame alone, which `mesh` is smoothed
+            from; given where the network has looked at it.
         confidence: how sure the face is this person's, in [0, 1].
         seen: `DETECTED`, `TRACKED` or `BRIDGED`, see `facepick.people.track`.
         shot: index of the shot.
@@ -77,6 +79,7 @@ class FaceRequest:
     landmarks5: FloatArray
     mesh: FloatArray | None = None
     mesh_score: float = 0.0
+    own_mesh: FloatArray | None = None
     confidence: float = 1.0
     seen: int = DETECTED
     shot: int = 0

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facepick.faces.detection import FloatArray
 from facepick.faces.mesh_topology import Topology, vertex_normals
-from facepick.faces.warp import halved
+from facepick.faces.warp import halved, mixed, scaled
 
 __all__ = ["TEXTURE_SIDE", "Surface", "Texture", "spread", "texture_from", "texture_surface"]
 
@@ -59,8 +59,8 @@ class Surface:
         order = order[turn[order] > 1e-6]
         canvas = np.zeros((size[1], size[0]), np.float32)
         corners = np.round((xy - 0.5) * 16).clip(-300_000, 300_000).astype(np.int32)[triangles]
-        for number in order:
-            cv2.fillConvexPoly(canvas, corners[number], float(number + 1), shift=4)
+        for number, corner in zip(order.tolist(), corners[order], strict=True):
+            cv2.fillConvexPoly(canvas, corner, number + 1, shift=4)
         return cls(canvas.astype(np.int32), xy, triangles)
 
     def interpolate(self, values: npt.NDArray[np.float64]) -> list[FloatArray]:
@@ -75,7 +75,7 @@ class Surface:
         height, width = self.index.shape
         x = np.arange(width, dtype=np.float32)[None, :] + np.float32(0.5)
         y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
-        places = self.index.astype(np.intp)
+        places = self._places
         part = np.empty(places.shape, np.float32)
         planes = []
         for across, down, level in tables:
@@ -91,6 +91,11 @@ class Surface:
             plane += part
             planes.append(plane)
         return planes
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.intp]:
+        """The index, as numpy looks up places fastest."""
+        return self.index.astype(np.intp)
 
     @cached_property
     def _solved(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
@@ -242,7 +247,7 @@ def spread(values: FloatArray, known: FloatArray) -> FloatArray:
     """
     import cv2
 
-    sums, weights = [values * known[:, :, None]], [known]
+    sums, weights = [scaled(values, known)], [known]
     while min(weights[-1].shape) > 4:
         height, width = weights[-1].shape
         size = (max(1, width // 2), max(1, height // 2))
@@ -255,8 +260,7 @@ def spread(values: FloatArray, known: FloatArray) -> FloatArray:
         size = (weight.shape[1], weight.shape[0])
         up = cv2.resize(np.ascontiguousarray(coarse), size, interpolation=cv2.INTER_LINEAR)
         # Any part of a known pixel outvotes the coarser level: its mean is the better one.
-        sure = np.clip(4 * weight, 0, 1)[:, :, None]
-        mean = part / np.maximum(weight, 1e-6)[:, :, None]
+        mean = scaled(part, np.asarray(1 / np.maximum(weight, np.float32(1e-6)), np.float32))
         up = np.asarray(up, np.float32).reshape(part.shape)
-        coarse = up + sure * (mean - up)
+        coarse = mixed(up, mean, np.clip(4 * weight, 0, 1))
     return np.asarray(coarse, np.float32)

@@ -281,23 +281,21 @@ class _Graph(OnnxGraph):
         )
 
     def _prelu(self, operator: _Operator) -> None:
-        """PReLU(x) = a x + (1 - a) max(x, 0), with products as convolutions of one pixel.
+        """PReLU(x) = x + max((a - 1) x, 0), with the product as a convolution of one pixel.
 
-        onnxruntime has fast kernels for those and none for PReLU, which alone would take twice as
-        long as all convolutions together.  With a <= 1 the second product goes under the maximum,
-        which then is a part of the convolution.
+        onnxruntime has fast kernels for those, of which a maximum is a part, and none for PReLU,
+        which alone would take twice as long as all convolutions together.  Where a > 1 it is
+        x - max((1 - a) x, 0).
         """
         x, out = self._tensor(operator.inputs[0]), f"t{operator.outputs[0]}"
         slope = self._constants[operator.inputs[1]].astype(np.float32).reshape(-1, 1, 1, 1)
         channels = len(slope)
-        if (slope <= 1).all():
-            rest = self._convolve(x, f"{out}_rest", 1 - slope, group=channels)
-            above = self.node("Relu", [rest], f"{out}_above")
-        else:
-            rest = self.node("Relu", [x], f"{out}_rest")
-            above = self._convolve(rest, f"{out}_above", 1 - slope, group=channels)
-        below = self._convolve(x, f"{out}_scaled", slope, group=channels)
-        self.node("Add", [below, above], out)
+        product = self._convolve(x, f"{out}_product", -np.abs(1 - slope), group=channels)
+        bend = self.node("Relu", [product], f"{out}_bend")
+        if (slope > 1).any():
+            sign = np.where(slope > 1, -1, 1).astype(np.float32)
+            bend = self._convolve(bend, f"{out}_signed", sign, group=channels)
+        self.node("Add", [bend, x], out)
 
     def _convolve(
         self,

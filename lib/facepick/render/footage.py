@@ -35,6 +35,10 @@ MESH_SCORE = 0.5
 """Below this the mesh network itself holds its points to be no face."""
 
 
+FRESH = 8
+"""Frames, see `MeshTable.near`: an eighth of the second looks that this saves is made again."""
+
+
 class MeshTable:
     """The 468-point meshes of one path as the network gave them, kept in a file.
 
@@ -114,6 +118,30 @@ class MeshTable:
             return (self._between(row) if bridge else None), score
         return np.array(_smoothed(self.raw, self.score, self.path, row), np.float32), score
 
+    def own(self, row: int) -> FloatArray | None:
+        """Give the mesh of a row as the network gave it, (468, 3); None below `MESH_SCORE`."""
+        if not self.score[row] >= MESH_SCORE:
+            return None
+        return np.array(self.raw[row], np.float32)
+
+    def near(self, row: int) -> FloatArray | None:
+        """Guess the mesh of a row, (468, 3), from that of the frame before; None without one.
+
+        Every `FRESH`-th frame of the source is found anew: a preview, which looks at parts of a
+        clip, finds the same as a render but for a few frames where a part begins.
+        """
+        before, path = row - 1, self.path
+        if (
+            path.frames[row] % FRESH == 0
+            or before < 0
+            or path.frames[row] - path.frames[before] != 1
+            or path.shots[row] != path.shots[before]
+            or not self.score[before] >= MESH_SCORE
+        ):
+            return None
+        shift = path.landmarks5[row].mean(0) - path.landmarks5[before].mean(0)
+        return np.asarray(self.raw[before] + np.append(shift, 0.0), np.float32)
+
     def _between(self, row: int) -> FloatArray | None:
         """Interpolate the mesh of a row over a gap of at most `GAP_SECONDS`, (468, 3)."""
         sides = []
@@ -159,8 +187,8 @@ def _smoothed(raw: FloatArray, score: FloatArray, path: FacePath, row: int) -> F
     return (total / weight).astype(np.float32)
 
 
-Locate = Callable[["Picture", FaceState], tuple[FloatArray, float] | None]
-"""Finds the mesh of one face of a picture."""
+Locate = Callable[["Picture", FaceState, FloatArray | None], tuple[FloatArray, float] | None]
+"""Finds the mesh of one face of a picture, about where a mesh (468, 3) is, if one is given."""
 
 
 class PersonFootage:
@@ -210,7 +238,7 @@ class PersonFootage:
             state = path.at(frame)
             if state is None or not np.isnan(table.score[state.row]):
                 continue
-            found = locate(picture, state)
+            found = locate(picture, state, table.near(state.row))
             if found is None:
                 table.score[state.row] = 0.0
             else:
@@ -261,10 +289,11 @@ class PersonFootage:
             state = path.at(frame)
             if state is None:
                 continue
-            mesh, score = (None, 0.0)
+            mesh, score, own = (None, 0.0, None)
             if self.meshes:
                 mesh, score = self.meshes[i].at(state.row, bridge=bridge)
-            request = self._request(state, mesh, score, picture, output_frame, time)
+                own = self.meshes[i].own(state.row)
+            request = self._request(state, mesh, score, own, picture, output_frame, time)
             if request is not None:
                 found.append(request)
         return found
@@ -274,6 +303,7 @@ class PersonFootage:
         state: FaceState,
         mesh: FloatArray | None,
         score: float,
+        own: FloatArray | None,
         picture: Picture,
         output_frame: int,
         time: Fraction,
@@ -293,6 +323,7 @@ class PersonFootage:
             landmarks5=state.landmarks5,
             mesh=mesh,
             mesh_score=score,
+            own_mesh=own,
             confidence=state.confidence,
             seen=state.seen,
             shot=state.shot,

@@ -45,7 +45,7 @@ PREVIEW_FRAMES = 250
 """Frames that a preview learns from: ten seconds of a face hold most of what its mouth does, and
 take about as long to learn as a clip of thirty seconds takes to transcode."""
 
-_MESH_VERSION = 1
+_MESH_VERSION = 2
 """Raised when meshes of an earlier version must not be used any more."""
 
 
@@ -265,12 +265,14 @@ def mesh_locator(models: ModelStore) -> Locate:
 
     mesh = FaceMesh(models)
 
-    def locate(picture: Picture, state: FaceState) -> tuple[FloatArray, float] | None:
+    def locate(
+        picture: Picture, state: FaceState, near: FloatArray | None
+    ) -> tuple[FloatArray, float] | None:
         # The mesh network looks at 1.5 times the face, rotated: 0.75 on each side holds that.
         region = crop_region(state.box, 0.75, picture.width, picture.height)
         if region is None:
             return None
         x0, y0, x1, y1 = region
-        return mesh.locate(picture.crop(x0, y0, x1, y1), state.landmarks5, (x0, y0))
+        return mesh.locate(picture.crop(x0, y0, x1, y1), state.landmarks5, (x0, y0), near=near)
 
     return locate

@@ -6,6 +6,7 @@ import numpy as np
 
 from facepick.compositing.patch import BgrImage
 from facepick.faces.detection import FloatArray
+from facepick.faces.warp import mixed, scaled
 
 __all__ = ["add_grain", "lids", "match_lab", "match_low_frequencies", "noise_of"]
 
@@ -68,19 +69,25 @@ def lids(
     height, width = around.shape
     scale = min(1.0, _SMALL_PX / face_height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    where = cv2.resize(around, size, interpolation=cv2.INTER_AREA)[:, :, None]
+    where = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_AREA), np.float32)
 
     def local(image: FloatArray | BgrImage) -> FloatArray:
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         # 8 % of the face reaches cheek and forehead: nearer, dark brows would darken the lids.
-        mean = cv2.GaussianBlur(small * where, (0, 0), 0.08 * face_height * scale)
+        mean = cv2.GaussianBlur(scaled(small, where), (0, 0), 0.08 * face_height * scale)
         return np.asarray(mean, np.float32) + np.float32(1e-3)
 
     # Skin differs from skin by less than a factor of two over such an area.
     ratio = np.clip(local(new) / local(old), 0.5, 2.0)
     ratio = cv2.resize(ratio, (width, height), interpolation=cv2.INTER_LINEAR)
-    share = eyes[:, :, None]
-    return np.asarray(new + share * (old * ratio - new), np.float32)
+    rows, columns = (np.flatnonzero(eyes.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return new
+    # Nothing is changed but there.
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    out = new.copy()
+    out[part] = mixed(new[part], old[part] * ratio[part], eyes[part])
+    return out
 
 
 def noise_of(image: FloatArray | BgrImage, weight: FloatArray) -> float:

@@ -241,13 +241,23 @@ def lids(area: Area, mesh: FloatArray, face_height: float, *, shut: float) -> Fl
     """
     import cv2
 
-    zone = np.zeros((area.height, area.width), np.float32)
+    marked = np.zeros((area.height, area.width), np.float32)
+    radius = _LID * face_height
+    sigma = 0.4 * radius + 0.3
+    # Only there is anything drawn: the blur of OpenCV ends at four sigmas.
+    near = masks.area_around(mesh[[*RIGHT_EYE, *LEFT_EYE]], pad=radius + 8 * sigma + 3)
+    near = near.clipped(area.x0, area.y0, area.x0 + area.width, area.y0 + area.height)
+    if near.width < 1 or near.height < 1:
+        return marked
+    zone = np.zeros((near.height, near.width), np.float32)
     for ring in (RIGHT_EYE, LEFT_EYE):
-        zone = np.maximum(zone, masks.mesh_region(area, mesh, ring))
-    grown = masks.grow(zone, _LID * face_height)
-    soft = cv2.GaussianBlur(grown, (0, 0), 0.4 * _LID * face_height + 0.3)
+        np.maximum(zone, masks.mesh_region(near, mesh, ring), out=zone)
+    grown = masks.grow(zone, radius)
+    soft = cv2.GaussianBlur(grown, (0, 0), sigma)
     share = _LID_SHARE + (1 - _LID_SHARE) * shut
-    return np.asarray(np.float32(share) * soft, np.float32)
+    y, x = near.y0 - area.y0, near.x0 - area.x0
+    marked[y : y + near.height, x : x + near.width] = np.float32(share) * soft
+    return marked
 
 
 def spare_people_in_front(request: FaceRequest, area: Area, alpha: FloatArray) -> FloatArray:

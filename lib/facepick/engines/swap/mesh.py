@@ -159,6 +159,8 @@ class MeshSession(SwapSession):
         return {**super().report(), "notices": [notice.to_json() for notice in self._notices]}
 
     def _swap(self, request: FaceRequest, strength: float) -> FacePatch | None:
+        import cv2
+
         settings: MeshSettings = self._settings
         face = self._face
         scene = self._scene(request, face)
@@ -168,7 +170,7 @@ class MeshSession(SwapSession):
         new = face.texture.onto(scene.surface, scene.vertices, face.topology)
         if settings.color == "light":
             change = gain(scene.light, scene.normals, face.light, face.normals)
-            new = new * np.dstack(scene.surface.interpolate(change))
+            new = new * cv2.merge(scene.surface.interpolate(change))
         eyes = face_mask.holes(scene.area, scene.mesh, eyes=True, mouth=False,
                                width=_EYE_EDGE * height)  # fmt: skip
         mouth = face_mask.holes(scene.area, scene.mesh, eyes=False, mouth=True,

@@ -22,6 +22,7 @@ from facepick.faces.landmarks468 import FACE_OVAL, LIPS_INNER, LIPS_OUTER
 from facepick.faces.mesh_surface import Surface, spread
 from facepick.faces.mesh_topology import extended, topology
 from facepick.faces.similarity import fit_similarity
+from facepick.faces.warp import mixed, sampled_at
 
 __all__ = ["FeatureShift", "over"]
 
@@ -98,13 +99,14 @@ class FeatureShift:
         planes = spread(planes.astype(np.float32), known.astype(np.float32))
         planes = cv2.GaussianBlur(planes, (0, 0), 1.0)
         planes = cv2.resize(planes, (area.width, area.height), interpolation=cv2.INTER_LINEAR)
-        y, x = np.mgrid[0 : area.height, 0 : area.width].astype(np.float32)
+        across, down = cv2.split(planes)
         drawn = cv2.remap(
-            old, x + planes[:, :, 0], y + planes[:, :, 1], cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        length = np.hypot(planes[:, :, 0], planes[:, :, 1])
-        return np.asarray(drawn, np.uint8), np.clip(length / np.float32(_MOVED) - 0.2, 0, 1)
+            old, *sampled_at(across, down), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        changed = np.asarray(cv2.magnitude(across, down), np.float32)
+        changed /= np.float32(_MOVED)
+        changed -= np.float32(0.2)
+        return np.asarray(drawn, np.uint8), np.clip(changed, 0, 1, out=changed)
 
 
 def over(
@@ -120,9 +122,9 @@ def over(
         Both together, and their alpha.
     """
     under = (1 - alpha) * changed
-    total = alpha + under
-    share = (under / np.maximum(total, np.float32(1e-6)))[:, :, None]
-    return np.asarray(new + share * (moved - new), np.float32), np.asarray(total, np.float32)
+    total = np.asarray(alpha + under, np.float32)
+    share = np.asarray(under / np.maximum(total, np.float32(1e-6)), np.float32)
+    return mixed(new, moved, share), total
 
 
 def _upright(mesh: FloatArray) -> npt.NDArray[np.float64]:

@@ -15,6 +15,7 @@ from facepick.engines.swap.light import skin_points
 from facepick.faces.detection import FloatArray
 from facepick.faces.landmarks468 import FACE_OVAL, LEFT_BROW, RIGHT_BROW
 from facepick.faces.mesh_topology import VERTICES, topology
+from facepick.faces.warp import mixed, scaled
 
 __all__ = ["RIM_REACH", "pore_zone", "pores", "settled", "shaved", "thinned"]
 
@@ -68,10 +69,11 @@ def pores(new: FloatArray, old: BgrImage, where: FloatArray, face_height: float)
     """
     import cv2
 
-    logs = np.log(cv2.cvtColor(old, cv2.COLOR_BGR2GRAY).astype(np.float32) + np.float32(4))
+    gray = cv2.cvtColor(old, cv2.COLOR_BGR2GRAY)
+    logs = cv2.LUT(gray, np.log(np.arange(256, dtype=np.float32) + 4))
     fine = logs - cv2.GaussianBlur(logs, (0, 0), max(0.8, _PORE * face_height))
     fine = np.clip(fine, -_PORE_MOST, _PORE_MOST) * where
-    return np.asarray(new * np.exp(fine)[:, :, None], np.float32)
+    return scaled(new, np.asarray(cv2.exp(fine), np.float32))
 
 
 def shaved(
@@ -114,7 +116,7 @@ def shaved(
     fill, painted = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in found)
     total = alpha + painted * (1 - alpha)
     part = painted * (1 - alpha) / np.maximum(total, 1e-4)
-    return np.asarray(new + (fill - new) * part[:, :, None], np.float32), total
+    return mixed(new, fill, part), total
 
 
 def _reduced(area: Area, face_height: float) -> tuple[Area, tuple[int, int]]:
@@ -139,8 +141,7 @@ def _beard_rim(
     """
     import cv2
 
-    mixed = old + (new - old) * alpha[:, :, None]
-    level = np.log(mixed.mean(axis=2) + np.float32(4))
+    level = np.log(mixed(old, new, alpha).mean(axis=2) + np.float32(4))
     side = 2 * round(_RIM_WIDTH * face_height / 2) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     depth = cv2.morphologyEx(level, cv2.MORPH_CLOSE, disc) - level
@@ -213,7 +214,7 @@ def settled(
     away = np.log(filmed + np.float32(4)) - np.log(np.clip(face, 0, 255) + np.float32(4))
     weight = (zone * share * likely).astype(np.float32)
     around = cv2.GaussianBlur(weight, (0, 0), reach)
-    change = cv2.GaussianBlur(away * weight[:, :, None], (0, 0), reach)
+    change = cv2.GaussianBlur(scaled(away, weight), (0, 0), reach)
     change = np.clip(change / (around[:, :, None] + np.float32(0.02)), -_SETTLE_MOST, _SETTLE_MOST)
     factor = np.exp(change * zone[:, :, None]).astype(np.float32)
     factor = cv2.resize(factor, (width, height), interpolation=cv2.INTER_LINEAR)

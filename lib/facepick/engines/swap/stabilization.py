@@ -26,6 +26,8 @@ __all__ = ["MeshSteadier"]
 _SHARE_SKIN, _SHARE_LIPS = 0.25, 0.7
 # Flow is computed on a copy in which the face is this many pixels wide.
 _FLOW_FACE_PX = 160.0
+# Around the mesh, as a share of the face's width.
+_FLOW_PAD = 0.2
 # Where flow and network disagree by more than this share of the face's width, flow was wrong.
 _MAX_DISAGREEMENT = 0.04
 
@@ -77,20 +79,27 @@ class MeshSteadier:
         """Carry `points` of the last frame to where the flow takes them in this one."""
         import cv2
 
-        x0 = min(last.origin[0], now.origin[0])
-        y0 = min(last.origin[1], now.origin[1])
-        x1 = max(r.origin[0] + r.crop.shape[1] for r in (last, now))
-        y1 = max(r.origin[1] + r.crop.shape[0] for r in (last, now))
+        assert now.mesh is not None
+        shown = np.concatenate([points, now.mesh[:, :2]])
+        # What lies further around the face tells nothing of it.
+        pad = _FLOW_PAD * now.box.width
+        x0, y0 = (int(v) for v in np.floor(shown.min(axis=0) - pad))
+        x1, y1 = (int(v) for v in np.ceil(shown.max(axis=0) + pad))
         scale = min(1.0, _FLOW_FACE_PX / max(now.box.width, 1.0))
         size = (max(32, round((x1 - x0) * scale)), max(32, round((y1 - y0) * scale)))
         views = []
         for request in (last, now):
-            gray = cv2.cvtColor(request.crop, cv2.COLOR_BGR2GRAY)
-            left, top = request.origin[0] - x0, request.origin[1] - y0
-            right = x1 - x0 - left - gray.shape[1]
-            bottom = y1 - y0 - top - gray.shape[0]
-            full = cv2.copyMakeBorder(gray, top, bottom, left, right, cv2.BORDER_REPLICATE)
-            views.append(cv2.resize(full, size, interpolation=cv2.INTER_AREA))
+            height, width = request.crop.shape[:2]
+            left, top = x0 - request.origin[0], y0 - request.origin[1]
+            right, bottom = x1 - request.origin[0], y1 - request.origin[1]
+            part = request.crop[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+            if not part.size:
+                return None
+            gray = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
+            above, below = max(0, -top), max(0, bottom - height)
+            before, behind = max(0, -left), max(0, right - width)
+            gray = cv2.copyMakeBorder(gray, above, below, before, behind, cv2.BORDER_REPLICATE)
+            views.append(cv2.resize(gray, size, interpolation=cv2.INTER_AREA))
         flow = self._flow.calc(views[0], views[1], None)
         ratio = np.array([size[0] / (x1 - x0), size[1] / (y1 - y0)])
         at = ((points - (x0, y0)) * ratio - 0.5).astype(np.float32)

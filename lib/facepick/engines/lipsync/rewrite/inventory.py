@@ -32,18 +32,22 @@ Array = npt.NDArray[np.float32]
 MAX_MOUTHS = 480
 """Nineteen seconds at 25 frames a second.  A mouth of a 1080p close-up takes about 150 kB as PNG:
 72 MB on disk, and in memory while the clip is learned from."""
-PLAIN_BYTES = 150_000
-"""Smaller pictures of mouths (up to about 250 x 200) are kept as they are: no more than the
-compressed ones of a close-up."""
+PLAIN_BYTES = 300_000
+"""Smaller pictures of mouths (up to about 350 x 280) are kept as they are: 144 MB at most, where
+compressed ones of a close-up take 72, and a thirtieth of the time."""
 REACH = 0.75
 """How far a stored picture reaches around the lips, in eye distances."""
 LOOK = (16, 12)
 """Size of the tiny picture by which two mouths are compared."""
 CACHED_MOUTHS = 48
-VERSION = 2
+VERSION = 3
 """Raised when inventories of an earlier version must not be used any more."""
 PACK = "mouths.bin"
 TABLE = "mouths.npz"
+
+
+Read = Callable[[BgrImage, FloatArray, FloatArray | None], Array]
+"""Reads the mesh of a mouth off a picture: see `MouthReader.look`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +156,6 @@ class InventoryObserver:
 
     Args:
         folder: where the inventory is written.
-        read: (picture, mesh) to mesh.
         clear: asked at the end, gives whether the lips of a sighting (by `FaceRequest.key`) are
             clear: a mouth with a finger on it is not kept, or the finger would be shown elsewhere.
         cancel: looked at now and then.
@@ -163,7 +166,7 @@ class InventoryObserver:
         self,
         folder: Path,
         *,
-        read: Callable[[BgrImage, FloatArray], Array],
+        read: Read,
         clear: Callable[[], Callable[[tuple[int, int]], bool]] | None = None,
         cancel: CancelToken = never,
         masker: str = "",
@@ -192,7 +195,8 @@ class InventoryObserver:
         self._cancel.raise_if_cancelled()
         assert request.mesh is not None
         origin = np.array([*request.origin, 0], np.float32)
-        mesh = self._read(request.crop, request.mesh - origin)
+        own = None if request.own_mesh is None else request.own_mesh - origin
+        mesh = self._read(request.crop, request.mesh - origin, own)
         pose, unit = pose_of_mesh(mesh), eye_distance(mesh)
         face = in_head_frame(mesh)
         shape = mouth_features(face)
@@ -252,7 +256,7 @@ def learn(
     footage: Iterable[FaceRequest],
     folder: Path,
     *,
-    read: Callable[[BgrImage, FloatArray], Array],
+    read: Read,
     clear: Callable[[tuple[int, int]], bool] | None = None,
     cancel: CancelToken = never,
 ) -> Inventory | None:

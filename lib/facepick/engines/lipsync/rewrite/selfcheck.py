@@ -20,7 +20,7 @@ from facepick.engines.lipsync.rewrite.inventory import Inventory
 from facepick.engines.lipsync.rewrite.small import SmallFace
 from facepick.engines.lipsync.rewrite.warp import Layer, parted, render
 from facepick.faces.detection import FloatArray
-from facepick.faces.warp import to_uint8
+from facepick.faces.warp import mixed, to_uint8
 from facepick.progress import CancelToken, ProgressMeter, never
 
 __all__ = ["SEEN", "corrections", "looks_of"]
@@ -147,8 +147,7 @@ def _seen(
     x, y = made.origin
     height, width = made.alpha.shape
     part = picture[y : y + height, x : x + width]
-    mixed = part + (made.image.astype(np.float32) - part) * made.alpha[..., None]
-    part[:] = to_uint8(mixed)
+    part[:] = to_uint8(mixed(part, made.image, made.alpha))
     return float(mouth_features(in_head_frame(read(picture, mesh)))[0])
 
 

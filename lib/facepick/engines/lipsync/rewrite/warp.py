@@ -17,7 +17,7 @@ from facepick.compositing.patch import BgrImage
 from facepick.engines.lipsync.rewrite.features import OUTER_LIP, RIGID, mouth_features
 from facepick.engines.lipsync.rewrite.inventory import Mouth
 from facepick.faces.similarity import fit_similarity
-from facepick.faces.warp import smoothstep, to_uint8
+from facepick.faces.warp import mixed, sampled_at, scaled, smoothstep, to_uint8
 
 __all__ = ["Layer", "Overlay", "parted", "render"]
 
@@ -195,14 +195,9 @@ def _moved(image: BgrImage, shift: Array, *, fine: bool) -> BgrImage:
     """
     import cv2
 
-    height, width = shift.shape[:2]
-    field = shift.copy()
-    field[..., 0] += np.arange(width, dtype=np.float32)
-    field[..., 1] += np.arange(height, dtype=np.float32)[:, None]
     bent = cv2.remap(
         image,
-        field,
-        None,
+        *sampled_at(*cv2.split(shift)),
         cv2.INTER_LANCZOS4 if fine else cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
@@ -230,8 +225,9 @@ def _lower_share(target: Array, size: tuple[int, int], unit: float) -> Array:
         edges.append(np.interp(grid, (local @ along)[order], (local @ down)[order]))
     middle = (edges[0] + edges[1]) / 2
     half = np.maximum(edges[1] - edges[0], 0.0) / 2 + 0.5
-    at = np.clip(np.rint((u + unit) * 2).astype(np.int32), 0, len(grid) - 1)
-    share = (v - middle.astype(np.float32)[at]) / half.astype(np.float32)[at]
+    at = np.rint((u + unit) * 2).astype(np.intp)
+    share = v - np.take(middle.astype(np.float32), at, mode="clip")
+    share /= np.take(half.astype(np.float32), at, mode="clip")
     return np.asarray(np.clip(0.5 + 0.5 * share, 0.0, 1.0), dtype=np.float32)
 
 
@@ -332,7 +328,7 @@ def _bent_alpha(shift: Array, ring: Array, unit: float) -> Array:
     import cv2
 
     height, width = shift.shape[:2]
-    moved = np.asarray(np.hypot(shift[..., 0], shift[..., 1]), np.float32)
+    moved = np.asarray(cv2.magnitude(*cv2.split(shift)), np.float32)
     outline = cv2.convexHull(np.rint(ring * 16).astype(np.int32))
     inside = np.zeros((height + 2, width + 2), np.uint8)
     cv2.fillConvexPoly(inside, outline + 16, 255, cv2.LINE_8, 4)
@@ -358,8 +354,7 @@ def _lay_mouth(bent: _Bent, layers: list[Layer], unit: float) -> None:
     under = bent.image[y0:y1, x0:x1].astype(np.float32)
     mask = _mouth_mask(lips, target, (x1 - x0, y1 - y0), unit)
     blended += _light(under, blended, mask, lips, unit)
-    mixed = under + (blended - under) * mask[..., None]
-    bent.image[y0:y1, x0:x1] = to_uint8(mixed)
+    bent.image[y0:y1, x0:x1] = to_uint8(mixed(under, blended, mask))
     np.maximum(bent.alpha[y0:y1, x0:x1], mask, out=bent.alpha[y0:y1, x0:x1])
 
 
@@ -368,13 +363,13 @@ def _mouth(layers: list[Layer], target: Array, size: tuple[int, int], unit: floa
     import cv2
 
     blended = np.zeros((size[1], size[0], 3), np.float32)
-    lower = _lower_share(target, size, unit)[..., None]
+    lower = _lower_share(target, size, unit)
     for i, layer in enumerate(layers):
         up, down = (
             _shift(target[list(points)], layer.mouth.mesh[list(points)], size, GRID)
             for points in (ABOVE, BELOW)
         )
-        mouth = _moved(layer.mouth.image, up + lower * (down - up), fine=True)
+        mouth = _moved(layer.mouth.image, mixed(up, down, lower), fine=True)
         if i == 0:
             blended += mouth
             continue
@@ -434,9 +429,10 @@ def _light(under: Array, over: Array, mask: Array, lips: Array, unit: float) -> 
     # A fold or a hair is no light: differences far from the middle one count less.
     level = np.median(difference[weight > 0.5], axis=0) if (weight > 0.5).any() else np.zeros(3)
     odd = np.abs(difference - level).max(axis=2)
-    weight = weight * np.exp(-((odd / 40.0) ** 2)).astype(np.float32) + 1e-4
+    weight = weight * np.exp(-((odd / 40.0) ** 2)).astype(np.float32) + np.float32(1e-4)
     sigma = 0.16 * unit / shrink
-    top = cv2.GaussianBlur(difference * weight[..., None], (0, 0), sigma)
-    bottom = cv2.GaussianBlur(weight, (0, 0), sigma)
-    smooth = cv2.resize(top / bottom[..., None], (width, height), interpolation=cv2.INTER_LINEAR)
+    top = cv2.GaussianBlur(scaled(difference, weight), (0, 0), sigma)
+    bottom = np.asarray(cv2.GaussianBlur(weight, (0, 0), sigma), np.float32)
+    smooth = scaled(top, np.float32(1) / bottom)
+    smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(smooth, dtype=np.float32)
