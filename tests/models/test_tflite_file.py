@@ -7,29 +7,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facepick.engines.occlusion.hands import HandFinder
 from facepick.errors import ModelMismatchError
 from facepick.faces.analyzers._opencv import read_tflite
 from facepick.faces.mesh import FaceMesh
-from facepick.models.catalog import FACE_MESH, PALM_DETECTION
+from facepick.models.catalog import FACE_MESH, HAND_LANDMARK, PALM_DETECTION
+from facepick.models.spec import ModelSpec
 from facepick.models.store import default_store
 from facepick.models.tflite_file import read_network, to_onnx
 
 OUTPUTS = (FaceMesh.COORDINATES, FaceMesh.PRESENCE)
 
 
-def test_the_mesh_network_agrees_with_opencv() -> None:
+@pytest.mark.parametrize(
+    ("spec", "outputs"),
+    [(FACE_MESH, OUTPUTS), (PALM_DETECTION, (HandFinder.BOXES, HandFinder.SCORES))],
+    ids=["mesh", "palms"],
+)
+def test_networks_agree_with_opencv(spec: ModelSpec, outputs: tuple[str, ...]) -> None:
     """Two programs of different making read the same weights."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    path = default_store().require(FACE_MESH)
+    path = default_store().require(spec)
     session = onnxruntime.InferenceSession(
-        to_onnx(read_network(path), OUTPUTS), providers=["CPUExecutionProvider"]
+        to_onnx(read_network(path), outputs), providers=["CPUExecutionProvider"]
     )
     other = read_tflite(path, needed_for="this test")
     chips = np.random.default_rng(7).random((3, 3, 192, 192), np.float32)
-    ours = session.run(list(OUTPUTS), {"input": chips})
+    ours = session.run(list(outputs), {"input": chips})
     for i, chip in enumerate(chips):
         other.setInput(np.ascontiguousarray(chip[None]))
-        for mine, theirs in zip(ours, other.forward(list(OUTPUTS)), strict=True):
+        for mine, theirs in zip(ours, other.forward(list(outputs)), strict=True):
             np.testing.assert_allclose(mine[i].ravel(), np.asarray(theirs).ravel(), atol=2e-3)
 
 
@@ -43,8 +50,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_known_is_said() -> None:
-    network = read_network(default_store().require(PALM_DETECTION))
-    with pytest.raises(ModelMismatchError, match="operator"):
+    network = read_network(default_store().require(HAND_LANDMARK))
+    with pytest.raises(ModelMismatchError, match="activation"):
         to_onnx(network, ("Identity",))
     mesh = read_network(default_store().require(FACE_MESH))
     with pytest.raises(ModelMismatchError, match="lacks nothing_of_that_name"):

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facepick.errors import PackageMissing
 from facepick.faces.detection import FloatArray
 from facepick.faces.warp import Halvings, cut_out
 from facepick.models.catalog import FACE_MESH
 from facepick.models.store import ModelStore
-from facepick.models.tflite_file import read_network, to_onnx
+from facepick.models.tflite_file import open_network
 
 __all__ = ["MESH_POINTS", "FaceMesh", "mouth_opening", "turned_square"]
 
@@ -154,16 +153,8 @@ def _session(path: Path, changed: int) -> Any:
     Args:
         changed: when the file was written.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise PackageMissing("onnxruntime", needed_for="the face mesh") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # The network is too small to be worth the waking of a second thread.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    model = to_onnx(read_network(path), (FaceMesh.COORDINATES, FaceMesh.PRESENCE))
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    outputs = (FaceMesh.COORDINATES, FaceMesh.PRESENCE)
+    return open_network(path, outputs, needed_for="the face mesh")
 
 
 def turned_square(

@@ -250,21 +250,22 @@ class MeshSession(SwapSession):
 
     def _outline(self, scene: _Scene, face: Portrait, holes: FloatArray) -> FloatArray:
         """Compute the alpha without its holes, (h, w) float32."""
+        shaves = self._shaves(face)
         zones = [
-            face_mask.hair_zone(), face_mask.hair_zone(jaw=True),
-            face_mask.fall_off(**face.reach), face_mask.jaw_zone(),
+            face_mask.hair_zone(), face_mask.fall_off(**face.reach),
+            face_mask.jaw_zone() if shaves else face_mask.hair_zone(jaw=True),
         ]  # fmt: skip
-        hair, sides, inside, jaw = scene.surface.interpolate(np.stack(zones, axis=1))
+        hair, inside, rim = scene.surface.interpolate(np.stack(zones, axis=1))
         # The soft edge of the outline is none of the holes'.
         covered = np.maximum(scene.surface.index > 0, holes == 1).astype(np.float32)
         inside = np.maximum(np.clip(inside, 0, 1), holes == 1)
         if not self._learned.bearded:
-            hair = np.maximum(hair, sides)
-        elif self._shaves(face):
+            hair = np.maximum(hair, rim)
+        elif shaves:
             # A beard's rim around a clean chin is covered as far as the ring reaches.
             beard = face_mask.beard_likelihood(scene.old, scene.skin, scene.vertices, scene.height)
             if beard is not None:
-                inside = np.maximum(inside, np.clip(jaw * 1.5, 0, 1) * beard)
+                inside = np.maximum(inside, np.clip(rim * 1.5, 0, 1) * beard)
         alpha = smoothstep(inside * covered)
         alpha = masks.feather_in(covered, self._settings.blur * scene.height) * alpha
         return alpha * (1 - np.clip(hair, 0, 1) * (1 - scene.skin))

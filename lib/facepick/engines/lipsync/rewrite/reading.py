@@ -22,9 +22,9 @@ __all__ = ["MouthReader"]
 Array = npt.NDArray[np.float32]
 
 LOOKS = ((1.0, 0.0), (1.08, 0.0), (0.94, 0.0))
-"""Size of the square against the usual one, and its turn in radians.  The mean of these three misses
-that of ten others by 0.0032 and 0.0034 eye distances in two clips; one alone misses it by 0.0056 to
-0.0062, two sizes and two turns (four) by 0.0027 and 0.0031."""
+"""Size of the square against the usual one, and its turn in radians.  The mean of these three
+misses that of ten others by 0.0032 and 0.0034 eye distances in two clips; one alone misses it by
+0.0056 to 0.0062, two sizes and two turns (four looks) by 0.0027 and 0.0031."""
 SURE = 0.5
 """A look that the network itself holds to show no face is left out."""
 
