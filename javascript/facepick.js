@@ -446,8 +446,9 @@
       if (audio.seeking) return;
       /* An edge may be dragged while it plays. */
       const [, to] = edges(strip);
-      mark.style.setProperty("--at", Math.min(audio.currentTime, to));
-      if (audio.currentTime >= to) audio.pause();
+      const over = audio.currentTime >= to;
+      if (over) audio.pause();
+      mark.style.setProperty("--at", over ? -1 : audio.currentTime);
     };
     const follow = () => {
       show();

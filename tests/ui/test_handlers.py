@@ -406,6 +406,16 @@ def test_a_preview_is_asked_for_at_the_moment_shown_or_at_the_hardest(
     assert tab.page.app.jobs()[0].request["at"] is None
 
 
+def test_the_list_of_jobs_says_that_a_scan_has_ended(
+    tab: Any, new_user: Callable[[str], str], tmp_path: Path
+) -> None:
+    key = new_user("anna")
+    upload(tab, key, tmp_path)
+    page = run(tab, key, ask(tab, "scan", key, *scan_values(tab)))
+    assert "facepick-state-done" in page["jobs"]["value"]
+    assert "facepick-state-running" not in page["jobs"]["value"]
+
+
 def test_a_further_click_on_the_same_face_is_told_by_the_page(tab: Any, scanned: str) -> None:
     """Gradio 3 and 4 tell of a click only when another face was clicked in between."""
     pick(tab, scanned, 0)

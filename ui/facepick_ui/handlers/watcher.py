@@ -101,6 +101,7 @@ class Watcher:
             What changed on the page, and whether something still runs.
         """
         changes, active = self._queue.poll(session)
+        ended = False
         for kind in KINDS:
             record = self._context.record(session, kind)
             if record is None:
@@ -109,9 +110,10 @@ class Watcher:
                 active = True
                 changes = merged(changes, self._running(session, kind, record))
             elif record.id not in session.finished:
+                ended = True
                 session.finished.add(record.id)
                 changes = merged(changes, self._ended(session, kind, record))
-        if active:
+        if active or ended:
             changes = merged(changes, self._jobs.draw(session))
         # After the jobs: one that has just ended may have asked for a proxy.
         proxies, waiting = self._players.poll(session)
@@ -212,4 +214,4 @@ class Watcher:
             return changes
         # Lines that the new result holds, or that it does not.
         lines = self._speech.again(session) if record.kind == "render" else {}
-        return merged(self._results.draw(session), self._jobs.draw(session), offer, lines)
+        return merged(self._results.draw(session), offer, lines)
