@@ -82,10 +82,14 @@ SPEAKER = np.repeat([0, 1, 0, 1], SECONDS * RATE // 4)
 def test_faces_of_a_moment_are_compared() -> None:
     scan = scene((0, SECONDS), (0, SECONDS))
     found = who_speaks(scan, observed(scan, SPEAKER), SPEAKER.astype(np.int64))
-    assert [(t.person, t.state) for t in found.turns] == [
+    long = [t for t in found.turns if t.end - t.start > 0.2]
+    assert [(t.person, t.state) for t in long] == [
         ("P1", "sure"), ("P2", "sure"), ("P1", "sure"), ("P2", "sure"),
     ]  # fmt: skip
-    assert [t.start for t in found.turns[1:]] == pytest.approx([6, 12, 18], abs=0.1)
+    # At a change without a pause it is not said for sure who is heard.
+    assert {t.state for t in found.turns if t not in long} == {"unsure"}
+    assert [t.start for t in long[1:]] == pytest.approx([6.16, 12.16, 18.16], abs=0.05)
+    assert [t.end for t in long[:-1]] == pytest.approx([5.84, 11.84, 17.84], abs=0.05)
     assert [(v.id, v.person) for v in found.voices] == [("V1", "P1"), ("V2", "P2")]
     # Without voices, by sight alone.
     alone = who_speaks(scan, observed(scan, SPEAKER), np.zeros(len(SPEAKER), np.int64))
@@ -164,7 +168,7 @@ def test_nobody_has_two_voices() -> None:
 
     def told(prints: np.ndarray) -> list[tuple[str | None, str]]:
         found = who_speaks(scan, watched, voices, prints=prints.astype(np.float32))
-        return [(t.person, t.state) for t in found.turns]
+        return [(t.person, t.state) for t in found.turns if t.end - t.start > 0.2]
 
     assert told(np.eye(2, 8)) == [("P1", "sure"), (None, "off_screen")]
     # Two that sound alike may be one person's.
@@ -249,7 +253,7 @@ def test_a_voice_that_is_known_from_another_video_belongs_to_its_face() -> None:
     assert "sure" not in {t.state for t in unknown.turns}
     likeness = {0: {"P1": 3.0, "P2": -3.0}, 1: {"P1": -3.0, "P2": 3.0}}
     found = who_speaks(scan, blank, voices, likeness=likeness, names={0: "Anna"})
-    assert [(t.person, t.state) for t in found.turns] == [
+    assert [(t.person, t.state) for t in found.turns if t.end - t.start > 0.2] == [
         ("P1", "sure"), ("P2", "sure"), ("P1", "sure"), ("P2", "sure"),
     ]  # fmt: skip
     assert [(v.person, v.name) for v in found.voices] == [("P1", "Anna"), ("P2", None)]

@@ -64,8 +64,15 @@ PROOF_WEIGHT, PROOF_LIMITS, CHANCE = 0.5, (-1.0, 5.0), 1.0
 UNPROVEN = 0.6
 """Most that is given for a person whose mouth and voice were not shown to go together."""
 COMPARED = 4.0
+"""Log likelihood by which a second person must be ahead in a voice for it to be of both."""
+UNPLACED_MOMENTS = 4
+"""Before and after a change of speaker without a pause either may be heard: it is placed to about
+as much."""
+LISTENED = 4.0
+"""Seconds for which a face is thought to be still before it is seen how it listens."""
+AHEAD = 2.0
 """Log likelihood by which a person must be ahead of the other faces of the moment, over all that a
-voice says: two seconds of a clear difference."""
+voice says: a second of a clear difference, beyond how the face looks to other voices."""
 ALIKE = 0.55
 """Cosine from which two voices may be one person's, see `facepick.speech.known_voices`."""
 OTHER_VOICE = 4.0
@@ -324,18 +331,19 @@ def who_speaks(
     measures = measures_of(scan, watched)
     cuts = _cuts(scan, watched.moments)
     pieces = _pieces(watched, voices if use[2] else np.zeros_like(voices), cuts)
-    likely = _evidence(measures, pieces, look=use[0], follow=use[1])
+    alike = _alike(prints, pieces)
+    likely = _evidence(measures, pieces, {}, look=use[0], follow=use[1])
+    beyond = _evidence(measures, pieces, alike, look=use[0], follow=use[1])
     proofs = _proofs(measures, watched.heard, pieces, follow=use[1])
     mixed = _mixed(likely, pieces)
     familiar = _familiar(likeness or {}, pieces, measures.people)
-    alike = _alike(prints, pieces)
     owners = _owners(likely, pieces, proofs, mixed, familiar, alike)
     posterior = _posterior(likely, pieces, owners)
     path, posterior = _smoothed(posterior, pieces, mixed)
     moments = np.zeros((watched.moments, likely.shape[1]))
     for k in range(len(pieces.start)):
         moments[pieces.start[k] : pieces.stop[k]] = posterior[k]
-    proven = _proven(measures, pieces, likely, proofs)
+    proven = _proven(measures, pieces, likely, beyond, proofs)
     claims = _claims(likely, _posterior(likely, pieces, owners), pieces, proofs)
     lost = _lost(claims, alike)
     rivals = _rivals(likely, pieces, proofs, alike)
@@ -346,7 +354,7 @@ def who_speaks(
     by_piece = by_piece.reshape(-1, len(measures.people))
     for v in mixed:
         rows = pieces.voice == v
-        by_piece[rows] = _far_ahead(likely[rows]) & (lost[v] == 0) & ~rivals[v]
+        by_piece[rows] = _far_ahead(beyond[rows]) & (lost[v] == 0) & ~rivals[v]
     by_piece &= ~_unclear(pieces, cuts)[:, None]
     if use[0]:
         by_piece &= ~_shut(measures, pieces)
@@ -355,10 +363,14 @@ def who_speaks(
     trusted = np.zeros((watched.moments, len(measures.people)), bool)
     for k in range(len(path)):
         trusted[pieces.start[k] : pieces.stop[k]] = by_piece[k]
+    other = (np.diff(path, prepend=-1) != 0) & pieces.joined & ~np.isin(pieces.start, cuts)
+    changes = pieces.start[other]
+    for change in changes:
+        trusted[max(0, change - UNPLACED_MOMENTS) : change + UNPLACED_MOMENTS] = False
     ids, table = _named_voices(pieces, owners, proven, measures.people, names or {})
     spans: list[tuple[str, int, int, str | None]]
     if lines is None:
-        runs = _runs(pieces, path, by_piece, measures)
+        runs = _parted(_runs(pieces, path, by_piece, measures), changes)
         spans = [(f"L{i}", a, b, None) for i, (a, b) in enumerate(runs, 1)]
     else:
         spans = _line_parts(lines, moments, watched.moments)
@@ -432,19 +444,50 @@ def _filled(voices: Numbers) -> Numbers:
     return np.asarray(out)
 
 
-def _evidence(measures: Measures, pieces: _Pieces, *, look: bool, follow: bool) -> Array64:
+def _evidence(
+    measures: Measures,
+    pieces: _Pieces,
+    alike: Mapping[tuple[int, int], bool],
+    *,
+    look: bool,
+    follow: bool,
+) -> Array64:
     """Log likelihood of each piece for each person, and for somebody unknown, (n, people + 1).
 
     Against what is heard of somebody who is not seen, which is 0.
+
+    Args:
+        alike: voices that may be one person's; where given, faces are held against how they look
+            while other voices are heard.
     """
     out = np.zeros((len(pieces.start), len(measures.people) + 1))
     weight = np.sqrt(pieces.seconds)[:, None]
     if look:
         looks = np.clip(_by_piece(measures.look, measures, pieces), -LOOK_LIMIT, LOOK_LIMIT)
-        out[:, :-1] += np.nan_to_num(LOOK_WEIGHT * (looks - HIDDEN_LOOK) * weight)
+        least = _listening(looks, pieces, alike)
+        out[:, :-1] += np.nan_to_num(LOOK_WEIGHT * (looks - least) * weight)
     if follow:
         follows = _by_piece(measures.follow, measures, pieces)
         out[:, :-1] += np.nan_to_num(FOLLOW_WEIGHT * (follows - HIDDEN_FOLLOW) * weight)
+    return out
+
+
+def _listening(
+    looks: Array64, pieces: _Pieces, alike: Mapping[tuple[int, int], bool]
+) -> Array64:
+    """Give what each face must look better than in each piece, (n, people).
+
+    Most faces are still while somebody else is heard; some talk on without being heard, and look
+    as if they spoke whoever does.
+    """
+    out = np.full(looks.shape, HIDDEN_LOOK)
+    seconds = np.where(np.isfinite(looks), pieces.seconds[:, None], 0)
+    weighted = np.nan_to_num(looks) * seconds
+    for v in (int(v) for v in np.unique(pieces.voice)) if alike else ():
+        own = np.array([v == w or alike.get((v, int(w)), True) for w in pieces.voice])
+        total, time = weighted[~own].sum(axis=0), seconds[~own].sum(axis=0)
+        mean = (total + LISTENED * HIDDEN_LOOK) / (time + LISTENED)
+        out[pieces.voice == v] = np.maximum(mean, HIDDEN_LOOK)
     return out
 
 
@@ -598,7 +641,11 @@ def _proofs(
 
 
 def _proven(
-    measures: Measures, pieces: _Pieces, likely: Array64, proofs: Mapping[int, Array64]
+    measures: Measures,
+    pieces: _Pieces,
+    likely: Array64,
+    beyond: Array64,
+    proofs: Mapping[int, Array64],
 ) -> dict[int, npt.NDArray[np.bool_]]:
     """Tell of each voice for which people it is shown that they speak with it, (people,)."""
     spans = list(zip(pieces.start, pieces.stop, strict=True))
@@ -612,8 +659,8 @@ def _proven(
             others = np.where(there, likely[:, :-1], -np.inf)
             others[:, p] = -np.inf
             # Ahead of somebody who is not seen, too.
-            ahead = likely[beside, p] - np.maximum(others[beside].max(axis=1, initial=-np.inf), 0)
-            shown[p] |= ahead.sum() > COMPARED
+            ahead = beyond[beside, p] - np.maximum(others[beside].max(axis=1, initial=-np.inf), 0)
+            shown[p] |= ahead.sum() > AHEAD
         found[voice] = shown
     return found
 
@@ -706,6 +753,16 @@ def _runs(
         else:
             runs.append((int(pieces.start[k]), int(pieces.stop[k])))
     return runs
+
+
+def _parted(runs: Sequence[tuple[int, int]], changes: Numbers) -> list[tuple[int, int]]:
+    """Part from each run what is so near a change of speaker that either may be heard."""
+    near = {int(c) + off for c in changes for off in (-UNPLACED_MOMENTS, UNPLACED_MOMENTS)}
+    parted: list[tuple[int, int]] = []
+    for start, stop in runs:
+        edges = [start, *sorted(c for c in near if start < c < stop), stop]
+        parted += itertools.pairwise(edges)
+    return parted
 
 
 def _line_parts(
