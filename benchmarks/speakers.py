@@ -85,7 +85,7 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "CHANGE": (0.75, 1.5, 3.0),
     "PROOF_WEIGHT": (0.25, 0.5, 1.0),
     "PROVEN": (1.5, 2.5, 3.5),
-    "COMPARED": (2.0, 4.0, 8.0),
+    "AHEAD": (1.0, 2.0, 4.0),
     "ALONE": (1.5, 3.0, 6.0),
     "SURE": (0.75, 0.85, 0.95),
 }

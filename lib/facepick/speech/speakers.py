@@ -10,7 +10,8 @@ do.
 
 A face that talks is no proof that it says what is heard: a narrator speaks over talking heads.  A
 person is `sure` for a voice only if the mouth follows it far beyond chance, or if other faces were
-there to be compared with.
+there to be compared with and it looks more as if it spoke than it does to other voices.  Nobody has
+two voices: of those that sound unlike, one at most is a person's.
 """
 
 from __future__ import annotations
@@ -244,6 +245,25 @@ class _Pieces:
         return (self.stop - self.start) / RATE
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Found:
+    """What speaks for whom.
+
+    Attributes:
+        likely: (n, people + 1), log likelihood of each piece; last of who is not seen.
+        beyond: the same, but each face held against how it looks while other voices are heard.
+        proofs: of each voice, (people,), see `proof`.
+        familiar: of each voice, (people + 1,), what other videos say of it.
+        alike: of each two voices, whether they may be one person's; empty where that is unknown.
+    """
+
+    likely: Array64
+    beyond: Array64
+    proofs: Mapping[int, Array64]
+    familiar: Mapping[int, Array64]
+    alike: Mapping[tuple[int, int], bool]
+
+
 def measures_of(scan: Scan, watched: Watched) -> Measures:
     """Gather what is seen of each person."""
     people = tuple(p.id for p in scan.people if not p.ignored and p.group is None)
@@ -332,39 +352,28 @@ def who_speaks(
     cuts = _cuts(scan, watched.moments)
     pieces = _pieces(watched, voices if use[2] else np.zeros_like(voices), cuts)
     alike = _alike(prints, pieces)
-    likely = _evidence(measures, pieces, {}, look=use[0], follow=use[1])
-    beyond = _evidence(measures, pieces, alike, look=use[0], follow=use[1])
-    proofs = _proofs(measures, watched.heard, pieces, follow=use[1])
-    mixed = _mixed(likely, pieces)
-    familiar = _familiar(likeness or {}, pieces, measures.people)
-    owners = _owners(likely, pieces, proofs, mixed, familiar, alike)
-    posterior = _posterior(likely, pieces, owners)
-    path, posterior = _smoothed(posterior, pieces, mixed)
-    moments = np.zeros((watched.moments, likely.shape[1]))
-    for k in range(len(pieces.start)):
-        moments[pieces.start[k] : pieces.stop[k]] = posterior[k]
-    proven = _proven(measures, pieces, likely, beyond, proofs)
-    claims = _claims(likely, _posterior(likely, pieces, owners), pieces, proofs)
-    lost = _lost(claims, alike)
-    rivals = _rivals(likely, pieces, proofs, alike)
-    for v in proven:
-        proven[v] &= (lost[v] == 0) & ~rivals[v]
-        proven[v] |= familiar[v][:-1] > FAMILIAR
-    by_piece = np.array([proven[int(v)] for v in pieces.voice], bool)
-    by_piece = by_piece.reshape(-1, len(measures.people))
-    for v in mixed:
-        rows = pieces.voice == v
-        by_piece[rows] = _far_ahead(beyond[rows]) & (lost[v] == 0) & ~rivals[v]
+    found = _Found(
+        likely=_evidence(measures, pieces, {}, look=use[0], follow=use[1]),
+        beyond=_evidence(measures, pieces, alike, look=use[0], follow=use[1]),
+        proofs=_proofs(measures, watched.heard, pieces, follow=use[1]),
+        familiar=_familiar(likeness or {}, pieces, measures.people),
+        alike=alike,
+    )
+    mixed = _mixed(found.likely, pieces)
+    owners = _owners(found, pieces, mixed)
+    posterior = _posterior(found.likely, pieces, owners)
+    proven, by_piece = _trust(measures, pieces, found, mixed, posterior)
     by_piece &= ~_unclear(pieces, cuts)[:, None]
     if use[0]:
         by_piece &= ~_shut(measures, pieces)
     if not use[1]:
         by_piece[:] = True
+    path, posterior = _smoothed(posterior, pieces, mixed)
+    moments = np.zeros((watched.moments, found.likely.shape[1]))
     trusted = np.zeros((watched.moments, len(measures.people)), bool)
-    for k in range(len(path)):
-        trusted[pieces.start[k] : pieces.stop[k]] = by_piece[k]
-    other = (np.diff(path, prepend=-1) != 0) & pieces.joined & ~np.isin(pieces.start, cuts)
-    changes = pieces.start[other]
+    for k, (a, b) in enumerate(zip(pieces.start, pieces.stop, strict=True)):
+        moments[a:b], trusted[a:b] = posterior[k], by_piece[k]
+    changes = _changes(path, pieces, cuts)
     for change in changes:
         trusted[max(0, change - UNPLACED_MOMENTS) : change + UNPLACED_MOMENTS] = False
     ids, table = _named_voices(pieces, owners, proven, measures.people, names or {})
@@ -386,6 +395,36 @@ def who_speaks(
         whole = {f"L{i}": line for i, line in enumerate(lines, 1)}
         turns = [_exact(turn, whole.get(turn.id)) for turn in turns]
     return Speakers(voices=table, turns=tuple(turns))
+
+
+def _trust(
+    measures: Measures,
+    pieces: _Pieces,
+    found: _Found,
+    mixed: Collection[int],
+    posterior: Array64,
+) -> tuple[dict[int, npt.NDArray[np.bool_]], npt.NDArray[np.bool_]]:
+    """Tell whom each voice, (people,) by voice, and each piece, (n, people), is shown to be of."""
+    lost = _lost(_claims(found.likely, posterior, pieces, found.proofs), found.alike)
+    # Some talk all the time, and are heard now and then: more must speak for this voice than for
+    # another one, whoever else was there.
+    rivals = _lost(_claims(found.likely, None, pieces, found.proofs), found.alike)
+    own = {v: (lost[v] == 0) & (rivals[v] == 0) for v in found.proofs}
+    proven = _proven(measures, pieces, found)
+    for v in proven:
+        proven[v] = (proven[v] & own[v]) | (found.familiar[v][:-1] > FAMILIAR)
+    by_piece = np.array([proven[int(v)] for v in pieces.voice], bool)
+    by_piece = by_piece.reshape(-1, len(measures.people))
+    for v in mixed:
+        rows = pieces.voice == v
+        by_piece[rows] = _far_ahead(found.beyond[rows]) & own[v]
+    return proven, by_piece
+
+
+def _changes(path: Numbers, pieces: _Pieces, cuts: Numbers) -> Numbers:
+    """Moments at which the speaker changes without a pause or a cut."""
+    other = np.diff(path, prepend=-1) != 0
+    return pieces.start[other & pieces.joined & ~np.isin(pieces.start, cuts)]
 
 
 def _doubted(turn: Turn, trusted: npt.NDArray[np.bool_], people: Sequence[str]) -> Turn:
@@ -472,9 +511,7 @@ def _evidence(
     return out
 
 
-def _listening(
-    looks: Array64, pieces: _Pieces, alike: Mapping[tuple[int, int], bool]
-) -> Array64:
+def _listening(looks: Array64, pieces: _Pieces, alike: Mapping[tuple[int, int], bool]) -> Array64:
     """Give what each face must look better than in each piece, (n, people).
 
     Most faces are still while somebody else is heard; some talk on without being heard, and look
@@ -538,35 +575,30 @@ def _far_ahead(likely: Array64) -> npt.NDArray[np.bool_]:
     return np.asarray(clear & (likely == order[:, -1:]))[:, :-1]
 
 
-def _owners(
-    likely: Array64,
-    pieces: _Pieces,
-    proofs: Mapping[int, Array64],
-    mixed: Collection[int],
-    familiar: Mapping[int, Array64],
-    alike: Mapping[tuple[int, int], bool],
-) -> dict[int, Array64]:
+def _owners(found: _Found, pieces: _Pieces, mixed: Collection[int]) -> dict[int, Array64]:
     """Whose each voice is, as shares of (people + 1); of what is mixed, anybody's."""
-    states = likely.shape[1]
+    states = found.likely.shape[1]
     start = np.full(states, (1 - NOBODY) / max(1, states - 1))
     start[-1] = NOBODY if states > 1 else 1.0
     owners = {int(v): start.copy() for v in np.unique(pieces.voice)}
     for _ in range(ROUNDS):
-        found = _posterior(likely, pieces, owners)
-        lost = _lost(_claims(likely, found, pieces, proofs), alike)
-        for v in owners.keys() - set(mixed):
+        posterior = _posterior(found.likely, pieces, owners)
+        lost = _lost(_claims(found.likely, posterior, pieces, found.proofs), found.alike)
+        for v in owners:
             rows = pieces.voice == v
-            weights = pieces.seconds[rows]
-            # Two seconds of doubt, so that a voice of one word is nobody's yet.
-            total = (found[rows] * weights[:, None]).sum(axis=0) + 2.0 * start
-            total *= np.exp(PROOF_WEIGHT * np.append(np.clip(proofs[v], *PROOF_LIMITS), CHANCE))
-            total *= np.exp(familiar[v])
+            if v in mixed:
+                total = start.copy()
+            else:
+                # Two seconds of doubt, so that a voice of one word is nobody's yet.
+                seconds = pieces.seconds[rows, None]
+                total = (posterior[rows] * seconds).sum(axis=0) + 2.0 * start
+                proofs = np.clip(found.proofs[v], *PROOF_LIMITS)
+                total *= np.exp(PROOF_WEIGHT * np.append(proofs, CHANCE) + found.familiar[v])
             total[:-1] *= np.exp(lost[v])
-            owners[v] = np.maximum(total / total.sum(), FLOOR)
-            owners[v] /= owners[v].sum()
-        for v in mixed:
-            owners[v] = start * np.exp(np.append(lost[v], 0))
-            owners[v] /= owners[v].sum()
+            owners[v] = total / total.sum()
+            if v not in mixed:
+                owners[v] = np.maximum(owners[v], FLOOR)
+                owners[v] /= owners[v].sum()
     return owners
 
 
@@ -579,15 +611,20 @@ def _alike(prints: Array | None, pieces: _Pieces) -> dict[tuple[int, int], bool]
 
 
 def _claims(
-    likely: Array64, found: Array64, pieces: _Pieces, proofs: Mapping[int, Array64]
+    likely: Array64, posterior: Array64 | None, pieces: _Pieces, proofs: Mapping[int, Array64]
 ) -> dict[int, Array64]:
-    """Sum up what speaks for it that each voice is each person's, log likelihood, (people,)."""
-    claims = {}
-    for v in proofs:
-        rows = pieces.voice == v
-        own = found[rows, :-1] * np.maximum(likely[rows, :-1], 0)
-        claims[v] = own.sum(axis=0) + PROOF_WEIGHT * np.clip(proofs[v], *PROOF_LIMITS)
-    return claims
+    """Sum up what speaks for it that each voice is each person's, log likelihood, (people,).
+
+    Args:
+        posterior: who speaks in each piece, to count only what is the person's; None to count all.
+    """
+    own = likely[:, :-1]
+    if posterior is not None:
+        own = posterior[:, :-1] * np.maximum(own, 0)
+    return {
+        v: own[pieces.voice == v].sum(axis=0) + PROOF_WEIGHT * np.clip(values, *PROOF_LIMITS)
+        for v, values in proofs.items()
+    }
 
 
 def _lost(
@@ -607,23 +644,6 @@ def _lost(
     return lost
 
 
-def _rivals(
-    likely: Array64,
-    pieces: _Pieces,
-    proofs: Mapping[int, Array64],
-    alike: Mapping[tuple[int, int], bool],
-) -> dict[int, npt.NDArray[np.bool_]]:
-    """Tell of each voice for whom more speaks for another one, whoever else was there, (people,).
-
-    Some talk all the time, and are heard now and then: which voice is theirs may be open then.
-    """
-    claims = {
-        v: likely[pieces.voice == v, :-1].sum(axis=0) + PROOF_WEIGHT * np.clip(proof, *PROOF_LIMITS)
-        for v, proof in proofs.items()
-    }
-    return {v: lost < 0 for v, lost in _lost(claims, alike).items()}
-
-
 def _proofs(
     measures: Measures, heard: Array, pieces: _Pieces, *, follow: bool
 ) -> dict[int, Array64]:
@@ -640,29 +660,23 @@ def _proofs(
     return found
 
 
-def _proven(
-    measures: Measures,
-    pieces: _Pieces,
-    likely: Array64,
-    beyond: Array64,
-    proofs: Mapping[int, Array64],
-) -> dict[int, npt.NDArray[np.bool_]]:
+def _proven(measures: Measures, pieces: _Pieces, found: _Found) -> dict[int, npt.NDArray[np.bool_]]:
     """Tell of each voice for which people it is shown that they speak with it, (people,)."""
     spans = list(zip(pieces.start, pieces.stop, strict=True))
     there = np.array([measures.present[:, a:b].mean(axis=1) > 0.5 for a, b in spans])
     there = there.reshape(-1, len(measures.people))
-    found = {}
-    for voice, values in proofs.items():
+    proven = {}
+    for voice, values in found.proofs.items():
         shown = values > PROVEN
         for p in range(len(shown)):
             beside = (pieces.voice == voice) & there[:, p] & (there.sum(axis=1) > 1)
-            others = np.where(there, likely[:, :-1], -np.inf)
+            others = np.where(there, found.likely[:, :-1], -np.inf)
             others[:, p] = -np.inf
             # Ahead of somebody who is not seen, too.
-            ahead = beyond[beside, p] - np.maximum(others[beside].max(axis=1, initial=-np.inf), 0)
-            shown[p] |= ahead.sum() > AHEAD
-        found[voice] = shown
-    return found
+            next_best = np.maximum(others[beside].max(axis=1, initial=-np.inf), 0)
+            shown[p] |= (found.beyond[beside, p] - next_best).sum() > AHEAD
+        proven[voice] = shown
+    return proven
 
 
 def _shut(measures: Measures, pieces: _Pieces) -> npt.NDArray[np.bool_]:
