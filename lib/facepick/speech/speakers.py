@@ -424,7 +424,7 @@ def _trust(
 def _changes(path: Numbers, pieces: _Pieces, cuts: Numbers) -> Numbers:
     """Moments at which the speaker changes without a pause or a cut."""
     other = np.diff(path, prepend=-1) != 0
-    return pieces.start[other & pieces.joined & ~np.isin(pieces.start, cuts)]
+    return np.asarray(pieces.start[other & pieces.joined & ~np.isin(pieces.start, cuts)])
 
 
 def _doubted(turn: Turn, trusted: npt.NDArray[np.bool_], people: Sequence[str]) -> Turn:
