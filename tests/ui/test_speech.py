@@ -470,6 +470,21 @@ def test_speech_is_not_the_next_persons(tab: Any, scanned: str, tmp_path: Path) 
     assert "speech for P2" in render_note(tab, scanned)
 
 
+def test_what_is_heard_follows_who_is_picked(tab: Any, scanned: str, tmp_path: Path) -> None:
+    ask(tab, "choose_flow", scanned, "lipsync")
+    one = str(silent_wav(tmp_path / "one.wav", 1.0))
+    # Given before anybody was picked.
+    assert heard(tab, scanned, speech=one) == ""
+    assert "<b>P1</b>" in pick(tab, scanned, 0)["speech_note"]["value"]
+    both = pick(tab, scanned, 1)["speech_note"]["value"]
+    assert "<b>P1</b>" in both
+    assert "<b>P2</b>" in both
+    pick(tab, scanned, 0)
+    assert pick(tab, scanned, 1)["speech_note"] == {"value": "", "visible": False}
+    ask(tab, "choose_flow", scanned, "hide")
+    assert "speech_note" not in pick(tab, scanned, 0)
+
+
 def test_speech_is_not_the_next_videos(tab: Any, scanned: str, tmp_path: Path) -> None:
     pick(tab, scanned, 0)
     session = tab.handlers.session(scanned)

@@ -81,7 +81,7 @@ class Handlers:
         results = Results(context, players, bar)
         form = Form(context, engines, results, bar)
         plans = Plans(context, speech, sources)
-        people = People(context, sources, assignments, bar)
+        people = People(context, sources, assignments, bar, speech)
         corrections = Corrections(context, people)
         known = KnownPeople(context, corrections)
         keeping = Keeping(context, plans, people, speech, form)

@@ -16,7 +16,7 @@ from facepick_ui.handlers.context import Context, scan_of
 from facepick_ui.handlers.event import Act, Event, names
 from facepick_ui.handlers.render_bar import RenderBar
 from facepick_ui.handlers.sources import Sources
-from facepick_ui.handlers.speech import emptied
+from facepick_ui.handlers.speech import Speech, emptied
 from facepick_ui.session import GIVEN_FOR_ONE, Session
 from facepick_ui.uploads import paths_of
 
@@ -50,6 +50,7 @@ class People:
     PICK = names(
         ("people", "unsure_people", "bystanders", "time", "tracks", "tracks_hint", "split"),
         GIVEN_FOR_ONE,
+        ("speech_note", "line_player"),
         AFTER_PICK,
     )
     """What a pick changes."""
@@ -63,9 +64,15 @@ class People:
     )  # fmt: skip
 
     def __init__(
-        self, context: Context, sources: Sources, assignments: Assignments, bar: RenderBar
+        self,
+        context: Context,
+        sources: Sources,
+        assignments: Assignments,
+        bar: RenderBar,
+        speech: Speech,
     ) -> None:
         self._context = context
+        self._speech = speech
         self._app = context.app
         self._sources = sources
         self._assignments = assignments
@@ -337,15 +344,17 @@ class People:
         taken_away: Changes = {}
         if session.speech_is_of_others():
             session.forget_given(GIVEN_FOR_ONE)
+            session.heard = None
             taken_away = emptied(GIVEN_FOR_ONE)
         self._context.save(session)
+        heard = self._speech.follow_pick(session)
         changes = {**taken_away, **self.draw_galleries(session), **self.draw_after_pick(session)}
         changes["time"] = {"value": round(session.at_seconds, 3)}
         changes["tracks"] = {"visible": False, "value": None}
         changes["split"] = {"visible": False}
         changes["tracks_hint"] = {"visible": False}
         session.marked = []
-        return changes
+        return {**changes, **heard}
 
     def pick_by_photo(self, session: Session, value: Any) -> Changes:
         """Pick who is in a photo."""

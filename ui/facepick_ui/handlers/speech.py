@@ -201,6 +201,20 @@ class Speech:
             note = _noted(views.unreadable_sound(file, session.language))
         return merged(note, self._bar.draw(session))
 
+    def follow_pick(self, session: Session) -> Changes:
+        """Show what is heard of those who are picked now, as the panel stands."""
+        flow = self._context.flow(session)
+        if not any(spec.needs_audio for spec in self._page.specs(flow)):
+            return {}
+        if session.heard is None:
+            return _noted("")
+        session.nameless = False
+        try:
+            return self._note(session, session.heard)
+        except (FacepickError, Say):
+            # What is wrong with it stands there since it was given.
+            return {}
+
     def again(self, session: Session) -> Changes:
         """Draw the desk of the lines anew, as it stands, if there is one."""
         if session.heard is None or not session.said:
@@ -216,6 +230,7 @@ class Speech:
         named = self._page.plan_values(values)
         sounds = ("speech", "recording", "lines", "output_soundtrack")
         given = any(named[name] for name in sounds)
+        session.heard = values if given else None
         if session.scan is None or session.video is None or not session.picked or not given:
             return _noted("")
         panels = [
@@ -224,7 +239,7 @@ class Speech:
         if not panels:
             return _noted("")
         panel = next((p for p in panels if p.spec.id == named["style"]), panels[0])
-        session.heard, session.said_of, session.said = values, "", []
+        session.said_of, session.said = "", []
         try:
             spoken, told = self.lines(session, named, tuple(session.picked))
         except UserInputError:
