@@ -268,6 +268,18 @@ def test_crop_equals_the_whole_picture_there(odd: Odd) -> None:
         picture.crop(10, 10, 10, 20)
 
 
+def test_parts_of_a_crop_that_is_kept_are_what_the_picture_shows(odd: Odd) -> None:
+    picture, other = (_first(odd("base_640x360.mp4")) for _ in range(2))
+    kept = picture.crop(31, 21, 300, 200, keep=True)
+    part = picture.crop(40, 30, 90, 70)
+    assert (part == other.crop(40, 30, 90, 70)).all()
+    part[:] = 0
+    assert (picture.crop(40, 30, 90, 70) == kept[9:49, 9:59]).all()
+    white = np.full((40, 40, 3), 255, np.uint8)
+    picture.blend(white, np.ones((40, 40), np.float32), (50, 30))
+    assert picture.crop(50, 30, 90, 70).min() > 250
+
+
 def test_blend_mixes_by_alpha(odd: Odd) -> None:
     picture = _first(odd("base_640x360.mp4"))
     before = _planes(picture)

@@ -63,6 +63,19 @@ class Surface:
             cv2.fillConvexPoly(canvas, corner, number + 1, shift=4)
         return cls(canvas.astype(np.int32), xy, triangles)
 
+    def reduced(self, size: tuple[int, int]) -> Surface:
+        """Give the same mesh on a smaller copy of the area, by what covers its pixels' middles.
+
+        Args:
+            size: (width, height) of the copy.
+        """
+        (height, width), (small_width, small_height) = self.index.shape, size
+        rows = ((np.arange(small_height) + 0.5) * height / small_height).astype(np.intp)
+        columns = ((np.arange(small_width) + 0.5) * width / small_width).astype(np.intp)
+        ratio = np.array([small_width / width, small_height / height])
+        index = np.ascontiguousarray(self.index[rows[:, None], columns])
+        return Surface(index, self.vertices * ratio, self.triangles)
+
     def interpolate(self, values: npt.NDArray[np.float64]) -> list[FloatArray]:
         """Interpolate values (n, k) at the corners to k planes (h, w), linear on each triangle."""
         inverse, sliver = self._solved

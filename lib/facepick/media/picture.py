@@ -163,6 +163,7 @@ class Picture:
             raise ValueError(f"no such working format: {frame.format.name}")
         self._frame = frame
         self._writable = False
+        self._kept: tuple[tuple[int, int, int, int], ByteImage] | None = None
         self.width: int = frame.width
         self.height: int = frame.height
         self.format: str = frame.format.name
@@ -379,14 +380,21 @@ class Picture:
         packed = _view(frame.planes[0], height, width * 3)
         return np.asarray(packed.reshape(height, width, 3), order="C")
 
-    def crop(self, x0: int, y0: int, x1: int, y1: int) -> ByteImage:
+    def crop(self, x0: int, y0: int, x1: int, y1: int, *, keep: bool = False) -> ByteImage:
         """Cut out the rectangle [x0, x1) x [y0, y1) in display pixels, (h, w, 3) uint8 BGR.
+
+        Args:
+            keep: for parts of it that will be asked for next: they are not converted again.
 
         Raises:
             ValueError: the rectangle is empty or reaches outside the picture.
         """
         import cv2
 
+        if self._kept is not None:
+            (left, top, right, bottom), whole = self._kept
+            if left <= x0 < x1 <= right and top <= y0 < y1 <= bottom:
+                return whole[y0 - top : y1 - top, x0 - left : x1 - left].copy()
         across, down, bits = FORMATS[self.format]
         luma, *chroma = self._parts(x0, y0, x1, y1)
         parts = [luma]
@@ -396,7 +404,10 @@ class Picture:
                 part = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
             top, left = y0 % down, x0 % across
             parts.append(part[top : top + y1 - y0, left : left + x1 - x0])
-        return self._as_bgr(cv2.merge(parts), bits)
+        image = self._as_bgr(cv2.merge(parts), bits)
+        if keep:
+            self._kept = (x0, y0, x1, y1), image
+        return image
 
     def small_crop(self, x0: int, y0: int, x1: int, y1: int, scale: float) -> ByteImage:
         """Cut out a rectangle as `crop` does and scale it down, by area, before it is converted.
@@ -468,6 +479,7 @@ class Picture:
             return
         x0, y0, x1, y1 = rectangle
         left, top = x0 - origin[0], y0 - origin[1]
+        self._kept = None
         if not self._writable:
             self._frame.make_writable()
             self._writable = True

@@ -273,6 +273,7 @@ def mesh_locator(models: ModelStore) -> Locate:
         if region is None:
             return None
         x0, y0, x1, y1 = region
-        return mesh.locate(picture.crop(x0, y0, x1, y1), state.landmarks5, (x0, y0), near=near)
+        crop = picture.crop(x0, y0, x1, y1, keep=True)
+        return mesh.locate(crop, state.landmarks5, (x0, y0), near=near)
 
     return locate

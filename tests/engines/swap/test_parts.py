@@ -389,7 +389,8 @@ def test_the_filmed_picture_goes_with_the_features() -> None:
     assert 2 < eye[1] - there[1] < 8
     old = np.full((320, 300, 3), 200, np.uint8)
     cv2.circle(old, tuple(int(v) for v in eye), 5, (0, 0, 0), -1)
-    drawn, changed = shift.warped(old, area, mesh, moved)
+    surface = Surface.draw(extended(moved) - np.float32((50, 30, 0)), topology(), (300, 320))
+    drawn, changed = shift.warped(old, area, mesh, moved, surface)
     rows, columns = np.nonzero(drawn[:, :, 0] < 100)
     assert abs(rows.mean() - there[1]) < 1.5
     assert abs(columns.mean() - there[0]) < 1.5

@@ -226,19 +226,19 @@ class MeshSession(SwapSession):
         vertices[:, :2] -= np.asarray(area.origin, np.float32)
         y, x = area.y0 - crop.y0, area.x0 - crop.x0
         old = request.crop[y : y + area.height, x : x + area.width]
-        moved = None
+        filmed, moved = mesh, None
         if self._shift is not None:
-            filmed = mesh
             mesh = self._shift.moved(mesh)
-            old, moved = self._shift.warped(old, area, filmed, mesh)
             vertices = extended(mesh, **face.reach)
             vertices[:, :2] -= np.asarray(area.origin, np.float32)
+        surface = Surface.draw(vertices, face.topology, (area.width, area.height))
+        if self._shift is not None:
+            old, moved = self._shift.warped(old, area, filmed, mesh, surface)
         normals = vertex_normals(vertices, face.topology.triangles)
         if light is None:
             light = fit_light(old, vertices, normals)
         if light is None:
             return None
-        surface = Surface.draw(vertices, face.topology, (area.width, area.height))
         likely = face_mask.skin_likelihood(
             old, face_mask.predicted_skin(surface, light, normals), height
         )

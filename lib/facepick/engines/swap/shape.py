@@ -71,13 +71,14 @@ class FeatureShift:
         return np.asarray(mesh + pose.turned(self.by), np.float32)
 
     def warped(
-        self, old: BgrImage, area: Area, mesh: FloatArray, moved: FloatArray
+        self, old: BgrImage, area: Area, mesh: FloatArray, moved: FloatArray, surface: Surface
     ) -> tuple[BgrImage, FloatArray]:
         """Move the filmed picture along.
 
         Args:
             old: (h, w, 3) uint8 BGR, the picture in `area`.
             mesh, moved: (468, 3) in display pixels.
+            surface: `moved` and its ring, in pixels of `old`.
 
         Returns:
             The picture, and how surely each pixel is another than before, (h, w) float32.
@@ -87,12 +88,10 @@ class FeatureShift:
         height = float(np.linalg.norm(mesh[10, :2] - mesh[152, :2]))
         scale = min(1.0, _PX / height)
         size = (max(4, round(area.width * scale)), max(4, round(area.height * scale)))
-        ratio = np.array([size[0] / area.width, size[1] / area.height, scale])
-        corners = extended(moved) - (area.x0, area.y0, 0)
         away = extended(mesh) - extended(moved)
-        surface = Surface.draw((corners * ratio).astype(np.float32), topology(), size)
-        planes = np.dstack(surface.interpolate(away[:, :2].astype(np.float64)))
-        known = surface.index > 0
+        small = surface.reduced(size)
+        planes = np.dstack(small.interpolate(away[:, :2].astype(np.float64)))
+        known = small.index > 0
         # Eyes and inner mouth are holes; what lies around the face does not move.
         _, flood, _, _ = cv2.floodFill(np.pad(known.astype(np.uint8), 1), None, (0, 0), 2)
         known |= flood[1:-1, 1:-1] == 2
