@@ -64,16 +64,25 @@ class Surface:
         return cls(canvas.astype(np.int32), xy, triangles)
 
     def reduced(self, size: tuple[int, int]) -> Surface:
-        """Give the same mesh on a smaller copy of the area, by what covers its pixels' middles.
+        """Give the same mesh on a smaller copy of the area.
+
+        As where it is drawn, a pixel belongs to a triangle that covers any part of it.
 
         Args:
             size: (width, height) of the copy.
         """
         (height, width), (small_width, small_height) = self.index.shape, size
-        rows = ((np.arange(small_height) + 0.5) * height / small_height).astype(np.intp)
-        columns = ((np.arange(small_width) + 0.5) * width / small_width).astype(np.intp)
+
+        def places(count: int, length: int, offset: float) -> npt.NDArray[np.intp]:
+            at = (np.arange(count) + 0.5 + offset) * length / count
+            return np.clip(at, 0, length - 1).astype(np.intp)
+
+        index = np.zeros((small_height, small_width), self.index.dtype)
+        for down, across in ((0, 0), (-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5)):
+            rows, columns = places(small_height, height, down), places(small_width, width, across)
+            found = self.index[rows[:, None], columns]
+            np.copyto(index, found, where=index == 0)
         ratio = np.array([small_width / width, small_height / height])
-        index = np.ascontiguousarray(self.index[rows[:, None], columns])
         return Surface(index, self.vertices * ratio, self.triangles)
 
     def interpolate(self, values: npt.NDArray[np.float64]) -> list[FloatArray]:

@@ -149,8 +149,8 @@ def score(
     if not skin.any():
         return np.zeros(len(rest), np.float32)
     # A frame that is unlike the others everywhere (blurred, lit anew) is judged less finely.
-    colour /= max(1.0, float(np.median(colour[skin])) / _USUAL_COLOUR)
-    slope /= max(1.0, float(np.median(slope[skin])) / _USUAL_SLOPE)
+    colour /= max(1.0, _middle(colour[skin]) / _USUAL_COLOUR)
+    slope /= max(1.0, _middle(slope[skin]) / _USUAL_SLOPE)
     colour = np.minimum(colour, _MOST_COLOUR) ** 2
     slope = np.minimum(slope, _MOST_SLOPE) ** 2
     slope = _blurred(np.where(skin, slope, 0), 2.0, skin)
@@ -183,6 +183,18 @@ def _size(vectors: FloatArray) -> FloatArray:
     total += squares[:, 2]
     total /= np.float32(3)
     return np.sqrt(total, out=total)
+
+
+def _middle(values: FloatArray) -> float:
+    """Find the median of (n,), at least one, without NaN.
+
+    (numpy's own takes five times as long for a thousand numbers.)
+    """
+    half = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, half)[half])
+    below, above = np.partition(values, (half - 1, half))[half - 1 : half + 1]
+    return float((below + above) / 2)
 
 
 @cache
@@ -251,7 +263,7 @@ def _light(
     ridge = np.diag([0.0] + [0.01] * (terms.shape[1] - 1)) * len(used)
     for step in range(5):
         away = _size(rest / scale)
-        limit = max(3.0 if step == 0 else 2.5, 2.5 * float(np.median(away)))
+        limit = max(3.0 if step == 0 else 2.5, 2.5 * _middle(away))
         weight = np.clip(1 - (away / limit) ** 2, 0, 1) ** 2
         weighted = terms * weight[:, None]
         left = weighted.T @ terms + ridge * max(float(weight.mean()), 0.05)
