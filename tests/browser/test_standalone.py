@@ -238,7 +238,7 @@ def test_dark_and_chinese_on_a_phone(chrome: Any, address: str) -> None:
     tab.choose("flow", "换脸")
     tab.page.wait_for_selector("#facepick_consent")
     tab.press("render")
-    tab.wait_text("progress", "请先添加照片，选好要换上的脸")
+    tab.wait_text("source_note", "请先添加照片，选好要换上的脸")
     tab.shot("swap")
     assert tab.overflow_px() <= 0
     assert tab.faults == []
