@@ -374,12 +374,13 @@ def who_speaks(
     for k, (a, b) in enumerate(zip(pieces.start, pieces.stop, strict=True)):
         moments[a:b], trusted[a:b] = posterior[k], by_piece[k]
     changes = _changes(path, pieces, cuts)
+    known = trusted.any(axis=1)
     for change in changes:
         trusted[max(0, change - UNPLACED_MOMENTS) : change + UNPLACED_MOMENTS] = False
     ids, table = _named_voices(pieces, owners, proven, measures.people, names or {})
     spans: list[tuple[str, int, int, str | None]]
     if lines is None:
-        runs = _parted(_runs(pieces, path, by_piece, measures), changes)
+        runs = _parted(_runs(pieces, path, by_piece, measures), changes, known)
         spans = [(f"L{i}", a, b, None) for i, (a, b) in enumerate(runs, 1)]
     else:
         spans = _line_parts(lines, moments, watched.moments)
@@ -769,13 +770,18 @@ def _runs(
     return runs
 
 
-def _parted(runs: Sequence[tuple[int, int]], changes: Numbers) -> list[tuple[int, int]]:
-    """Part from each run what is so near a change of speaker that either may be heard."""
+def _parted(
+    runs: Sequence[tuple[int, int]], changes: Numbers, known: npt.NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """Part from each run what is so near a change of speaker that either may be heard.
+
+    Where nobody is known for sure (`known`, of each moment) there is nothing to part.
+    """
     near = {int(c) + off for c in changes for off in (-UNPLACED_MOMENTS, UNPLACED_MOMENTS)}
     parted: list[tuple[int, int]] = []
     for start, stop in runs:
-        edges = [start, *sorted(c for c in near if start < c < stop), stop]
-        parted += itertools.pairwise(edges)
+        inner = sorted(c for c in near if start < c < stop) if known[start] else []
+        parted += itertools.pairwise([start, *inner, stop])
     return parted
 
 
