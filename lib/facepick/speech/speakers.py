@@ -374,7 +374,7 @@ def who_speaks(
     for k, (a, b) in enumerate(zip(pieces.start, pieces.stop, strict=True)):
         moments[a:b], trusted[a:b] = posterior[k], by_piece[k]
     changes = _changes(path, pieces, cuts)
-    known = trusted.any(axis=1)
+    known = np.asarray(trusted.any(axis=1))
     for change in changes:
         trusted[max(0, change - UNPLACED_MOMENTS) : change + UNPLACED_MOMENTS] = False
     ids, table = _named_voices(pieces, owners, proven, measures.people, names or {})
