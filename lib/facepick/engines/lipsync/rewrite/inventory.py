@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float32]
 
 MAX_MOUTHS = 480
 """Nineteen seconds at 25 frames a second.  A mouth of a 1080p close-up takes about 150 kB as PNG:
-72 MB on disk, and in memory while the clip is learned from."""
+72 MB on disk."""
 PLAIN_BYTES = 300_000
 """Smaller pictures of mouths (up to about 350 x 280) are kept as they are: 144 MB at most, where
 compressed ones of a close-up take 72, and a thirtieth of the time."""
@@ -142,6 +142,52 @@ class _Kept:
     mesh: Array
     look: Array
     sharpness: float
+    place: tuple[int, int] = (0, 0)  # In the pile, where `coded` then is.
+
+
+class _Pile:
+    """Coded mouths in a file, in which the place of one that is given away is used again.
+
+    Args:
+        file: removed by `close`.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._stream: BinaryIO | None = None
+        self._end = 0
+        self._free: list[tuple[int, int]] = []
+
+    def put(self, data: bytes) -> tuple[int, int]:
+        """Write it down; gives its place and size."""
+        if self._stream is None:
+            self._stream = open(self._file, "w+b")  # noqa: SIM115
+        fitting = [room for room in self._free if room[1] >= len(data)]
+        at, size = min(fitting, key=lambda room: room[1]) if fitting else (self._end, len(data))
+        if fitting:
+            self._free.remove((at, size))
+        else:
+            self._end += size
+        self._stream.seek(at)
+        self._stream.write(data)
+        return at, len(data)
+
+    def give_up(self, place: tuple[int, int]) -> None:
+        """Let the next one have the place."""
+        self._free.append(place)
+
+    def take(self, place: tuple[int, int]) -> bytes:
+        """Read one."""
+        assert self._stream is not None
+        self._stream.seek(place[0])
+        return self._stream.read(place[1])
+
+    def close(self) -> None:
+        """Remove the file."""
+        if self._stream is not None:
+            self._stream.close()
+            self._file.unlink(missing_ok=True)
+        self._stream = None
 
 
 class InventoryObserver:
@@ -183,6 +229,7 @@ class InventoryObserver:
         self._cells: dict[tuple[int, ...], list[_Kept]] = defaultdict(list)
         self._count = 0
         self._small = SmallFaces(folder)
+        self._pile = _Pile(folder / (PACK + ".pile"))
 
     def see(self, request: FaceRequest) -> None:
         """See `Observer`."""
@@ -210,10 +257,12 @@ class InventoryObserver:
         self._total += face
         if kept is None:
             return
+        # Pictures wait on disk: all together they would be more than the rest of the work needs.
+        kept = replace(kept, place=self._pile.put(kept.coded), coded=b"")
         self._cells[kept.cell].append(kept)
         self._count += 1
         if self._count > MAX_MOUTHS:
-            _thin(self._cells)
+            self._pile.give_up(_thin(self._cells).place)
             self._count -= 1
 
     def done(self) -> None:
@@ -224,9 +273,12 @@ class InventoryObserver:
             (m for c in self._cells.values() for m in c if clear is None or clear(m.key)),
             key=lambda m: m.row,
         )
-        ends = np.cumsum([0, *(len(m.coded) for m in mouths)])
+        ends = np.cumsum([0, *(m.place[1] for m in mouths)])
         part = self._folder / (PACK + ".part")
-        part.write_bytes(b"".join(m.coded for m in mouths))
+        with part.open("wb") as pack:
+            for mouth in mouths:
+                pack.write(self._pile.take(mouth.place))
+        self._pile.close()
         part.replace(self._folder / PACK)
         size = LOOK[0] * LOOK[1]
         table: dict[str, Any] = {
@@ -250,6 +302,7 @@ class InventoryObserver:
     def drop(self) -> None:
         """See `Observer`."""
         self._small.drop()
+        self._pile.close()
 
 
 def learn(
@@ -372,8 +425,8 @@ def _look(crop: BgrImage, mesh: Array) -> tuple[Array, float]:
     return look, float(cv2.Laplacian(mouth, cv2.CV_32F).var())
 
 
-def _thin(cells: dict[tuple[int, ...], list[_Kept]]) -> None:
+def _thin(cells: dict[tuple[int, ...], list[_Kept]]) -> _Kept:
     """Take one mouth out of the fullest cell."""
     cell = max(cells.values(), key=len)
     rows = np.array([m.row for m in cell])
-    del cell[int(np.argmin(np.diff(rows))) + 1 if len(rows) > 1 else 0]
+    return cell.pop(int(np.argmin(np.diff(rows))) + 1 if len(rows) > 1 else 0)
