@@ -188,3 +188,8 @@ def test_a_blurred_mouth_and_a_hard_edge_show(speech: Speech, face: FaceRequest)
     assert same == (1.0, 0.0)
     assert numbers(soft)[0] < 0.5
     assert numbers(block)[1] > 5 * max(numbers(soft)[1], 0.01)
+
+
+def test_who_is_given_no_line_says_nothing() -> None:
+    meter = SyncMeter(Speech(samples=np.zeros(16_000, np.float32), lines=()))
+    assert not meter.spoken_at(0.5)

@@ -19,6 +19,7 @@ of them means anything.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -185,7 +186,7 @@ class SyncMeter:
         lines = sorted(self._speech.lines, key=lambda line: line.start_seconds)
         end = len(self._speech.samples) / Speech.SAMPLE_RATE
         spans = []
-        for line, after in zip(lines, [*lines[1:], None], strict=True):
+        for line, after in itertools.zip_longest(lines, lines[1:]):
             stop = end if after is None else after.start_seconds
             stop = min(stop, line.start_seconds + float(line_seconds(line)))
             if stop > line.start_seconds:
