@@ -47,7 +47,7 @@ SENTENCES: dict[str, str] = {
     "lines_unsure": (
         "{file}: of {lines} lines it is unsure who speaks, or nobody is seen to: they are heard, "
         "and no mouth is changed for them (at {times} s). Say who it is: facepick speakers VIDEO "
-        "--lines {file} --set L1=P1"
+        "--lines {file} numbers them, and with --set L1=P1 the first is P1's."
     ),
     "lines_of_others": (
         "{file}: lines of {names} ({lines}) are left out and not heard, for nobody who is picked "

@@ -324,6 +324,10 @@ def _following(face: WatchedFace, mouth: Array64, heard: Array) -> Array64:
     return np.where(_mean(known, width) > 0.5, best, np.nan)
 
 
+_Span = tuple[str, int, int, str | None]
+"""Id, first moment, the one after the last, and what is said there."""
+
+
 def who_speaks(
     scan: Scan,
     watched: Watched,
@@ -378,24 +382,36 @@ def who_speaks(
     for change in changes:
         trusted[max(0, change - UNPLACED_MOMENTS) : change + UNPLACED_MOMENTS] = False
     ids, table = _named_voices(pieces, owners, proven, measures.people, names or {})
-    spans: list[tuple[str, int, int, str | None]]
+    spans: list[_Span]
     if lines is None:
         runs = _parted(_runs(pieces, path, by_piece, measures), changes, known)
         spans = [(f"L{i}", a, b, None) for i, (a, b) in enumerate(runs, 1)]
     else:
         spans = _line_parts(lines, moments, watched.moments)
-    turns = []
-    for key, start, stop, text in spans:
-        heard = moments[start:stop].sum(axis=1) > 0.5
-        shares = moments[start:stop][heard].mean(axis=0) if heard.any() else None
-        voice = _main_voice(pieces, start, stop)
-        turn = _turn(key, start, stop, text, shares, ids.get(voice), measures)
-        turns.append(_doubted(turn, trusted[start:stop][heard], measures.people))
+    turns = [
+        _told(span, moments, trusted, measures, ids.get(_main_voice(pieces, *span[1:3])))
+        for span in spans
+    ]
     if lines is not None:
         # As they stand in the list; moments are 40 ms.
         whole = {f"L{i}": line for i, line in enumerate(lines, 1)}
         turns = [_exact(turn, whole.get(turn.id)) for turn in turns]
     return Speakers(voices=table, turns=tuple(turns))
+
+
+def _told(
+    span: _Span,
+    moments: Array64,
+    trusted: npt.NDArray[np.bool_],
+    measures: Measures,
+    voice: str | None,
+) -> Turn:
+    """Say whose a span is, from what is known of its moments, both (moments, ...)."""
+    key, start, stop, text = span
+    heard = moments[start:stop].sum(axis=1) > 0.5
+    shares = moments[start:stop][heard].mean(axis=0) if heard.any() else None
+    turn = _turn(key, start, stop, text, shares, voice, measures)
+    return _doubted(turn, trusted[start:stop][heard], measures.people)
 
 
 def _trust(
@@ -785,10 +801,8 @@ def _parted(
     return parted
 
 
-def _line_parts(
-    lines: Sequence[PersonSpan], moments: Array64, count: int
-) -> list[tuple[str, int, int, str | None]]:
-    spans: list[tuple[str, int, int, str | None]] = []
+def _line_parts(lines: Sequence[PersonSpan], moments: Array64, count: int) -> list[_Span]:
+    spans: list[_Span] = []
     for number, line in enumerate(lines, 1):
         first = min(max(0, round(line.start * RATE)), count)
         last = min(max(first, round(line.end * RATE)), count)
