@@ -57,10 +57,12 @@ def encoded_again(encode: EncodeSettings) -> EncodeSettings:
 
 
 def shown_soon(encode: EncodeSettings) -> EncodeSettings:
-    """Choose how the two halves are encoded: of the same quality, in up to twice the bytes and two
-    thirds of the CPU."""
-    fast = PRESETS.index("superfast")
-    return replace(encode, preset=PRESETS[min(fast, PRESETS.index(encode.preset))])
+    """Choose how the two halves are encoded.
+
+    Of the same quality (49.7 dB to what is given, where `superfast` has 49.6) in a third of its
+    CPU and 2.4 times its bytes, which for a few seconds matter less than the wait.
+    """
+    return replace(encode, preset=PRESETS[0])
 
 
 def hardest_moment(
