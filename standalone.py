@@ -22,9 +22,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -468,34 +469,62 @@ def run_tests(python: str, arguments: Sequence[str]) -> int:
     steps: list[tuple[str, list[str]]] = [
         ("ruff check", ["-m", "ruff", "check", "."]),
         ("ruff format", ["-m", "ruff", "format", "--check", "."]),
-        ("mypy", ["-m", "mypy"]),
         ("codespell", ["-m", "codespell_lib", *TEXTS]),
         ("vulture", ["-m", "vulture"]),
         ("import contracts", ["-c", "import sys; from importlinter.cli import lint_imports_command"
                               " as c; sys.exit(c())"]),
     ]  # fmt: skip
-    if arguments:
-        steps = [("pytest", ["-m", "pytest", *arguments])]
-    else:
-        rest = ["tests", "-m", "slow or browser or host"]
-        steps += [
-            ("pytest, what is quick", ["-m", "pytest", *at_once(), *COVERAGE]),
-            # Whoever waits for a browser leaves a core free.
-            ("pytest, the rest", ["-m", "pytest", *at_once(more=1), *rest]),
-        ]
     environment = clean_environment()
     # Hundreds of processes are started: where none may keep what it compiled, each compiles anew.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    failed = []
-    for name, argv in steps:
-        say(name)
-        code = subprocess.call([python, *argv], cwd=str(ROOT), env=environment)
-        if code != 0:
-            failed.append(name)
+
+    def run(steps: Sequence[tuple[str, list[str]]]) -> list[str]:
+        """Run steps, and name those that failed."""
+        failed = []
+        for name, argv in steps:
+            say(name)
+            if subprocess.call([python, *argv], cwd=str(ROOT), env=environment) != 0:
+                failed.append(name)
+        return failed
+
+    if arguments:
+        failed = run([("pytest", ["-m", "pytest", *arguments])])
+    else:
+        rest = ["tests", "-m", "slow or browser or host"]
+        # It takes 40 s of one core, while style leaves the other one free.
+        with beside([python, "-m", "mypy"], environment) as types:
+            failed = run(steps)
+            failed += run([("pytest, what is quick", ["-m", "pytest", *at_once(), *COVERAGE])])
+            say("mypy")
+            if types() != 0:
+                failed.append("mypy")
+        # Whoever waits for a browser leaves a core free.
+        failed += run([("pytest, the rest", ["-m", "pytest", *at_once(more=1), *rest])])
     if failed:
         print("facepick: failed: " + ", ".join(failed), file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def beside(argv: Sequence[str], environment: Mapping[str, str]) -> Iterator[Callable[[], int]]:
+    """Run a program beside what follows; the function waits for it and prints what it said."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            argv, cwd=str(ROOT), env=environment, stdout=said, stderr=subprocess.STDOUT
+        )
+
+        def wait() -> int:
+            code = process.wait()
+            said.seek(0)
+            say(said.read().decode("utf-8", "replace").rstrip())
+            return code
+
+        try:
+            yield wait
+        finally:
+            process.kill()
+            process.wait()
 
 
 def at_once(more: int = 0) -> list[str]:

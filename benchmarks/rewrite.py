@@ -5,7 +5,7 @@
 
 Each person of the clips that are cleared for synthesis is re-synced to speech whose words are
 known; then the mouth is read off the *result* and compared with what the words ask for.  Clip and
-result are read in the same way, by `MouthReader`: the mesh network's mean answer for four cuts of
+result are read in the same way, by `MouthReader`: the mesh network's mean answer for three cuts of
 one picture, because one answer depends on the cut (by 0.006 to 0.010 eye distances; for one of
 these people two answers for the same picture agree at r 0.86).  What is read is smoothed over
 three frames by .2, .6, .2, the clip as the result.

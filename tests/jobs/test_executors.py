@@ -104,7 +104,7 @@ def assert_same(place: Path, one: str, two: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
-@pytest.mark.parametrize("what", ["hide", "rewrite", "mesh"])
+@pytest.mark.parametrize("what", ["hide", "rewrite"])
 def test_two_processes_of_which_one_is_killed(
     place: Path, words: dict[str, list[str]], what: str
 ) -> None:
