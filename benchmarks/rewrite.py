@@ -586,7 +586,7 @@ def main() -> int:
         said = {u.name: u for u in utterances(options.media, folder)}
         filmed: dict[str, Any] = {}
         if not options.targets:
-            cache = options.cache or folder
+            cache = options.cache or folder / "cache"
             # One after the other: people of one clip share its scan.
             for name in options.only:
                 filmed[name] = pool.submit(film, name, options.media, cache, folder).result()
