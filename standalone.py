@@ -71,6 +71,15 @@ if "facepick" not in missing:
 print(json.dumps({"python": list(sys.version_info[:2]), "missing": missing, "models": models}))
 """
 
+# Runs facepick.  "-m" would look for modules in the current folder first, which is the user's: a
+# numpy.py may lie there, or this very checkout, which is called facepick.
+PROGRAM = """
+import sys
+sys.path[:] = filter(None, sys.path)
+import runpy
+runpy.run_module("facepick", run_name="__main__", alter_sys=True)
+"""
+
 
 class SetupError(Exception):
     """Set-up that cannot go on; the text says why and what to do."""
@@ -100,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_STOPPED
     if verb == "test":
         return run_tests(python, arguments[1:])
-    return hand_over(python, ["-m", "facepick", *(arguments or ["ui"])])
+    return hand_over(python, ["-c", PROGRAM, *(arguments or ["ui"])])
 
 
 def check_python(version: tuple[int, ...]) -> None:
@@ -301,7 +310,7 @@ def lines_with_heartbeat(process: subprocess.Popen[bytes]) -> Iterator[str]:
 def fetch_models(python: str, *, required: bool) -> None:
     """Fetch the default models."""
     say("Fetching the default models")
-    argv = [python, "-m", "facepick", "models", "fetch", "--default"]
+    argv = [python, "-c", PROGRAM, "models", "fetch", "--default"]
     if subprocess.call(argv, cwd=str(ROOT), env=clean_environment()) == 0:
         return
     if required:

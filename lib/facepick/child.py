@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facepick.errors import ToolError, UserInputError
+from facepick.programs import python_module
 
 __all__ = ["json_command"]
 
@@ -38,7 +38,7 @@ def json_command(
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "facepick", *words],
+            python_module("facepick", *words),
             env={**os.environ, **environment, "PYTHONIOENCODING": "utf-8"},
             stdin=subprocess.DEVNULL,
             capture_output=True,

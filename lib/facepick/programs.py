@@ -1,4 +1,7 @@
-"""Programs of the user: run without a shell, to their end, and ended with all that they start."""
+"""Programs in processes of their own: modules of this Python, and programs that the user brings.
+
+The latter are run without a shell, and ended with all that they start.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ from typing import IO, Any
 from facepick.errors import ToolError
 from facepick.progress import CancelToken, never
 
-__all__ = ["own_session", "run_program"]
+__all__ = ["NOT_FROM_HERE", "own_session", "python_module", "run_program"]
+
+NOT_FROM_HERE = "import sys; sys.path[:] = filter(None, sys.path)"
+"""First line of a program that is given to Python by ``-c``: nothing is imported from the folder it
+runs in.  That is the user's, and a ``numpy.py`` or a checkout named ``facepick`` may lie there."""
 
 _LOG_BYTES = 4000
 
@@ -30,6 +37,16 @@ def own_session() -> dict[str, Any]:
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
+
+
+def python_module(name: str, *words: str) -> list[str]:
+    """Build the command that runs a module in this Python, as ``python -m NAME WORDS...`` does.
+
+    ``-m`` would look for modules in the current folder first, see `NOT_FROM_HERE`; its option for
+    that, ``-P``, came with Python 3.11.
+    """
+    code = "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+    return [sys.executable, "-c", f"{NOT_FROM_HERE}; {code}", name, *words]
 
 
 def run_program(

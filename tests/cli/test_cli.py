@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from facepick.cli import main
+from facepick.programs import python_module
 
 PERSON_FIELDS = {"id", "name", "frames", "seconds", "confidence", "thumbnails", "tracks"}
 
@@ -473,3 +474,17 @@ def test_of_several_corrections_of_several_videos_all_are_kept_or_none(
     # The second of the two videos shows nobody who is called P2.
     assert run("people", clip, odd("no_audio.mp4"), "--split", "P2:T99") == 2
     assert not list((known / "home" / "cache").glob("*.edits.json"))
+
+
+@pytest.mark.slow
+def test_files_beside_the_video_are_not_imported(known: Path, clip: Path) -> None:
+    """A folder of downloads may hold anything; the processes that commands start work in it."""
+    folder = known / "downloads"
+    folder.mkdir()
+    for name in ("facepick", "json", "av", "numpy", "runpy", "cv2"):
+        (folder / f"{name}.py").write_text("open('was_run', 'w'); raise SystemExit(9)")
+    shutil.copy(clip, folder / "clip.mp4")
+    words = ["render", "clip.mp4", "-o", "out.mp4", "--person", "P1", "--flow", "hide"]
+    argv = python_module("facepick", *words, "--workers", "2")
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, (folder / "was_run").exists()) == (0, False), done.stderr

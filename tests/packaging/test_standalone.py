@@ -115,10 +115,10 @@ class Folder:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
 
-    def start(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def start(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "standalone.py", *arguments],
-            cwd=self.path,
+            [sys.executable, str(self.path / "standalone.py"), *arguments],
+            cwd=cwd or self.path,
             env={**os.environ, **self.variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -183,6 +183,13 @@ def test_a_second_start_only_runs(ready: Folder) -> None:
 
 def test_the_exit_code_is_the_command_lines(ready: Folder) -> None:
     assert ready.start("exit", "4").returncode == 4
+
+
+def test_what_lies_where_it_is_started_is_not_imported(ready: Folder, tmp_path: Path) -> None:
+    for name in ("facepick", "runpy", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user was run')")
+    done = ready.start("jobs", "list", cwd=tmp_path)
+    assert done.stdout.splitlines() == [f"RAN jobs list {ready.venv}"], done.stderr
 
 
 def test_nothing_opens_the_app_and_adds_what_it_needs(ready: Folder) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facepick.errors import SettingsError, UserInputError
+from facepick.programs import python_module
 from facepick.progress import CancelToken, ProgressSink
 from facepick.publishing import refuse_input, refuse_output, write_output
 from facepick.text import say
@@ -591,7 +592,7 @@ def _scan_in_children(videos: Sequence[Path], workers: int, app: App) -> None:
 
     def scan(video: Path) -> None:
         subprocess.run(
-            [sys.executable, "-m", "facepick", "people", str(video), "--progress", "none"],
+            python_module("facepick", "people", str(video), "--progress", "none"),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -12,7 +12,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from facepick.files import parsed_json, read_json, write_json
 from facepick.jobs.batch import short_name
 from facepick.jobs.workspace import is_alive, started_mark
 from facepick.locks import locked
-from facepick.programs import own_session
+from facepick.programs import own_session, python_module
 
 __all__ = ["BatchQueue", "BatchRecord"]
 
@@ -257,7 +256,7 @@ class BatchQueue:
             open(folder / "log.txt", "ab") as log,
         ):
             child = subprocess.Popen(
-                [sys.executable, "-m", "facepick", *words],
+                python_module("facepick", *words),
                 stdin=subprocess.DEVNULL,
                 stdout=events,
                 stderr=log,

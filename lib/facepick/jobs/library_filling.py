@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from facepick.errors import FacepickError, UserInputError
 from facepick.jobs.batch import VIDEO_SUFFIXES, is_result
+from facepick.programs import python_module
 from facepick.progress import CancelToken, never
 
 if TYPE_CHECKING:
@@ -158,16 +158,7 @@ def scan_in_child(
 
     wanted = option_words(ScanSettings, to_mapping(settings or ScanSettings()))
     child = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "facepick",
-            "people",
-            "--progress=none",
-            *wanted,
-            "--",
-            os.fspath(video),
-        ],
+        python_module("facepick", "people", "--progress=none", *wanted, "--", os.fspath(video)),
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ from facepick.errors import (
 from facepick.jobs.job import JobRecord, JobState
 from facepick.jobs.resources import Resources, Work
 from facepick.jobs.workspace import Workspace
-from facepick.programs import own_session
+from facepick.programs import own_session, python_module
 from facepick.progress import STOPPING, CancelToken, Progress, ProgressSink, no_progress
 
 __all__ = ["cancel_on_signals", "explained", "reap", "run_job", "spawn", "start_worker"]
@@ -211,7 +210,7 @@ def start_worker(
         environment: all of it.
         stdin, output: as of `subprocess.Popen`; what it says and its errors go to one place.
     """
-    argv = [sys.executable, "-m", "facepick", "jobs", "run", job]
+    argv = python_module("facepick", "jobs", "run", job)
     return subprocess.Popen(
         argv, stdin=stdin, stdout=output, stderr=output, env=dict(environment), **own_session()
     )

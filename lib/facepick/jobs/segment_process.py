@@ -10,7 +10,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,7 +19,7 @@ from typing import Any
 from facepick import errors
 from facepick.errors import Cancelled, FacepickError
 from facepick.files import as_json
-from facepick.programs import own_session
+from facepick.programs import own_session, python_module
 
 __all__ = ["SegmentProcess", "WorkerDied", "answer_of", "error_of"]
 
@@ -58,7 +57,7 @@ class SegmentProcess:
 
     def __init__(self, folder: Path | str, plan: Mapping[str, Any]) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "facepick", "jobs", "draw", str(folder)],
+            python_module("facepick", "jobs", "draw", str(folder)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

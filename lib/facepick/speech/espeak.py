@@ -13,6 +13,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+from facepick.programs import NOT_FROM_HERE
+
 __all__ = ["espeak_found", "spoken_ipa"]
 
 WHEEL = "espeakng_loader"
@@ -76,7 +78,7 @@ def _said(text: str, voice: str) -> str | None:
         return None
     command = [found, "-q", "--ipa", "-v", voice, "--stdin"]
     if found == WHEEL:
-        command = [sys.executable, "-c", _LIBRARY, voice]
+        command = [sys.executable, "-c", f"{NOT_FROM_HERE}\n{_LIBRARY}", voice]
     try:
         done = subprocess.run(
             command, input=text.encode("utf-8"), capture_output=True, timeout=SECONDS, check=True
