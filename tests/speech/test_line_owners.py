@@ -144,6 +144,9 @@ def test_lines_of_somebody_who_is_not_there(tmp_path: Path) -> None:
     # Shown three times slower, P1 is there for 12 s, and P2 from then on.
     slow = Clock(times=np.arange(300) * 0.12, sources=np.arange(300), end=36.0)
     assert [n.start for n in off_screen_notices(items, TWO, clock=slow)] == [7.0, 10.0]
+    # What no mouth shall say is nobody's absence.
+    mute = [replace(i, speech=tuple(replace(x, drawn=False) for x in i.speech)) for i in items]
+    assert off_screen_notices(mute, TWO) == ()
     # A line that is mostly there is none of these.
     early = [replace(items[0], speech=(replace(items[0].speech[1], start_seconds=3.9),))]
     assert off_screen_notices(early, TWO) == ()

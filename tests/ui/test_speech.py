@@ -249,7 +249,11 @@ def test_a_line_is_given_to_somebody_else_and_played(
     note = ask(tab, "act", scanned, f"who:0.250={second}")["speech_note"]["value"]
     assert [said.people for said in session.said] == [(second,), (second,)]
     assert note.count("facepick-desk-lane") == 1
-    ask(tab, "act", scanned, "who:2.000=off_screen")
+    note = ask(tab, "act", scanned, "who:2.000=off_screen")["speech_note"]["value"]
+    # It stands in a row of its own, and beside nobody's face.
+    assert note.count("facepick-desk-lane") == 2
+    row = note[note.index('data-facepick-row="2.000"') :]
+    assert "facepick-dot" not in row[: row.index("<select")]
     assert [said.line.drawn for said in session.said] == [True, False]
     # A page that is opened again hands the same files over from another place.
     elsewhere = [tmp_path / "cache" / Path(name).name for name in (script, sound)]

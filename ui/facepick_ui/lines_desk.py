@@ -50,13 +50,19 @@ def lines_desk(
     if not lines or not times:
         return ""
     length = max(times[-1], 1e-6)
-    ids = list(dict.fromkeys(key for line in lines for key in line.people))
-    people = [scan.person(key) for key in ids]
+    own = [line for line in lines if (told or {}).get(line.key) != "off_screen"]
+    ids = list(dict.fromkeys(key for line in own for key in line.people))
+    lanes = [_person(scan, scan.person(key), times, length, own, language) for key in ids]
+    if len(own) < len(lines):
+        nobodys = [line for line in lines if line not in own]
+        said = [_said(line, "unsure", length, language) for line in nobodys]
+        label = text("lane_nobody", language)
+        lanes.append({"label": label, "color": color_of(""), "presence": [], "said": said})
     reasons = {(no_retake or {}).get(line.key, "") for line in lines}
     return render(
         "lines",
         language,
-        people=[_person(scan, p, times, length, lines, language) for p in people],
+        lanes=lanes,
         level=_level(lines, length),
         width=_WIDTH,
         length=length,
@@ -116,22 +122,24 @@ def _person(
             continue
         a, b = np.searchsorted(times, [start, start + line.seconds])
         state = _state(line.line, bool(shown[a : max(int(b), int(a) + 1)].any()))
-        words = line.line.text or ""
-        hint = f"{clock_exact(start)} {words}"
-        said.append(
-            {
-                "left": 100 * start / length,
-                "width": max(0.4, 100 * min(line.seconds, length - start) / length),
-                "words": words,
-                "state": state,
-                "title": hint if state == "sure" else f"{hint} – {text('line_' + state, language)}",
-                "start": f"{start:.3f}",
-                "key": line.key,
-            }
-        )
+        said.append(_said(line, state, length, language))
     return {
         "label": person.label, "color": color_of(person.id), "presence": presence, "said": said
     }  # fmt: skip
+
+
+def _said(line: SaidLine, state: str, length: float, language: str) -> dict[str, Any]:
+    start, words = line.line.start_seconds, line.line.text or ""
+    hint = f"{clock_exact(start)} {words}"
+    return {
+        "left": 100 * start / length,
+        "width": max(0.4, 100 * min(line.seconds, length - start) / length),
+        "words": words,
+        "state": state,
+        "title": hint if state == "sure" else f"{hint} – {text('line_' + state, language)}",
+        "start": f"{start:.3f}",
+        "key": line.key,
+    }
 
 
 def _state(line: SpeechLine, shown: bool) -> str:
@@ -165,14 +173,16 @@ def _row(
 ) -> dict[str, Any]:
     start = line.line.start_seconds
     now = told.get(line.key) or (line.people[0] if line.people else "")
+    # In the plan it is somebody's, for what is heard must be.
+    people = () if now == "off_screen" else line.people
     return {
         "key": line.key,
         "start": f"{start:.3f}",
-        "faces": [face for p in line.people if (face := faces.get(p))],
+        "faces": [face for p in people if (face := faces.get(p))],
         "recorded": line.recorded,
         "trimmed": line.trimmed,
         "who": now if now in (*choose, "off_screen") else "",
-        "people": [(scan.person(p).label, color_of(p)) for p in line.people],
+        "people": [(scan.person(p).label, color_of(p)) for p in people],
         "when": f"{clock_exact(start)} – {clock_exact(start + line.seconds)}",
         "seconds": f"{line.seconds:.1f}",
         "words": line.line.text or "",

@@ -204,7 +204,7 @@ def off_screen_notices(
     clock: Clock | None = None,
     cancel: CancelToken = never,
 ) -> tuple[Notice, ...]:
-    """Note lines during which their person is never on screen.
+    """Note lines that are to be drawn, and during which their person is never on screen.
 
     Args:
         clock: what is shown when; None for the source as it is.  Lines that begin outside of it
@@ -230,6 +230,9 @@ def off_screen_notices(
                 shown[track.frames] = True
             seen = shown[clock.sources]
             for line in item.speech:
+                if not line.drawn:
+                    # Whoever it is, it was told or decided that no mouth says it.
+                    continue
                 seconds = float(line_seconds(line, cancel=cancel))
                 a, b = line.start_seconds, line.start_seconds + seconds
                 if not clock.times[0] <= a < clock.end:
