@@ -49,6 +49,10 @@ SENTENCES: dict[str, str] = {
         "and no mouth is changed for them (at {times} s). Say who it is: facepick speakers VIDEO "
         "--lines {file} numbers them, and with --set L1=P1 the first is P1's."
     ),
+    "voices_rough": (
+        "Voices are told apart roughly without their network: more lines are unsure, and some may "
+        "be given to somebody else. Fetch it once (28 MB): facepick models fetch speakers"
+    ),
     "lines_of_others": (
         "{file}: lines of {names} ({lines}) are left out and not heard, for nobody who is picked "
         "is called so. Pick them too, or give somebody that name."

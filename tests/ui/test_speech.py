@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.ui.support import note as noted
 from facepick.notices import Notice
 from facepick.render.plan import RenderPlan
 from facepick.speech.line import SpeechLine
+from facepick.speech.speakers import Speakers, Turn
 from facepick_ui import views
 from facepick_ui.handlers import Handlers
 
@@ -439,6 +441,39 @@ def test_lines_without_names_are_offered_to_be_looked_for(
     note = heard(tab, scanned, lines=[str(script), sound])
     assert "gone.wav" in note
     assert "speakers:" not in note
+
+
+def test_the_network_for_voices_is_offered_where_it_is_missing(
+    tab: Any, scanned: str, fake_app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def who_speaks(scan: Any, lines: Sequence[Any] | None = None, **_: Any) -> Speakers:
+        turns = [
+            Turn(
+                id=f"L{i}", start=line.start, end=line.end, person="P1", voice="V1", state="sure",
+                score=1.0,
+            )
+            for i, line in enumerate(lines or (), 1)
+        ]  # fmt: skip
+        return Speakers(voices=(), turns=tuple(turns), rough="speakers" in fake_app.lacking)
+
+    monkeypatch.setattr(fake_app, "who_speaks", who_speaks, raising=False)
+    fake_app.lacking = {"speakers"}
+    for index in (0, 1):
+        pick(tab, scanned, index)
+    sound = str(silent_wav(tmp_path / "all.wav", 6.0))
+    script = tmp_path / "lines.srt"
+    script.write_text("1\n00:00:00,250 --> 00:00:01,000\nGood morning.\n")
+    ask(tab, "choose_flow", scanned, "lipsync")
+    heard(tab, scanned, lines=[str(script), sound])
+    note = run(tab, scanned, ask(tab, "act", scanned, "speakers:"))["speech_note"]["value"]
+    assert "told apart roughly" in note
+    assert 'data-facepick-act="get:speakers"' in note
+    # With it, it is to be found out again.
+    note = run(tab, scanned, ask(tab, "act", scanned, "get:speakers"))["speech_note"]["value"]
+    assert "do not say who speaks" in note
+    note = run(tab, scanned, ask(tab, "act", scanned, "speakers:"))["speech_note"]["value"]
+    assert "Good morning." in note
+    assert "get:speakers" not in note
 
 
 def test_who_watches_may_show_who_was_found_to_speak(tab: Any) -> None:

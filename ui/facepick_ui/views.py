@@ -539,6 +539,11 @@ def speakers_offer(language: str) -> str:
     )
 
 
+def voices_offer(model: str, language: str) -> str:
+    """Draw the button that fetches the network for voices."""
+    return _with_buttons("facepick-speakers", "", [(f"get:{model}", text("voices_get", language))])
+
+
 def source_list(groups: Iterable[tuple[str, Sequence[Row]]], language: str) -> str:
     """Draw whose face may be put in, as buttons.
 

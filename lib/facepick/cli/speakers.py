@@ -11,6 +11,7 @@ from facepick.cli.console import make_app, print_json, watched
 from facepick.cli.options import add_progress, add_scan_options, given_scan
 from facepick.errors import UserInputError
 from facepick.files import as_json
+from facepick.notices import Notice
 from facepick.publishing import refuse_input, refuse_output, write_output
 from facepick.text import say
 
@@ -190,5 +191,7 @@ def _tell(scan: Scan, found: Speakers, names: _Names) -> None:
             f"{len(unsure)} of {len(found.turns)} are unsure. Say who it is: --set {unsure[0]}=P1",
             file=sys.stderr,
         )
+    if found.rough:
+        say(Notice(code="voices_rough").sentence(), file=sys.stderr)
     if not found.turns:
         say(f"Nobody is heard in {scan.video.path.name}.", file=sys.stderr)

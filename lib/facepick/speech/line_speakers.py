@@ -49,7 +49,8 @@ def name_lines(
         UserInputError: not one of them can be known.
     """
     spans = [_span(item) for item in unknown]
-    turns = _by_line(speakers_of(spans), len(spans))
+    speakers = speakers_of(spans)
+    turns = _by_line(speakers, len(spans))
     owners = _owners_of_voices(unknown, turns)
     named: dict[int, tuple[PersonLine, ...]] = {}
     left: list[float] = []
@@ -70,7 +71,10 @@ def name_lines(
     for item in lines:
         for part in named.get(id(item), (item,)):
             out.append(part if part.person is not None else replace(part, person=anybody))
-    return tuple(out), tuple(_notices(file, len(unknown), left))
+    notices = _notices(file, len(unknown), left)
+    if speakers.rough:
+        notices.append(Notice(code="voices_rough"))
+    return tuple(out), tuple(notices)
 
 
 def _span(item: PersonLine) -> PersonSpan:

@@ -182,12 +182,14 @@ class Speakers:
     Attributes:
         voices: longest first.
         turns: in order of time.
+        rough: whether the voices of several people were told apart without the network for it.
     """
 
     FORMAT = "facepick-speech/1"
 
     voices: tuple[Voice, ...]
     turns: tuple[Turn, ...]
+    rough: bool = False
 
     def number_of(self, voice: str) -> int:
         """Give the number that the labels have for a voice."""
@@ -396,7 +398,8 @@ def who_speaks(
         # As they stand in the list; moments are 40 ms.
         whole = {f"L{i}": line for i, line in enumerate(lines, 1)}
         turns = [_exact(turn, whole.get(turn.id)) for turn in turns]
-    return Speakers(voices=table, turns=tuple(turns))
+    rough = (prints is None or not len(prints)) and len(measures.people) > 1 and bool(table)
+    return Speakers(voices=table, turns=tuple(turns), rough=rough)
 
 
 def _told(

@@ -88,7 +88,7 @@ class Handlers:
         renders = Renders(context, plans, card, offers, bar, jobs)
         queue = Queue(context, renders, jobs, bar)
         season = Season(context, plans, queue)
-        models = Models(context, offers, engines, renders)
+        models = Models(context, offers, engines, renders, speech)
         video = Video(context, players, people, results, form)
         watcher = Watcher(
             context,

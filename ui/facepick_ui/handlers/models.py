@@ -11,6 +11,7 @@ from facepick_ui.handlers.engines import Engines
 from facepick_ui.handlers.event import Act, Event
 from facepick_ui.handlers.offers import Offers
 from facepick_ui.handlers.renders import Renders
+from facepick_ui.handlers.speech import VOICES, Speech
 from facepick_ui.session import Offer, Session
 
 __all__ = ["Models"]
@@ -20,13 +21,19 @@ class Models:
     """The buttons of the block that shows up when a model file is missing."""
 
     def __init__(
-        self, context: Context, offers: Offers, engines: Engines, renders: Renders
+        self,
+        context: Context,
+        offers: Offers,
+        engines: Engines,
+        renders: Renders,
+        speech: Speech,
     ) -> None:
         self._context = context
         self._app = context.app
         self._offers = offers
         self._engines = engines
         self._renders = renders
+        self._speech = speech
 
     def events(self) -> list[Event]:
         """List what is answered."""
@@ -92,6 +99,8 @@ class Models:
             changes.update(self._engines.draw_usable(session))
             if offer is not None and not self._app.missing_models(offer.models):
                 session.offer = None
+                if VOICES in offer.models:
+                    changes.update(self._speech.hear_anew(session))
                 try:
                     changes.update(self._renders.go_on(session, offer.asked))
                 except FacepickError as error:

@@ -29,7 +29,7 @@ from facepick_ui.session import GIVEN_FOR_ONE, SaidLine, Session, Take
 from facepick_ui.settings_form import changed_values
 from facepick_ui.uploads import digest_of, path_of, paths_of, plain_name
 
-__all__ = ["Speech", "emptied"]
+__all__ = ["VOICES", "Speech", "emptied"]
 
 Spoken = list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]]
 """Ids of people and what they say."""
@@ -37,6 +37,8 @@ Spoken = list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]]
 SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sub")
 TIMES = (".textgrid", ".ctm", ".lab", ".pho", ".csv", ".txt", ".json")
 """Of a list's files those that are no sounds."""
+VOICES = "speakers"
+"""The network that tells voices apart, in the catalogue of models."""
 
 
 class Speech:
@@ -280,7 +282,14 @@ class Speech:
         )
         # Before the desk, which may be long: below it the bar would cover them.
         known = views.notices_view(notices, session.language, names=names_of(session.scan))
+        if any(notice.code == "voices_rough" for notice in told):
+            known += views.voices_offer(VOICES, session.language)
         return _noted(known + note)
+
+    def hear_anew(self, session: Session) -> Changes:
+        """Offer to find out again who speaks, with a network that has come meanwhile."""
+        session.by_sight = False
+        return {} if session.heard is None else self.hear(session, *session.heard)
 
     def _faces(self, session: Session) -> dict[str, str | None]:
         scan = scan_of(session)
