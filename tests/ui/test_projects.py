@@ -63,6 +63,35 @@ def test_a_project_is_whole_for_somebody_else(
     assert len(tab.page.app.jobs()[0].request["plan"]["assignments"]) == 2
 
 
+def test_a_project_brings_its_lines_as_they_were_made(
+    tab: Any, scanned: str, new_user: Callable[[str], str], tmp_path: Path
+) -> None:
+    for index in (0, 1):
+        pick(tab, scanned, index)
+    mix = str(silent_wav(tmp_path / "all.wav", 6.0))
+    script = tmp_path / "lines.srt"
+    script.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nP1: Good morning.\n\n"
+        "2\n00:00:03,000 --> 00:00:04,000\nP1: Good night.\n"
+    )
+    ask(tab, "choose_flow", scanned, "lipsync")
+    given = {"flow": "lipsync", "style": "rewrite"}
+    note(tab, scanned, "lines", [str(script), mix])
+    ask(tab, "hear", scanned, *plan_values(tab, lines=[str(script), mix], **given))
+    ask(tab, "act", scanned, "trim:3.000=3.250:4.500")
+    ask(tab, "act", scanned, "who:1.000=P2")
+    file = ask(tab, "save_project", scanned, True)["project_file"]["value"]
+
+    key = new_user("berta")
+    first = ask(tab, "open_project", key, file)
+    # Gradio tells of the files that it was given, which may be before the people are found.
+    ask(tab, "hear", key, *plan_values(tab, lines=first["lines"]["value"], **given))
+    page = run(tab, key, first)
+    assert "trimmed" in page["speech_note"]["value"]
+    said = tab.handlers.session(key).said
+    assert [(s.people, s.line.start_seconds) for s in said] == [(("P2",), 1.0), (("P1",), 3.25)]
+
+
 def test_a_project_without_its_video_asks_for_it(
     tab: Any, scanned: str, new_user: Callable[[str], str], tmp_path: Path
 ) -> None:

@@ -415,6 +415,7 @@ class Session:
         self.kept, self.kept_notices = other.kept, other.kept_notices
         self.kept_forms, self.form, self.styles = other.kept_forms, other.form, other.styles
         self.speech_for = other.speech_for
+        self.line_who, self.line_takes = other.line_who, other.line_takes
 
     def to_json(self) -> dict[str, Any]:
         """Give what is stored."""

@@ -206,7 +206,13 @@ class Watcher:
                 session.scan = self._app.scan_of_job(record.id)
                 self._take_corrections(session, record)
                 self._context.save(session)
-            changes = merged(self._video.draw(session), self._people.draw(session), offer)
+            changes = merged(
+                self._video.draw(session),
+                self._people.draw(session),
+                # Speech that was there before them, such as a project's.
+                self._speech.follow_pick(session) if record.state == "done" else {},
+                offer,
+            )
             if record.state != "done":
                 changes["scan_progress"] = shown(end_note(self._app, record, language))
                 if session.scan is None:
