@@ -303,6 +303,24 @@
     for (let i = 0; i < MARK_REACH; i += 1) closed = withSoMany(closed, width, height, 9);
     return closed.map((is, i) => (is || set[i] ? 1 : 0));
   };
+  /** How far the colour of each pixel of `b` is from what `a` has there; where `a` is a small copy, and
+   * so less sharp, from all that it has within one pixel. */
+  const apartBy = (a, b, width, small) => {
+    const around = small ? [-width, 0, width].flatMap((row) => [-1, 0, 1].map((column) => 4 * (row + column))) : [0];
+    return Uint16Array.from({ length: a.length / 4 }, (_, i) => {
+      let far = 0;
+      for (let at = 4 * i; at < 4 * i + 3; at += 1) {
+        let least = 255;
+        let most = 0;
+        for (const by of around) {
+          if (a[at + by] < least) least = a[at + by];
+          if (a[at + by] > most) most = a[at + by];
+        }
+        far += Math.max(0, least - b[at], b[at] - most);
+      }
+      return far;
+    });
+  };
   const mark = (box, canvas) => {
     const pair = sides(box);
     const [width, height] = [MARK_WIDTH, Math.round((MARK_WIDTH * pair[0].videoHeight) / pair[0].videoWidth) || 180];
@@ -329,11 +347,8 @@
         picture.drawImage(pair[i], 0, 0, width, height);
         return picture.getImageData(0, 0, width, height).data;
       });
-      let differs = new Uint8Array(width * height);
-      for (let i = 0, at = 0; i < differs.length; i += 1, at += 4) {
-        differs[i] = Math.abs(a[at] - b[at]) + Math.abs(a[at + 1] - b[at + 1]) + Math.abs(a[at + 2] - b[at + 2]) > MARK_LEVELS ? 1 : 0;
-      }
-      differs = filled(withSoMany(differs, width, height, 4), width, height);
+      const far = apartBy(a, b, width, pair[0].videoWidth < pair[1].videoWidth);
+      const differs = filled(withSoMany(far.map((levels) => (levels > MARK_LEVELS ? 1 : 0)), width, height, 4), width, height);
       const marks = shown.createImageData(width, height);
       differs.forEach((differ, i) => differ && marks.data.set([228, 30, 120, 130], 4 * i));
       shown.putImageData(marks, 0, 0);
@@ -637,7 +652,7 @@
   const surface = () => {
     const bar = find("render_bar");
     for (const name of TOLD) {
-      const box = root().querySelector(`#facepick_${name} :is(.facepick-problem, .facepick-calm)`);
+      const box = root().querySelector(`#facepick_${name} :is(.facepick-problem, .facepick-calm, .facepick-good)`);
       const said = box ? box.textContent : "";
       if (toldBefore.get(name) === said) continue;
       const first = !toldBefore.has(name);

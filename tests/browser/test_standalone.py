@@ -196,6 +196,42 @@ def test_the_face_of_a_swap_is_chosen_saved_and_previewed(
     context.close()
 
 
+def test_only_what_was_changed_is_marked_beside_a_small_copy(chrome: Any, address: str) -> None:
+    context = chrome.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+    tab = TabPage(context, address, "marks")
+    tab.upload(ROOT / "tests" / "media" / "video" / "latentsync_demo3.mp4")
+    tab.wait_text("facts", "1080 x 1920")
+    tab.scan()
+    tab.pick(0)
+    tab.press("render")
+    # With the button of the queue there are five.
+    tab.page.wait_for_selector("button#facepick_enqueue")
+    wide = tab.page.eval_on_selector_all(
+        "#facepick_render_row button", "all => all.map(b => b.scrollWidth - b.clientWidth)"
+    )
+    assert max(wide) <= 0
+    for player in ("result", "original"):
+        tab.is_playing_file(player)
+    tab.page.click("#facepick_compare summary")
+    tab.page.check("#facepick_compare [data-facepick-mark]")
+    marked = tab.page.wait_for_function(
+        """() => {
+          const canvas = document.querySelector("#facepick_compare canvas");
+          const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+          const tenths = Array(10).fill(0);
+          data.forEach((value, at) => {
+            if (at % 4 === 3 && value) tenths[Math.floor((10 * at) / data.length)] += 1;
+          });
+          return tenths.some(Boolean) && tenths;
+        }"""
+    ).json_value()
+    tab.shot("marked")
+    # His face is between a quarter and a half of the picture's height.
+    assert marked[3] > 500
+    assert [*marked[:2], *marked[5:]] == [0] * 7
+    context.close()
+
+
 def test_another_user_sees_nothing_of_the_first(chrome: Any, address: str) -> None:
     context = chrome.new_context(locale="en-US")
     tab = TabPage(context, address, "other")
@@ -234,6 +270,11 @@ def test_dark_and_chinese_on_a_phone(chrome: Any, address: str) -> None:
     tab.pick(1)
     tab.wait_text("for_people", "对 P2")
     assert tab.overflow_px() <= 0
+    tab.page.click("#facepick_earlier >> text=以前的任务")
+    tab.page.set_viewport_size({"width": 320, "height": 844})
+    job = tab.page.wait_for_selector("#facepick_jobs .facepick-job > div")
+    assert job.bounding_box()["width"] > 100
+    tab.page.set_viewport_size({"width": 390, "height": 844})
     tab.shot("picked")
     tab.choose("flow", "换脸")
     tab.page.wait_for_selector("#facepick_consent")
