@@ -5,8 +5,10 @@ Each host has a module of its own that takes these tests, so that hosts are trie
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,45 @@ def test_from_install_to_a_hidden_person_with_no_model_on_the_machine(
     assert result.is_file()
     # Jobs and cache lie in the WebUI's data folder, and nothing was written into the extension.
     assert (data / "facepick" / "jobs").is_dir()
+
+
+HAND_OVER = """
+import base64, sys
+from facepick_ui.compat import build
+import gradio
+with gradio.Blocks():
+    widget = build(sys.argv[1], sources=["upload"], type="filepath")
+if hasattr(gradio, "on"):
+    from gradio.data_classes import FileData
+    given = FileData(path=sys.argv[2])
+else:
+    with open(sys.argv[2], "rb") as file:
+        given = "data:image/png;base64," + base64.b64encode(file.read()).decode()
+    if sys.argv[1] == "Audio":
+        given = {"name": sys.argv[2].rpartition("/")[2], "data": given}
+print(widget.get_block_name(), widget.preprocess(given), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("widget", "name"), [("Audio", "empty.wav"), ("Audio", "speech.mp3"), ("Image", "diary.png")]
+)
+def test_files_are_handed_over_as_they_came(
+    kind: str, tmp_path: Path, widget: str, name: str
+) -> None:
+    # Gradio's own decoder reads none of them; for the second one it would need ffprobe.
+    given = tmp_path / name
+    given.write_bytes(b"" if name == "empty.wav" else b"Dear diary")
+    both = f"{ROOT / 'lib'}{os.pathsep}{ROOT / 'ui'}"
+    done = subprocess.run(
+        [str(host_python(kind)), "-c", HAND_OVER, widget, str(given)],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": both},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    block, path = done.stdout.splitlines()
+    assert block == widget.lower()
+    assert Path(path).read_bytes() == given.read_bytes()
+    assert Path(path).suffix == given.suffix
 
 
 @pytest.fixture

@@ -49,8 +49,8 @@ def build(kind: str, **wanted: Any) -> Any:
     override later defaults and choices.
     """
     cls = getattr(gr, kind)
-    if kind == "Radio" and isinstance(cls, ABCMeta):
-        cls = _unchecked(cls)
+    if kind in _HANDING_ON:
+        cls = _derived(cls, _HANDING_ON[kind])
     known = _parameters(cls.__init__)
     if "sources" in wanted and "sources" not in known:
         wanted["source"] = wanted.pop("sources")[0]
@@ -64,20 +64,52 @@ def build(kind: str, **wanted: Any) -> Any:
     return component
 
 
-@cache
-def _unchecked(cls: Any) -> Any:
-    """Derive a component that hands on a choice that is not among the choices.
+def _any_choice(_: Callable[..., Any]) -> Callable[..., Any]:
+    """Hand on a choice that is not among the choices.
 
     While a page is opened again, a browser may send a choice of the flow before: gradio's own
     check would show a raw error before any handler is asked.  The handlers check what they take.
     """
+    return lambda _, payload: payload
 
-    def preprocess(_: Any, payload: Any) -> Any:
-        return payload
 
-    # Not by a `class` statement: for that gradio writes a .pyi file beside this one.
-    members = {"preprocess": preprocess, "__module__": cls.__module__}
-    return ABCMeta.__new__(type(cls), cls.__name__, (cls,), members)
+def _file_as_it_came(decoded: Callable[..., Any]) -> Callable[..., Any]:
+    """Hand on the file of a sound or a picture.
+
+    Gradio decodes pictures, and up to 4 sounds, and encodes them anew at each event that they are
+    an input of.  What it cannot read, as all sounds but WAV where ffprobe is missing, would end the
+    event before any handler is asked.  The handlers read files themselves, within limits, and say
+    what is wrong with them.
+
+    Args:
+        decoded: gradio's own way, which in gradio 3 also cuts out what was chosen of a sound.
+    """
+
+    def preprocess(self: Any, payload: Any) -> Any:
+        if isinstance(payload, str):  # a picture in gradio 3, in base64
+            return self.base64_to_temp_file_if_needed(payload)
+        if isinstance(payload, Mapping):  # a sound in gradio 3
+            whole = payload.get("crop_min", 0) == 0 and payload.get("crop_max", 100) == 100
+            if not whole:
+                return decoded(self, payload)
+            if payload.get("is_file"):
+                return self.make_temp_copy_if_needed(payload["name"])
+            return self.base64_to_temp_file_if_needed(payload["data"], payload["name"])
+        return None if payload is None else payload.path
+
+    return preprocess
+
+
+_HANDING_ON = {"Radio": _any_choice, "Audio": _file_as_it_came, "Image": _file_as_it_came}
+
+
+@cache
+def _derived(cls: Any, handing_on: Callable[..., Any]) -> Any:
+    """Derive a component that hands values on in another way."""
+    members = {"preprocess": handing_on(cls.preprocess), "__module__": cls.__module__}
+    # Not by a `class` statement: for that gradio 4 writes a .pyi file beside this one.
+    plain = ABCMeta if isinstance(cls, ABCMeta) else type
+    return plain.__new__(type(cls), cls.__name__, (cls,), members)
 
 
 @cache
