@@ -5,22 +5,44 @@
 Liao et al., "LR-ASD: Lightweight and Robust Network for Active Speaker Detection" (IJCV 2025),
 https://github.com/Junhua-Liao/LR-ASD, MIT.  Batch normalisation is folded in; spatial and temporal
 convolutions are written as 2-D ones, for which onnxruntime has its fast kernels.
+
+The half that looks is written in 8 bits.  What every channel gives on the faces of
+``tests/media/video`` says what one step of it is, and what its weights are rounded to: what one
+loses is made up by those after it (Frantar et al., "GPTQ", ICLR 2023).  Without the newest
+instructions a processor adds two products of 8 and 8 bits in 16: two weights, one after the other
+in rows, columns and channels, come to 128 at most, so that this overflows nowhere.
 """
 
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from facepick.models.onnx_file import OnnxGraph
+from facepick.app import App
+from facepick.media.reader import VideoReader
+from facepick.models.onnx_file import MICROSOFT, OnnxGraph
 from facepick.models.torch_file import read_tensors
+from facepick.speech.active_speaker import face_crop, face_squares
 
 EPS = 1e-3
 REACH = 3
 """Pictures before and after one that a block looks at: convolutions of 5 and of 3."""
-DATA = Path(__file__).resolve().parents[1] / "lib" / "facepick" / "models" / "data"
+MEAN, DEVIATION = 0.4161 * 255, 0.1688 * 255
+"""Of the pictures that the network was trained with."""
+TOP, WEIGHT_TOP, PAIR_TOP = 255, 127, 128
+ROOM = 1.15
+"""Largest number of a channel, against the largest that the footage gives."""
+LEAST = 0.5
+"""The same, against the largest of all channels."""
+LOOKS = 3000
+"""Places at which a layer is looked at, for fifty pictures."""
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "lib" / "facepick" / "models" / "data"
+FOOTAGE = ROOT / "tests" / "media" / "video"
 
 
 class Weights:
@@ -39,55 +61,239 @@ class Weights:
         return kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1)), bias
 
 
-def face_model(weights: Weights) -> bytes:
-    """faces (T, 112, 112) uint8 -> visual (T', 128), in successive calls.
+class Layer(NamedTuple):
+    """A convolution of the half that looks; batch normalisation is folded in, ReLU follows.
 
-    Each block looks at every picture alone, and then at the three before and after it.  ``c1`` to
-    ``c3`` are what the blocks saw last, (0, ...) at first; the outputs ``n1`` to ``n3`` are given
-    to the next call.  ``end`` is -3 while pictures follow, and beyond every length in the last
-    call: what comes out lags nine pictures until then.
+    Attributes:
+        weight: (out, in, rows, columns), or (out, in, pictures, 1) in time.
+        side: of the pictures that it gives.
+    """
+
+    name: str
+    block: int
+    in_time: bool
+    first: bool
+    weight: np.ndarray
+    bias: np.ndarray
+    side: int
+
+    @property
+    def shape(self) -> dict[str, tuple[int, ...]]:
+        """Attributes of the convolution."""
+        pad = self.weight.shape[2] // 2
+        step = 2 if (self.block, self.in_time, self.first) == (1, False, True) else 1
+        pads = (pad, 0, pad, 0) if self.in_time else (pad,) * 4
+        return {"pads": pads, "strides": (step, step)}
+
+
+def face_layers(weights: Weights) -> Iterator[Layer]:
+    """Give all in order: in each block two look at every picture alone, then two in time."""
+    for block, side in ((1, 56), (2, 28), (3, 14)):
+        for kind in "st":
+            for i in (1, 2):
+                key = f"model.visualEncoder.block{block}.{kind}"
+                w, b = weights.folded(f"{key}_{i}.weight", f"{key}_norm_{i}")
+                w = w[:, :, 0] if kind == "s" else w[:, :, :, 0]
+                yield Layer(f"block{block}_{kind}{i}", block, kind == "t", i == 1, w, b, side)
+
+
+def float_face_model(weights: Weights) -> bytes:
+    """faces (T, 112, 112) uint8 -> visual (T, 128), and each layer's input and output.
+
+    They are called as the layer, with ``_in`` and ``_out``.
     """
     g = OnnxGraph("lr_asd_face")
     x = g.node("Cast", ["faces"], to=1)
-    x = g.node("Mul", [x, g.weight(np.float32(1 / 255 / 0.1688))])
-    x = g.node("Sub", [x, g.weight(np.float32(0.4161 / 0.1688))])
+    x = g.node("Sub", [x, g.weight(np.float32(MEAN))])
+    x = g.node("Div", [x, g.weight(np.float32(DEVIATION))])
     x = g.node("Unsqueeze", [x, g.weight(np.array([1]))])
-    inputs = {"faces": ("uint8", ("T", 112, 112)), "end": ("int64", (1,))}
-    outputs = {}
-    for number, side in ((1, 56), (2, 28), (3, 14)):
-        key = f"model.visualEncoder.block{number}"
-        for i, step in ((1, 2 if number == 1 else 1), (2, 1)):
-            w, b = weights.folded(f"{key}.s_{i}.weight", f"{key}.s_norm_{i}")
-            w = w[:, :, 0]
-            pad = w.shape[2] // 2
-            x = g.node("Relu", [g.conv(x, w, b, pads=(pad,) * 4, strides=(step, step))])
-        # In time: channels x frames x pixels.
-        channels = w.shape[0]
-        x = g.node("Transpose", [x], perm=(1, 0, 2, 3))
-        x = g.node("Reshape", [x, g.weight(np.array([1, channels, -1, side * side]))])
-        carried, kept = f"c{number}", f"n{number}"
-        inputs[carried] = ("float32", (1, channels, f"N{number}", side * side))
-        outputs[kept] = (1, channels, f"K{number}", side * side)
-        x = g.node("Concat", [carried, x], axis=2)
-        axis, far = g.weight(np.array([2])), g.weight(np.array([2**40]))
-        g.node("Slice", [x, g.weight(np.array([-2 * REACH])), far, axis], kept)
-        for i in (1, 2):
-            w, b = weights.folded(f"{key}.t_{i}.weight", f"{key}.t_norm_{i}")
-            w = w[:, :, :, 0]
-            pad = w.shape[2] // 2
-            x = g.node("Relu", [g.conv(x, w, b, pads=(pad, 0, pad, 0))])
-        # What an earlier call gave, and what the next one will give better, is left out.
-        shape = g.node("Shape", [carried])
-        count = g.node("Gather", [shape, g.weight(np.array([2]))], axis=0)
-        start = g.node("Sub", [count, g.weight(np.array([REACH]))])
-        start = g.node("Max", [start, g.weight(np.array([0]))])
-        x = g.node("Slice", [x, start, "end", axis])
-        x = g.node("Reshape", [x, g.weight(np.array([channels, -1, side, side]))])
-        x = g.node("Transpose", [x], perm=(1, 0, 2, 3))
-        if number < 3:
-            x = g.node("MaxPool", [x], kernel_shape=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1))
-    x = g.node("ReduceMax", [x], "visual", axes=(2, 3), keepdims=0)
-    return g.model(inputs, {x: ("V", 128), **outputs})
+    outputs: dict[str, tuple[int | str, ...] | None] = {"visual": ("T", 128)}
+    for layer in face_layers(weights):
+        count, side = layer.weight.shape[0], layer.side
+        if layer.in_time and layer.first:
+            # Channels x pictures x pixels.
+            x = g.node("Transpose", [x], perm=(1, 0, 2, 3))
+            x = g.node("Reshape", [x, g.weight(np.array([1, count, -1, side * side]))])
+        x = g.node("Identity", [x], f"{layer.name}_in")
+        x = g.conv(x, layer.weight, layer.bias, **layer.shape)
+        x = g.node("Relu", [x], f"{layer.name}_out")
+        outputs |= {f"{layer.name}_in": None, f"{layer.name}_out": None}
+        if layer.in_time and not layer.first:
+            x = g.node("Reshape", [x, g.weight(np.array([count, -1, side, side]))])
+            x = g.node("Transpose", [x], perm=(1, 0, 2, 3))
+            if layer.block < 3:
+                x = g.node("MaxPool", [x], kernel_shape=(3, 3), strides=(2, 2), pads=(1,) * 4)
+    g.node("ReduceMax", [x], "visual", axes=(2, 3), keepdims=0)
+    return g.model({"faces": ("uint8", ("T", 112, 112))}, outputs)
+
+
+class Seen(NamedTuple):
+    """What a layer was seen to do.
+
+    Attributes:
+        largest: that each channel gave.
+        products: of each two numbers that one place of the output is made of, and of 1, summed.
+    """
+
+    largest: np.ndarray
+    products: np.ndarray
+
+
+def face_model(weights: Weights, seen: Mapping[str, Seen]) -> bytes:
+    """faces (T, 112, 112) uint8 -> visual (T', 128), in successive calls, in 8 bits.
+
+    Each block looks at every picture alone, and then at the three before and after it.  ``c1`` to
+    ``c3`` are what the blocks saw last, (1, 0, ...) at first; the outputs ``n1`` to ``n3`` are
+    given to the next call.  ``end`` is -3 while pictures follow, and beyond every length in the
+    last call: what comes out lags nine pictures until then.
+
+    Channels come last, so that a block turns from space to time without moving a number.
+
+    Args:
+        seen: by the name of the layer.
+    """
+    g = OnnxGraph("lr_asd_face")
+    x = g.node("Unsqueeze", ["faces", g.weight(np.array([3]))])
+    inputs: dict[str, tuple[str, tuple[int | str, ...]]] = {
+        "faces": ("uint8", ("T", 112, 112)),
+        "end": ("int64", (1,)),
+    }
+    outputs: dict[str, tuple[int | str, ...]] = {}
+    in_time, far = g.weight(np.array([1])), g.weight(np.array([2**40]))
+    one, nought, no_offset = g.weight(np.float32(1)), g.weight(np.uint8(0)), g.weight(np.int8(0))
+    # Pictures are taken as they are; zero is the mean, which lies a tenth beside a whole number.
+    zero, beside = g.weight(np.uint8(round(MEAN))), round(MEAN) - MEAN
+    step = np.array([1 / DEVIATION])
+    for layer in face_layers(weights):
+        count, side, carried = layer.weight.shape[0], layer.side, f"c{layer.block}"
+        if layer.in_time and layer.first:
+            x = g.node("Reshape", [x, g.weight(np.array([1, -1, side * side, count]))])
+            inputs[carried] = ("uint8", (1, f"N{layer.block}", side * side, count))
+            kept = f"n{layer.block}"
+            outputs[kept] = (1, f"K{layer.block}", side * side, count)
+            x = g.node("Concat", [carried, x], axis=1)
+            g.node("Slice", [x, g.weight(np.array([-2 * REACH])), far, in_time], kept)
+        largest = seen[layer.name].largest * ROOM
+        given = np.maximum(largest, LEAST * largest.max()) / TOP
+        # From steps to steps; then in whole numbers of the least size that its pairs allow.
+        w = layer.weight * step[:, None, None] / given[:, None, None, None]
+        b = layer.bias / given + beside * w.sum(axis=(1, 2, 3))
+        flat = w.transpose(0, 2, 3, 1).reshape(count, -1)
+        size = np.maximum(
+            of_one_sign(flat).max(axis=1) / PAIR_TOP, np.abs(flat).max(axis=1) / WEIGHT_TOP
+        )
+        flat = np.concatenate([flat, b[:, None]], axis=1) / size[:, None]
+        each = np.append(np.tile(step, w[0, 0].size), 1.0)
+        flat = rounded(flat, seen[layer.name].products / each / each[:, None])
+        whole = flat[:, :-1].reshape(count, *w.shape[2:], -1).transpose(0, 3, 1, 2)
+        x = g.node(
+            "QLinearConv",
+            [
+                x, one, zero,
+                g.weight(whole.astype(np.int8)),
+                g.weight(size.astype(np.float32)), no_offset,
+                one, nought,
+                g.weight(flat[:, -1].astype(np.int32)),
+            ],
+            domain=MICROSOFT,
+            channels_last=1,
+            kernel_shape=w.shape[2:],
+            **layer.shape,
+        )  # fmt: skip
+        # What is below zero is cut off there: no ReLU is needed.
+        zero, beside, step = nought, 0.0, given
+        if layer.in_time and not layer.first:
+            # What an earlier call gave, and what the next one will give better, is left out.
+            before = g.node("Gather", [g.node("Shape", [carried]), in_time], axis=0)
+            start = g.node("Sub", [before, g.weight(np.array([REACH]))])
+            start = g.node("Max", [start, g.weight(np.array([0]))])
+            x = g.node("Slice", [x, start, "end", in_time])
+            x = g.node("Reshape", [x, g.weight(np.array([-1, side, side, count]))])
+            if layer.block < 3:
+                pool = {"kernel_shape": (3, 3), "strides": (2, 2), "pads": (1,) * 4}
+                x = g.node("NhwcMaxPool", [x], domain=MICROSOFT, **pool)
+    x = g.node("ReduceMax", [x], axes=(1, 2), keepdims=0)
+    x = g.node("Mul", [g.node("Cast", [x], to=1), g.weight(step)], "visual")
+    kinds = dict.fromkeys(outputs, "uint8")
+    return g.model(inputs, {x: ("V", 128), **outputs}, kinds)
+
+
+def of_one_sign(weights: np.ndarray) -> np.ndarray:
+    """Sum the positive and the negative ones of each two successive weights; the larger sum."""
+    pairs = np.pad(weights, ((0, 0), (0, weights.shape[1] % 2))).reshape(len(weights), -1, 2)
+    return np.maximum(np.maximum(pairs, 0).sum(axis=2), np.maximum(-pairs, 0).sum(axis=2))
+
+
+def rounded(weights: np.ndarray, products: np.ndarray) -> np.ndarray:
+    """Round each weight, and let those after it make up for what is lost by it.
+
+    Args:
+        weights: (channels, n), the last of them what is added, which may be of any size.
+        products: (n, n), of what they are multiplied by.
+    """
+    damped = products + np.diag(np.full(len(products), 0.01 * np.diag(products).mean()))
+    together = np.linalg.cholesky(np.linalg.inv(damped)).T
+    left, last = weights.copy(), weights.shape[1] - 1
+    for i in range(last):
+        other = left[:, i - 1] if i % 2 else np.zeros(len(left))
+        least = np.maximum(-WEIGHT_TOP, -PAIR_TOP - np.minimum(other, 0))
+        most = np.minimum(WEIGHT_TOP, PAIR_TOP - np.maximum(other, 0))
+        whole = np.clip(np.rint(left[:, i]), least, most)
+        lost = (left[:, i] - whole) / together[i, i]
+        left[:, i] = whole
+        left[:, i + 1 :] -= lost[:, None] * together[i, i + 1 :]
+    return np.rint(left)
+
+
+def seen_of_footage(weights: Weights) -> dict[str, Seen]:
+    """Look at what each layer does on the faces of the footage."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        float_face_model(weights), providers=["CPUExecutionProvider"]
+    )
+    rng = np.random.default_rng(1)
+    layers = list(face_layers(weights))
+    seen: dict[str, Seen] = {}
+    for faces in footage():
+        for layer in layers:
+            names = [f"{layer.name}_in", f"{layer.name}_out"]
+            taken, given = session.run(names, {"faces": faces})
+            looks = np.append(places(layer, taken, rng), np.ones((LOOKS, 1)), axis=1)
+            own = Seen(given.max(axis=(0, 2, 3)), looks.T @ looks * (len(faces) / 50))
+            if layer.name in seen:
+                largest, products = seen[layer.name]
+                own = Seen(np.maximum(largest, own.largest), products + own.products)
+            seen[layer.name] = own
+    return seen
+
+
+def places(layer: Layer, taken: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw what some places of a layer's output are made of, (places, rows x columns x in)."""
+    top, left, bottom, right = layer.shape["pads"]
+    padded = np.pad(taken, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    rows, columns = layer.weight.shape[2:]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (rows, columns), axis=(2, 3))
+    one, y, x = (rng.integers(0, windows.shape[i], LOOKS) for i in (0, 2, 3))
+    return windows[one, :, y, x].transpose(0, 2, 3, 1).reshape(LOOKS, -1).astype(np.float64)
+
+
+def footage() -> Iterator[np.ndarray]:
+    """Yield the faces of the films of the tests, (n, 112, 112) uint8, fifty of one at most."""
+    for path in sorted(FOOTAGE.glob("*.mp4")):
+        scan = App().find_people(path)
+        squares = {track.id: face_squares(track.boxes) for track in scan.tracks}
+        faces: dict[str, list[np.ndarray]] = {track.id: [] for track in scan.tracks}
+        for frame in VideoReader(path).frames():
+            picture = frame.picture
+            whole = picture.crop(0, 0, picture.width, picture.height)
+            for track in scan.tracks:
+                row = track.position(frame.index)
+                if row is not None:
+                    faces[track.id].append(face_crop(whole, squares[track.id][row]))
+        for own in faces.values():
+            for at in range(0, len(own), 50):
+                yield np.stack(own[at : at + 50])
 
 
 def speech_model(weights: Weights) -> bytes:
@@ -148,8 +354,8 @@ def gates(matrix: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     weights = Weights(Path(sys.argv[1]))
-    for name, make in (("lr_asd_face.onnx", face_model), ("lr_asd_speech.onnx", speech_model)):
-        (DATA / name).write_bytes(make(weights))
+    (DATA / "lr_asd_face.onnx").write_bytes(face_model(weights, seen_of_footage(weights)))
+    (DATA / "lr_asd_speech.onnx").write_bytes(speech_model(weights))
 
 
 if __name__ == "__main__":

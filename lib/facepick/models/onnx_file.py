@@ -24,8 +24,10 @@ Shapes = dict[str, tuple[int | None, ...]]
 """Sizes by name; None for one that is free."""
 
 _IR_VERSION, _OPSET = 7, 13
+MICROSOFT = "com.microsoft"
+"""Domain of onnxruntime's own operators."""
 # Element types of onnx.proto3, and types of attributes.
-_TYPES = {"float32": 1, "uint8": 2, "int64": 7, "float16": 10}
+_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "float16": 10}
 _ATTRIBUTE_INT, _ATTRIBUTE_TEXT, _ATTRIBUTE_INTS = 2, 3, 7
 
 Attribute = int | str | Sequence[int]
@@ -42,26 +44,40 @@ class OnnxGraph:
         self._name = name
         self._pieces: list[bytes] = []
         self._count = 0
+        self._domains = {""}
 
     def node(
-        self, kind: str, inputs: Sequence[str], out: str | None = None, **attributes: Attribute
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        out: str | None = None,
+        *,
+        domain: str = "",
+        **attributes: Attribute,
     ) -> str:
-        """Add a node; gives the name of its output."""
+        """Add a node; gives the name of its output.
+
+        Args:
+            domain: that defines this kind of node, empty for ONNX itself.
+        """
         self._count += 1
+        self._domains.add(domain)
         out = out or f"{kind.lower()}_{self._count}"
         body = b"".join(_text(1, name) for name in inputs)
         body += _text(2, out) + _text(3, out) + _text(4, kind)
+        if domain:
+            body += _text(7, domain)
         for name, value in attributes.items():
             body += _message(5, _attribute(name, value))
         self._pieces.append(_message(1, body))
         return out
 
     def weight(self, array: npt.NDArray[Any], name: str | None = None) -> str:
-        """Add a constant, float32, float16 or int64; gives its name."""
+        """Add a constant; gives its name.  Numbers of 64 bits that are not whole become float32."""
         self._count += 1
         name = name or f"weight_{self._count}"
-        given = np.asarray(array).dtype
-        kind = "int64" if given.kind in "iu" else "float16" if given == np.float16 else "float32"
+        kind = str(np.asarray(array).dtype)
+        kind = kind if kind in _TYPES else "float32"
         data = np.ascontiguousarray(array, np.dtype(kind).newbyteorder("<"))
         body = b"".join(_number(1, n) for n in data.shape)
         body += _number(2, _TYPES[kind])
@@ -85,30 +101,39 @@ class OnnxGraph:
         self,
         inputs: Mapping[str, tuple[str, Sequence[int | str]]],
         outputs: Mapping[str, Sequence[int | str] | None],
+        kinds: Mapping[str, str] | None = None,
     ) -> bytes:
         """Give the bytes of the model, see `pieces`."""
-        return b"".join(self.pieces(inputs, outputs))
+        return b"".join(self.pieces(inputs, outputs, kinds))
 
     def pieces(
         self,
         inputs: Mapping[str, tuple[str, Sequence[int | str]]],
         outputs: Mapping[str, Sequence[int | str] | None],
+        kinds: Mapping[str, str] | None = None,
     ) -> list[bytes]:
         """Give the bytes of the model in pieces, so that large weights need not be there twice.
 
         Args:
             inputs: by name, the element type (``float32``, ``uint8``) and the shape, in which a
                 text names a size that is free.
-            outputs: by name, the shape, or None where it follows; all are float32.
+            outputs: by name, the shape, or None where it follows.
+            kinds: element types of those outputs that are not float32.
         """
+        kinds = kinds or {}
         body = [
             *self._pieces,
             _text(2, self._name),
             *(_message(11, _value(n, _TYPES[kind], shape)) for n, (kind, shape) in inputs.items()),
-            *(_message(12, _value(n, 1, shape)) for n, shape in outputs.items()),
+            *(
+                _message(12, _value(n, _TYPES[kinds.get(n, "float32")], shape))
+                for n, shape in outputs.items()
+            ),
         ]
         head = _number(1, _IR_VERSION) + _text(2, "facepick")
-        head += _message(8, _number(2, _OPSET))
+        for domain in sorted(self._domains | {""}):
+            named = _text(1, domain) + _number(2, 1) if domain else _number(2, _OPSET)
+            head += _message(8, named)
         return [head, _varint(7 << 3 | 2) + _varint(sum(map(len, body))), *body]
 
 
