@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepick.models.onnx_file import OnnxGraph, onnx_matrix, onnx_signature
+from facepick.models.onnx_file import MICROSOFT, OnnxGraph, onnx_matrix, onnx_signature
 
 
 @pytest.fixture
@@ -42,6 +42,22 @@ def test_an_output_may_be_left_without_a_shape(tmp_path: Path) -> None:
     path = tmp_path / "same.onnx"
     path.write_bytes(graph.model({"x": ("uint8", (3,))}, {"y": None}))
     assert onnx_signature(path) == ({"x": (3,)}, {"y": ()})
+
+
+def test_operators_of_onnxruntime_and_whole_numbers_are_written(tmp_path: Path) -> None:
+    import onnxruntime
+
+    graph = OnnxGraph("pool")
+    offset = graph.weight(np.uint8(7))
+    graph.node("Max", ["x", offset], "most")
+    graph.node("NhwcMaxPool", ["most"], "y", domain=MICROSOFT, kernel_shape=(2, 2))
+    path = tmp_path / "pool.onnx"
+    shapes = {"x": ("uint8", (1, 2, 2, 3))}, {"y": (1, 1, 1, 3)}
+    path.write_bytes(graph.model(*shapes, {"y": "uint8"}))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"x": np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)})
+    assert found.dtype == np.uint8
+    assert found.ravel().tolist() == [9, 10, 11]
 
 
 def test_damage_is_told_wherever_it_is(written: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,19 +29,59 @@ def golden(shared_models: Path) -> dict[str, np.ndarray]:
         return {name: data[name] for name in data.files}
 
 
-def test_the_network_gives_what_the_public_one_gives(
+@pytest.fixture(scope="module")
+def tool() -> Any:
+    """What makes the files that ship."""
+    path = Path(__file__).resolve().parents[2] / "tools" / "make_lr_asd.py"
+    spec = importlib.util.spec_from_file_location("make_lr_asd", path)
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+def test_the_network_before_it_is_rounded_gives_what_the_public_one_gives(
+    tool: Any, golden: dict[str, np.ndarray], shared_models: Path
+) -> None:
+    import onnxruntime
+
+    file = shared_models / "lr_asd_pretrain_ava.model"
+    if not file.is_file():
+        pytest.skip(f"no file {file}")
+    session = onnxruntime.InferenceSession(
+        tool.float_face_model(tool.Weights(file)), providers=["CPUExecutionProvider"]
+    )
+    (seen,) = session.run(["visual"], {"faces": golden["faces"][0]})
+    assert np.abs(seen - golden["pretrain_AVA_visual"][0]).max() < 1e-4
+
+
+def test_the_network_gives_nearly_what_the_public_one_gives(
     network: ActiveSpeaker, golden: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
+    wanted = golden["pretrain_AVA_visual"][0]
+    logits = golden["pretrain_AVA_logits"]
+    session = ort_session(ModelStore([], tmp_path).require(LR_ASD_SPEECH), "cpu")
+    heard = session.run(None, {"mfcc": golden["mfcc"], "visual": wanted[None]})[0][0]
+    assert np.abs(heard - logits).max() < 1e-4
+    # In 8 bits: 0.006 in mean of numbers of 0.51 in mean, and 0.015 at most of a score; scores of
+    # one face deviate by 0.8 from their mean.
     seen = network.look(golden["faces"][0])
-    assert np.abs(seen - golden["pretrain_AVA_visual"][0]).max() < 1e-4
-    store = ModelStore([], tmp_path)
-    assert store.require(LR_ASD_FACE).is_file()
-    session = ort_session(store.require(LR_ASD_SPEECH), "cpu")
-    logits = session.run(None, {"mfcc": golden["mfcc"], "visual": seen[None]})[0][0]
-    wanted = golden["pretrain_AVA_logits"]
-    assert np.abs(logits - wanted).max() < 1e-4
+    assert np.abs(seen - wanted).mean() < 0.01
     score = network.listen(golden["mfcc"][0], seen)
-    assert np.abs(score - (wanted[:, 1] - wanted[:, 0])).max() < 1e-3
+    assert np.abs(score - (logits[:, 1] - logits[:, 0])).max() < 0.03
+
+
+def test_no_processor_overflows(tool: Any, tmp_path: Path) -> None:
+    """Older ones add two products of an activation and a weight in 16 bits."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(ModelStore([], tmp_path).require(LR_ASD_FACE))
+    arrays = [onnx.numpy_helper.to_array(weight) for weight in model.graph.initializer]
+    kernels = [a.astype(int) for a in arrays if a.dtype == np.int8 and a.ndim == 4]
+    assert len(kernels) == 12
+    for kernel in kernels:
+        rows = kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
+        assert 255 * tool.of_one_sign(rows).max() < 2**15
 
 
 @pytest.mark.parametrize("count", [1, 8, 50, 51, 130])
@@ -50,11 +92,11 @@ def test_pictures_in_parts_give_the_same_numbers(network: ActiveSpeaker, count: 
     stream = network.stream()
     for at in range(0, count, 7):
         stream.add(faces[at : at + 7])
-    assert np.abs(whole - stream.end()).max() < 1e-4
+    assert np.array_equal(whole, stream.end()), "whole numbers, whatever the calls"
     # From nine pictures on, what came before does not matter.
     if count > 100:
         later = network.look(faces[60:])
-        assert np.abs(whole[60 + 9 :] - later[9:]).max() < 1e-3
+        assert np.array_equal(whole[60 + 9 :], later[9:])
 
 
 def test_cepstra_are_those_that_the_weights_were_trained_with() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OnnxGraph", "Shapes", "onnx_matrix", "onnx_signature"]
+__all__ = ["MICROSOFT", "OnnxGraph", "Shapes", "onnx_matrix", "onnx_signature"]
 
 Shapes = dict[str, tuple[int | None, ...]]
 """Sizes by name; None for one that is free."""

@@ -278,7 +278,8 @@ class _Faces:
                 run = None
             if run is None:
                 run = self._runs[track.id] = _Run(moments[0], self._network, self._mesh)
-            view = _View.of(picture, squares[row], track.boxes[row])
+            lips = run.reads_lips(len(moments))
+            view = _View.of(picture, squares[row], track.boxes[row], lips)
             run.add(view, squares[row], track.landmarks5[row], len(moments))
         for key in [k for k, run in self._runs.items() if run.stop <= moments[0]]:
             self._close(key)
@@ -322,11 +323,15 @@ class _Run:
     def stop(self) -> int:
         return self.start + len(self.openings)
 
+    def reads_lips(self, count: int) -> bool:
+        """Tell whether the mesh looks at the next frame, which is shown at `count` moments."""
+        return count > 1 or len(self.openings) % MESH_EVERY == 0
+
     def add(self, view: _View, square: FloatArray, landmarks5: FloatArray, count: int) -> None:
         """Look at one frame, which is shown at `count` moments."""
         crop = face_crop(view.image, np.append(view.inside(square[:2]), square[2] * view.scale))
         opening = float("inf")
-        if count > 1 or len(self.openings) % MESH_EVERY == 0:
+        if self.reads_lips(count):
             opening = self._opening(view, landmarks5)
         self._crops += [crop] * count
         self.openings += [opening] * count
@@ -387,7 +392,7 @@ def _between(openings: Sequence[float]) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """The part of a picture that both networks look at.
+    """The part of a picture that the networks look at.
 
     Attributes:
         image: (h, w, 3) uint8 BGR, large faces scaled down.
@@ -400,17 +405,26 @@ class _View:
     scale: float
 
     @classmethod
-    def of(cls, picture: Picture, square: FloatArray, box: FloatArray) -> _View:
+    def of(cls, picture: Picture, square: FloatArray, box: FloatArray, lips: bool) -> _View:
+        """Cut it out; where no lips are read, only what `face_crop` takes.
+
+        Not of a face that is scaled down: scaled from another corner it would look another way.
+        """
         x, y, half = (float(v) for v in square)
-        reach = 1.8 * half
+        scale = LARGEST_FACE_PX / (2 * half)
+        if not lips and scale >= 1:
+            edge = 0.1 * half + 2
+            left, top = x - 0.7 * half - edge, y - 0.3 * half - edge
+            right, bottom = x + 0.7 * half + edge, y + 1.1 * half + edge
+        else:
+            reach = 1.8 * half
+            left, top = np.minimum([x - reach, y - reach], box[:2] - 0.4 * half).tolist()
+            right, bottom = np.maximum([x + reach, y + reach], box[2:] + 0.4 * half).tolist()
         # Corners are even: a sample of colour covers two pixels at most.
-        x0 = int(max(0, min(x - reach, float(box[0]) - 0.4 * half))) // 2 * 2
-        y0 = int(max(0, min(y - reach, float(box[1]) - 0.4 * half))) // 2 * 2
-        x1 = int(min(picture.width, max(x + reach, float(box[2]) + 0.4 * half) + 1))
-        y1 = int(min(picture.height, max(y + reach, float(box[3]) + 0.4 * half) + 1))
+        x0, y0 = int(max(0, left)) // 2 * 2, int(max(0, top)) // 2 * 2
+        x1, y1 = int(min(picture.width, right + 1)), int(min(picture.height, bottom + 1))
         if x1 - x0 < 2 or y1 - y0 < 2:
             return cls(np.zeros((2, 2, 3), np.uint8), (x0, y0), 1.0)
-        scale = LARGEST_FACE_PX / (2 * half)
         if scale >= 1:
             return cls(picture.crop(x0, y0, x1, y1), (x0, y0), 1.0)
         return cls(picture.small_crop(x0, y0, x1, y1, scale), (x0, y0), scale)
