@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepick.models.onnx_file import MICROSOFT, OnnxGraph, onnx_matrix, onnx_signature
+from facepick.models.onnx_file import OnnxGraph, onnx_matrix, onnx_signature
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_operators_of_onnxruntime_and_whole_numbers_are_written(tmp_path: Path) 
     graph = OnnxGraph("pool")
     offset = graph.weight(np.uint8(7))
     graph.node("Max", ["x", offset], "most")
-    graph.node("NhwcMaxPool", ["most"], "y", domain=MICROSOFT, kernel_shape=(2, 2))
+    graph.node("com.microsoft.NhwcMaxPool", ["most"], "y", kernel_shape=(2, 2))
     path = tmp_path / "pool.onnx"
     shapes = {"x": ("uint8", (1, 2, 2, 3))}, {"y": (1, 1, 1, 3)}
     path.write_bytes(graph.model(*shapes, {"y": "uint8"}))

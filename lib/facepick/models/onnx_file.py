@@ -18,14 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MICROSOFT", "OnnxGraph", "Shapes", "onnx_matrix", "onnx_signature"]
+__all__ = ["OnnxGraph", "Shapes", "onnx_matrix", "onnx_signature"]
 
 Shapes = dict[str, tuple[int | None, ...]]
 """Sizes by name; None for one that is free."""
 
 _IR_VERSION, _OPSET = 7, 13
-MICROSOFT = "com.microsoft"
-"""Domain of onnxruntime's own operators."""
 # Element types of onnx.proto3, and types of attributes.
 _TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "float16": 10}
 _ATTRIBUTE_INT, _ATTRIBUTE_TEXT, _ATTRIBUTE_INTS = 2, 3, 7
@@ -47,19 +45,14 @@ class OnnxGraph:
         self._domains = {""}
 
     def node(
-        self,
-        kind: str,
-        inputs: Sequence[str],
-        out: str | None = None,
-        *,
-        domain: str = "",
-        **attributes: Attribute,
+        self, kind: str, inputs: Sequence[str], out: str | None = None, **attributes: Attribute
     ) -> str:
         """Add a node; gives the name of its output.
 
         Args:
-            domain: that defines this kind of node, empty for ONNX itself.
+            kind: of ONNX, or one of onnxruntime's own: ``com.microsoft.QLinearConv``.
         """
+        domain, _, kind = kind.rpartition(".")
         self._count += 1
         self._domains.add(domain)
         out = out or f"{kind.lower()}_{self._count}"
