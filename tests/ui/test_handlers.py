@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.sounds import silent_wav
-from tests.ui.support import ask, opened, pick, plan_values, run, scan_values, upload
+from tests.ui.support import ask, note, opened, pick, plan_values, run, scan_values, upload
 
 from facepick.errors import UserInputError
 from facepick.people.edits import Merge
@@ -165,6 +165,20 @@ def test_an_assignment_can_be_removed(tab: Any, scanned: str) -> None:
     changes = ask(tab, "act", scanned, "drop:0")
     assert changes["assignments"]["value"] == ""
     assert changes["render"]["interactive"] is False
+
+
+def test_what_an_edited_entry_displaces_is_not_shown_any_more(
+    tab: Any, scanned: str, tmp_path: Path
+) -> None:
+    pick(tab, scanned, 0)
+    ask(tab, "keep", scanned, *plan_values(tab, style="blur"))
+    pick(tab, scanned, 1)
+    ask(tab, "choose_flow", scanned, "lipsync")
+    note(tab, scanned, "speech", str(silent_wav(tmp_path / "hello.wav", 0.5)))
+    note(tab, scanned, "speech_text", "Hello")
+    back = ask(tab, "act", scanned, "edit:0")
+    assert not tab.handlers.session(scanned).form.get("speech")
+    assert [back[name]["value"] for name in ("speech", "lines", "speech_text")] == [None, None, ""]
 
 
 def test_an_entry_of_the_list_can_be_edited(tab: Any, scanned: str, tmp_path: Path) -> None:

@@ -385,7 +385,6 @@ class Layout:
         with self.add("sound_files", "Accordion", words="sound_files", open=False):
             with self.add("sound_row", "Row"):
                 self.page.output_widgets += self.output_widgets(only=SPEECH_OUTPUT)
-            self.hint("sound_hint", "sound_hint")
             self.hint("sound_files_hint", "sound_files_hint")
             with self.add("sound_files_row", "Row"):
                 self.page.output_widgets += self.output_widgets(only=SOUND_FILES)

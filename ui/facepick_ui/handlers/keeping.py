@@ -12,8 +12,8 @@ from facepick_ui.handlers.form import Form
 from facepick_ui.handlers.people import People
 from facepick_ui.handlers.plans import Plans
 from facepick_ui.handlers.problems import GIVEN_AT, Say
-from facepick_ui.handlers.speech import Speech
-from facepick_ui.session import Session
+from facepick_ui.handlers.speech import Speech, emptied
+from facepick_ui.session import GIVEN_FOR_VIDEO, Session
 
 __all__ = ["Keeping"]
 
@@ -97,6 +97,8 @@ class Keeping:
         self._form.take_back(session, form)
         self._context.save(session)
         return merged(
+            # What was given up must not look as if it were still there.
+            emptied(GIVEN_FOR_VIDEO),
             self._form.draw(session),
             self._people.draw_galleries(session),
             self._people.draw_after_pick(session),

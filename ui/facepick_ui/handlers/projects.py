@@ -15,9 +15,10 @@ from facepick_ui.handlers.form import Form
 from facepick_ui.handlers.people import People
 from facepick_ui.handlers.problems import Say
 from facepick_ui.handlers.scan_line import SCAN_STARTED, scan_started
+from facepick_ui.handlers.speech import emptied
 from facepick_ui.handlers.video import Video
 from facepick_ui.project import SUFFIX, Project, read_project, write_project
-from facepick_ui.session import Session
+from facepick_ui.session import GIVEN_FOR_VIDEO, Session
 from facepick_ui.uploads import path_of, plain_name
 
 __all__ = ["Projects"]
@@ -117,6 +118,7 @@ class Projects:
         return merged(
             changes,
             self._people.draw(session),
+            emptied(GIVEN_FOR_VIDEO),
             self._form.draw(session),
             scan_started(session.language) if project.content_hash else {},
             {
