@@ -480,6 +480,17 @@ def test_who_watches_may_show_who_was_found_to_speak(tab: Any) -> None:
     assert "speech_note" in tab.handlers.watched
 
 
+def test_what_is_heard_is_told_in_the_language_that_is_chosen(
+    tab: Any, scanned: str, tmp_path: Path
+) -> None:
+    pick(tab, scanned, 0)
+    ask(tab, "choose_flow", scanned, "lipsync")
+    assert "Seconds" in heard(tab, scanned, speech=str(silent_wav(tmp_path / "hello.wav", 0.5)))
+    note = speak(tab, scanned, "zh")["speech_note"]["value"]
+    assert "Seconds" not in note
+    assert "hello.wav" in note
+
+
 def test_speech_is_not_the_next_persons(tab: Any, scanned: str, tmp_path: Path) -> None:
     ask(tab, "choose_flow", scanned, "lipsync")
     pick(tab, scanned, 0)

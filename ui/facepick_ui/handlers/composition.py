@@ -111,6 +111,7 @@ class Handlers:
             offers=offers,
             engines=engines,
             form=form,
+            speech=speech,
             results=results,
             card=card,
             jobs=jobs,

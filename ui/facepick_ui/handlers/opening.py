@@ -19,6 +19,7 @@ from facepick_ui.handlers.offers import Offers
 from facepick_ui.handlers.people import People
 from facepick_ui.handlers.queue import Queue
 from facepick_ui.handlers.results import Results
+from facepick_ui.handlers.speech import Speech
 from facepick_ui.handlers.video import Video
 from facepick_ui.handlers.watcher import Watcher
 from facepick_ui.page import REVIEW
@@ -53,6 +54,7 @@ class Opening:
         offers: Offers,
         engines: Engines,
         form: Form,
+        speech: Speech,
         results: Results,
         card: GraphicsCard,
         jobs: Jobs,
@@ -68,6 +70,7 @@ class Opening:
         self._offers = offers
         self._engines = engines
         self._form = form
+        self._speech = speech
         self._results = results
         self._card = card
         self._jobs = jobs
@@ -172,6 +175,7 @@ class Opening:
                 changes = merged(
                     self._words(session, *self._form.chosen(session)),
                     self.draw(session),
+                    self._speech.follow_pick(session),
                     self._config(session),
                 )
                 # Another choice that came meanwhile would leave half of the page in the one before.
