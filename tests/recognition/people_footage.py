@@ -10,7 +10,7 @@ import numpy as np
 from facepick.media.video import VideoInfo
 from facepick.people.person import Person, Scan
 from facepick.people.track import FaceTrack
-from facepick.recognition.cast import Ballot, Cast, CastKey
+from facepick.recognition.cast import Cast, CastKey, Match
 from facepick.recognition.classifiers import classifier
 from facepick.recognition.naming import key_of_model
 from facepick.shots.shot import Shot
@@ -85,6 +85,6 @@ def made_up_scan(
     )
 
 
-def recognised(cast: Cast, queries: np.ndarray) -> Ballot:
+def recognised(cast: Cast, queries: np.ndarray) -> Match:
     """What the cast's own classifier says of somebody's faces (m, d)."""
     return classifier("vote", *cast.vectors(), cast.threshold())(queries)

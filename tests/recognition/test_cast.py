@@ -128,9 +128,9 @@ def test_a_file_that_is_no_cast(tmp_path: Path) -> None:
 
 def test_known_people_are_named_and_strangers_are_not(cast: Cast) -> None:
     for number, name in enumerate(("Anna", "Ben", "Chen")):
-        ballot = recognised(cast, faces(number, 3, seed=2))
-        assert ballot.name == name
-        assert ballot.confidence > 0.9
+        match = recognised(cast, faces(number, 3, seed=2))
+        assert match.name == name
+        assert match.confidence > 0.9
     for stranger in range(10, 30):
         assert recognised(cast, faces(stranger, 3)).name is None
 
@@ -168,20 +168,20 @@ def _planar(*degrees: float) -> np.ndarray:
 
 def test_a_face_between_two_people_is_nobody() -> None:
     weights = np.ones(2, np.float32)
-    ballot = vote(
+    match = vote(
         _planar(45), _planar(0, 90), ["A", "B"], weights, _threshold(), neighbours=2, accept=0.7
     )
-    assert ballot.name is None
-    assert dict(ballot.votes)["A"] == pytest.approx(dict(ballot.votes)["B"])
+    assert match.name is None
+    assert dict(match.votes)["A"] == pytest.approx(dict(match.votes)["B"])
 
 
 def test_good_pictures_count_more() -> None:
     def share(quality: float) -> float:
         weights = np.array([quality, 0.5], np.float32)
-        ballot = vote(
+        match = vote(
             _planar(30), _planar(0, 60), ["A", "B"], weights, _threshold(), neighbours=2, accept=0.7
         )
-        return dict(ballot.votes)["A"]
+        return dict(match.votes)["A"]
 
     assert share(0.1) < share(0.5) < share(1.0)
     assert share(0.5) == pytest.approx(0.5, abs=0.01)

@@ -34,7 +34,7 @@ from facepick.publishing import write_output
 from facepick.recognition.database import opened, stored_facts
 from facepick.recognition.thresholds import Threshold, find_threshold
 
-__all__ = ["Ballot", "Cast", "CastKey", "Member", "default_cast", "vote"]
+__all__ = ["Cast", "CastKey", "Match", "Member", "default_cast", "vote"]
 
 _FORMAT = "facepick-cast/1"
 
@@ -112,8 +112,8 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Ballot:
-    """The outcome of a vote.
+class Match:
+    """Whom of the cast somebody matches, by a vote.
 
     Attributes:
         name: who it is, or None: nobody of the cast.
@@ -126,7 +126,7 @@ class Ballot:
     votes: tuple[tuple[str, float], ...]
 
     @classmethod
-    def of(cls, shares: Mapping[str, float], accept: float) -> Ballot:
+    def of(cls, shares: Mapping[str, float], accept: float) -> Match:
         """Decide by the share of each name; the best of them needs `accept`."""
         ranked = tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
         if not ranked or ranked[0][1] < accept:
@@ -580,7 +580,7 @@ def vote(
     *,
     neighbours: int,
     accept: float,
-) -> Ballot:
+) -> Match:
     """Vote by k nearest neighbours, with a reject option.
 
     Each query looks at its nearest faces of the cast.  Each of those within the threshold votes
@@ -598,7 +598,7 @@ def vote(
         accept: share of all votes that a name needs.
     """
     if queries.ndim != 2 or not len(queries) or not len(matrix):
-        return Ballot(None, 1.0, ())
+        return Match(None, 1.0, ())
     if queries.shape[1] != matrix.shape[1]:
         raise UserInputError(
             f"These faces have {queries.shape[1]} numbers, those of the cast {matrix.shape[1]}.",
@@ -633,4 +633,4 @@ def vote(
         total = max(sum(votes.values()), 1e-12)
         for name, value in votes.items():
             shares[name] = shares.get(name, 0.0) + best * value / total
-    return Ballot.of({name: value / len(queries) for name, value in shares.items()}, accept)
+    return Match.of({name: value / len(queries) for name, value in shares.items()}, accept)

@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from facepick.errors import NoFacesFound, PackageMissing, UserInputError
 from facepick.faces.detection import FloatArray
-from facepick.recognition.cast import Ballot, Cast, vote
+from facepick.recognition.cast import Cast, Match, vote
 from facepick.recognition.thresholds import Threshold
 
 __all__ = ["CLASSIFIERS", "Identification", "classifier", "identify"]
 
 CLASSIFIERS = ("vote", "svm", "centroid")
 
-Classifier = Callable[[FloatArray], Ballot]
+Classifier = Callable[[FloatArray], Match]
 """Tells who is shown by embeddings (m, d) of one unknown person."""
 
 
@@ -66,14 +66,14 @@ def classifier(
     predict = _trained(kind, matrix, names, weights)
     owners = np.array(names)
 
-    def tell(queries: FloatArray) -> Ballot:
+    def tell(queries: FloatArray) -> Match:
         unit = queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-9)
         cosine = unit @ matrix.T
         shares: dict[str, float] = {}
         for row, name in zip(cosine, predict(unit), strict=True):
             chance = threshold.confidence(1.0 - float(row[owners == name].max()))
             shares[name] = shares.get(name, 0.0) + chance / len(unit)
-        return Ballot.of(shares, Cast.ACCEPT)
+        return Match.of(shares, Cast.ACCEPT)
 
     return tell
 

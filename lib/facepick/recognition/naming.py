@@ -14,7 +14,7 @@ import numpy as np
 from facepick.errors import UserInputError
 from facepick.faces.detection import FloatArray
 from facepick.people.person import Person, Scan
-from facepick.recognition.cast import Ballot, Cast, CastKey, vote
+from facepick.recognition.cast import Cast, CastKey, Match, vote
 from facepick.recognition.classifiers import classifier
 from facepick.recognition.pipeline import Recognizer
 from facepick.recognition.registry import embedder_info
@@ -136,8 +136,8 @@ def match(scan: Scan, cast: Cast, kind: str = "vote") -> dict[str, tuple[str, fl
         return {}
     checked = Cast(cast.path, key=key_of_scan(scan))
     tell = classifier(kind, *checked.vectors(), checked.threshold())
-    ballots = {person.id: tell(person.exemplars) for person in people}
-    return _one_at_a_time(scan, people, ballots)
+    matches = {person.id: tell(person.exemplars) for person in people}
+    return _one_at_a_time(scan, people, matches)
 
 
 def _frames_of(scan: Scan, person: Person) -> set[int]:
@@ -146,23 +146,23 @@ def _frames_of(scan: Scan, person: Person) -> set[int]:
 
 
 def _one_at_a_time(
-    scan: Scan, people: Sequence[Person], ballots: dict[str, Ballot]
+    scan: Scan, people: Sequence[Person], matches: dict[str, Match]
 ) -> dict[str, tuple[str, float]]:
     by_name: dict[str, list[Person]] = {}
     for person in people:
-        name = ballots[person.id].name
+        name = matches[person.id].name
         if name is not None:
             by_name.setdefault(name, []).append(person)
     result: dict[str, tuple[str, float]] = {}
     for name, claimants in by_name.items():
-        claimants.sort(key=lambda p: -ballots[p.id].confidence)
+        claimants.sort(key=lambda p: -matches[p.id].confidence)
         taken: set[int] = set()
         for person in claimants:
             frames = _frames_of(scan, person) if len(claimants) > 1 else set()
             if taken & frames:
                 continue
             taken |= frames
-            result[person.id] = (name, ballots[person.id].confidence)
+            result[person.id] = (name, matches[person.id].confidence)
     return {p.id: result[p.id] for p in people if p.id in result}
 
 
@@ -306,7 +306,7 @@ class _Strangers:
         if self._memory and threshold is not None:
             rows = np.concatenate([faces for _, faces in self._memory])
             owners = [owner for owner, faces in self._memory for _ in range(len(faces))]
-            ballot = vote(
+            match = vote(
                 person.exemplars,
                 np.asarray(rows, np.float32),
                 owners,
@@ -315,7 +315,7 @@ class _Strangers:
                 neighbours=Cast.NEIGHBOURS,
                 accept=Cast.ACCEPT,
             )
-            name = ballot.name
+            name = match.name
         if name is None:
             name = f"new {len(self.names) + 1}"
             self.names.append(name)

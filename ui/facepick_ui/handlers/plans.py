@@ -66,7 +66,7 @@ class Plans:
         consent = None
         if spec.needs_source:
             source = tuple(face.image for face in self._sources.chosen_faces(session))
-        if flow == "swap":
+        if spec.needs_consent:
             consent = _consent(values)
         spoken: list[tuple[tuple[str, ...], tuple[SpeechLine, ...]]] = [(people, ())]
         told: tuple[Notice, ...] = ()
