@@ -107,39 +107,38 @@ HAND_OVER = """
 import base64, sys
 from facepick_ui.compat import build
 import gradio
-with gradio.Blocks():
-    widget = build(sys.argv[1], sources=["upload"], type="filepath")
-if hasattr(gradio, "on"):
-    from gradio.data_classes import FileData
-    given = FileData(path=sys.argv[2])
-else:
-    with open(sys.argv[2], "rb") as file:
-        given = "data:image/png;base64," + base64.b64encode(file.read()).decode()
-    if sys.argv[1] == "Audio":
-        given = {"name": sys.argv[2].rpartition("/")[2], "data": given}
-print(widget.get_block_name(), widget.preprocess(given), sep="\\n")
+for path in sys.argv[1:]:
+    kind = "Image" if path.endswith(".png") else "Audio"
+    with gradio.Blocks():
+        widget = build(kind, sources=["upload"], type="filepath")
+    if hasattr(gradio, "on"):
+        from gradio.data_classes import FileData
+        given = FileData(path=path)
+    else:
+        with open(path, "rb") as file:
+            given = "data:image/png;base64," + base64.b64encode(file.read()).decode()
+        if kind == "Audio":
+            given = {"name": path.rpartition("/")[2], "data": given}
+    print(widget.get_block_name(), widget.preprocess(given), sep="\\n")
 """
 
 
-@pytest.mark.parametrize(
-    ("widget", "name"), [("Audio", "empty.wav"), ("Audio", "speech.mp3"), ("Image", "diary.png")]
-)
-def test_files_are_handed_over_as_they_came(
-    kind: str, tmp_path: Path, widget: str, name: str
-) -> None:
+def test_files_are_handed_over_as_they_came(kind: str, tmp_path: Path) -> None:
     # Gradio's own decoder reads none of them; for the second one it would need ffprobe.
-    given = tmp_path / name
-    given.write_bytes(b"" if name == "empty.wav" else b"Dear diary")
+    given = [tmp_path / name for name in ("empty.wav", "speech.mp3", "diary.png")]
+    for path in given:
+        path.write_bytes(b"" if path.name == "empty.wav" else b"Dear diary")
     both = f"{ROOT / 'lib'}{os.pathsep}{ROOT / 'ui'}"
     done = subprocess.run(
-        [str(host_python(kind)), "-c", HAND_OVER, widget, str(given)],
+        [str(host_python(kind)), "-c", HAND_OVER, *map(str, given)],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": both},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    block, path = done.stdout.splitlines()
-    assert block == widget.lower()
-    assert Path(path).read_bytes() == given.read_bytes()
-    assert Path(path).suffix == given.suffix
+    told = done.stdout.splitlines()
+    assert told[::2] == ["audio", "audio", "image"]
+    for before, after in zip(given, map(Path, told[1::2]), strict=True):
+        assert after.read_bytes() == before.read_bytes()
+        assert after.suffix == before.suffix
 
 
 @pytest.fixture
