@@ -241,7 +241,7 @@ class Speech:
         if not panels:
             return _noted("")
         panel = next((p for p in panels if p.spec.id == named["style"]), panels[0])
-        session.said_of, session.said = "", []
+        before, session.said_of, session.said = session.said, "", []
         try:
             spoken, told = self.lines(session, named, tuple(session.picked))
         except UserInputError:
@@ -284,7 +284,11 @@ class Speech:
         known = views.notices_view(notices, session.language, names=names_of(session.scan))
         if any(notice.code == "voices_rough" for notice in told):
             known += views.voices_offer(VOICES, session.language)
-        return _noted(known + note)
+        noted = _noted(known + note)
+        if session.said == before:
+            # Several widgets tell of one change: the strip may have been opened after the first.
+            del noted["line_player"]
+        return noted
 
     def hear_anew(self, session: Session) -> Changes:
         """Offer to find out again who speaks, with a network that has come meanwhile."""
