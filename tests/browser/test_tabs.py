@@ -59,8 +59,7 @@ def trim_a_line_by_keyboard(tab: TabPage, folder: Path) -> None:
     tab.page.focus(".facepick-said >> nth=0")
     tab.page.keyboard.press("ArrowRight")
     tab.page.keyboard.press("Space")
-    edges = tab.page.wait_for_selector(".facepick-strip input[type=range] >> nth=1")
-    edges.focus()
+    tab.page.focus(".facepick-strip input[type=range] >> nth=1")
     for _ in range(25):
         tab.page.keyboard.press("ArrowLeft")
     tab.page.click("[data-facepick-strip-do='trim']")
