@@ -51,7 +51,7 @@ SENTENCES: dict[str, str] = {
     ),
     "voices_rough": (
         "Voices are told apart roughly without their network: more lines are unsure, and some may "
-        "be given to somebody else. Fetch it once (28 MB): facepick models fetch speakers"
+        "be given to somebody else. Fetch it once: facepick models fetch speakers"
     ),
     "lines_of_others": (
         "{file}: lines of {names} ({lines}) are left out and not heard, for nobody who is picked "

@@ -20,9 +20,9 @@ from typing import IO, Any
 from facepick.errors import ToolError
 from facepick.progress import CancelToken, never
 
-__all__ = ["NOT_FROM_HERE", "own_session", "python_module", "run_program"]
+__all__ = ["SAFE_PATH", "own_session", "python_module", "run_program"]
 
-NOT_FROM_HERE = "import sys; sys.path[:] = filter(None, sys.path)"
+SAFE_PATH = "import sys; sys.path[:] = filter(None, sys.path)"
 """First line of a program that is given to Python by ``-c``: nothing is imported from the folder it
 runs in.  That is the user's, and a ``numpy.py`` or a checkout named ``facepick`` may lie there."""
 
@@ -42,11 +42,11 @@ def own_session() -> dict[str, Any]:
 def python_module(name: str, *words: str) -> list[str]:
     """Build the command that runs a module in this Python, as ``python -m NAME WORDS...`` does.
 
-    ``-m`` would look for modules in the current folder first, see `NOT_FROM_HERE`; its option for
+    ``-m`` would look for modules in the current folder first, see `SAFE_PATH`; its option for
     that, ``-P``, came with Python 3.11.
     """
     code = "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
-    return [sys.executable, "-c", f"{NOT_FROM_HERE}; {code}", name, *words]
+    return [sys.executable, "-c", f"{SAFE_PATH}; {code}", name, *words]
 
 
 def run_program(

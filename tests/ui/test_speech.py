@@ -281,6 +281,10 @@ def test_a_line_is_given_to_somebody_else_and_played(
 
     player = ask(tab, "act", scanned, "hear:0.250")["line_player"]["value"]
     assert 'src="data:audio/wav;base64,UklGR' in player
+    # Several widgets tell of one change; where nothing has changed the strip stays open.
+    lines = [str(copy) for copy in elsewhere]
+    values = plan_values(tab, flow="lipsync", style="rewrite", lines=lines)
+    assert "line_player" not in ask(tab, "hear", scanned, *values)
     assert ask(tab, "act", scanned, "hear:nothing") == {}
 
 
@@ -422,23 +426,30 @@ def test_the_one_speech_is_trimmed_through_its_fields(
     assert changes["speech_duration"]["value"] == 0.75
 
 
+def a_line_of_nobody(tab: Any, key: str, folder: Path) -> list[str]:
+    """Picks two people for lip sync; gives a list that names nobody, and its sound."""
+    for index in (0, 1):
+        pick(tab, key, index)
+    ask(tab, "choose_flow", key, "lipsync")
+    script = folder / "lines.srt"
+    script.write_text("1\n00:00:00,250 --> 00:00:01,000\nGood morning.\n")
+    return [str(script), str(silent_wav(folder / "all.wav", 6.0))]
+
+
 def test_lines_without_names_are_offered_to_be_looked_for(
     tab: Any, scanned: str, tmp_path: Path
 ) -> None:
-    for index in (0, 1):
-        pick(tab, scanned, index)
-    sound = str(silent_wav(tmp_path / "all.wav", 6.0))
-    script = tmp_path / "lines.srt"
-    script.write_text("1\n00:00:00,250 --> 00:00:01,000\nGood morning.\n")
-    ask(tab, "choose_flow", scanned, "lipsync")
-    noted(tab, scanned, "lines", [str(script), sound])
-    note = heard(tab, scanned, lines=[str(script), sound])
+    lines = a_line_of_nobody(tab, scanned, tmp_path)
+    noted(tab, scanned, "lines", lines)
+    note = heard(tab, scanned, lines=lines)
     assert "do not say who speaks" in note
     assert "who says which line" in render_note(tab, scanned)
     assert 'data-facepick-act="speakers:"' in note
     # Another fault has nothing to do with who speaks.
-    script.write_text("1\n00:00:00,250 --> 00:00:01,000\nP1: Good morning.\nfile: gone.wav\n")
-    note = heard(tab, scanned, lines=[str(script), sound])
+    Path(lines[0]).write_text(
+        "1\n00:00:00,250 --> 00:00:01,000\nP1: Good morning.\nfile: gone.wav\n"
+    )
+    note = heard(tab, scanned, lines=lines)
     assert "gone.wav" in note
     assert "speakers:" not in note
 
@@ -458,16 +469,11 @@ def test_the_network_for_voices_is_offered_where_it_is_missing(
 
     monkeypatch.setattr(fake_app, "who_speaks", who_speaks, raising=False)
     fake_app.lacking = {"speakers"}
-    for index in (0, 1):
-        pick(tab, scanned, index)
-    sound = str(silent_wav(tmp_path / "all.wav", 6.0))
-    script = tmp_path / "lines.srt"
-    script.write_text("1\n00:00:00,250 --> 00:00:01,000\nGood morning.\n")
-    ask(tab, "choose_flow", scanned, "lipsync")
-    heard(tab, scanned, lines=[str(script), sound])
+    heard(tab, scanned, lines=a_line_of_nobody(tab, scanned, tmp_path))
     note = run(tab, scanned, ask(tab, "act", scanned, "speakers:"))["speech_note"]["value"]
     assert "told apart roughly" in note
     assert 'data-facepick-act="get:speakers"' in note
+    assert "(28.0 MB)" in note
     # With it, it is to be found out again.
     note = run(tab, scanned, ask(tab, "act", scanned, "get:speakers"))["speech_note"]["value"]
     assert "do not say who speaks" in note

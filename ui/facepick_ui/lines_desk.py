@@ -50,11 +50,12 @@ def lines_desk(
     if not lines or not times:
         return ""
     length = max(times[-1], 1e-6)
-    own = [line for line in lines if (told or {}).get(line.key) != "off_screen"]
+    told = told or {}
+    nobodys = [line for line in lines if told.get(line.key) == "off_screen"]
+    own = [line for line in lines if told.get(line.key) != "off_screen"]
     ids = list(dict.fromkeys(key for line in own for key in line.people))
     lanes = [_person(scan, scan.person(key), times, length, own, language) for key in ids]
-    if len(own) < len(lines):
-        nobodys = [line for line in lines if line not in own]
+    if nobodys:
         said = [_said(line, "unsure", length, language) for line in nobodys]
         label = text("lane_nobody", language)
         lanes.append({"label": label, "color": color_of(""), "presence": [], "said": said})
@@ -69,7 +70,7 @@ def lines_desk(
         ticks=[{"at": 100 * t / length, "clock": clock(t)} for t in _ticks(length)],
         rows=[
             {
-                **_row(scan, line, choose, told or {}, faces or {}),
+                **_row(scan, line, choose, told, faces or {}),
                 "no_retake": (no_retake or {}).get(line.key, ""),
             }
             for line in lines[:MOST_ROWS]

@@ -539,9 +539,10 @@ def speakers_offer(language: str) -> str:
     )
 
 
-def voices_offer(model: str, language: str) -> str:
+def voices_offer(model: ModelSpec, language: str) -> str:
     """Draw the button that fetches the network for voices."""
-    return _with_buttons("facepick-speakers", "", [(f"get:{model}", text("voices_get", language))])
+    label = text("voices_get", language, size=f"{(model.size or 0) / 1e6:.1f}")
+    return _with_buttons("facepick-speakers", "", [(f"get:{model.id}", label)])
 
 
 def source_list(groups: Iterable[tuple[str, Sequence[Row]]], language: str) -> str:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from facepick.programs import NOT_FROM_HERE
+from facepick.programs import SAFE_PATH
 
 __all__ = ["espeak_found", "spoken_ipa"]
 
@@ -78,7 +78,7 @@ def _said(text: str, voice: str) -> str | None:
         return None
     command = [found, "-q", "--ipa", "-v", voice, "--stdin"]
     if found == WHEEL:
-        command = [sys.executable, "-c", f"{NOT_FROM_HERE}\n{_LIBRARY}", voice]
+        command = [sys.executable, "-c", f"{SAFE_PATH}\n{_LIBRARY}", voice]
     try:
         done = subprocess.run(
             command, input=text.encode("utf-8"), capture_output=True, timeout=SECONDS, check=True

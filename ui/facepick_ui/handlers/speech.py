@@ -282,8 +282,9 @@ class Speech:
         )
         # Before the desk, which may be long: below it the bar would cover them.
         known = views.notices_view(notices, session.language, names=names_of(session.scan))
-        if any(notice.code == "voices_rough" for notice in told):
-            known += views.voices_offer(VOICES, session.language)
+        missing = self._app.missing_models([VOICES])
+        if missing and any(notice.code == "voices_rough" for notice in told):
+            known += views.voices_offer(missing[0], session.language)
         noted = _noted(known + note)
         if session.said == before:
             # Several widgets tell of one change: the strip may have been opened after the first.
